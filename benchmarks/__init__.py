@@ -1,0 +1,1 @@
+"""Measuring imgsvc, and showing it: generated photos, the demonstration, the benchmark."""

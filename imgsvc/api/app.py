@@ -1,0 +1,26 @@
+"""The HTTP application: routes and what stands around them."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from imgsvc.api import events, health, jobs, outputs, presets
+from imgsvc.api.context import CONTEXT, Context
+from imgsvc.api.locality import check_locality
+from imgsvc.api.middleware import add_request_id, answer_errors, identify_request
+
+
+def build_app(context: Context) -> web.Application:
+    """The application for `context`; running and stopping it is the caller's."""
+    app = web.Application(
+        middlewares=[
+            identify_request,
+            answer_errors,
+            check_locality(context.settings.server.served_hosts),
+        ]
+    )
+    app[CONTEXT] = context
+    app.on_response_prepare.append(add_request_id)
+    for resource in (jobs, outputs, events, presets, health):
+        app.add_routes(resource.routes)
+    return app

@@ -1,0 +1,38 @@
+"""Reading request bodies: in chunks, counted, and never for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from imgsvc.errors import MalformedRequest, PayloadTooLarge, RequestTimeout
+
+STALL_S = 30.0
+"""How long a body may bring nothing before it is given up."""
+
+
+async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body as it arrives.
+
+    Raises PayloadTooLarge beyond `max_bytes`, RequestTimeout when it stalls and
+    MalformedRequest when it breaks off.
+    """
+    if request.content_length is not None and request.content_length > max_bytes:
+        raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
+    received = 0
+    while True:
+        try:
+            async with asyncio.timeout(STALL_S):
+                chunk = await request.content.readany()
+        except TimeoutError as exc:
+            raise RequestTimeout("The body stopped arriving.") from exc
+        except (web.RequestPayloadError, ConnectionError) as exc:
+            raise MalformedRequest("The body breaks off before its end.") from exc
+        if not chunk:
+            return
+        received += len(chunk)
+        if received > max_bytes:
+            raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
+        yield chunk

@@ -1,0 +1,38 @@
+"""What the handlers work with, put into the app by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.config import Settings
+from imgsvc.progress.hub import Hub
+from imgsvc.service.delete import Deleter
+from imgsvc.service.presets import Presets
+from imgsvc.service.readiness import Readiness
+from imgsvc.service.submit import Submitter
+from imgsvc.service.wait import Waiter
+from imgsvc.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """workers: facts about the worker pool, for /api/v1/info."""
+
+    settings: Settings
+    store: Store
+    blobs: BlobStore
+    hub: Hub
+    submitter: Submitter
+    deleter: Deleter
+    presets: Presets
+    readiness: Readiness
+    waiter: Waiter
+    workers: Callable[[], dict[str, Any]]
+
+
+CONTEXT = web.AppKey("context", Context)

@@ -1,0 +1,130 @@
+"""Jobs and images as the JSON documents of the native API."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from imgsvc.domain.image import Image
+from imgsvc.domain.job import Job
+from imgsvc.domain.rendering import Failure, OutputFacts
+from imgsvc.domain.states import JobState
+from imgsvc.domain.times import now_ms, rfc3339
+
+
+def job_url(job_id: str) -> str:
+    return f"/api/v1/jobs/{job_id}"
+
+
+def output_url(job_id: str, index: int, variant: str) -> str:
+    return f"{job_url(job_id)}/images/{index}/outputs/{quote(variant)}"
+
+
+def job_summary(job: Job) -> dict[str, Any]:
+    """What progress messages say of a job."""
+    return {
+        "id": job.id,
+        "status": job.state,
+        "total": job.total,
+        "completed": job.completed,
+        "failed": job.failed,
+        "cancelled": job.cancelled,
+        "progress": job.progress,
+        "eta_s": estimate_remaining_s(job, now_ms()),
+    }
+
+
+def job_document(job: Job) -> dict[str, Any]:
+    url = job_url(job.id)
+    return {
+        "id": job.id,
+        "status": job.state,
+        "label": job.label,
+        "priority": job.priority,
+        "preset": job.preset,
+        "recipe": json.loads(job.recipe),
+        "open": job.open,
+        "source": job.source,
+        "total": job.total,
+        "completed": job.completed,
+        "failed": job.failed,
+        "cancelled": job.cancelled,
+        "progress": job.progress,
+        "eta_s": estimate_remaining_s(job, now_ms()),
+        "input_bytes": job.input_bytes,
+        "output_bytes": job.output_bytes,
+        "errors": job.errors,
+        "created_at": rfc3339(job.created_at),
+        "started_at": rfc3339(job.started_at),
+        "finished_at": rfc3339(job.finished_at),
+        "expires_at": rfc3339(job.expires_at),
+        "links": {
+            "self": url,
+            "images": f"{url}/images",
+            "events": f"{url}/events",
+            "archive": f"{url}/archive.zip",
+            "report": f"{url}/report.csv",
+        },
+    }
+
+
+def image_document(image: Image) -> dict[str, Any]:
+    return {
+        "id": image.id,
+        "index": image.index,
+        "name": image.name,
+        "status": image.state,
+        "attempts": image.attempts,
+        "source": {"kind": image.kind, "url": image.url},
+        "error": _failure(image.error),
+        "last_error": _failure(image.last_error),
+        "warnings": [{"code": w.code, "message": w.message} for w in image.warnings],
+        "analysis": None,
+        "input": _input(image),
+        "outputs": [_output(image, output) for output in image.outputs],
+        "started_at": rfc3339(image.started_at),
+        "finished_at": rfc3339(image.finished_at),
+        "duration_ms": image.duration_ms,
+    }
+
+
+def estimate_remaining_s(job: Job, now: int) -> float | None:
+    """Seconds until the job's end at the pace so far; None while nothing is known."""
+    if job.state.is_final:
+        return 0.0
+    if job.state is not JobState.PROCESSING or not job.finished_images or not job.started_at:
+        return None
+    elapsed_s = max(now - job.started_at, 0) / 1000
+    remaining = job.total - job.finished_images
+    return round(elapsed_s / job.finished_images * remaining, 1)
+
+
+def _failure(failure: Failure | None) -> dict[str, str] | None:
+    return None if failure is None else {"code": failure.code, "message": failure.message}
+
+
+def _input(image: Image) -> dict[str, Any]:
+    facts = image.input
+    return {
+        "format": facts.format if facts else None,
+        "width": facts.width if facts else None,
+        "height": facts.height if facts else None,
+        "frames": facts.frames if facts else None,
+        "size_bytes": image.size_bytes,
+        "sha256": image.sha256,
+    }
+
+
+def _output(image: Image, output: OutputFacts) -> dict[str, Any]:
+    return {
+        "variant": output.variant,
+        "format": output.format,
+        "width": output.width,
+        "height": output.height,
+        "frames": output.frames,
+        "size_bytes": output.size_bytes,
+        "sha256": output.sha256,
+        "reused": output.reused,
+        "url": output_url(image.job_id, image.index, output.variant),
+    }

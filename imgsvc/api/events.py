@@ -1,0 +1,173 @@
+"""Progress over WebSocket and Server-Sent Events: the same messages on both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import WSCloseCode, web
+
+from imgsvc.api.context import CONTEXT, Context
+from imgsvc.api.documents import image_document, job_document, job_summary
+from imgsvc.domain.job import Job
+from imgsvc.domain.states import JobState
+from imgsvc.errors import NotAcceptable
+from imgsvc.progress.hub import Event, HubClosed
+
+routes = web.RouteTableDef()
+
+PING_S = 20.0
+"""Seconds between pings; aiohttp closes when the pong is half as many seconds late."""
+
+NEWEST_JOBS = 50
+
+Message = tuple[int, str]
+"""A message's seq and its text."""
+
+
+@routes.get("/api/v1/jobs/{id}/events")
+async def job_events(request: web.Request) -> web.StreamResponse:
+    context = request.app[CONTEXT]
+    job = await context.store.job(request.match_info["id"])
+    if _wants_websocket(request):
+        return await _serve_websocket(request, _job_messages(context, job.id))
+    _check_accepts_events(request)
+    if job.state.is_final and _last_event_id(request) > job.seq:
+        return web.Response(status=204)
+    return await _serve_events(request, _job_messages(context, job.id))
+
+
+@routes.get("/api/v1/events")
+async def all_events(request: web.Request) -> web.StreamResponse:
+    context = request.app[CONTEXT]
+    if _wants_websocket(request):
+        return await _serve_websocket(request, _all_messages(context))
+    _check_accepts_events(request)
+    return await _serve_events(request, _all_messages(context))
+
+
+async def _job_messages(context: Context, job_id: str) -> AsyncIterator[Message]:
+    """Snapshot, changes, end. Raises HubClosed when the server stops."""
+    with context.hub.watch(job_id) as reader:
+        job = await context.store.job(job_id)
+        yield job.seq, _dump({"type": "snapshot", "seq": job.seq, "job": job_document(job)})
+        seen = job.seq
+        ended = job.state.is_final
+        while not ended:
+            for event in await reader.take():
+                if event.seq <= seen:
+                    continue
+                seen = event.seq
+                yield event.seq, _encode(event)
+                job = event.job
+                if event.image is None and (event.deleted or job.state.is_final):
+                    ended = True
+                    break
+        yield _end(job)
+
+
+def _end(job: Job) -> Message:
+    """The last message of a job; one that was deleted half-way ends as cancelled."""
+    if not job.state.is_final:
+        job = replace(job, state=JobState.CANCELLED)
+    seq = job.seq + 1
+    return seq, _dump({"type": "end", "seq": seq, "job": job_document(job)})
+
+
+async def _all_messages(context: Context) -> AsyncIterator[Message]:
+    """Snapshot of the newest jobs, then a message for every change of a job."""
+    seq = 0
+    with context.hub.watch(None) as reader:
+        jobs, _ = await context.store.jobs(limit=NEWEST_JOBS)
+        yield seq, _dump({"type": "snapshot", "seq": seq, "jobs": [job_document(j) for j in jobs]})
+        while True:
+            for event in await reader.take():
+                seq += 1
+                yield seq, _dump({"type": "job", "seq": seq, "job": job_summary(event.job)})
+
+
+def _encode(event: Event) -> str:
+    if event.encoded is None:
+        document: dict[str, Any] = {"type": "job", "seq": event.seq}
+        if event.image is not None:
+            document["type"] = "image"
+            document["image"] = image_document(event.image)
+        document["job"] = job_summary(event.job)
+        event.encoded = _dump(document)
+    return event.encoded
+
+
+def _dump(document: dict[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _wants_websocket(request: web.Request) -> bool:
+    return request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def _check_accepts_events(request: web.Request) -> None:
+    accept = request.headers.get("Accept", "")
+    if "text/event-stream" not in accept:
+        raise NotAcceptable(
+            "Progress comes as a WebSocket, or as Server-Sent Events with "
+            "Accept: text/event-stream."
+        )
+
+
+def _last_event_id(request: web.Request) -> int:
+    given = request.headers.get("Last-Event-ID", "")
+    return int(given) if given.isascii() and given.isdigit() else -1
+
+
+async def _serve_websocket(
+    request: web.Request, messages: AsyncIterator[Message]
+) -> web.WebSocketResponse:
+    socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=4096, compress=False)
+    await socket.prepare(request)
+    sender = asyncio.create_task(_send_all(socket, messages), name="progress-sender")
+    try:
+        async for _ in socket:  # nothing is expected; reading keeps pongs and closes coming in
+            pass
+    finally:
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)
+    return socket
+
+
+async def _send_all(socket: web.WebSocketResponse, messages: AsyncIterator[Message]) -> None:
+    try:
+        async for _, text in messages:
+            await socket.send_str(text)
+    except HubClosed:
+        await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server stops")
+    except ConnectionError:
+        return
+    else:
+        await socket.close()
+
+
+async def _serve_events(
+    request: web.Request, messages: AsyncIterator[Message]
+) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
+    )
+    await response.prepare(request)
+    following = asyncio.ensure_future(anext(messages))
+    try:
+        while True:
+            done, _ = await asyncio.wait({following}, timeout=PING_S)
+            if not done:
+                await response.write(b": ping\n\n")
+                continue
+            seq, text = following.result()
+            await response.write(f"id: {seq}\ndata: {text}\n\n".encode())
+            following = asyncio.ensure_future(anext(messages))
+    except (StopAsyncIteration, HubClosed, ConnectionError):
+        return response
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)

@@ -1,0 +1,47 @@
+"""Whether the server lives, is ready, and what it is."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from imgsvc import __version__
+from imgsvc.api.context import CONTEXT
+
+routes = web.RouteTableDef()
+
+READABLE = ["avif", "gif", "jpeg", "png", "tiff", "webp"]
+WRITABLE = ["jpeg", "png", "webp"]
+
+
+@routes.get("/livez")
+async def livez(request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+@routes.get("/readyz")
+@routes.get("/health")
+async def readyz(request: web.Request) -> web.Response:
+    problems = await request.app[CONTEXT].readiness.problems()
+    if problems:
+        return web.json_response(
+            {"status": "unavailable", "problems": problems},
+            status=503,
+            headers={"Retry-After": "5"},
+        )
+    return web.json_response({"status": "ok"})
+
+
+@routes.get("/api/v1/info")
+async def info(request: web.Request) -> web.Response:
+    context = request.app[CONTEXT]
+    limits = context.settings.limits
+    return web.json_response(
+        {
+            "name": "imgsvc",
+            "version": __version__,
+            "formats": {"read": READABLE, "write": WRITABLE},
+            "limits": limits.model_dump(),
+            "workers": context.workers(),
+            "queue": {"pending_images": context.store.pending_images},
+        }
+    )

@@ -1,0 +1,89 @@
+"""Jobs and their images over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from imgsvc.api.context import CONTEXT
+from imgsvc.api.documents import image_document, job_document, job_url
+from imgsvc.api.outputs import find_image
+from imgsvc.api.pages import link_next, read_choice, read_limit
+from imgsvc.api.preferences import preferred_wait_s
+from imgsvc.api.submissions import receive_submission
+from imgsvc.domain.states import ImageState, JobState
+from imgsvc.store.cursors import (
+    decode_id_cursor,
+    decode_index_cursor,
+    encode_cursor,
+)
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/api/v1/jobs")
+async def submit_job(request: web.Request) -> web.Response:
+    context = request.app[CONTEXT]
+    wait_s = preferred_wait_s(request)
+    job = await receive_submission(request, context.submitter)
+    headers = {"Location": job_url(job.id)}
+    if wait_s:
+        job = await context.waiter.wait(job.id, wait_s)
+        headers["Preference-Applied"] = f"wait={wait_s}"
+    is_answered_late = wait_s is not None and job.state.is_final
+    return web.json_response(
+        job_document(job), status=200 if is_answered_late else 202, headers=headers
+    )
+
+
+@routes.get("/api/v1/jobs")
+async def list_jobs(request: web.Request) -> web.Response:
+    query = request.query
+    cursor = query.get("cursor")
+    jobs, after = await request.app[CONTEXT].store.jobs(
+        status=read_choice(query, "status", JobState),
+        label=query.get("label"),
+        limit=read_limit(query, most=500, default=50),
+        after=decode_id_cursor(cursor) if cursor else None,
+    )
+    return _page(request, [job_document(job) for job in jobs], after)
+
+
+@routes.get("/api/v1/jobs/{id}")
+async def get_job(request: web.Request) -> web.Response:
+    job = await request.app[CONTEXT].store.job(request.match_info["id"])
+    return web.json_response(job_document(job))
+
+
+@routes.delete("/api/v1/jobs/{id}")
+async def delete_job(request: web.Request) -> web.Response:
+    await request.app[CONTEXT].deleter.delete(request.match_info["id"])
+    return web.Response(status=204)
+
+
+@routes.get("/api/v1/jobs/{id}/images")
+async def list_images(request: web.Request) -> web.Response:
+    store, query = request.app[CONTEXT].store, request.query
+    job = await store.job(request.match_info["id"])
+    cursor = query.get("cursor")
+    images, after = await store.images(
+        job.id,
+        status=read_choice(query, "status", ImageState),
+        limit=read_limit(query, most=1000, default=100),
+        after=decode_index_cursor(cursor) if cursor else None,
+    )
+    return _page(request, [image_document(image) for image in images], after)
+
+
+@routes.get("/api/v1/jobs/{id}/images/{index:\\d+}")
+async def get_image(request: web.Request) -> web.Response:
+    return web.json_response(image_document(await find_image(request.app[CONTEXT], request)))
+
+
+def _page(request: web.Request, items: list[Any], after: str | int | None) -> web.Response:
+    cursor = None if after is None else encode_cursor(after)
+    response = web.json_response({"items": items, "next_cursor": cursor})
+    if cursor is not None:
+        response.headers["Link"] = link_next(request, cursor)
+    return response

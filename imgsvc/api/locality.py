@@ -1,0 +1,64 @@
+"""Keeps web pages away from a local server.
+
+A browser sends any page's requests to 127.0.0.1 if asked to. DNS rebinding shows in
+`Host`; a cross-site request shows in `Origin` or `Sec-Fetch-Site`. Programs send neither
+of the latter two and are let through.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from imgsvc.errors import Forbidden, HostNotAllowed
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITES = frozenset({"same-origin", "none"})
+
+
+def check_locality(served_hosts: frozenset[str]) -> Middleware:
+    """A middleware that serves requests for `served_hosts` only, and none from other sites."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if host_name(request.headers.get("Host", "")) not in served_hosts:
+            raise HostNotAllowed(
+                "The Host header names no host of this server; see server.allowed_hosts."
+            )
+        if request.method not in _SAFE_METHODS or _is_websocket(request):
+            _check_origin(request)
+        return await handler(request)
+
+    return middleware
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, lower case, without the port; `[::1]` keeps its brackets."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[: host.find("]") + 1]
+    return host.partition(":")[0].rstrip(".")
+
+
+def _is_websocket(request: web.Request) -> bool:
+    return request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def _check_origin(request: web.Request) -> None:
+    origin = request.headers.get("Origin")
+    if origin is not None and not _is_own(origin, request.headers["Host"]):
+        raise Forbidden("Requests from other sites are not taken.")
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None and site not in _OWN_SITES:
+        raise Forbidden("Requests from other sites are not taken.")
+
+
+def _is_own(origin: str, host: str) -> bool:
+    """Whether `origin` is the very host and port that the request was sent to."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.strip().lower()

@@ -1,0 +1,68 @@
+"""What happens around every request: its id, its log line, its errors as problems."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from imgsvc.api.problems import problem_response, translate_http_error
+from imgsvc.domain.ids import new_id
+from imgsvc.errors import Internal, RequestError
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_QUIET = frozenset({"/livez", "/readyz", "/health"})
+
+
+@web.middleware
+async def identify_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Echo a sensible `X-Request-ID`, or make one; log the request when it has ended."""
+    given = request.headers.get("X-Request-ID", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+    request["request_id"] = request_id
+    began = time.monotonic()
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        response = await handler(request)
+        if not response.prepared:
+            response.headers["X-Request-ID"] = request_id
+        write = log.debug if request.path in _QUIET else log.info
+        write(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status,
+            duration_ms=round((time.monotonic() - began) * 1000, 1),
+        )
+    return response
+
+
+async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Responses that begin before their handler returns carry the id too."""
+    if "request_id" in request:
+        response.headers.setdefault("X-Request-ID", request["request_id"])
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into a problem document; only a bug becomes `internal`."""
+    try:
+        return await handler(request)
+    except RequestError as exc:
+        return problem_response(exc, request.path)
+    except web.HTTPException as exc:
+        response = translate_http_error(exc, request.path)
+        if response is None:
+            raise
+        return response
+    except (ConnectionError, TimeoutError):
+        raise
+    except Exception:
+        log.exception("request_failed", method=request.method, path=request.path)
+        message = "The server could not answer; its log has the details under this request's id."
+        return problem_response(Internal(message), request.path)

@@ -1,0 +1,129 @@
+"""Finished files: one by one, or all in a ZIP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+from aiohttp import web
+from zipstream import ZIP_STORED, ZipStream
+
+from imgsvc.api.context import CONTEXT, Context
+from imgsvc.domain.image import Image
+from imgsvc.domain.job import Job
+from imgsvc.domain.names import ResultNames
+from imgsvc.domain.rendering import EXTENSIONS, MEDIA_TYPES, OutputFacts
+from imgsvc.errors import NotFound
+from imgsvc.recipes.model import load_recipe
+
+routes = web.RouteTableDef()
+
+CHUNK_BYTES = 1 << 20
+
+
+@routes.get("/api/v1/jobs/{id}/images/{index:\\d+}/outputs/{variant}")
+async def get_output(request: web.Request) -> web.StreamResponse:
+    context = request.app[CONTEXT]
+    image = await find_image(context, request)
+    output = next((o for o in image.outputs if o.variant == request.match_info["variant"]), None)
+    if output is None:
+        raise NotFound("The image has no such output.")
+    path = context.blobs.output_path(
+        image.job_id, image.id, image.claim, output.variant, output.format
+    )
+    return output_response(request, path, image, output)
+
+
+def output_response(
+    request: web.Request, path: Path, image: Image, output: OutputFacts
+) -> web.StreamResponse:
+    """The file, with conditional requests and ranges by aiohttp, and what we know of it."""
+    inline = request.query.get("inline") == "1"
+    name = f"{PurePosixPath(image.name).stem}-{output.variant}.{EXTENSIONS[output.format]}"
+    digest = base64.b64encode(bytes.fromhex(output.sha256)).decode()
+    headers = {
+        "Content-Type": MEDIA_TYPES[output.format],
+        "Content-Disposition": disposition("inline" if inline else "attachment", name),
+        "Repr-Digest": f"sha-256=:{digest}:",
+        "Cache-Control": "private, max-age=0, must-revalidate",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return web.FileResponse(path, chunk_size=CHUNK_BYTES, headers=headers)
+
+
+def disposition(kind: str, name: str) -> str:
+    """A Content-Disposition value after RFC 6266: an ASCII name, and the real one if it differs."""
+    plain = re.sub(r"[^\x20-\x7e]|[\"\\%]", "_", name)
+    value = f'{kind}; filename="{plain}"'
+    if plain != name:
+        value += f"; filename*=UTF-8''{quote(name, safe='')}"
+    return value
+
+
+async def find_image(context: Context, request: web.Request) -> Image:
+    """Raises NotFound."""
+    index = int(request.match_info["index"])
+    if index >= 1 << 31:
+        raise NotFound("The job has no such image.")
+    return await context.store.image(request.match_info["id"], index)
+
+
+@routes.get("/api/v1/jobs/{id}/archive.zip")
+async def get_archive(request: web.Request) -> web.StreamResponse:
+    context = request.app[CONTEXT]
+    job = await context.store.job(request.match_info["id"])
+    archive = await _build_archive(context, job, request.query.get("variant"))
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "application/zip",
+            "Content-Disposition": disposition("attachment", f"{job.id}.zip"),
+            "Content-Length": str(len(archive)),
+        }
+    )
+    await response.prepare(request)
+    if request.method != "HEAD":
+        chunks = iter(archive)
+        while chunk := await asyncio.to_thread(_read_some, chunks):
+            await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+async def _build_archive(context: Context, job: Job, variant: str | None) -> ZipStream:
+    """A ZIP of the outputs finished so far; they are opened only as their turn comes."""
+    variants = [(v.name, v.format) for v in load_recipe(job.recipe).variants]
+    if variant is not None and variant not in dict(variants):
+        raise NotFound("The recipe has no such variant.")
+    images = [image async for image in context.store.iter_images(job.id)]
+    names = ResultNames([(image.index, image.name) for image in images], variants)
+    entries = [
+        (
+            context.blobs.output_path(job.id, image.id, image.claim, output.variant, output.format),
+            names.path(image.index, output.variant, output.format),
+        )
+        for image in images
+        for output in image.outputs
+        if variant in (None, output.variant)
+    ]
+    return await asyncio.to_thread(_describe_archive, entries)
+
+
+def _describe_archive(entries: Iterable[tuple[Path, str]]) -> ZipStream:
+    archive = ZipStream(compress_type=ZIP_STORED, sized=True)
+    for path, name in entries:
+        archive.add_path(path, name)
+    return archive
+
+
+def _read_some(chunks: Iterator[bytes]) -> bytes:
+    """About CHUNK_BYTES of the archive; empty at its end."""
+    gathered = bytearray()
+    for chunk in chunks:
+        gathered += chunk
+        if len(gathered) >= CHUNK_BYTES:
+            break
+    return bytes(gathered)

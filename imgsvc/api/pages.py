@@ -1,0 +1,44 @@
+"""What the lists' queries have in common: limits, choices, the link to the next page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from aiohttp import web
+
+from imgsvc.errors import Fault, InvalidRequest
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def read_limit(query: Mapping[str, str], *, most: int, default: int) -> int:
+    """Raises InvalidRequest for anything but 1 to `most`."""
+    text = query.get("limit")
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
+        raise _wrong("limit", f"a whole number from 1 to {most}")
+    return int(text)
+
+
+def read_choice(query: Mapping[str, str], name: str, choices: type[E]) -> E | None:
+    """None when it was not given. Raises InvalidRequest for anything unknown."""
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        return choices(text)
+    except ValueError as exc:
+        raise _wrong(name, "one of " + ", ".join(choices)) from exc
+
+
+def link_next(request: web.Request, cursor: str) -> str:
+    """The Link header (RFC 8288) that leads to the next page of the same list."""
+    url = request.rel_url.update_query(cursor=cursor)
+    return f'<{url}>; rel="next"'
+
+
+def _wrong(name: str, allowed: str) -> InvalidRequest:
+    return InvalidRequest(f"{name} must be {allowed}.", (Fault(f"/{name}", allowed),))

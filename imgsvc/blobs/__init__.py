@@ -1,0 +1,1 @@
+"""Files on disk: stage, publish, remove, sweep."""

@@ -1,0 +1,111 @@
+"""The files of all jobs. Knows nothing of rows: who names a file, and when, is said above."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from imgsvc.blobs import publication
+from imgsvc.blobs.disk import DiskThreads, remove_files, sync_paths
+from imgsvc.blobs.layout import DELETED, Layout, output_name
+from imgsvc.blobs.publication import Publication, Unpublished
+from imgsvc.blobs.stage import Stage, remove_folder
+from imgsvc.domain.ids import is_id
+
+
+class BlobStore:
+    """Every method that touches the disk does so in a thread.
+
+    "No space left" is always StorageFull; other OSErrors come as they are. Ids that are
+    not spelled as ids raise ValueError.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._layout = Layout(data_dir)
+        self._threads = DiskThreads()
+
+    async def prepare(self) -> None:
+        """Make the folders, and finish deletes that a crash cut short."""
+        await self._threads.run(self._prepare)
+
+    def close(self) -> None:
+        """Call it last: nothing works afterwards."""
+        self._threads.close()
+
+    def stage(self, job_id: str) -> Stage:
+        """Begin to receive files for a job, new or existing."""
+        return Stage(self._layout, job_id, self._threads)
+
+    def input_path(self, job_id: str, image_id: str) -> Path:
+        return self._layout.job(job_id).input(image_id)
+
+    def output_path(
+        self, job_id: str, image_id: str, claim: int, variant: str, format_: str
+    ) -> Path:
+        return self._layout.job(job_id).output(image_id, claim, variant, format_)
+
+    def output_name(self, image_id: str, claim: int, variant: str, format_: str) -> str:
+        """The last part of `output_path`, as `sweep_outputs` wants it."""
+        return output_name(image_id, claim, variant, format_)
+
+    def slot_path(self, number: int) -> Path:
+        return self._layout.slot(number)
+
+    async def publish(self, items: Sequence[Publication]) -> tuple[Unpublished, ...]:
+        """Outputs to where they stay, durably; returns what could not be published."""
+        return await publication.publish(self._layout, self._threads, items)
+
+    async def discard(self, paths: Iterable[Path]) -> None:
+        """Remove files, whether they are there or not."""
+        await self._threads.run(remove_files, list(paths))
+
+    async def remove_input(self, job_id: str, image_id: str) -> None:
+        await self.discard([self.input_path(job_id, image_id)])
+
+    async def delete_job(self, job_id: str) -> None:
+        """Remove everything of a job; a job without a folder is fine."""
+        folder = self._layout.job(job_id)
+        await self._threads.run(remove_folder, folder.path, self._layout)
+
+    async def job_folders(self) -> list[str]:
+        """Ids of the jobs that have a folder, in no order."""
+        return await self._threads.run(self._job_folders)
+
+    async def sweep_outputs(self, job_id: str, known_names: Collection[str]) -> int:
+        """Remove the outputs that no row names; returns how many.
+
+        Only for a job of which nothing is being published: a published file has no row
+        until the commit after it.
+        """
+        folder = self._layout.job(job_id).outputs
+        return await self._threads.run(_keep_only, folder, frozenset(known_names))
+
+    async def free_bytes(self) -> int:
+        """What this process may still write to the data folder's disk."""
+        return await self._threads.run(_free_bytes, self._layout.data_dir)
+
+    def _prepare(self) -> None:
+        for folder in (self._layout.jobs, self._layout.slots):
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        for leftover in self._layout.jobs.glob(f"{DELETED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        sync_paths([self._layout.data_dir, self._layout.data_dir.parent])
+
+    def _job_folders(self) -> list[str]:
+        return [path.name for path in self._layout.jobs.iterdir() if is_id(path.name)]
+
+
+def _keep_only(folder: Path, known_names: frozenset[str]) -> int:
+    try:
+        unknown = [path for path in folder.iterdir() if path.name not in known_names]
+    except FileNotFoundError:
+        return 0
+    remove_files(unknown)
+    return len(unknown)
+
+
+def _free_bytes(folder: Path) -> int:
+    facts = os.statvfs(folder)
+    return facts.f_bavail * facts.f_frsize

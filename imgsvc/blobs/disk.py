@@ -1,0 +1,100 @@
+"""Single steps on disk: the blocking calls, and the threads that make them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from imgsvc.errors import StorageFull
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R")
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@contextmanager
+def naming_full_disk() -> Iterator[None]:
+    """Turn the two errors that mean "no space left" into StorageFull; let the others by."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise StorageFull("There is not enough free disk space.") from exc
+        raise
+
+
+class DiskThreads:
+    """A bounded number of threads, so that slow disks neither block the loop nor pile up."""
+
+    def __init__(self, size: int = 16) -> None:
+        self._size = size
+        self._pool = ThreadPoolExecutor(size, thread_name_prefix="imgsvc-disk")
+
+    async def run(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """One hop to a thread. Raises StorageFull, and any other OSError as it is."""
+        loop = asyncio.get_running_loop()
+        with naming_full_disk():
+            return await loop.run_in_executor(self._pool, lambda: step(*args, **kwargs))
+
+    async def spread(
+        self, step: Callable[[Sequence[T]], Iterable[R]], items: Sequence[T]
+    ) -> list[R]:
+        """Deal `items` out to as many threads as help, and join what the steps return.
+
+        All steps have ended when this returns or raises; half of the threads are left
+        to those who only want to write.
+        """
+        stripes = max(1, self._size // 2)
+        hops = [self.run(step, items[n::stripes]) for n in range(min(stripes, len(items)))]
+        results = await asyncio.gather(*hops, return_exceptions=True)
+        joined: list[R] = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            joined.extend(result)
+        return joined
+
+    def close(self) -> None:
+        """Take no more work; what runs may end by itself."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def sync_paths(paths: Sequence[Path]) -> list[Path]:
+    """Put files or folders on stable storage, one by one; returns those that are gone."""
+    gone = []
+    for path in paths:
+        try:
+            sync_path(path)
+        except FileNotFoundError:
+            gone.append(path)
+    return gone
+
+
+def sync_path(path: Path) -> None:
+    """Put one file or folder on stable storage. Raises FileNotFoundError when it is gone."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove files, whether they are there or not."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def write_all(fd: int, data: bytes | bytearray) -> None:
+    """os.write may write less than it is given."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]

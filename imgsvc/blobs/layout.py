@@ -1,0 +1,69 @@
+"""Where files stand in the data folder: ids and numbers, never what a client sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgsvc.domain.ids import is_id, new_id
+from imgsvc.domain.rendering import output_path
+
+
+@dataclass(frozen=True, slots=True)
+class JobFolder:
+    """The folder of one job, with `in` for what was received and `out` for what was made."""
+
+    path: Path
+
+    @property
+    def inputs(self) -> Path:
+        return self.path / "in"
+
+    @property
+    def outputs(self) -> Path:
+        return self.path / "out"
+
+    def input(self, image_id: str) -> Path:
+        return self.inputs / checked_id(image_id)
+
+    def output(self, image_id: str, claim: int, variant: str, format_: str) -> Path:
+        return self.outputs / output_name(image_id, claim, variant, format_)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    data_dir: Path
+
+    @property
+    def jobs(self) -> Path:
+        return self.data_dir / "jobs"
+
+    @property
+    def slots(self) -> Path:
+        return self.data_dir / "slots"
+
+    def job(self, job_id: str) -> JobFolder:
+        """Raises ValueError for anything not spelled as an id: no way out of the folder."""
+        return JobFolder(self.jobs / checked_id(job_id))
+
+    def slot(self, number: int) -> Path:
+        return self.slots / str(number)
+
+    def new_deleted_folder(self) -> Path:
+        """Where a job folder is moved before its files are removed, one by one."""
+        return self.jobs / f"{DELETED}{new_id()}"
+
+
+DELETED = "deleted-"
+"""Prefix of folders that are being removed; a crash may leave them behind."""
+
+
+def output_name(image_id: str, claim: int, variant: str, format_: str) -> str:
+    """File name of one output. The claim makes a late or doubled result harmless."""
+    return output_path(f"{checked_id(image_id)}-{claim}", variant, format_)
+
+
+def checked_id(text: str) -> str:
+    if not is_id(text):
+        raise ValueError("not an id")
+    return text

@@ -1,0 +1,235 @@
+"""Receiving files into a job's folder: write, then sync, and only then name them in a row."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import threading
+from pathlib import Path
+
+from imgsvc.blobs.disk import (
+    DiskThreads,
+    remove_files,
+    sync_path,
+    sync_paths,
+    write_all,
+)
+from imgsvc.blobs.layout import JobFolder, Layout
+from imgsvc.domain.ids import new_id
+from imgsvc.errors import NotFound
+
+BLOCK_BYTES = 1 << 20
+"""What a file being received keeps in memory at most; a smaller one costs one thread hop."""
+
+_JOB_GONE = "This job was deleted."
+
+
+class StagedFile:
+    """One file being received. Give it bytes in order, then `finish` or `abort` it."""
+
+    def __init__(self, stage: Stage, image_id: str, path: Path) -> None:
+        self.image_id = image_id
+        self.path = path
+        self.size_bytes = 0
+        self._stage = stage
+        self._buffer = bytearray()
+        self._is_on_disk = False
+        self._file = _HashedFile(path)
+
+    async def write(self, chunk: bytes) -> None:
+        """Raises StorageFull; NotFound when the job was deleted meanwhile."""
+        self._buffer += chunk
+        self.size_bytes += len(chunk)
+        if len(self._buffer) >= BLOCK_BYTES:
+            await self._flush(last=False)
+
+    async def finish(self) -> tuple[int, str]:
+        """Close the file: its size in bytes and its sha256 in hexadecimal.
+
+        It is on stable storage only after `Stage.sync`. Raises as `write` does.
+        """
+        await self._flush(last=True)
+        self._stage.note_finished(self)
+        return self.size_bytes, self._file.hexdigest()
+
+    async def abort(self) -> None:
+        """Remove what was written; a file never written to costs nothing."""
+        self._buffer = bytearray()
+        await self._stage.abort_file(self, is_on_disk=self._is_on_disk)
+
+    def remove(self) -> None:
+        """Blocking: close and remove the file, after a write that may still run."""
+        self._file.remove()
+
+    async def _flush(self, *, last: bool) -> None:
+        data, self._buffer = self._buffer, bytearray()
+        self._is_on_disk = True
+        await self._stage.write_file(self._file, data, last=last)
+
+
+class _HashedFile:
+    """The blocking side of a file.
+
+    The lock makes `remove` wait for a write whose caller was cancelled, and keeps a write
+    that was still queued from bringing the file back.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._hash = hashlib.sha256()
+        self._fd: int | None = None
+        self._removed = False
+
+    def append(self, data: bytearray, *, last: bool) -> None:
+        with self._lock:
+            if self._removed:
+                return
+            if self._fd is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                self._fd = os.open(self._path, flags, 0o640)
+            self._hash.update(data)
+            write_all(self._fd, data)
+            if last:
+                self._close()
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+    def remove(self) -> None:
+        with self._lock:
+            self._removed = True
+            self._close()
+            self._path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+
+class Stage:
+    """The files that one request brings to one job.
+
+    Either `sync` is awaited before a row names any of them, or `discard` takes all of
+    them away again. Folders are made with the first file, or by `sync`.
+    """
+
+    def __init__(self, layout: Layout, job_id: str, threads: DiskThreads) -> None:
+        self.job_id = job_id
+        self._layout = layout
+        self._folder: JobFolder = layout.job(job_id)
+        self._threads = threads
+        self._folder_lock = threading.Lock()
+        self._has_folders = False
+        self._made_job_folder = False
+        self._synced_once = False
+        self._discarded = False
+        self._open: dict[str, StagedFile] = {}
+        self._finished: list[Path] = []
+        self._synced_count = 0
+
+    def new_file(self) -> StagedFile:
+        """A file under a new image id; nothing touches the disk before its bytes do."""
+        if self._discarded:
+            raise RuntimeError("the stage was discarded")
+        image_id = new_id()
+        file = StagedFile(self, image_id, self._folder.input(image_id))
+        self._open[image_id] = file
+        return file
+
+    async def sync(self) -> None:
+        """Put every file finished since the last sync, and its folders, on stable storage.
+
+        Raises StorageFull; NotFound when the job was deleted meanwhile. A sync that
+        raises may be tried again.
+        """
+        count = len(self._finished)
+        files = self._finished[self._synced_count : count]
+        if self._synced_once and not files:
+            return
+        if not self._has_folders:
+            await self._threads.run(self._make_folders)
+        gone = await self._threads.spread(sync_paths, files)
+        gone += await self._threads.run(self._sync_folders)
+        if gone:
+            raise NotFound(_JOB_GONE)
+        self._synced_count = max(self._synced_count, count)
+        self._synced_once = True
+
+    async def discard(self) -> None:
+        """Leave nothing behind: this stage's files, and the job's folder if it made it.
+
+        May be called at any time, more than once, and while a cancelled write still runs.
+        """
+        self._discarded = True
+        await self._threads.run(self._remove_everything)
+
+    async def write_file(self, file: _HashedFile, data: bytearray, *, last: bool) -> None:
+        def step() -> None:
+            self._make_folders()
+            file.append(data, last=last)
+
+        try:
+            await self._threads.run(step)
+        except FileNotFoundError as exc:
+            raise NotFound(_JOB_GONE) from exc
+
+    def note_finished(self, file: StagedFile) -> None:
+        if self._open.pop(file.image_id, None) is not None:
+            self._finished.append(file.path)
+
+    async def abort_file(self, file: StagedFile, *, is_on_disk: bool) -> None:
+        if file.image_id in self._open and is_on_disk:
+            await self._threads.run(file.remove)
+        self._open.pop(file.image_id, None)
+
+    def _make_folders(self) -> None:
+        with self._folder_lock:
+            if self._has_folders or self._discarded:
+                return
+            self._made_job_folder |= _make_folder(self._folder.path)
+            _make_folder(self._folder.inputs)
+            _make_folder(self._folder.outputs)
+            self._has_folders = True
+
+    def _sync_folders(self) -> list[Path]:
+        """Innermost first. The outer ones change only when they are made."""
+        folders = [self._folder.inputs]
+        if not self._synced_once:
+            folders += [self._folder.path, self._layout.jobs]
+        return sync_paths(folders)
+
+    def _remove_everything(self) -> None:
+        for file in list(self._open.values()):
+            file.remove()
+        with self._folder_lock:
+            made_job_folder = self._made_job_folder
+        if made_job_folder:
+            remove_folder(self._folder.path, self._layout)
+        else:
+            remove_files(self._finished)
+
+
+def remove_folder(path: Path, layout: Layout) -> None:
+    """Blocking: remove a job's folder, at once for everybody else, then file by file.
+
+    It is moved away first, so that nothing can be added to it while it is emptied.
+    """
+    aside = layout.new_deleted_folder()
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(aside, ignore_errors=True)
+    sync_path(layout.jobs)
+
+
+def _make_folder(path: Path) -> bool:
+    """Whether it had to be made."""
+    try:
+        path.mkdir(mode=0o750)
+    except FileExistsError:
+        return False
+    return True

@@ -1,0 +1,115 @@
+"""From the paths of a command line to the files that are meant."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+import click
+
+IMAGE_EXTENSIONS = frozenset(
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif",
+        ".heic", ".heif", ".bmp",
+    }
+)  # fmt: skip
+"""What is taken of a folder. A file that is named itself is taken whatever it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file to process. name: what it is called in the job, its folders joined by `/`."""
+
+    path: Path
+    name: str
+    size_bytes: int
+
+
+def find_files(paths: Sequence[str], leave_out: Path | None = None) -> list[FoundFile]:
+    """The files that `paths` mean: files, folders with all below them, or patterns.
+
+    A single folder's files are named from there; beside other paths, from above it, so that
+    they stay apart. Files of a pattern are named from its first folder that is one. Nothing
+    is found twice.
+
+    leave_out: a folder that is not looked into; the results of an earlier run stand there.
+    Raises click.UsageError when a path means nothing, or cannot be read.
+    """
+    found: dict[Path, FoundFile] = {}
+    for given in paths:
+        try:
+            files = list(_find(given, len(paths) == 1, leave_out))
+        except OSError as exc:
+            raise click.UsageError(f"{exc.filename} cannot be read: {exc.strerror}.") from exc
+        if not files:
+            raise click.UsageError(f"There are no images in {given}.")
+        for file in files:
+            found.setdefault(file.path.resolve(), file)
+    return list(found.values())
+
+
+def _find(given: str, alone: bool, leave_out: Path | None) -> Iterator[FoundFile]:
+    if not given:  # an unset shell variable is not the working directory
+        raise click.UsageError("There is no file of an empty name.")
+    path = Path(given)
+    if path.is_dir():
+        above = "" if alone else f"{path.resolve().name}/"
+        yield from _files_below(path, above, leave_out)
+    elif path.exists():
+        yield _describe(path, path.name)
+    else:
+        yield from _find_matches(given, leave_out)
+
+
+def _find_matches(pattern: str, leave_out: Path | None) -> Iterator[FoundFile]:
+    # as a shell would: Path.glob takes hidden files too
+    found = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else []  # noqa: PTH207
+    if not found:
+        raise click.UsageError(f"There is no file or folder {pattern}.")
+    fixed = _fixed_part(Path(pattern))
+    for path in map(Path, sorted(found)):
+        name = path.relative_to(fixed).as_posix()
+        if path.is_dir():
+            yield from _files_below(path, f"{name}/", leave_out)
+        else:
+            yield _describe(path, name)
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folder above the first part that is a pattern: `a/b` of `a/b/**/*.jpg`."""
+    return Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+
+
+def _files_below(folder: Path, above: str, leave_out: Path | None) -> Iterator[FoundFile]:
+    for path in _walk(folder, leave_out):
+        yield _describe(path, above + path.relative_to(folder).as_posix())
+
+
+def _walk(folder: Path, leave_out: Path | None) -> Iterator[Path]:
+    """Images below a folder, in the order of their names, hidden ones left out."""
+    skipped = leave_out.resolve() if leave_out else None
+    for where, folders, files in os.walk(folder, onerror=_raise):
+        here = Path(where)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and (here / name).resolve() != skipped
+        )
+        for name in sorted(files):
+            path = here / name
+            if name.startswith(".") or path.suffix.lower() not in IMAGE_EXTENSIONS:
+                continue
+            if path.is_file():
+                yield path
+
+
+def _describe(path: Path, name: str) -> FoundFile:
+    return FoundFile(path, name, path.stat().st_size)
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -1,0 +1,122 @@
+"""`imgsvc status`, `list`, `download`: jobs that a server has."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+import click
+
+from imgsvc.cli import exits
+from imgsvc.cli.output import print_facts, print_json, print_rows, say, size_text, variant_text
+from imgsvc.cli.progress import final_images, follow_job, remark, save_results, say_failures
+from imgsvc.cli.session import json_option, talks_to_server
+from imgsvc.client import Client, Job
+
+STATUSES = ("pending", "processing", "completed", "partial", "failed", "cancelled")
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--follow", is_flag=True, help="Wait until all images are done.")
+@json_option
+@talks_to_server
+async def status(client: Client, job_id: str, follow: bool, as_json: bool) -> None:
+    """Show a job. The exit code is 1 when images of it failed."""
+    job = await (follow_job(client, job_id) if follow else client.job(job_id))
+    if as_json:
+        print_json(job)
+    else:
+        print_facts(_facts(job))
+    if await say_failures(client, job):
+        sys.exit(exits.SOME_FAILED)
+
+
+@click.command("list")
+@click.option("--status", type=click.Choice(STATUSES), help="Only jobs in this state.")
+@click.option("--label", help="Only jobs with this label.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@json_option
+@talks_to_server
+async def list_jobs(
+    client: Client, status: str | None, label: str | None, limit: int, as_json: bool
+) -> None:
+    """List jobs, newest first."""
+    found: list[Job] = []
+    async with aclosing(client.jobs(status=status, label=label)) as jobs:
+        async for job in jobs:
+            found.append(job)
+            if len(found) == limit:
+                break
+    if as_json:
+        print_json(found)
+        return
+    print_rows(
+        ("ID", "Status", "Done", "Failed", "Created", "Label"),
+        [
+            (
+                job["id"],
+                job["status"],
+                f"{final_images(job)}/{job['total']}",
+                str(job["failed"]),
+                job["created_at"],
+                job["label"] or "",
+            )
+            for job in found
+        ],
+    )
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to save them in.",
+)
+@json_option
+@talks_to_server
+async def download(client: Client, job_id: str, out: Path, as_json: bool) -> None:
+    """Save the finished files of a job.
+
+    Files that are in the folder already, with the same bytes, are not fetched again. The exit
+    code is 1 when images of the job failed.
+    """
+    done = await save_results(client, job_id, out)
+    job = await client.job(job_id)
+    if as_json:
+        print_json(
+            {
+                "job_id": job_id,
+                "total": done.total,
+                "saved": done.saved,
+                "skipped": done.skipped,
+                "saved_bytes": done.saved_bytes,
+            }
+        )
+    missing = job["total"] - final_images(job)
+    if missing:
+        say(f"{missing} of {job['total']} images are not done yet; run this again for the rest.")
+    if await say_failures(client, job):
+        sys.exit(exits.SOME_FAILED)
+
+
+def _facts(job: Job) -> list[tuple[str, str]]:
+    rest = remark(job)
+    progress = f"{final_images(job)} of {job['total']} images, {job['progress']:.1f} %"
+    facts = [
+        ("Job", job["id"]),
+        ("Status", job["status"]),
+        ("Progress", f"{progress} ({rest})" if rest else progress),
+        ("Recipe", job["preset"] or ""),
+        *(("", variant_text(variant)) for variant in job["recipe"]["variants"]),
+        ("Received", size_text(job["input_bytes"])),
+        ("Made", size_text(job["output_bytes"])),
+        ("Label", job["label"] or ""),
+        ("Created", job["created_at"]),
+        ("Finished", job["finished_at"] or ""),
+        ("Expires", job["expires_at"] or ""),
+    ]
+    return [(label, value) for label, value in facts if value]

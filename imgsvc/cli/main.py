@@ -1,0 +1,67 @@
+"""The command line. Commands are imported when they are called, so that help comes at once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from imgsvc import __version__
+from imgsvc.errors import ImgsvcError
+
+
+class _Place(NamedTuple):
+    """Where a command is defined, and what the list of commands says of it."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS = {
+    "serve": _Place("serve", "serve", "Run the server."),
+    "run": _Place("run", "run", "Process files without a server."),
+    "submit": _Place("submit", "submit", "Send files to a server."),
+    "status": _Place("jobs", "status", "Show a job, or follow it to its end."),
+    "list": _Place("jobs", "list_jobs", "List jobs, newest first."),
+    "download": _Place("jobs", "download", "Save the finished files of a job."),
+    "presets": _Place("presets", "presets", "List what can be made of images."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name; turns errors and Ctrl-C into messages and exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        command = getattr(import_module(f"imgsvc.cli.{place.module}"), place.attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{place.module}.{place.attribute} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.help) for name, place in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(130)
+        except ImgsvcError as exc:
+            from imgsvc.cli import exits  # loads the client, which --help does without
+
+            click.echo(exits.explain(exc), err=True)
+            ctx.exit(exits.code_of(exc))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="imgsvc")
+def cli() -> None:
+    """Submit ten thousand photos, watch them finish, download the results."""

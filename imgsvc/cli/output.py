@@ -1,0 +1,130 @@
+"""What is shown: data on stdout; messages, tables of progress and bars on stderr.
+
+Names come from strangers: whatever is shown of them carries no control characters, and
+is never read as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from imgsvc.domain.names import without_controls
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn, TaskID
+
+
+def print_json(document: object) -> None:
+    """To stdout; in ASCII, so that no terminal and no pipe can take it amiss."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def say(message: str) -> None:
+    """A line to stderr."""
+    click.echo(without_controls(message), err=True)
+
+
+def print_rows(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """To stdout: a table on a terminal, else tab-separated lines without headers."""
+    clean = [[without_controls(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in clean:
+            click.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*headers, box=None, pad_edge=False, header_style="bold")
+    for row in clean:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """To stdout: one fact a line, aligned."""
+    width = max(len(label) for label, _ in facts)
+    for label, value in facts:
+        click.echo(f"{label:<{width}}  {without_controls(value)}")
+
+
+def size_text(size_bytes: int) -> str:
+    """`1536` becomes `1.5 kB`; powers of 1000, as file managers count."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def count_text(count: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+@contextmanager
+def bytes_bar(label: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, if that is a terminal, to be told how many bytes are done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import DownloadColumn, TransferSpeedColumn
+
+    with _bar(label, total_bytes, DownloadColumn(), TransferSpeedColumn()) as (bar, task):
+        yield lambda done_bytes: bar.update(task, completed=done_bytes)
+
+
+@contextmanager
+def count_bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on stderr, if that is a terminal, to be told done, total, and a remark."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total, _remark: None
+        return
+    from rich.progress import MofNCompleteColumn, TextColumn
+
+    with _bar(
+        label, None, MofNCompleteColumn(), TextColumn("{task.fields[remark]}", markup=False)
+    ) as (bar, task):
+        yield lambda done, total, remark: bar.update(
+            task, completed=done, total=total, remark=remark
+        )
+
+
+@contextmanager
+def _bar(
+    label: str, total: int | None, *columns: ProgressColumn
+) -> Iterator[tuple[Progress, TaskID]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn(f"{label:<11}", markup=False),
+        BarColumn(),
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    ) as bar:
+        yield bar, bar.add_task(label, total=total, remark="")
+
+
+def variant_text(variant: dict[str, Any]) -> str:
+    """A variant in a few words: `thumbnail 200x200 fit webp q85`."""
+    words = [variant["name"]]
+    width, height = variant.get("width"), variant.get("height")
+    if width or height:
+        words.append(f"{width or ''}x{height or ''}")
+    if width and height:
+        words.append(variant.get("mode", "fit"))
+    if variant.get("grayscale"):
+        words.append("grey")
+    words.append(variant.get("format", "same"))
+    if variant.get("quality"):
+        words.append(f"q{variant['quality']}")
+    return " ".join(words)

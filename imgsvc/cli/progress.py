@@ -1,0 +1,73 @@
+"""A job's way to its end, and its results to a folder, as seen on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, cast
+
+from imgsvc.cli.output import count_bar, count_text, say, size_text
+from imgsvc.client import Client, ClientError, Downloaded, Job
+
+MAX_FAILURES_SHOWN = 20
+
+
+async def follow_job(client: Client, job_id: str) -> Job:
+    """Show a bar until the job is final. Returns it as it then is."""
+    with count_bar("Processing") as show:
+        async with aclosing(client.follow(job_id)) as messages:
+            async for message in messages:
+                job = message["job"]
+                show(final_images(job), job["total"], remark(job))
+                if message["type"] == "end":
+                    return cast("Job", job)
+    raise ClientError("The job's progress ended before the job did.")
+
+
+async def save_results(
+    client: Client, job_id: str, out: Path, protected: Collection[Path] = ()
+) -> Downloaded:
+    """Show a bar while the finished files are saved, then say what was done."""
+    with count_bar("Saving") as show:
+        done = await client.download(
+            job_id,
+            out,
+            protected=protected,
+            on_file=lambda d: show(d.saved + d.skipped, d.total, ""),
+        )
+    there = f", {done.skipped} there already" if done.skipped else ""
+    say(f"Saved {count_text(done.saved, 'file')} in {out}, {size_text(done.saved_bytes)}{there}.")
+    return done
+
+
+async def say_failures(client: Client, job: Job) -> bool:
+    """Name the images that were not made, and why. Returns whether there are any."""
+    if job["cancelled"]:
+        say(f"{count_text(job['cancelled'], 'image')} cancelled.")
+    if job["failed"]:
+        say(f"{count_text(job['failed'], 'image')} failed:")
+        await _name_failures(client, job)
+    return bool(job["failed"] or job["cancelled"])
+
+
+async def _name_failures(client: Client, job: Job) -> None:
+    shown = 0
+    async with aclosing(client.images(job["id"], status="failed")) as images:
+        async for image in images:
+            if shown == MAX_FAILURES_SHOWN:
+                say(f"  … and {job['failed'] - shown} more")
+                return
+            shown += 1
+            error = image["error"] or {"code": "internal", "message": ""}
+            say(f"  {image['name']}: {error['message']} ({error['code']})")
+
+
+def final_images(job: Mapping[str, Any]) -> int:
+    return int(job["completed"] + job["failed"] + job["cancelled"])
+
+
+def remark(job: Mapping[str, Any]) -> str:
+    """What a bar says beside the count: `2 failed`, or nothing."""
+    parts = [f"{job[key]} {key}" for key in ("failed", "cancelled") if job[key]]
+    return ", ".join(parts)

@@ -1,0 +1,156 @@
+"""`imgsvc run`: the engine without a server, from files to a folder."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from imgsvc.cli import exits
+from imgsvc.cli.inputs import FoundFile, find_files
+from imgsvc.cli.output import count_bar, count_text, print_json, say, size_text
+from imgsvc.cli.recipes import read_recipe_file
+from imgsvc.cli.session import json_option
+from imgsvc.config import Settings, load_settings
+from imgsvc.errors import StartError
+from imgsvc.recipes.model import Recipe
+from imgsvc.runtime.core import open_core
+from imgsvc.service.local_run import LocalInput, LocalRun, RunSummary
+from imgsvc.service.presets import Presets
+from imgsvc.telemetry.logs import configure_logs
+
+STATE_FOLDER = ".imgsvc"
+GRACE_S = 5.0
+MAX_FAILURES_SHOWN = 20
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder for the results; it also remembers what is done.",
+)
+@click.option("--preset", help="What to make of the images.  [default: standard]")
+@click.option(
+    "--recipe",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JSON file that says what to make, in place of a preset.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: all CPUs]")
+@json_option
+def run(
+    paths: tuple[str, ...],
+    out: Path,
+    preset: str | None,
+    recipe: Path | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Process files without a server.
+
+    PATH is a file, a folder (with all images below it; hidden files are left out), or a
+    pattern such as 'photos/**/*.jpg'. Started again, it does only what is missing or changed.
+    """
+    if preset and recipe:
+        raise click.UsageError("Give either --preset or --recipe.")
+    document = read_recipe_file(recipe) if recipe else None
+    name, chosen = Presets().resolve(preset, document)
+    found = find_files(paths, leave_out=out)
+    settings = _settings(out, workers)
+    configure_logs("error", "console")
+    try:
+        summary = asyncio.run(_run(settings, out, _inputs(found), chosen, name))
+    except asyncio.CancelledError:
+        say("Interrupted. Run it again to go on from here.")
+        sys.exit(exits.INTERRUPTED)
+    _report(summary, out, as_json=as_json)
+    if summary.failed:
+        sys.exit(exits.SOME_FAILED)
+
+
+def _settings(out: Path, workers: int | None) -> Settings:
+    return load_settings(
+        flags={
+            "storage": {"data_dir": out / STATE_FOLDER, "reserve_bytes": 0},
+            "server": {"shutdown_grace_s": GRACE_S},
+            "workers": {"size": workers},
+        }
+    )
+
+
+async def _run(
+    settings: Settings, out: Path, inputs: Sequence[LocalInput], recipe: Recipe, preset: str | None
+) -> RunSummary:
+    """Raises CancelledError after SIGINT or SIGTERM."""
+    current = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    if current is not None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, current.cancel)
+    with count_bar("Processing") as show:
+        async with open_core(settings) as core:
+            local = LocalRun(
+                core.store,
+                core.blobs,
+                core.hub,
+                core.dispatcher,
+                out_dir=out.absolute(),
+                recipe=recipe,
+                preset=preset,
+            )
+            working = asyncio.create_task(
+                local.run(
+                    inputs,
+                    lambda s: show(s.skipped + s.completed + s.failed, s.total, _remark(s)),
+                )
+            )
+            try:
+                await asyncio.wait({working, core.failure}, return_when=asyncio.FIRST_COMPLETED)
+                if not working.done():
+                    raise StartError("The worker processes cannot be kept alive.")
+                return working.result()
+            finally:
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+
+
+def _inputs(found: Sequence[FoundFile]) -> list[LocalInput]:
+    inputs = []
+    for file in found:
+        facts = file.path.stat()
+        name = file.name.encode(errors="replace").decode()
+        inputs.append(LocalInput(name, file.path.resolve(), facts.st_size, facts.st_mtime_ns))
+    return inputs
+
+
+def _remark(summary: RunSummary) -> str:
+    return f"{summary.failed} failed" if summary.failed else ""
+
+
+def _report(summary: RunSummary, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        document = asdict(summary)
+        document["failures"] = [
+            {"name": name, "code": code, "message": message}
+            for name, code, message in summary.failures
+        ]
+        print_json(document)
+        return
+    unchanged = f", {summary.skipped} unchanged" if summary.skipped else ""
+    say(
+        f"{count_text(summary.completed, 'image')} done{unchanged}: "
+        f"{size_text(summary.output_bytes)} in {out}."
+    )
+    for name, code, message in summary.failures[:MAX_FAILURES_SHOWN]:
+        say(f"  {name}: {message} ({code})")
+    if summary.failed > MAX_FAILURES_SHOWN:
+        say(f"  … and {summary.failed - MAX_FAILURES_SHOWN} more")
+
+

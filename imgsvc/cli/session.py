@@ -1,0 +1,63 @@
+"""What commands that talk to a server have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+import click
+
+from imgsvc.client import DEFAULT_SERVER, Client
+
+P = ParamSpec("P")
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document to stdout."
+)
+
+
+def talks_to_server(
+    command: Callable[Concatenate[Client, P], Coroutine[Any, Any, None]],
+) -> Callable[..., None]:
+    """Make a command of a coroutine that takes a client, and give it the options for that."""
+
+    @click.option(
+        "--server",
+        envvar="IMGSVC_SERVER",
+        default=DEFAULT_SERVER,
+        show_default=True,
+        show_envvar=True,
+        help="URL of the server.",
+    )
+    @click.option(
+        "--api-key-file",
+        envvar="IMGSVC_API_KEY_FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        show_envvar=True,
+        help="File that holds the API key; IMGSVC_API_KEY may hold the key itself.",
+    )
+    @functools.wraps(command)
+    def run(server: str, api_key_file: Path | None, *args: P.args, **kwargs: P.kwargs) -> None:
+        async def main() -> None:
+            async with Client(server, api_key, agent="imgsvc-cli") as client:
+                await command(client, *args, **kwargs)
+
+        api_key = _read_key(api_key_file) if api_key_file else None
+        asyncio.run(main())
+
+    return run
+
+
+def _read_key(file: Path) -> str:
+    try:
+        key = file.read_text(encoding="ascii").strip()
+    except OSError as exc:
+        raise click.UsageError(f"The key file {file} cannot be read: {exc.strerror}.") from exc
+    except UnicodeDecodeError as exc:
+        raise click.UsageError(f"The key file {file} holds no API key.") from exc
+    if not key or not key.isprintable():
+        raise click.UsageError(f"The key file {file} holds no API key.")
+    return key

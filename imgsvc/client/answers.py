@@ -1,0 +1,91 @@
+"""The server's answers as they come: see the HTTP API for what each key means.
+
+Absent facts are None, times RFC 3339 strings in UTC, `progress` a percentage.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class ImageProblem(TypedDict):
+    """Why an image failed, or what was done otherwise than asked."""
+
+    code: str
+    message: str
+
+
+class Output(TypedDict):
+    """One finished file."""
+
+    variant: str
+    format: str
+    width: int
+    height: int
+    frames: int
+    size_bytes: int
+    sha256: str
+    reused: bool
+    url: str
+
+
+class Image(TypedDict):
+    """One input of a job, and what became of it."""
+
+    id: str
+    index: int
+    name: str
+    status: str
+    attempts: int
+    source: dict[str, str | None]
+    error: ImageProblem | None
+    last_error: ImageProblem | None
+    warnings: list[ImageProblem]
+    analysis: dict[str, Any] | None
+    input: dict[str, Any]
+    outputs: list[Output]
+    started_at: str | None
+    finished_at: str | None
+    duration_ms: int | None
+
+
+class Job(TypedDict):
+    """One submission."""
+
+    id: str
+    status: str
+    label: str | None
+    priority: str
+    preset: str | None
+    recipe: dict[str, Any]
+    open: bool
+    source: str
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    progress: float
+    eta_s: float | None
+    input_bytes: int
+    output_bytes: int
+    errors: dict[str, int]
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    expires_at: str | None
+    links: dict[str, str]
+
+
+class Preset(TypedDict):
+    """A recipe with a name; built-in ones are read-only."""
+
+    name: str
+    readonly: bool
+    recipe: dict[str, Any]
+
+
+ProgressMessage = dict[str, Any]
+"""One progress message: `type` is snapshot, image, job or end; `seq` rises."""
+
+FINAL_STATUSES = frozenset({"completed", "partial", "failed", "cancelled"})
+"""Statuses of a job to which nothing more happens by itself."""

@@ -1,0 +1,207 @@
+"""The client: every call a method, every answer as the server's JSON has it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Self, cast
+
+from imgsvc.client.answers import Image, Job, Output, Preset, ProgressMessage
+from imgsvc.client.connection import DEFAULT_SERVER, Connection
+from imgsvc.client.download import Downloaded, Result, fetch_to_file, save_results
+from imgsvc.client.errors import ClientError
+from imgsvc.client.progress import follow
+from imgsvc.client.upload import MultipartBody, Upload
+from imgsvc.domain.names import SAME_FORMAT, ResultNames
+
+PAGE_OF_JOBS = 100
+PAGE_OF_IMAGES = 1000
+
+
+class Client:
+    """A server's API, for use in `async with`.
+
+    server: its URL; None takes IMGSVC_SERVER, else http://127.0.0.1:8080.
+    api_key: None takes IMGSVC_API_KEY, else none is sent.
+    agent: what the program calls itself; jobs of `imgsvc-cli` are marked as such.
+
+    Every method raises ServerUnreachable or ApiError; see `imgsvc.client.errors`.
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        api_key: str | None = None,
+        *,
+        agent: str = "imgsvc-client",
+    ) -> None:
+        self._connection = Connection(
+            server or os.environ.get("IMGSVC_SERVER") or DEFAULT_SERVER,
+            api_key or os.environ.get("IMGSVC_API_KEY"),
+            agent,
+        )
+
+    @property
+    def server(self) -> str:
+        return self._connection.server
+
+    async def __aenter__(self) -> Self:
+        await self._connection.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._connection.__aexit__(*exc)
+
+    async def info(self) -> dict[str, Any]:
+        """What the server is and can: version, formats, limits, workers, queue."""
+        return cast("dict[str, Any]", await self._connection.json("GET", "info"))
+
+    async def presets(self) -> list[Preset]:
+        answer = await self._connection.json("GET", "presets")
+        return cast("list[Preset]", answer["items"])
+
+    async def submit(
+        self,
+        images: Iterable[Path | Upload],
+        *,
+        preset: str | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        label: str | None = None,
+        priority: str | None = None,
+        on_sent: Callable[[int], None] | None = None,
+    ) -> Job:
+        """Send images as one job; when this returns, the server keeps them for good.
+
+        images: files are read one after the other as they are sent, and a bare path is
+            called by its last part; see FileUpload for names with folders.
+        preset, recipe, label, priority: None leaves the server's default.
+        on_sent: told the number of bytes of images sent so far, again and again.
+
+        Raises LocalFileError for a file that cannot be read: then nothing was submitted.
+        """
+        given = {"preset": preset, "recipe": recipe, "label": label, "priority": priority}
+        spec = {key: value for key, value in given.items() if value is not None}
+        body = MultipartBody(spec, images, on_sent)
+        try:
+            answer = await self._connection.upload(
+                "jobs", content_type=body.content_type, body=body.stream()
+            )
+        except ClientError as exc:
+            raise (body.failure or exc) from exc
+        return cast("Job", answer)
+
+    async def job(self, job_id: str) -> Job:
+        return cast("Job", await self._connection.json("GET", "jobs", job_id))
+
+    async def jobs(
+        self, *, status: str | None = None, label: str | None = None
+    ) -> AsyncGenerator[Job, None]:
+        """All jobs, newest first, asked for page by page as they are read."""
+        given = {"status": status, "label": label, "limit": str(PAGE_OF_JOBS)}
+        async for item in self._pages("jobs", params=given):
+            yield cast("Job", item)
+
+    async def images(
+        self, job_id: str, *, status: str | None = None
+    ) -> AsyncGenerator[Image, None]:
+        """All images of a job in index order, asked for page by page as they are read."""
+        given = {"status": status, "limit": str(PAGE_OF_IMAGES)}
+        async for item in self._pages("jobs", job_id, "images", params=given):
+            yield cast("Image", item)
+
+    async def follow(self, job_id: str) -> AsyncGenerator[ProgressMessage, None]:
+        """Progress messages of a job, from a `snapshot` to its `end`.
+
+        A broken connection is made again; messages then begin with a `snapshot` once more.
+        """
+        await self.job(job_id)  # tells of a job that is not there better than a WebSocket
+        async with aclosing(follow(self._connection, job_id)) as messages:
+            async for message in messages:
+                yield message
+
+    async def wait(self, job_id: str) -> Job:
+        """The job, once it is final."""
+        async with aclosing(self.follow(job_id)) as messages:
+            async for message in messages:
+                if message["type"] == "end":
+                    return cast("Job", message["job"])
+        raise ClientError("The job's progress ended before the job did.")
+
+    async def delete(self, job_id: str) -> None:
+        """Cancel what runs of a job, and delete it with all its files."""
+        await self._connection.json("DELETE", "jobs", job_id)
+
+    async def download(
+        self,
+        job_id: str,
+        out_dir: Path,
+        *,
+        protected: Collection[Path] = (),
+        on_file: Callable[[Downloaded], None] | None = None,
+    ) -> Downloaded:
+        """Save every output that is finished under `out_dir`, named as in the ZIP archive.
+
+        A file that is there already with the same bytes is left alone; one with other
+        bytes is replaced.
+
+        protected: files that must not be replaced, such as the inputs; if a result would
+            stand in the place of one, ClientError is raised and nothing is saved.
+        on_file: told how far the download is, after every file.
+        """
+        results = await self._results(job_id, out_dir)
+        if protected:
+            await asyncio.to_thread(_check_protected, results, protected)
+        return await save_results(self._connection, job_id, results, on_file)
+
+    async def download_archive(self, job_id: str, path: Path, *, variant: str | None = None) -> int:
+        """Save the outputs finished so far as one ZIP file. Returns its bytes.
+
+        variant: None takes all of them.
+        """
+        params = {"variant": variant} if variant else None
+        parts = ("jobs", job_id, "archive.zip")
+        return await fetch_to_file(self._connection, parts, path, params=params)
+
+    async def _results(self, job_id: str, out_dir: Path) -> list[Result]:
+        job = await self.job(job_id)
+        inputs: list[tuple[int, str]] = []
+        outputs: list[tuple[int, Output]] = []
+        async for image in self.images(job_id):
+            inputs.append((image["index"], image["name"]))
+            outputs.extend((image["index"], output) for output in image["outputs"])
+        variants = [(v["name"], v.get("format", SAME_FORMAT)) for v in job["recipe"]["variants"]]
+        names = await asyncio.to_thread(ResultNames, inputs, variants)
+        return [
+            Result(
+                index=index,
+                variant=output["variant"],
+                size_bytes=output["size_bytes"],
+                sha256=output["sha256"],
+                path=out_dir / names.path(index, output["variant"], output["format"]),
+            )
+            for index, output in outputs
+        ]
+
+    async def _pages(
+        self, *parts: str, params: Mapping[str, str | None]
+    ) -> AsyncIterator[dict[str, Any]]:
+        query = {key: value for key, value in params.items() if value is not None}
+        while True:
+            page = await self._connection.json("GET", *parts, params=query)
+            for item in page["items"]:
+                yield item
+            if page["next_cursor"] is None:
+                return
+            query["cursor"] = page["next_cursor"]
+
+
+def _check_protected(results: Iterable[Result], protected: Collection[Path]) -> None:
+    kept = {path.resolve() for path in protected}
+    for result in results:
+        if result.path.resolve() in kept:
+            raise ClientError(
+                f"A result would replace {result.path}, one of the images that were sent."
+            )

@@ -1,0 +1,185 @@
+"""One server as HTTP sees it: requests in, answers or ClientErrors out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from imgsvc import __version__
+from imgsvc.client.errors import ApiError, ClientError, ServerUnreachable
+from imgsvc.errors import Fault
+
+DEFAULT_SERVER = "http://127.0.0.1:8080"
+
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 120.0
+"""Longest silence of the server within an answer."""
+
+HEARTBEAT_S = 20.0
+"""A WebSocket whose server has not answered a ping for half as long is broken."""
+
+ANSWER_TIMEOUT_S = 300.0
+"""Longest wait for the answer to an upload, from its last byte on: the server makes it durable."""
+
+_MAX_PROBLEM_BYTES = 1 << 20
+
+
+class Connection:
+    """A pool of connections to one server.
+
+    server: http(s) URL, with a path if the API stands below one. Raises ClientError if it
+        is none.
+    api_key: sent with every request; None sends none.
+    agent: what the program calls itself.
+    """
+
+    def __init__(self, server: str, api_key: str | None, agent: str) -> None:
+        self.server = server.rstrip("/")
+        try:
+            self._base = URL(self.server)
+        except ValueError as exc:
+            raise ClientError(f"{server} is not a URL.") from exc
+        if self._base.scheme not in {"http", "https"} or not self._base.host:
+            raise ClientError(f"{server} is not a server's URL, such as {DEFAULT_SERVER}.")
+        self._headers = {"User-Agent": f"{agent}/{__version__}"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S
+        )
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def url(self, *parts: str | int) -> URL:
+        """URL of a resource of the native API; `parts` are path segments, not yet quoted."""
+        path = "/".join(quote(str(part), safe="") for part in ("api", "v1", *parts))
+        return self._base.joinpath(path, encoded=True)
+
+    @asynccontextmanager
+    async def request(
+        self, method: str, *parts: str | int, **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer to a request, its body unread. Raises ApiError, ServerUnreachable.
+
+        options: those of aiohttp's `ClientSession.request`.
+        """
+        with self._translated():
+            async with self._open_session.request(method, self.url(*parts), **options) as response:
+                if response.status >= 400:
+                    raise await _api_error(response)
+                yield response
+
+    async def json(self, method: str, *parts: str | int, **options: Any) -> Any:
+        """The JSON of an answer; None when it has no body."""
+        async with self.request(method, *parts, **options) as response:
+            if response.status == 204:
+                return None
+            try:
+                return await response.json()
+            except (aiohttp.ContentTypeError, ValueError) as exc:
+                raise ServerUnreachable(self.server, "what answers there is no imgsvc") from exc
+
+    async def upload(self, *parts: str | int, content_type: str, body: AsyncIterable[bytes]) -> Any:
+        """POST a stream, which may take as long as it takes. Returns the answer's JSON."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(None) as deadline:
+
+                async def watched() -> AsyncIterator[bytes]:
+                    async for chunk in body:
+                        yield chunk
+                    deadline.reschedule(loop.time() + ANSWER_TIMEOUT_S)
+
+                return await self.json(
+                    "POST",
+                    *parts,
+                    data=watched(),
+                    headers={"Content-Type": content_type},
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+                )
+        except TimeoutError as exc:
+            raise ServerUnreachable(self.server, "it has stopped answering") from exc
+
+    @asynccontextmanager
+    async def websocket(self, *parts: str | int) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket that is watched by pings. Raises ApiError, ServerUnreachable."""
+        with self._translated():
+            async with self._open_session.ws_connect(
+                self.url(*parts), heartbeat=HEARTBEAT_S, max_msg_size=0
+            ) as socket:
+                yield socket
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except aiohttp.WSServerHandshakeError as exc:
+            detail = f"The server refused the connection ({exc.status})."
+            raise ApiError(_code_of(exc.status), exc.status, detail) from exc
+        except aiohttp.ClientError as exc:
+            raise ServerUnreachable(self.server, _reason(exc)) from exc
+
+    @property
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("use the client within `async with`")
+        return self._session
+
+
+async def _api_error(response: aiohttp.ClientResponse) -> ApiError:
+    raw = await response.content.read(_MAX_PROBLEM_BYTES)
+    try:
+        problem = json.loads(raw)
+    except ValueError:
+        problem = None
+    if not isinstance(problem, Mapping):
+        problem = {}
+    retry_after = response.headers.get("Retry-After", "")
+    return ApiError(
+        code=str(problem.get("code") or _code_of(response.status)),
+        status=response.status,
+        detail=str(problem.get("detail") or f"The server answered {response.status}."),
+        errors=[
+            Fault(str(fault.get("pointer", "")), str(fault.get("detail", "")))
+            for fault in problem.get("errors") or ()
+        ],
+        retry_after_s=int(retry_after) if retry_after.isdecimal() else None,
+    )
+
+
+def _code_of(status: int) -> str:
+    return "not_found" if status == 404 else f"http_{status}"
+
+
+def _reason(exc: aiohttp.ClientError) -> str:
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return "its host name is not known"
+    if isinstance(exc, aiohttp.ConnectionTimeoutError):
+        return "it does not accept a connection in time"
+    if isinstance(exc, aiohttp.ServerTimeoutError):
+        return "it has stopped answering"
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        if isinstance(exc.os_error, ConnectionRefusedError):
+            return "the connection is refused"
+        return os.strerror(exc.os_error.errno) if exc.os_error.errno else str(exc.os_error)
+    if isinstance(
+        exc, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | aiohttp.ClientPayloadError
+    ):
+        return "the connection broke"
+    return str(exc) or type(exc).__name__

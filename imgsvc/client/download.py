@@ -1,0 +1,200 @@
+"""Finished files to a folder: several at once, each appearing only when it is whole."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import secrets
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from imgsvc.client.connection import Connection
+from imgsvc.client.errors import ClientError, LocalFileError, ServerUnreachable
+from imgsvc.client.progress import pause_s
+
+CHUNK_BYTES = 256 << 10
+FILES_AT_ONCE = 8
+TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One finished file: which it is on the server, and where it belongs here."""
+
+    index: int
+    variant: str
+    size_bytes: int
+    sha256: str
+    path: Path
+
+
+@dataclass(slots=True)
+class Downloaded:
+    """How far a download is. `total`, `saved` and `skipped` count files.
+
+    skipped: were there already, with the same bytes.
+    """
+
+    total: int
+    saved: int = 0
+    skipped: int = 0
+    saved_bytes: int = 0
+
+
+async def save_results(
+    connection: Connection,
+    job_id: str,
+    results: Collection[Result],
+    on_file: Callable[[Downloaded], None] | None = None,
+) -> Downloaded:
+    """Bring every result to its path; what stands there and differs is replaced.
+
+    Raises LocalFileError, ServerUnreachable, ApiError; what was saved by then stays.
+    """
+    done = Downloaded(total=len(results))
+    waiting = iter(results)
+    workers = [
+        asyncio.create_task(_save_each(connection, job_id, waiting, done, on_file))
+        for _ in range(min(FILES_AT_ONCE, len(results)))
+    ]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return done
+
+
+async def _save_each(
+    connection: Connection,
+    job_id: str,
+    waiting: Iterator[Result],
+    done: Downloaded,
+    on_file: Callable[[Downloaded], None] | None,
+) -> None:
+    for result in waiting:
+        if await asyncio.to_thread(_is_there, result):
+            done.skipped += 1
+        else:
+            await _save(connection, job_id, result)
+            done.saved += 1
+            done.saved_bytes += result.size_bytes
+        if on_file:
+            on_file(done)
+
+
+async def _save(connection: Connection, job_id: str, result: Result) -> None:
+    parts = ("jobs", job_id, "images", result.index, "outputs", result.variant)
+    for attempt in range(1, TRIES + 1):
+        try:
+            await fetch_to_file(connection, parts, result.path, sha256=result.sha256)
+        except ServerUnreachable:
+            if attempt == TRIES:
+                raise
+            await asyncio.sleep(pause_s(attempt, random.random()))  # noqa: S311  (no secret)
+        else:
+            return
+
+
+async def fetch_to_file(
+    connection: Connection,
+    parts: Iterable[str | int],
+    path: Path,
+    *,
+    params: dict[str, str] | None = None,
+    sha256: str | None = None,
+) -> int:
+    """One resource to a file, which appears whole or not at all. Returns its bytes.
+
+    parts, params: as for Connection.request. sha256: hexadecimal; None is not checked.
+    Raises LocalFileError, ServerUnreachable, ApiError, and ClientError on other bytes.
+    """
+    async with connection.request("GET", *parts, params=params) as response:
+        part = _PartFile(path)
+        try:
+            await asyncio.to_thread(part.open)
+            async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                await asyncio.to_thread(part.write, chunk)
+            if sha256 is not None and part.sha256 != sha256:
+                raise ClientError(f"{path.name} did not arrive as the server made it.")
+            await asyncio.to_thread(part.publish)
+        finally:
+            await asyncio.shield(asyncio.to_thread(part.discard))
+    return part.size_bytes
+
+
+class _PartFile:
+    """A file that is being written, beside the place where it will stand.
+
+    Its methods run in threads, which a cancelled task leaves running: the lock makes
+    `discard` wait for the one at work, and nothing is done after it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".imgsvc-{secrets.token_hex(8)}.part")
+        self._digest = hashlib.sha256()
+        self._file: IO[bytes] | None = None
+        self._lock = threading.Lock()
+        self._is_discarded = False
+        self.size_bytes = 0
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def open(self) -> None:
+        with self._lock, _translated(self._path):
+            if not self._is_discarded:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self._temporary.open("xb")
+
+    def write(self, chunk: bytes) -> None:
+        with self._lock, _translated(self._path):
+            if self._file is not None:
+                self._file.write(chunk)
+        self._digest.update(chunk)
+        self.size_bytes += len(chunk)
+
+    def publish(self) -> None:
+        with self._lock, _translated(self._path):
+            if self._file is not None:
+                self._file.close()
+                self._temporary.replace(self._path)
+                self._file = None
+
+    def discard(self) -> None:
+        """Leave nothing behind of what was not published."""
+        with self._lock:
+            self._is_discarded = True
+            if self._file is None:
+                return
+            with suppress(OSError):
+                self._file.close()
+            with suppress(OSError):
+                self._temporary.unlink()
+            self._file = None
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
+
+
+def _is_there(result: Result) -> bool:
+    try:
+        if result.path.stat().st_size != result.size_bytes:
+            return False
+        with result.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == result.sha256
+    except OSError:
+        return False

@@ -1,0 +1,218 @@
+"""Settings: defaults, then a TOML file, then `IMGSVC_<SECTION>__<KEY>`, then flags.
+
+A wrong key or value stops the start, with the key's name and what is allowed. Sizes are
+bytes and may be written with a unit in files and variables (`"64MiB"`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from imgsvc.errors import StartError
+
+_UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6,
+          "gb": 10**9}  # fmt: skip
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
+
+
+def parse_size(value: object) -> object:
+    """`"64 MiB"` becomes 67108864; numbers pass through. Raises ValueError on other text."""
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value.strip())
+    if match is None or match[2].lower() not in _UNITS:
+        raise ValueError('a number of bytes, or one with a unit such as "64 MiB"')
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def _parse_list(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_parse_list)]
+
+
+def _half_of_ram() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(_Section):
+    """Where the server listens, and for whom."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    allow_anonymous: bool = False
+    allowed_hosts: Names = ()
+    base_url: str | None = None
+    shutdown_grace_s: float = Field(30, ge=0)
+
+    @property
+    def is_loopback(self) -> bool:
+        return is_loopback(self.host)
+
+    @property
+    def served_hosts(self) -> frozenset[str]:
+        """Host names that a request may carry; always those of the machine itself."""
+        bound = f"[{self.host}]" if ":" in self.host else self.host
+        return frozenset({"localhost", "127.0.0.1", "[::1]", bound.lower()}).union(
+            name.lower() for name in self.allowed_hosts
+        )
+
+
+class StorageSettings(_Section):
+    """Where everything is kept."""
+
+    data_dir: Path = Path("data")
+    keep_inputs: bool = True
+    reserve_bytes: Size = 1 << 30
+
+
+class WorkerSettings(_Section):
+    """The worker processes."""
+
+    size: int = Field(default_factory=_usable_cpus, ge=1, le=1024)
+    memory_bytes: Size = Field(default_factory=_half_of_ram)
+    timeout_s: float = Field(60, gt=0)
+
+
+class LimitSettings(_Section):
+    """What is refused."""
+
+    max_images_per_job: int = Field(10_000, ge=1)
+    max_image_bytes: Size = 64 << 20
+    max_json_bytes: Size = 3 << 29
+    max_request_bytes: Size = 64 << 30
+    max_pixels: int = Field(100_000_000, ge=1)
+    max_frames: int = Field(256, ge=1)
+    max_pending_images: int = Field(1_000_000, ge=1)
+
+
+class RetentionSettings(_Section):
+    """How long finished jobs stay; 0 keeps for ever."""
+
+    finished_s: int = Field(86_400, ge=0)
+
+
+class LogSettings(_Section):
+    """What is logged, and how: `auto` is readable on a terminal and JSON otherwise."""
+
+    level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    format: str = Field("auto", pattern="^(auto|console|json)$")
+
+
+class Settings(_Section):
+    """All settings; every section has its defaults."""
+
+    server: ServerSettings = ServerSettings()
+    storage: StorageSettings = StorageSettings()
+    workers: WorkerSettings = Field(default_factory=WorkerSettings)
+    limits: LimitSettings = LimitSettings()
+    retention: RetentionSettings = RetentionSettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _stay_local(self) -> Self:
+        if not self.server.is_loopback and not self.server.allow_anonymous:
+            raise ValueError(
+                f"server.host: {self.server.host} can be reached from other machines, and no API "
+                "key guards it. Listen on 127.0.0.1, or set server.allow_anonymous = true if "
+                "everybody who can reach it may use it."
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings(
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, Mapping[str, object]] | None = None,
+) -> Settings:
+    """Settings out of all their sources, later ones winning. Raises StartError.
+
+    flags: section → key → value; a value of None means that the flag was not given.
+    """
+    layers = [
+        _read_file(file) if file else {},
+        _read_environment(os.environ if environ is None else environ),
+        {name: {k: v for k, v in keys.items() if v is not None} for name, keys in flags.items()}
+        if flags
+        else {},
+    ]
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for section, keys in layer.items():
+            if isinstance(keys, Mapping) and isinstance(merged.get(section, {}), dict):
+                merged[section] = {**merged.get(section, {}), **keys}
+            else:
+                merged[section] = keys
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as exc:
+        raise StartError(_explain(exc)) from exc
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise StartError(f"The settings file {file} cannot be read: {exc.strerror}.") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise StartError(f"The settings file {file} is not valid TOML: {exc}.") from exc
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Only names with a double underscore are settings; IMGSVC_SERVER is the client's."""
+    found: dict[str, dict[str, str]] = {}
+    for name, value in environ.items():
+        section, separator, key = name.removeprefix("IMGSVC_").partition("__")
+        if name.startswith("IMGSVC_") and separator:
+            found.setdefault(section.lower(), {})[key.lower()] = value
+    return found
+
+
+def _explain(exc: ValidationError) -> str:
+    lines = []
+    for error in exc.errors():
+        key = ".".join(str(part) for part in error["loc"])
+        if error["type"] == "extra_forbidden":
+            lines.append(f"{key}: there is no such setting. {_allowed(error['loc'])}")
+        else:
+            reason = error["msg"].removeprefix("Value error, ")
+            lines.append(f"{key}: {reason}" if key else reason)
+    return "The settings are not valid.\n  " + "\n  ".join(lines)
+
+
+def _allowed(loc: tuple[int | str, ...]) -> str:
+    model: Any = Settings
+    for part in loc[:-1]:
+        model = model.model_fields[part].annotation
+    names = ", ".join(model.model_fields)
+    return f"Allowed here: {names}."

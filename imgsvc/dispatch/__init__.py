@@ -1,0 +1,1 @@
+"""Which image next, and what its result means."""

@@ -1,0 +1,222 @@
+"""Makes results durable: files first, then rows, many at a time.
+
+While one group is being synced and committed the next one gathers, so a worker never
+waits for a disk and a disk never works for a single image when several are ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.blobs.publication import Obstacle, Publication
+from imgsvc.domain.image import Image
+from imgsvc.domain.rendering import Failure, InputFacts, Rendered, RenderTask, output_path
+from imgsvc.domain.times import now_ms
+from imgsvc.errors import ImageErrorCode, StorageFull
+from imgsvc.store.images import ImageResult, Release
+from imgsvc.store.store import Store
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+STORAGE_RETRY_S = 1.0
+"""How long to wait before a full disk is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """All outputs of `image` stand under the task's output prefix."""
+
+    image: Image
+    task: RenderTask
+    outcome: Rendered
+
+    @property
+    def files(self) -> list[tuple[str, Path, str]]:
+        """(variant, where the worker left it, format) of every output."""
+        prefix = self.task.output_prefix
+        return [
+            (
+                output.variant,
+                Path(output_path(prefix, output.variant, output.format)),
+                output.format,
+            )
+            for output in self.outcome.outputs
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The image has failed for good."""
+
+    image: Image
+    failure: Failure
+    input: InputFacts | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The image goes back to pending, to be dispatched again.
+
+    counts: whether the try counts as an attempt. delay_s: how long to wait at least.
+    memory_bytes: what its decode is known to cost, from now on.
+    """
+
+    image: Image
+    counts: bool
+    failure: Failure | None = None
+    delay_s: float = 0.0
+    memory_bytes: int | None = None
+
+
+Record = Made | Refused | Returned
+
+
+class Recorder:
+    """Commits records in groups. `on_returned` hears of images that are pending again."""
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: BlobStore,
+        *,
+        keep_inputs: bool,
+        on_returned: Callable[[Sequence[Returned]], None],
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._keep_inputs = keep_inputs
+        self._on_returned = on_returned
+        self._records: list[Record] = []
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def add(self, record: Record) -> None:
+        self._records.append(record)
+        self._idle.clear()
+        self._wake.set()
+
+    async def flush(self) -> None:
+        """Return once everything added so far is durable."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self.run_once()
+
+    async def run_once(self) -> None:
+        """Make durable what has gathered; on a full disk, try again until it is."""
+        while self._records:
+            records, self._records = self._records, []
+            await self._record(await self._publish(records))
+        self._idle.set()
+
+    async def _publish(self, records: Sequence[Record]) -> list[Record]:
+        """Move the outputs to where they stay; what cannot be moved now is returned."""
+        made = [record for record in records if isinstance(record, Made)]
+        if not made:
+            return list(records)
+        try:
+            failed = await self._blobs.publish([_publication(record) for record in made])
+        except StorageFull as exc:
+            failure = Failure(ImageErrorCode.STORAGE_FULL, exc.message)
+            log.warning("storage_full", images=len(made))
+            await self._blobs.discard([path for record in made for _, path, _ in record.files])
+            return [
+                Returned(record.image, False, failure, STORAGE_RETRY_S)
+                if isinstance(record, Made)
+                else record
+                for record in records
+            ]
+        obstacles = {u.publication.image_id: u.obstacle for u in failed}
+        return [kept for record in records if (kept := _after_obstacle(record, obstacles))]
+
+    async def _record(self, records: Sequence[Record]) -> None:
+        results = [result for record in records if (result := _result(record))]
+        returned = [record for record in records if isinstance(record, Returned)]
+        now = now_ms()
+        won = await self._commit(results, [_release(record, now) for record in returned], now)
+        await self._clear_away([r for r in records if not isinstance(r, Returned)], won)
+        self._on_returned(returned)
+
+    async def _commit(
+        self, results: Sequence[ImageResult], releases: Sequence[Release], now: int
+    ) -> list[bool]:
+        while True:
+            try:
+                won, _ = await asyncio.gather(
+                    self._store.finish_images(results, now) if results else _nothing(),
+                    self._store.release_images(releases, now) if releases else _nothing(),
+                )
+            except StorageFull:
+                log.warning("storage_full", images=len(results), what="database")
+                await asyncio.sleep(STORAGE_RETRY_S)
+            else:
+                return won
+
+    async def _clear_away(self, records: Sequence[Made | Refused], won: Sequence[bool]) -> None:
+        """Remove files no row names: of late results, and inputs that nobody needs."""
+        unwanted: list[Path] = []
+        for record, is_won in zip(records, won, strict=True):
+            image = record.image
+            if not isinstance(record, Made):
+                continue
+            if not is_won:
+                unwanted += [
+                    self._blobs.output_path(image.job_id, image.id, image.claim, variant, format_)
+                    for variant, _, format_ in record.files
+                ]
+            elif not self._keep_inputs and image.path is None:
+                unwanted.append(self._blobs.input_path(image.job_id, image.id))
+        if unwanted:
+            await self._blobs.discard(unwanted)
+
+
+async def _nothing() -> list[bool]:
+    return []
+
+
+def _after_obstacle(record: Record, obstacles: Mapping[str, Obstacle]) -> Record | None:
+    """What becomes of a record whose files could not be moved; None for a deleted job's."""
+    obstacle = obstacles.get(record.image.id)
+    if not isinstance(record, Made) or obstacle is None:
+        return record
+    if obstacle is Obstacle.JOB_GONE:
+        return None
+    log.error("output_missing", job_id=record.image.job_id, index=record.image.index)
+    message = "The finished file was lost before it could be kept."
+    return Refused(record.image, Failure(ImageErrorCode.INTERNAL, message))
+
+
+def _publication(record: Made) -> Publication:
+    image = record.image
+    return Publication(
+        image.job_id, image.id, image.claim, {v: (path, f) for v, path, f in record.files}
+    )
+
+
+def _result(record: Record) -> ImageResult | None:
+    match record:
+        case Made(task=task, outcome=outcome):
+            return ImageResult(task.key, outcome, outcome.input, outcome.duration_ms)
+        case Refused(image=image, failure=failure):
+            return ImageResult(image.key, failure, record.input, record.duration_ms)
+    return None
+
+
+def _release(record: Returned, now: int) -> Release:
+    return Release(
+        key=record.image.key,
+        count_attempt=record.counts,
+        last_error=record.failure,
+        not_before=now + round(record.delay_s * 1000) if record.delay_s else None,
+        memory_bytes=record.memory_bytes,
+    )

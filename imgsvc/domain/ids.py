@@ -1,0 +1,18 @@
+"""Ids: UUIDv7 strings (RFC 9562), so that later ids sort after earlier ones."""
+
+from __future__ import annotations
+
+import re
+
+import uuid_utils
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def new_id() -> str:
+    return str(uuid_utils.uuid7())
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is spelled as our ids are: lower case, with dashes."""
+    return _UUID.fullmatch(text) is not None

@@ -1,0 +1,76 @@
+"""An image: one input of a job, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from imgsvc.domain.rendering import Failure, ImageWarning, InputFacts, OutputFacts, TaskKey
+from imgsvc.domain.states import ImageState
+
+
+class SourceKind(StrEnum):
+    UPLOAD = "upload"
+    BASE64 = "base64"
+    URL = "url"
+    FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """An image as intake hands it over: its bytes are on stable storage already.
+
+    id: names the file in the job's folder.
+    name: what the client called it; None becomes `image-<index>` when the index is known.
+    path: for SourceKind.FILE, the absolute path of an input that is read in place.
+    url: for SourceKind.URL, where to fetch from.
+    size_bytes, sha256: None while the bytes are not known (an URL not fetched yet).
+    failure: set when intake already knows that it cannot be made; it is stored as failed.
+    """
+
+    id: str
+    name: str | None
+    kind: SourceKind
+    size_bytes: int | None = None
+    sha256: str | None = None
+    url: str | None = None
+    path: str | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as the store knows it. Times are milliseconds since 1970.
+
+    attempts: tries begun that count against the retry rules.
+    claim: number of dispatches ever made; never reset.
+    memory_bytes: what a decode is known to cost, once a worker has refused it for that.
+    outputs: in the order of the recipe's variants; empty until completed.
+    """
+
+    job_id: str
+    index: int
+    id: str
+    name: str
+    state: ImageState
+    attempts: int
+    claim: int
+    kind: SourceKind
+    url: str | None
+    path: str | None
+    size_bytes: int | None
+    sha256: str | None
+    error: Failure | None
+    last_error: Failure | None
+    warnings: tuple[ImageWarning, ...]
+    input: InputFacts | None
+    outputs: tuple[OutputFacts, ...]
+    memory_bytes: int | None
+    started_at: int | None
+    finished_at: int | None
+    duration_ms: int | None
+
+    @property
+    def key(self) -> TaskKey:
+        """The dispatch that this record shows."""
+        return TaskKey(self.job_id, self.index, self.claim)

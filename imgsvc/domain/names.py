@@ -1,0 +1,234 @@
+"""Names of results: one rule for the ZIP, downloads, `run` and `watch`.
+
+`{stem}.{ext}` when the recipe has one variant, `{stem}-{variant}.{ext}` otherwise, in the
+input's relative folder. Where two inputs would collide, both keep their whole name
+(`a.jpg.webp`, `a.png.webp`), then `-2`, `-3`… follow in index order.
+
+Collisions are decided from the names of all inputs of a job and from its recipe, never from
+what is finished, so that a name does not change while the job runs; and as a file system
+does that knows no case and no Unicode normal forms, so that results can be carried to macOS
+and Windows. Every name is safe to join to a folder there too, whatever a client sent.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from imgsvc.domain.rendering import EXTENSIONS
+
+MAX_COMPONENT_BYTES = 255
+"""Longest file name that ext4, APFS and NTFS all take, counted in UTF-8."""
+
+SAME_FORMAT = "same"
+"""A variant's format that follows the input's, and is known only once it is made."""
+
+_EXTENSION = re.compile(r"(?<=[^.])\.[A-Za-z0-9]{1,8}\Z")
+_DRIVE = re.compile(r"\A[A-Za-z]:")
+_REFUSED_BY_WINDOWS = str.maketrans(dict.fromkeys('<>:"|?*', "_"))
+# learn.microsoft.com/windows/win32/fileio/naming-a-file: reserved with any extension too
+_RESERVED = re.compile(
+    r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(?:\..*)?",
+    re.IGNORECASE,
+)
+_DROPPED_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
+_BIDI_CONTROLS = frozenset(map(chr, (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F),
+                                     *range(0x2066, 0x206A))))  # fmt: skip
+
+_NUMBER_BYTES = 8
+"""What `-2`, `-3`… may come to."""
+
+_ANY_EXT = frozenset(EXTENSIONS.values())
+_USUAL_EXT = {
+    ".jpg": "jpg", ".jpeg": "jpg", ".jpe": "jpg", ".jfif": "jpg", ".png": "png",
+    ".webp": "webp", ".gif": "gif", ".tif": "tif", ".tiff": "tif", ".avif": "avif",
+}  # fmt: skip
+"""What an input of this name gives under SAME_FORMAT, unless its name lies."""
+
+
+def without_controls(text: str) -> str:
+    """`text` without control characters, bidirectional overrides and line separators.
+
+    What is left moves no cursor and hides no extension on a terminal. Halves of surrogate
+    pairs, as in file names that are not valid UTF-8, become `_`.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        "_" if unicodedata.category(char) == "Cs" else char
+        for char in text
+        if char not in _BIDI_CONTROLS and unicodedata.category(char) not in _DROPPED_CATEGORIES
+    )
+
+
+class ResultNames:
+    """Where the results of one job belong.
+
+    inputs: index and name of every image of the job; a name may be hostile.
+    variants: name and format of every variant of its recipe; a format is a key of
+        EXTENSIONS, or SAME_FORMAT.
+    """
+
+    def __init__(
+        self, inputs: Iterable[tuple[int, str]], variants: Sequence[tuple[str, str]]
+    ) -> None:
+        self._suffixes = {name: f"-{name}" if len(variants) > 1 else "" for name, _ in variants}
+        parsed = sorted((_parse(*entry) for entry in inputs), key=lambda one: one.index)
+        self._choices = _Chooser(parsed, variants, self._suffixes).choose()
+
+    def path(self, index: int, variant: str, format_: str) -> str:
+        """Relative path, with `/`, of the finished file of `variant`, which is a `format_`.
+
+        Raises KeyError for an image, a variant or a format that the job does not have.
+        """
+        ext = EXTENSIONS[format_]
+        return f"{self._choices[index].base(ext)}{self._suffixes[variant]}.{ext}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """An input's name made safe. `folder` is empty or ends in `/`; `extension` has its dot."""
+
+    index: int
+    folder: str
+    stem: str
+    extension: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What an input's results are called, less `-variant.ext`.
+
+    only_ext: the extension for which `usual` is this input's alone; a result with another
+        is called `fallback`. None: `usual` holds for all.
+    """
+
+    usual: str
+    only_ext: str | None = None
+    fallback: str = ""
+
+    def base(self, ext: str) -> str:
+        return self.usual if self.only_ext in {None, ext} else self.fallback
+
+
+class _Chooser:
+    """Gives every input a base of its own. A claim is a path it could need, as compared."""
+
+    def __init__(
+        self,
+        inputs: Sequence[_Input],
+        variants: Sequence[tuple[str, str]],
+        suffixes: dict[str, str],
+    ) -> None:
+        self._inputs = inputs
+        self._tails = [
+            (suffixes[name], None if format_ == SAME_FORMAT else EXTENSIONS[format_])
+            for name, format_ in variants
+        ]
+        self._all_same = all(ext is None for _, ext in self._tails)
+        longest = max((len(suffix) for suffix, _ in self._tails), default=0)
+        self._room_bytes = MAX_COMPONENT_BYTES - longest - len(".") - max(map(len, _ANY_EXT))
+        self._last_number: Counter[str] = Counter()
+        self._taken: set[str] = set(_folder_claims(inputs))
+
+    def choose(self) -> dict[int, _Choice]:
+        sharers = Counter(_comparable(one.folder + one.stem) for one in self._inputs)
+        wanted = Counter(self._taken)
+        exts: dict[int, str | None] = {}
+        for one in self._inputs:
+            alone = sharers[_comparable(one.folder + one.stem)] == 1
+            exts[one.index] = None if alone else self._expected_ext(one)
+            wanted.update(self._claims(self._base(one, ""), exts[one.index]))
+        return {one.index: self._choose_one(one, exts[one.index], wanted) for one in self._inputs}
+
+    def _choose_one(self, one: _Input, only_ext: str | None, wanted: Counter[str]) -> _Choice:
+        if any(wanted[claim] > 1 for claim in self._claims(self._base(one, ""), only_ext)):
+            return _Choice(self._take(one, one.extension, None))
+        usual = self._take(one, "", only_ext)
+        if only_ext is None:
+            return _Choice(usual)
+        return _Choice(usual, only_ext, self._take(one, one.extension, None))
+
+    def _take(self, one: _Input, extension: str, only_ext: str | None) -> str:
+        """The first free one of base, base-2, base-3…, which is taken from then on."""
+        for base in self._candidates(one, extension):
+            claims = list(self._claims(base, only_ext))
+            if self._taken.isdisjoint(claims):
+                self._taken.update(claims)
+                return base
+        raise AssertionError("numbers do not end")
+
+    def _candidates(self, one: _Input, extension: str) -> Iterator[str]:
+        """Numbers go on where they stopped for inputs that differ only in what a number
+        may cut off, so that ten thousand such names cost no ten thousand tries each.
+        """
+        yield self._base(one, extension)
+        alike = _comparable(self._base(one, extension + " " * _NUMBER_BYTES))
+        while True:
+            self._last_number[alike] += 1
+            yield self._base(one, f"{extension}-{self._last_number[alike] + 1}")
+
+    def _base(self, one: _Input, end: str) -> str:
+        """The stem, shortened so that every result fits into a file name, and `end`."""
+        return one.folder + _shorten(one.stem, self._room_bytes - len(end)) + end
+
+    def _claims(self, base: str, only_ext: str | None) -> Iterator[str]:
+        comparable = _comparable(base)
+        for suffix, own_ext in self._tails:
+            ext = own_ext or only_ext
+            for each in (ext,) if ext else _ANY_EXT:
+                yield f"{comparable}{suffix}.{each}"
+
+    def _expected_ext(self, one: _Input) -> str | None:
+        """The extension of all results of this input, if its name is honest.
+
+        None when that cannot be told, or when a variant names a format, where inputs of
+        one stem collide anyhow.
+        """
+        return _USUAL_EXT.get(one.extension.lower()) if self._all_same else None
+
+
+def _parse(index: int, name: str) -> _Input:
+    raw = _DRIVE.sub("", without_controls(name).replace("\\", "/"))
+    *folders, last = (_safe_component(part) for part in raw.split("/"))
+    last = last or f"image-{index}"
+    match = _EXTENSION.search(last)
+    extension = match[0] if match else ""
+    short = (_shorten(part, MAX_COMPONENT_BYTES).rstrip(". ") for part in folders)
+    return _Input(
+        index=index,
+        folder="".join(f"{part}/" for part in short if part),
+        stem=last.removesuffix(extension),
+        extension=extension,
+    )
+
+
+def _safe_component(part: str) -> str:
+    """A file name that is refused nowhere for its characters; empty for `.`, `..` and such."""
+    safe = part.translate(_REFUSED_BY_WINDOWS).strip(" ").rstrip(". ")
+    return f"_{safe}" if _RESERVED.fullmatch(safe) else safe
+
+
+def _shorten(text: str, max_bytes: int) -> str:
+    if len(text) * 4 <= max_bytes:
+        return text
+    return text.encode()[:max_bytes].decode(errors="ignore")
+
+
+def _comparable(path: str) -> str:
+    """Equal for paths that some file system takes for one (Unicode, canonical caseless)."""
+    if path.isascii():
+        return path.lower()
+    folded = unicodedata.normalize("NFD", path).casefold()
+    return unicodedata.normalize("NFD", folded)
+
+
+def _folder_claims(inputs: Iterable[_Input]) -> Iterator[str]:
+    """Folders are claims too: a file cannot stand where a folder must be."""
+    for folder in {one.folder for one in inputs}:
+        parts = _comparable(folder).split("/")[:-1]
+        for depth in range(1, len(parts) + 1):
+            yield "/".join(parts[:depth])

@@ -1,0 +1,169 @@
+"""What goes to a worker and what comes back: paths and facts, never pixels.
+
+All of it is pickled through a pipe, so it stays small and plain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from imgsvc.errors import ImageErrorCode, WarningCode
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKey:
+    """One dispatch of one image. `claim` is never reset, so a late result is told apart."""
+
+    job_id: str
+    index: int
+    claim: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """Checked on the header, before any pixel. Pixels are summed over frames."""
+
+    max_pixels: int
+    max_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class RenderTask:
+    """Make every variant of `recipe` from the file at `input_path`.
+
+    recipe: canonical JSON of a Recipe, as `Recipe.model_dump_json` gives it.
+    output_prefix: path to which `-<variant>.<ext>` is added for each output.
+    memory_bytes: what the decode may cost; if the header says more, NeedsMemory comes back.
+    """
+
+    key: TaskKey
+    input_path: str
+    output_prefix: str
+    recipe: str
+    limits: DecodeLimits
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    code: ImageErrorCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageWarning:
+    code: WarningCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputFacts:
+    """What the header says, after EXIF orientation: pixels, and frames (1 for a still)."""
+
+    format: str
+    width: int
+    height: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFacts:
+    """One finished file. `sha256` is hexadecimal."""
+
+    variant: str
+    format: str
+    width: int
+    height: int
+    frames: int
+    size_bytes: int
+    sha256: str
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """All variants were made and stand under the task's output prefix."""
+
+    input: InputFacts
+    outputs: tuple[OutputFacts, ...]
+    warnings: tuple[ImageWarning, ...]
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RenderFailed:
+    """The image itself is at fault; no output file is left behind."""
+
+    failure: Failure
+    input: InputFacts | None
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsMemory:
+    """Nothing was decoded: the header predicts `cost_bytes`, more than the task was given."""
+
+    cost_bytes: int
+
+
+Outcome = Rendered | RenderFailed | NeedsMemory
+
+
+class LossCause(StrEnum):
+    """Why a task came to no outcome."""
+
+    CRASHED = "crashed"  # its worker died while it ran
+    TIMEOUT = "timeout"  # its worker was killed at the deadline
+    OUT_OF_MEMORY = "out_of_memory"  # its worker died of memory while it ran
+    INNOCENT = "innocent"  # its worker died or was stopped through no fault of this task
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A worker begins on the task."""
+
+    key: TaskKey
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """`task` is as the worker had it: its outputs stand under `task.output_prefix`."""
+
+    task: RenderTask
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    key: TaskKey
+    cause: LossCause
+
+
+EngineEvent = Started | Finished | Lost
+
+
+def output_path(prefix: str, variant: str, format_: str) -> str:
+    """Where a worker leaves an output, and where its file is looked for."""
+    return f"{prefix}-{variant}.{EXTENSIONS[format_]}"
+
+
+EXTENSIONS = {
+    "webp": "webp",
+    "jpeg": "jpg",
+    "png": "png",
+    "avif": "avif",
+    "gif": "gif",
+    "tiff": "tif",
+}
+"""File name extension of each output format."""
+
+MEDIA_TYPES = {
+    "webp": "image/webp",
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "avif": "image/avif",
+    "gif": "image/gif",
+    "tiff": "image/tiff",
+}
+"""Media type of each output format."""

@@ -1,0 +1,1 @@
+"""libvips: header, decode, steps, encode. Loaded in worker processes only."""

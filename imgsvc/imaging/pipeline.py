@@ -1,0 +1,32 @@
+"""From the shared base to the pixels of one variant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyvips
+
+from imgsvc.imaging.plan import VariantPlan
+from imgsvc.imaging.steps.flatten import flatten
+from imgsvc.imaging.steps.grayscale import grayscale
+from imgsvc.imaging.steps.resize import resize_by_light
+
+Step = Callable[[pyvips.Image, VariantPlan], pyvips.Image]
+
+
+def _resize(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
+    return resize_by_light(image, plan.sizes.picture)
+
+
+# Decode, orientation and sRGB are done, once for all variants, in `decoding`.
+STEPS: tuple[Step, ...] = (
+    _resize,  # first, so that every later step touches the fewest pixels
+    grayscale,  # before the background comes in, which keeps its colour
+    flatten,  # last: what lies under the picture shows only where all else has left it
+)
+
+
+def make_variant(base: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
+    for step in STEPS:
+        base = step(base, plan)
+    return base

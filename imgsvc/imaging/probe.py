@@ -1,0 +1,109 @@
+"""What a file's header says, and whether its limits let it in. No pixel is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyvips
+
+from imgsvc.domain.rendering import DecodeLimits, InputFacts
+from imgsvc.errors import ImageError, ImageErrorCode
+from imgsvc.imaging.loaders import open_file
+from imgsvc.imaging.sniffing import HEAD_BYTES, sniff
+from imgsvc.imaging.translation import reading
+from imgsvc.recipes.sizes import Size
+
+_ANIMATED_FORMATS = frozenset({"gif", "webp"})
+_WHOLE_FORMATS = frozenset({"webp", "gif", "tiff", "avif", "heic"})
+_FORMAT_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """An input before its pixels.
+
+    image: open, and good for one pass over the pixels.
+    stored: size as it lies in the file, before `orientation` (EXIF, 1..8; 1 is upright).
+    frames: 1 for a still. bands: alpha included. sample_bytes: of one band of one pixel.
+    whole: the decoder holds the whole picture at once: a progressive JPEG's coefficients,
+    an interlaced PNG, or a format that knows no other way.
+    """
+
+    image: pyvips.Image
+    format: str
+    stored: Size
+    orientation: int
+    frames: int
+    bands: int
+    sample_bytes: int
+    has_alpha: bool
+    whole: bool
+
+    @property
+    def turned(self) -> bool:
+        """Whether orientation swaps the sides."""
+        return self.orientation >= 5
+
+    @property
+    def upright(self) -> Size:
+        return Size(self.stored.height, self.stored.width) if self.turned else self.stored
+
+    @property
+    def facts(self) -> InputFacts:
+        return InputFacts(self.format, self.upright.width, self.upright.height, self.frames)
+
+
+def probe(path: str) -> Header:
+    """Open the file at `path` and read its header.
+
+    Raises ImageError with empty_image, unsupported_format or corrupt_image; OSError when
+    the file cannot be read at all.
+    """
+    with Path(path).open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head:
+        raise ImageError(ImageErrorCode.EMPTY_IMAGE, "the image has no bytes")
+    format_ = sniff(head)
+    if format_ is None:
+        raise ImageError(
+            ImageErrorCode.UNSUPPORTED_FORMAT, "this is not an image in a format that is read here"
+        )
+    with reading():
+        return _header(open_file(path, format_), format_)
+
+
+def check_limits(header: Header, limits: DecodeLimits) -> None:
+    """Raise ImageError with too_many_frames or too_many_pixels (summed over the frames)."""
+    if header.frames > limits.max_frames:
+        raise ImageError(
+            ImageErrorCode.TOO_MANY_FRAMES,
+            f"the image has {header.frames} frames, {limits.max_frames} are allowed",
+        )
+    pixels = header.stored.width * header.stored.height * header.frames
+    if pixels > limits.max_pixels:
+        raise ImageError(
+            ImageErrorCode.TOO_MANY_PIXELS,
+            f"the image has {pixels} pixels, {limits.max_pixels} are allowed",
+        )
+
+
+def _header(image: pyvips.Image, format_: str) -> Header:
+    fields = set(image.get_fields())
+    orientation = image.get("orientation") if "orientation" in fields else 1
+    animated = format_ in _ANIMATED_FORMATS and "n-pages" in fields
+    return Header(
+        image=image,
+        format=format_,
+        stored=Size(image.width, image.height),
+        orientation=orientation if 1 <= orientation <= 8 else 1,
+        frames=image.get("n-pages") if animated else 1,
+        bands=image.bands,
+        sample_bytes=_FORMAT_BYTES.get(image.format, 8),
+        has_alpha=bool(image.hasalpha()),
+        whole=format_ in _WHOLE_FORMATS or _comes_in_passes(image, fields),
+    )
+
+
+def _comes_in_passes(image: pyvips.Image, fields: set[str]) -> bool:
+    return any(name in fields and image.get(name) for name in ("jpeg-multiscan", "interlaced"))

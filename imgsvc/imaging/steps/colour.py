@@ -1,0 +1,99 @@
+"""Bring whatever the file holds to 8-bit sRGB, or 8-bit grey where it has no colour."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from itertools import product
+from typing import NamedTuple
+
+import pyvips
+
+_COLOUR_BANDS = 3
+_PROFILE_KEPT_BYTES = 64 << 10
+_ODD_SPACES = frozenset({"multiband", "histogram", "matrix", "fourier", "error"})
+
+
+class Converted(NamedTuple):
+    image: pyvips.Image
+    profile_assumed: bool
+
+
+def to_srgb(image: pyvips.Image) -> Converted:
+    """`image` in 8 bits, through its own profile where it has a usable one.
+
+    profile_assumed: it had to be guessed how its colours are meant.
+    """
+    image = _with_known_space(image)
+    has_profile = image.get_typeof("icc-profile-data") != 0
+    if has_profile:
+        if _is_srgb_already(image):
+            return Converted(image, profile_assumed=False)
+        try:
+            return Converted(_transform(image, embedded=True), profile_assumed=False)
+        except pyvips.Error:
+            image = image.copy()
+            image.remove("icc-profile-data")  # unreadable, or of another colour space
+    if image.interpretation == "cmyk":
+        return Converted(_transform(image, input_profile="cmyk"), profile_assumed=True)
+    return Converted(_without_profile(image), profile_assumed=has_profile)
+
+
+def _without_profile(image: pyvips.Image) -> pyvips.Image:
+    space = "b-w" if _is_grey(image) else "srgb"
+    if image.interpretation != space:
+        image = image.colourspace(space)
+    return image if image.format == "uchar" else image.cast("uchar")
+
+
+def _transform(image: pyvips.Image, **source: str | bool) -> pyvips.Image:
+    """Relative colorimetric with black point compensation: black ink becomes black."""
+    converted = image.icc_transform(
+        "srgb", intent="relative", black_point_compensation=True, depth=8, **source
+    )
+    if not _is_grey(image):
+        return converted
+    grey = converted.extract_band(0).copy(interpretation="b-w")
+    return grey.bandjoin(converted[converted.bands - 1]) if image.hasalpha() else grey
+
+
+def _is_srgb_already(image: pyvips.Image) -> bool:
+    """Most photos carry an sRGB profile: converting them takes time and changes nothing."""
+    if _is_grey(image) or image.format != "uchar" or image.interpretation != "srgb":
+        return False
+    profile = image.get("icc-profile-data")
+    return len(profile) <= _PROFILE_KEPT_BYTES and _means_srgb(profile)
+
+
+@lru_cache(maxsize=32)
+def _means_srgb(profile: bytes) -> bool:
+    """Whether the profile moves no colour of a coarse grid by more than rounding does."""
+    grid = _colour_grid().copy()
+    grid.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    try:
+        moved = (_transform(grid, embedded=True) - grid).abs().max()
+    except pyvips.Error:
+        return False
+    return bool(moved <= 1)
+
+
+@cache
+def _colour_grid() -> pyvips.Image:
+    """One row of 729 colours, 9 steps a channel."""
+    steps = [round(step * 255 / 8) for step in range(9)]
+    colours = bytes(value for colour in product(steps, repeat=3) for value in colour)
+    row = pyvips.Image.new_from_memory(colours, len(colours) // 3, 1, 3, "uchar")
+    return row.copy(interpretation="srgb")
+
+
+def _is_grey(image: pyvips.Image) -> bool:
+    return int(image.bands) < _COLOUR_BANDS
+
+
+def _with_known_space(image: pyvips.Image) -> pyvips.Image:
+    """Scientific files may name no colour space or hold more bands than anyone can show."""
+    if image.interpretation not in _ODD_SPACES:
+        return image
+    if _is_grey(image):
+        return image.copy(interpretation="grey16" if image.format == "ushort" else "b-w")
+    kept = image if image.bands <= _COLOUR_BANDS + 1 else image.extract_band(0, n=_COLOUR_BANDS)
+    return kept.copy(interpretation="rgb16" if image.format == "ushort" else "srgb")

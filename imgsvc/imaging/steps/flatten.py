@@ -1,0 +1,21 @@
+"""Lay the picture on its background where the format has no alpha."""
+
+from __future__ import annotations
+
+import pyvips
+
+from imgsvc.imaging.encoders import ENCODERS
+from imgsvc.imaging.plan import VariantPlan
+from imgsvc.recipes.colours import parse_colour
+
+
+def flatten(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
+    """Opaque, on the variant's background; the background's own alpha does not count here."""
+    if not image.hasalpha() or ENCODERS[plan.format].keeps_alpha:
+        return image
+    red, green, blue, _ = parse_colour(plan.variant.background)
+    if image.interpretation != "b-w":
+        return image.flatten(background=[red, green, blue])
+    if red == green == blue:
+        return image.flatten(background=[red])
+    return image.colourspace("srgb").flatten(background=[red, green, blue])

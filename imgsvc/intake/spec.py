@@ -1,0 +1,177 @@
+"""What a client asks for: the JobSpec document, or the simple fields of a form or query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from imgsvc.domain.states import Priority
+from imgsvc.errors import Fault, InvalidRequest
+from imgsvc.intake.filenames import MAX_NAME_CHARS, clean_name
+
+DEFAULT_PRESET = "standard"
+MAX_LABEL_CHARS = 200
+MAX_URL_CHARS = 2048
+MAX_RETAIN_S = 100 * 366 * 86_400
+"""A hundred years: longer ends in dates that cannot be written."""
+MAX_FAULTS = 100
+"""Faults told of one document; the first ones are enough to find what is wrong."""
+FORM_FIELDS = ("preset", "label", "priority", "webhook_url", "open")
+
+_SWITCHES = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
+
+
+def _check_storable(text: str) -> str:
+    """SQLite cuts a text off at NUL, and cannot take a lone surrogate."""
+    if "\0" in text:
+        raise ValueError("Must not hold a NUL character.")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("Must not hold half a surrogate pair.")
+    return text
+
+
+def _check_web_url(url: str) -> str:
+    if not url.lower().startswith(("http://", "https://")):
+        raise ValueError("Must be an http or https URL.")
+    return url
+
+
+_Text = Annotated[str, AfterValidator(_check_storable)]
+_Label = Annotated[str, Field(max_length=MAX_LABEL_CHARS), AfterValidator(_check_storable)]
+_Name = Annotated[
+    str,
+    Field(max_length=MAX_NAME_CHARS),
+    AfterValidator(_check_storable),
+    AfterValidator(clean_name),
+]
+_WebUrl = Annotated[
+    str,
+    Field(max_length=MAX_URL_CHARS),
+    AfterValidator(_check_storable),
+    AfterValidator(_check_web_url),
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class ImageSpec(_Strict):
+    """One image: either `data`, a placeholder by now, or `url`, which is not judged here.
+
+    name: None when it is to be called `image-<index>`.
+    """
+
+    data: str | None = None
+    url: _Text | None = None
+    name: _Name | None = None
+
+
+class WebhookSpec(_Strict):
+    url: _WebUrl
+    events: Annotated[list[Literal["job.finished"]], Field(min_length=1)] = ["job.finished"]
+
+
+class JobSpec(_Strict):
+    """A job as it is asked for, images by their order in the document.
+
+    recipe: raw, judged by `imgsvc.recipes`. retain_s: None takes the configured time,
+    0 keeps for ever. Which fields were given is in `model_fields_set`.
+    """
+
+    images: list[ImageSpec] = []
+    preset: _Text | None = None
+    recipe: dict[str, Any] | None = None
+    label: _Label | None = None
+    priority: Annotated[Priority, Field(strict=False)] = Priority.NORMAL
+    open: bool = False
+    webhook: WebhookSpec | None = None
+    retain_s: Annotated[int, Field(ge=0, le=MAX_RETAIN_S)] | None = None
+    analyze: bool = True
+    reuse: bool = True
+
+    @property
+    def preset_name(self) -> str | None:
+        """The preset to take, None when the job brings its own recipe."""
+        return None if self.recipe is not None else self.preset or DEFAULT_PRESET
+
+
+def parse_spec(document: object, *, takes_images: bool = True) -> JobSpec:
+    """Raises InvalidRequest with a fault for every wrong place.
+
+    takes_images: False where the images come beside the document, as in a form.
+    """
+    try:
+        spec = JobSpec.model_validate(document)
+    except ValidationError as exc:
+        raise _refusal(_faults(exc)) from exc
+    faults = list(_find_conflicts(spec, takes_images=takes_images))
+    if faults:
+        raise _refusal(faults)
+    return spec
+
+
+def parse_fields(fields: Mapping[str, str]) -> JobSpec:
+    """The same from simple fields; an empty one, as forms send it, counts as not given.
+
+    Raises InvalidRequest as `parse_spec` does, for unknown fields too.
+    """
+    given = {name: value for name, value in fields.items() if value != ""}
+    unknown = [Fault(_pointer([name]), "Unknown field.") for name in given.keys() - FORM_FIELDS]
+    if unknown:
+        raise _refusal(sorted(unknown, key=lambda fault: fault.pointer))
+    document: dict[str, Any] = dict(given)
+    if "webhook_url" in given:
+        document["webhook"] = {"url": document.pop("webhook_url")}
+    if "open" in given:
+        switch = _SWITCHES.get(given["open"].lower())
+        if switch is None:
+            raise _refusal([Fault("/open", "Must be true or false.")])
+        document["open"] = switch
+    try:
+        return parse_spec(document)
+    except InvalidRequest as exc:
+        faults = [
+            Fault(f.pointer.replace("/webhook/url", "/webhook_url"), f.detail) for f in exc.faults
+        ]
+        raise _refusal(faults) from exc
+
+
+def _find_conflicts(spec: JobSpec, *, takes_images: bool) -> Iterable[Fault]:
+    if spec.preset is not None and spec.recipe is not None:
+        yield Fault("/recipe", "Give a preset or a recipe, not both.")
+    if not takes_images and spec.images:
+        yield Fault("/images", "The images come as files here.")
+    for index, image in enumerate(spec.images):
+        if (image.data is None) == (image.url is None):
+            yield Fault(f"/images/{index}", "Give either data or url.")
+
+
+def _faults(error: ValidationError) -> list[Fault]:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [Fault(_pointer(fault["loc"]), _detail(fault["type"], fault["msg"])) for fault in found]
+
+
+def _detail(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "Unknown field."
+    if kind in {"model_type", "dict_type"}:
+        return "Must be an object."
+    return f"{message.removeprefix('Value error, ').rstrip('.')}."
+
+
+def _pointer(location: Iterable[int | str]) -> str:
+    """A JSON Pointer (RFC 6901)."""
+    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in location)
+    return "".join(f"/{step}" for step in steps)
+
+
+def _refusal(faults: list[Fault]) -> InvalidRequest:
+    first = faults[0]
+    where = f" at {first.pointer}" if first.pointer else ""
+    more = f" ({len(faults)} faults in all)" if len(faults) > 1 else ""
+    return InvalidRequest(
+        f"The job is not valid{where}: {first.detail}{more}", tuple(faults[:MAX_FAULTS])
+    )

@@ -1,0 +1,1 @@
+"""The hub: who watches what, and what they have not seen yet."""

@@ -1,0 +1,217 @@
+"""The composition root: everything but HTTP is built here, once, and taken down in order.
+
+The server puts its app in front of the core; `imgsvc run` uses the core as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.config import Settings
+from imgsvc.dispatch.dispatcher import Dispatcher
+from imgsvc.domain.job import JobChange
+from imgsvc.domain.rendering import DecodeLimits, Outcome, RenderTask
+from imgsvc.domain.times import now_ms
+from imgsvc.errors import StartError
+from imgsvc.progress.hub import Hub
+from imgsvc.service.delete import Deleter
+from imgsvc.service.presets import Presets
+from imgsvc.service.readiness import Readiness
+from imgsvc.service.submit import Submitter
+from imgsvc.store.lock import DataFolderLock
+from imgsvc.store.store import Store
+from imgsvc.telemetry.logs import get_logger
+from imgsvc.upkeep.expiry import Expiry
+from imgsvc.upkeep.orphans import sweep_orphans
+from imgsvc.workers.child import render_image
+from imgsvc.workers.pool import WorkerPool
+
+log = get_logger(__name__)
+
+
+@dataclass
+class Core:
+    """Everything but HTTP, running. `failure` is done when a background task has died."""
+
+    settings: Settings
+    lock: DataFolderLock
+    store: Store
+    blobs: BlobStore
+    hub: Hub
+    pool: WorkerPool
+    dispatcher: Dispatcher
+    readiness: Readiness
+    submitter: Submitter
+    deleter: Deleter
+    presets: Presets
+    failure: asyncio.Future[None]
+    events: asyncio.Task[None] = field(init=False)
+    is_stopped: bool = False
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def keep(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a background task; its death is the core's failure."""
+        task = asyncio.create_task(work, name=name)
+        self.tasks.append(task)
+        task.add_done_callback(self._note_end)
+        return task
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self.failure.done():
+            return
+        if exc := task.exception():
+            log.error("background_task_died", task=task.get_name(), exc_info=exc)
+            self.failure.set_exception(exc)
+
+    async def stop(self) -> None:
+        """Take nothing new, finish what runs within the grace, make it durable, tell readers.
+
+        May be called again; only the first call does something.
+        """
+        if self.is_stopped:
+            return
+        self.is_stopped = True
+        self.readiness.draining = True
+        log.info("draining", images=self.dispatcher.in_flight)
+        await self.dispatcher.stop(self.settings.server.shutdown_grace_s)
+        if not self.failure.done():
+            await self.events
+            await self.dispatcher.give_back()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.hub.close()
+
+
+@asynccontextmanager
+async def open_core(
+    settings: Settings, render: Callable[[RenderTask], Outcome] = render_image
+) -> AsyncIterator[Core]:
+    """Build, recover what a crash interrupted, run; at the end drain and close.
+
+    Raises StartError when the data folder is taken or cannot be used.
+    """
+    data_dir = settings.storage.data_dir.absolute()
+    await asyncio.to_thread(_make_folder, data_dir)
+    lock = DataFolderLock(data_dir / "lock")
+    await asyncio.to_thread(lock.acquire)
+    try:
+        async with _open_store(data_dir / "imgsvc.db") as store:
+            blobs = BlobStore(data_dir)
+            await blobs.prepare()
+            await _recover(store, blobs)
+            core = _build(settings, lock, store, blobs, render)
+            try:
+                await _start(core)
+                yield core
+            finally:
+                await core.stop()
+                blobs.close()
+    finally:
+        lock.release()
+
+
+@asynccontextmanager
+async def _open_store(path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(path)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _build(
+    settings: Settings,
+    lock: DataFolderLock,
+    store: Store,
+    blobs: BlobStore,
+    render: Callable[[RenderTask], Outcome],
+) -> Core:
+    workers, limits, storage = settings.workers, settings.limits, settings.storage
+    pool = WorkerPool(
+        folder=storage.data_dir.absolute() / "slots",
+        size=workers.size,
+        timeout_s=workers.timeout_s,
+        memory_bytes=workers.memory_bytes,
+        render=render,
+    )
+    dispatcher = Dispatcher(
+        store,
+        blobs,
+        pool,
+        limits=DecodeLimits(limits.max_pixels, limits.max_frames),
+        memory_bytes=workers.memory_bytes,
+        keep_inputs=storage.keep_inputs,
+    )
+    presets = Presets()
+    readiness = Readiness(
+        store,
+        blobs,
+        reserve_bytes=storage.reserve_bytes,
+        max_pending_images=limits.max_pending_images,
+    )
+    submitter = Submitter(
+        store,
+        blobs,
+        dispatcher,
+        presets,
+        readiness,
+        limits=limits,
+        retain_s=settings.retention.finished_s,
+    )
+    return Core(
+        settings=settings,
+        lock=lock,
+        store=store,
+        blobs=blobs,
+        hub=Hub(),
+        pool=pool,
+        dispatcher=dispatcher,
+        readiness=readiness,
+        submitter=submitter,
+        deleter=Deleter(store, blobs),
+        presets=presets,
+        failure=asyncio.get_running_loop().create_future(),
+    )
+
+
+async def _recover(store: Store, blobs: BlobStore) -> None:
+    """Put right what a crash left: interrupted images, unfinished submits, orphaned files."""
+    recovered = await store.recover(now_ms())
+    swept = await sweep_orphans(store, blobs)
+    if recovered.images or recovered.hidden_jobs or swept:
+        log.info(
+            "recovered",
+            images_returned=recovered.images,
+            submits_dropped=len(recovered.hidden_jobs),
+            orphans_swept=swept,
+        )
+
+
+async def _start(core: Core) -> None:
+    def follow(changes: Sequence[JobChange]) -> None:
+        for change in changes:
+            if change.deleted or change.job.state.is_final:
+                core.dispatcher.job_is_gone(change.job.id)
+        core.hub.publish(changes)
+
+    core.store.subscribe(follow)
+    await core.pool.start()
+    await core.dispatcher.load()
+    core.keep("dispatcher", core.dispatcher.run())
+    core.events = core.keep("engine-events", core.dispatcher.read_events())
+    core.keep("recorder", core.dispatcher.recorder.run())
+    core.keep("expiry", Expiry(core.store, core.deleter.delete).run())
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StartError(f"The data folder {folder} cannot be made: {exc.strerror}.") from exc

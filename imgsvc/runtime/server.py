@@ -1,0 +1,111 @@
+"""The server: the core behind HTTP, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from imgsvc import __version__
+from imgsvc.api.app import build_app
+from imgsvc.api.context import Context
+from imgsvc.config import Settings
+from imgsvc.domain.rendering import Outcome, RenderTask
+from imgsvc.runtime.core import Core, open_core
+from imgsvc.runtime.ports import listen, url_of
+from imgsvc.service.wait import Waiter
+from imgsvc.telemetry.logs import configure_logs, get_logger
+from imgsvc.workers.child import render_image
+
+log = get_logger(__name__)
+
+KEEPALIVE_S = 75.0
+"""How long an idle connection is kept; aiohttp's own default is an hour."""
+
+SHUTDOWN_S = 5.0
+"""How long requests may go on after everything else has ended."""
+
+
+def serve(settings: Settings, render: Callable[[RenderTask], Outcome] = render_image) -> int:
+    """Run the server until a signal; returns the exit code. Raises StartError.
+
+    A first SIGTERM or SIGINT stops gracefully, a second one at once.
+    """
+    configure_logs(settings.log.level, settings.log.format)
+    return asyncio.run(_serve(settings, render))
+
+
+async def _serve(settings: Settings, render: Callable[[RenderTask], Outcome]) -> int:
+    async with open_server(settings, render) as (core, url):
+        stop = asyncio.Event()
+        _stop_on_signals(core, stop)
+        log.info(
+            "listening",
+            url=url,
+            data_dir=str(settings.storage.data_dir.absolute()),
+            workers=settings.workers.size,
+            version=__version__,
+        )
+        core.failure.add_done_callback(lambda _: stop.set())
+        await stop.wait()
+        failed = core.failure.done()
+    log.info("stopped", failed=failed)
+    return 1 if failed else 0
+
+
+@asynccontextmanager
+async def open_server(
+    settings: Settings, render: Callable[[RenderTask], Outcome] = render_image
+) -> AsyncIterator[tuple[Core, str]]:
+    """The core and the URL under which it is served. Raises StartError."""
+    async with open_core(settings, render) as core:
+        sock = await asyncio.to_thread(listen, settings.server.host, settings.server.port)
+        url = url_of(sock)
+        await asyncio.to_thread(core.lock.announce, url)
+        runner = await _start_runner(core, sock)
+        try:
+            yield core, url
+        finally:
+            await core.stop()
+            await runner.cleanup()
+
+
+async def _start_runner(core: Core, sock: socket.socket) -> web.AppRunner:
+    context = Context(
+        settings=core.settings,
+        store=core.store,
+        blobs=core.blobs,
+        hub=core.hub,
+        submitter=core.submitter,
+        deleter=core.deleter,
+        presets=core.presets,
+        readiness=core.readiness,
+        waiter=Waiter(core.store, core.hub),
+        workers=lambda: {"size": core.pool.size, "busy_images": core.dispatcher.in_flight},
+    )
+    runner = web.AppRunner(
+        build_app(context),
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_S,
+        shutdown_timeout=SHUTDOWN_S,
+    )
+    await runner.setup()
+    await web.SockSite(runner, sock).start()
+    return runner
+
+
+def _stop_on_signals(core: Core, stop: asyncio.Event) -> None:
+    def handle(number: signal.Signals) -> None:
+        if stop.is_set():
+            core.pool.kill()
+            os._exit(128 + number)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, handle, number)

@@ -1,0 +1,1 @@
+"""What one can do with imgsvc: one use case a file."""

@@ -1,0 +1,263 @@
+"""A run without a server: files of a folder in, finished files in another folder.
+
+Inputs are read in place. What is done is remembered by input name, with the input's size
+and time and the recipe, so a run that is started again does only what is missing or
+changed. Results are hard links to the engine's own files, which are let go at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imgsvc import __version__
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.dispatch.dispatcher import Dispatcher
+from imgsvc.domain.ids import new_id
+from imgsvc.domain.image import Image, NewImage, SourceKind
+from imgsvc.domain.job import NewJob
+from imgsvc.domain.names import ResultNames
+from imgsvc.domain.states import ImageState, Priority
+from imgsvc.domain.times import now_ms
+from imgsvc.progress.hub import Hub
+from imgsvc.recipes.model import Recipe, canonical_json
+from imgsvc.store.exports import Export, ExportedFile
+from imgsvc.store.store import Store
+
+APPEND = 1000
+"""Images appended to the run's job at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalInput:
+    """name: relative, with `/`; it decides where the results belong."""
+
+    name: str
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass
+class RunSummary:
+    """skipped: inputs whose results were there already."""
+
+    total: int = 0
+    skipped: int = 0
+    completed: int = 0
+    failed: int = 0
+    output_bytes: int = 0
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    """(input name, code, message) of every image that failed."""
+
+
+class LocalRun:
+    """One run of `recipe` over inputs, with results in `out_dir`."""
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: BlobStore,
+        hub: Hub,
+        dispatcher: Dispatcher,
+        *,
+        out_dir: Path,
+        recipe: Recipe,
+        preset: str | None,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._hub = hub
+        self._dispatcher = dispatcher
+        self._out_dir = out_dir
+        self._recipe_json = canonical_json(recipe)
+        self._variants = [(variant.name, variant.format) for variant in recipe.variants]
+        self._preset = preset
+
+    async def run(
+        self, inputs: Sequence[LocalInput], on_progress: Callable[[RunSummary], None]
+    ) -> RunSummary:
+        """Make what is missing. `on_progress` is called whenever the summary has changed.
+
+        Raises StorageFull and OSError when results cannot be put into the folder.
+        """
+        await self._forget_interrupted_runs()
+        summary = RunSummary(total=len(inputs))
+        names = ResultNames([(n, item.name) for n, item in enumerate(inputs)], self._variants)
+        done = await asyncio.to_thread(self._find_done, inputs, names, await self._store.exports())
+        todo = [(n, item) for n, item in enumerate(inputs) if n not in done]
+        summary.skipped = len(done)
+        on_progress(summary)
+        if todo:
+            await self._make(todo, names, summary, on_progress)
+        return summary
+
+    async def _forget_interrupted_runs(self) -> None:
+        """What an interrupted run had finished was put into the folder as it went."""
+        while True:
+            jobs, _ = await self._store.jobs(limit=100)
+            for job in jobs:
+                await self._delete(job.id)
+            if not jobs:
+                return
+
+    def _find_done(
+        self, inputs: Sequence[LocalInput], names: ResultNames, exports: Mapping[str, Export]
+    ) -> set[int]:
+        """Which inputs are unchanged since a run whose results are still there. Blocking."""
+        done = set()
+        for index, item in enumerate(inputs):
+            export = exports.get(item.name)
+            if export is None or export.fingerprint != self._fingerprint(item):
+                continue
+            if all(self._is_there(names, index, file) for file in export.files):
+                done.add(index)
+        return done
+
+    def _is_there(self, names: ResultNames, index: int, file: ExportedFile) -> bool:
+        if names.path(index, file.variant, file.format) != file.target:
+            return False
+        try:
+            return (self._out_dir / file.target).stat().st_size == file.size_bytes
+        except OSError:
+            return False
+
+    def _fingerprint(self, item: LocalInput) -> str:
+        """Changes with the input's place, content (by size and time), recipe and program."""
+        parts = (item.path, item.size_bytes, item.mtime_ns, self._recipe_json, __version__)
+        return hashlib.sha256("\n".join(map(str, parts)).encode(errors="surrogateescape")).hexdigest()
+
+    async def _make(
+        self,
+        todo: Sequence[tuple[int, LocalInput]],
+        names: ResultNames,
+        summary: RunSummary,
+        on_progress: Callable[[RunSummary], None],
+    ) -> None:
+        job_id = new_id()
+        with self._hub.watch(job_id) as reader:
+            feeding = asyncio.create_task(self._feed(job_id, [item for _, item in todo]))
+            try:
+                ended = False
+                while not ended:
+                    events = await reader.take()
+                    images = [event.image for event in events if event.image is not None]
+                    await self._collect(images, todo, names, summary)
+                    on_progress(summary)
+                    last = events[-1]
+                    ended = last.image is None and last.job.state.is_final
+                await feeding
+            finally:
+                feeding.cancel()
+                await asyncio.gather(feeding, return_exceptions=True)
+        await self._delete(job_id)
+
+    async def _feed(self, job_id: str, items: Sequence[LocalInput]) -> None:
+        """Give the inputs to the engine as images of one job."""
+        job = NewJob(
+            id=job_id,
+            recipe=self._recipe_json,
+            preset=self._preset,
+            label=None,
+            priority=Priority.NORMAL,
+            source="run",
+            open=True,
+            hidden=False,
+            retain_s=0,
+        )
+        await self._blobs.stage(job_id).sync()  # makes the job's folder
+        await self._store.create_job(job, [], now_ms())
+        for start in range(0, len(items), APPEND):
+            images = [_new_image(item) for item in items[start : start + APPEND]]
+            await self._store.append_images(job_id, images, now_ms())
+            self._dispatcher.job_has_work(job_id, job.priority, job.recipe)
+        await self._store.close_job(job_id, now_ms())
+
+    async def _collect(
+        self,
+        images: Iterable[Image],
+        todo: Sequence[tuple[int, LocalInput]],
+        names: ResultNames,
+        summary: RunSummary,
+    ) -> None:
+        """Put finished files where they belong, durably, and remember that they are there."""
+        placements: list[tuple[Path, Path]] = []
+        exports: list[Export] = []
+        for image in images:
+            index, item = todo[image.index]
+            if image.state is ImageState.COMPLETED:
+                files = self._place(image, index, names, placements)
+                exports.append(Export(item.name, self._fingerprint(item), files))
+                summary.completed += 1
+                summary.output_bytes += sum(file.size_bytes for file in files)
+            elif image.state is ImageState.FAILED and image.error is not None:
+                summary.failed += 1
+                summary.failures.append((item.name, image.error.code, image.error.message))
+        if placements:
+            await asyncio.to_thread(_put_all, placements)
+            await self._store.record_exports(exports)
+
+    def _place(
+        self, image: Image, index: int, names: ResultNames, placements: list[tuple[Path, Path]]
+    ) -> tuple[ExportedFile, ...]:
+        files = []
+        for output in image.outputs:
+            target = names.path(index, output.variant, output.format)
+            source = self._blobs.output_path(
+                image.job_id, image.id, image.claim, output.variant, output.format
+            )
+            placements.append((source, self._out_dir / target))
+            files.append(ExportedFile(output.variant, output.format, target, output.size_bytes))
+        return tuple(files)
+
+    async def _delete(self, job_id: str) -> None:
+        await self._store.delete_job(job_id)
+        await self._blobs.delete_job(job_id)
+
+
+def _new_image(item: LocalInput) -> NewImage:
+    return NewImage(
+        id=new_id(),
+        name=item.name,
+        kind=SourceKind.FILE,
+        size_bytes=item.size_bytes,
+        path=str(item.path),
+    )
+
+
+def _put_all(placements: Sequence[tuple[Path, Path]]) -> None:
+    """Blocking: files to their targets, each at once or not at all, then their folders."""
+    folders = set()
+    for source, target in placements:
+        if target.parent not in folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folders.add(target.parent)
+        _put(source, target)
+    for folder in folders:
+        _sync(folder)
+
+
+def _put(source: Path, target: Path) -> None:
+    temporary = target.parent / f".{source.name}.part"
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, temporary)
+        _sync(temporary)
+    temporary.replace(target)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+

@@ -1,0 +1,45 @@
+"""Whether the server should be sent work."""
+
+from __future__ import annotations
+
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.errors import ImgsvcError, QueueFull, ShuttingDown, StorageFull
+from imgsvc.store.store import Store
+
+
+class Readiness:
+    """reserve_bytes: free disk below which nothing new is accepted."""
+
+    def __init__(
+        self, store: Store, blobs: BlobStore, *, reserve_bytes: int, max_pending_images: int
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._reserve_bytes = reserve_bytes
+        self._max_pending_images = max_pending_images
+        self.draining = False
+
+    async def problems(self) -> list[str]:
+        """Why the server is not ready; empty when it is."""
+        found = []
+        if self.draining:
+            found.append("draining")
+        if await self._blobs.free_bytes() < self._reserve_bytes:
+            found.append("storage_full")
+        try:
+            await self._store.ping_writable()
+        except ImgsvcError:
+            found.append("database_not_writable")
+        return found
+
+    async def check_accepts(self) -> None:
+        """Raises ShuttingDown, QueueFull or StorageFull when nothing new can be taken."""
+        self.check_not_draining()
+        if self._store.pending_images >= self._max_pending_images:
+            raise QueueFull("Too many images are waiting already.")
+        if await self._blobs.free_bytes() < self._reserve_bytes:
+            raise StorageFull("Free disk space is below the reserve.")
+
+    def check_not_draining(self) -> None:
+        if self.draining:
+            raise ShuttingDown("The server is stopping; send this again in a moment.")

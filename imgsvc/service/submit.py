@@ -1,0 +1,182 @@
+"""Submit: from images that arrive to a job that will be finished.
+
+A submission's bytes are made durable while they come in. When the recipe is known before
+the first image, the images are handed to the workers at once, as part of a job that is
+hidden from everybody; it becomes visible with the end of the request, or vanishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.config import LimitSettings
+from imgsvc.dispatch.dispatcher import Dispatcher
+from imgsvc.domain.ids import new_id
+from imgsvc.domain.image import NewImage
+from imgsvc.domain.job import Job, NewJob
+from imgsvc.domain.states import Priority
+from imgsvc.domain.times import now_ms
+from imgsvc.errors import Fault, InvalidRequest, TooManyImages
+from imgsvc.intake.spec import JobSpec
+from imgsvc.recipes.model import canonical_json
+from imgsvc.service.presets import Presets
+from imgsvc.service.readiness import Readiness
+from imgsvc.store.store import Store
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class Submitter:
+    """retain_s: how long finished jobs are kept that do not say it themselves."""
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: BlobStore,
+        dispatcher: Dispatcher,
+        presets: Presets,
+        readiness: Readiness,
+        *,
+        limits: LimitSettings,
+        retain_s: int,
+    ) -> None:
+        self.store = store
+        self.blobs = blobs
+        self.dispatcher = dispatcher
+        self.presets = presets
+        self.readiness = readiness
+        self.limits = limits
+        self.retain_s = retain_s
+
+    async def begin(self, source: str) -> Submission:
+        """A new submission, used as a context manager: what is not committed vanishes.
+
+        source: where it comes from, as in Job. Raises ShuttingDown, QueueFull, StorageFull.
+        """
+        await self.readiness.check_accepts()
+        return Submission(self, source)
+
+
+class Submission:
+    def __init__(self, submitter: Submitter, source: str) -> None:
+        self._submitter = submitter
+        self._source = source
+        self._arrived: list[NewImage] = []
+        self._job: NewJob | None = None
+        self._is_stored = False
+        self._is_done = False
+        self._flushing: asyncio.Task[None] | None = None
+        self.job_id = new_id()
+        self.stage = submitter.blobs.stage(self.job_id)
+        self.count = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._is_done:
+            return
+        if self._flushing is not None:
+            self._flushing.cancel()
+            await asyncio.gather(self._flushing, return_exceptions=True)
+        if self._is_stored:
+            await self._submitter.store.delete_job(self.job_id)
+            await self._submitter.blobs.delete_job(self.job_id)
+        else:
+            await self.stage.discard()
+
+    def describe(self, spec: JobSpec) -> None:
+        """Say what is wanted; images are worked on from now on, as they arrive.
+
+        Raises InvalidRequest, InvalidRecipe.
+        """
+        _refuse_what_comes_later(spec)
+        preset, recipe = self._submitter.presets.resolve(spec.preset, spec.recipe)
+        retain_s = self._submitter.retain_s if spec.retain_s is None else spec.retain_s
+        self._job = NewJob(
+            id=self.job_id,
+            recipe=canonical_json(recipe),
+            preset=preset,
+            label=spec.label,
+            priority=Priority(spec.priority),
+            source=self._source,
+            open=True,
+            hidden=True,
+            retain_s=retain_s,
+        )
+
+    async def add(self, image: NewImage) -> None:
+        """One more image, its bytes staged. Raises TooManyImages."""
+        self.check_room()
+        self._arrived.append(image)
+        self.count += 1
+        if self._flushing is not None and self._flushing.done():
+            self._flushing.result()
+            self._flushing = None
+        if self._job is not None and self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush(), name="submission-flush")
+
+    def check_room(self) -> None:
+        """Raises TooManyImages when the job can take no further image."""
+        most = self._submitter.limits.max_images_per_job
+        if self.count >= most:
+            raise TooManyImages(f"A job takes at most {most} images.")
+
+    async def commit(self) -> Job:
+        """Make it durable and visible. Raises InvalidRequest when there is no image."""
+        if self._job is None:
+            raise RuntimeError("describe() comes first")
+        if self.count == 0:
+            raise InvalidRequest(
+                "The job has no image.", (Fault("/images", "at least one image is needed"),)
+            )
+        self._submitter.readiness.check_not_draining()
+        if self._flushing is not None:
+            await self._flushing
+        await self._flush()
+        job = await self._submitter.store.close_job(self.job_id, now_ms())
+        self._is_done = True
+        log.info("job_submitted", job_id=job.id, images=job.total, bytes=job.input_bytes)
+        return job
+
+    async def _flush(self) -> None:
+        """Files to stable storage, then rows, then to the dispatcher."""
+        if self._job is None:
+            return
+        store = self._submitter.store
+        while self._arrived:
+            images, self._arrived = self._arrived, []
+            await self.stage.sync()
+            if self._is_stored:
+                await store.append_images(self.job_id, images, now_ms())
+            else:
+                self._is_stored = True
+                await store.create_job(self._job, images, now_ms())
+            self._submitter.dispatcher.job_has_work(
+                self.job_id, self._job.priority, self._job.recipe
+            )
+
+
+def _refuse_what_comes_later(spec: JobSpec) -> None:
+    """Raises InvalidRequest for valid fields that this version does not carry out."""
+    faults = []
+    if spec.open:
+        faults.append(Fault("/open", "jobs that stay open are not available in this version"))
+    if spec.webhook is not None:
+        faults.append(Fault("/webhook", "webhooks are not available in this version"))
+    faults += [
+        Fault(f"/images/{index}/url", "images by URL are not available in this version")
+        for index, image in enumerate(spec.images or ())
+        if image.url is not None
+    ]
+    if faults:
+        raise InvalidRequest("This version does not do all that is asked.", tuple(faults))

@@ -1,0 +1,1 @@
+"""SQLite: jobs and images, one writer, a few readers."""

@@ -1,0 +1,120 @@
+"""Changes to a job as a whole: create, append, close, show, delete."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from imgsvc.domain.image import Image, NewImage
+from imgsvc.domain.job import Job, JobChange, NewJob
+from imgsvc.domain.states import JobState
+from imgsvc.errors import JobClosed, NotFound, TooManyImages
+from imgsvc.store import ledger
+from imgsvc.store.changes import change_job, load_job, tell_deleted
+from imgsvc.store.rows import image_from_new, job_parameters, new_image_parameters
+from imgsvc.store.sql import IMAGES, JOBS
+from imgsvc.store.writer import Transaction
+
+
+async def create_job(
+    tx: Transaction, new: NewJob, new_images: Sequence[NewImage], now_ms: int
+) -> Job:
+    """Store a job with its first images; without any to wait for it is final at once,
+    unless it is open.
+    """
+    images, parameters = await asyncio.to_thread(_prepare, new.id, 0, new_images, now_ms)
+    job = ledger.settle(ledger.count_new(_empty_job(new, now_ms), images), now_ms)
+    await tx.fetch(JOBS["insert_job"], job_parameters(job))
+    if images:
+        await tx.run_many(IMAGES["insert_image"], parameters)
+    # Nobody can have been watching the images of a job that was not there.
+    tx.changes.append(JobChange(job))
+    return job
+
+
+async def append_images(
+    tx: Transaction,
+    job_id: str,
+    new_images: Sequence[NewImage],
+    now_ms: int,
+    max_images: int | None = None,
+) -> tuple[Job, list[tuple[int, str]]]:
+    """Add images to an open job; returns their indexes and names.
+
+    max_images: how many the job may have in all; None for any number.
+    Raises NotFound, JobClosed, TooManyImages.
+    """
+    job = await load_job(tx, job_id)
+    if not job.open:
+        raise JobClosed("The job takes no more images")
+    if max_images is not None and job.total + len(new_images) > max_images:
+        raise TooManyImages(f"A job takes at most {max_images} images")
+    if not new_images:
+        return job, []
+    images, parameters = await asyncio.to_thread(_prepare, job_id, job.total, new_images, now_ms)
+    await tx.run_many(IMAGES["insert_image"], parameters)
+    await tx.fetch(JOBS["note_append"], {"id": job_id, "now_ms": now_ms})
+    job = await change_job(tx, ledger.count_new(job, images), images)
+    return job, [(image.index, image.name) for image in images]
+
+
+async def close_job(tx: Transaction, job_id: str, now_ms: int) -> Job:
+    """Take no more images, and be visible. Raises NotFound."""
+    job = await load_job(tx, job_id)
+    closed = ledger.settle(replace(job, open=False, hidden=False), now_ms)
+    return job if closed == job else await change_job(tx, closed)
+
+
+async def show_job(tx: Transaction, job_id: str) -> Job:
+    """Make a hidden job visible, as open as it is. Raises NotFound."""
+    job = await load_job(tx, job_id)
+    return await change_job(tx, replace(job, hidden=False)) if job.hidden else job
+
+
+async def delete_job(tx: Transaction, job_id: str) -> bool:
+    """Remove a job and its images; False when there is none."""
+    try:
+        job = await load_job(tx, job_id)
+    except NotFound:
+        return False
+    await tx.fetch(JOBS["delete_job"], {"id": job_id})
+    tell_deleted(tx, job)
+    return True
+
+
+def _empty_job(new: NewJob, now_ms: int) -> Job:
+    return Job(
+        id=new.id,
+        state=JobState.PENDING,
+        label=new.label,
+        priority=new.priority,
+        preset=new.preset,
+        recipe=new.recipe,
+        open=new.open,
+        hidden=new.hidden,
+        source=new.source,
+        total=0,
+        completed=0,
+        failed=0,
+        cancelled=0,
+        input_bytes=0,
+        output_bytes=0,
+        errors={},
+        retain_s=new.retain_s,
+        seq=1,
+        created_at=now_ms,
+        started_at=None,
+        finished_at=None,
+        expires_at=None,
+    )
+
+
+def _prepare(
+    job_id: str, first_index: int, new_images: Sequence[NewImage], now_ms: int
+) -> tuple[list[Image], list[dict[str, object]]]:
+    images = [
+        image_from_new(job_id, index, new, now_ms)
+        for index, new in enumerate(new_images, start=first_index)
+    ]
+    return images, [new_image_parameters(image) for image in images]

@@ -1,0 +1,80 @@
+"""The lock on a data folder: one server writes to it, everybody else is told who."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgsvc.errors import StartError
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has the folder. url: None while the server does not listen yet."""
+
+    pid: int
+    url: str | None
+
+
+class DataFolderLock:
+    """An flock on a file. The kernel lets go of it when the process ends, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def acquire(self, url: str | None = None) -> None:
+        """Take the lock. Raises StartError, naming the holder, when another one has it."""
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as exc:
+            raise StartError(
+                f"The lock file {self._path} cannot be opened: {exc.strerror}"
+            ) from exc
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            os.close(file)
+            raise StartError(self._refusal(exc)) from exc
+        self._file = file
+        self.announce(url)
+
+    def announce(self, url: str | None) -> None:
+        """Say where this server listens; the lock must be held."""
+        if self._file is None:
+            raise RuntimeError("the lock is not held")
+        text = json.dumps({"pid": os.getpid(), "url": url}).encode()
+        os.pwrite(self._file, text, 0)
+        os.ftruncate(self._file, len(text))
+
+    def release(self) -> None:
+        """Let go; the file stays, empty, because removing it could race another taker."""
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            os.close(self._file)
+            self._file = None
+
+    def holder(self) -> Holder | None:
+        """Who says to have it; None when nobody does, or it cannot be read."""
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            return Holder(pid=int(content["pid"]), url=content["url"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _refusal(self, exc: OSError) -> str:
+        folder = self._path.resolve().parent
+        if not isinstance(exc, BlockingIOError):
+            return f"The data folder {folder} cannot be locked: {exc.strerror}"
+        holder = self.holder()
+        if holder is None:
+            who = "another process"
+        else:
+            who = f"process {holder.pid}" + (f" at {holder.url}" if holder.url else "")
+        return (
+            f"The data folder {folder} is in use by {who}: "
+            "stop that server, or start this one with another data folder"
+        )

@@ -1,0 +1,170 @@
+"""The reads. A hidden job and its images are not there, unless asked for by name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from typing import NamedTuple
+
+from imgsvc.domain.image import Image
+from imgsvc.domain.job import Job
+from imgsvc.domain.states import ImageState, JobState, Priority
+from imgsvc.errors import NotFound
+from imgsvc.store.changes import no_such_job
+from imgsvc.store.exports import Export, export_from_row
+from imgsvc.store.readers import Readers
+from imgsvc.store.rows import dump_json, image_from_row, images_from_rows, job_from_row
+from imgsvc.store.sql import EXPORTS, IMAGES, JOBS
+
+_AFTER_EVERY_ID = "~"
+"""Sorts after all ids: where a list that is newest first begins."""
+
+
+class PendingJob(NamedTuple):
+    """An unfinished job with pending images.
+
+    not_before: None when an image can be claimed at once, else the earliest time for one.
+    """
+
+    job_id: str
+    priority: Priority
+    not_before: int | None
+
+
+class Lookups:
+    """Pages give their items and what to continue after: None on the last one."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def job(self, job_id: str, *, hidden: bool = False) -> Job:
+        """hidden: also find a job that is not visible yet. Raises NotFound."""
+        rows = await self._readers.fetch(JOBS["job"], {"id": job_id, "hidden": hidden})
+        if not rows:
+            raise no_such_job()
+        return job_from_row(rows[0])
+
+    async def jobs(
+        self,
+        status: JobState | None = None,
+        label: str | None = None,
+        *,
+        limit: int,
+        after: str | None = None,
+    ) -> tuple[list[Job], str | None]:
+        """Newest first; `after` is a job's id."""
+        name = "jobs_newest" + ("" if label is None else "_labelled")
+        rows = await self._readers.fetch(
+            JOBS[name if status is None else f"{name}_in_state"],
+            {
+                "state": status and status.value,
+                "label": label,
+                "after": _AFTER_EVERY_ID if after is None else after,
+                "limit": limit + 1,
+            },
+        )
+        jobs = [job_from_row(row) for row in rows[:limit]]
+        return jobs, jobs[-1].id if len(rows) > limit else None
+
+    async def image(self, job_id: str, index: int) -> Image:
+        """Raises NotFound."""
+        rows = await self._readers.fetch(IMAGES["image"], {"job_id": job_id, "idx": index})
+        if not rows:
+            raise NotFound("There is no such image")
+        return image_from_row(rows[0])
+
+    async def image_by_id(self, image_id: str) -> Image:
+        """Raises NotFound."""
+        rows = await self._readers.fetch(IMAGES["image_by_id"], {"id": image_id})
+        if not rows:
+            raise NotFound("There is no such image")
+        return image_from_row(rows[0])
+
+    async def images(
+        self,
+        job_id: str,
+        status: ImageState | None = None,
+        *,
+        limit: int,
+        after: int | None = None,
+    ) -> tuple[list[Image], int | None]:
+        """In index order; `after` is an index. Raises NotFound for the job."""
+        rows = await self._readers.fetch(
+            IMAGES["images_of_job" if status is None else "images_of_job_in_state"],
+            {
+                "job_id": job_id,
+                "state": status and status.value,
+                "after": -1 if after is None else after,
+                "limit": limit + 1,
+            },
+        )
+        if not rows:
+            await self.job(job_id)
+        images = await images_from_rows(rows[:limit])
+        return images, images[-1].index if len(rows) > limit else None
+
+    async def images_by_state(
+        self, status: ImageState | None, *, limit: int, after: str | None = None
+    ) -> tuple[list[Image], str | None]:
+        """Across jobs, newest first; `after` is an image's id. status: None for all."""
+        rows = await self._readers.fetch(
+            IMAGES["images_newest" if status is None else "images_newest_in_state"],
+            {
+                "state": status and status.value,
+                "after": _AFTER_EVERY_ID if after is None else after,
+                "limit": limit + 1,
+            },
+        )
+        images = await images_from_rows(rows[:limit])
+        return images, images[-1].id if len(rows) > limit else None
+
+    async def iter_images(
+        self, job_id: str, status: ImageState | None = None, *, batch: int = 200
+    ) -> AsyncIterator[Image]:
+        """Every image in index order, `batch` at a time. Raises NotFound at the beginning
+        when there is no such job; one deleted later just ends.
+        """
+        images, after = await self.images(job_id, status, limit=batch)
+        while True:
+            for image in images:
+                yield image
+            if after is None:
+                return
+            try:
+                images, after = await self.images(job_id, status, limit=batch, after=after)
+            except NotFound:
+                return
+
+    async def image_names(self, job_id: str) -> list[tuple[int, str]]:
+        """Index and name of every image in index order; nothing for an unknown job."""
+        rows = await self._readers.fetch(IMAGES["image_names"], {"job_id": job_id})
+        return [(row["idx"], row["name"]) for row in rows]
+
+    async def job_ids(self, ids: Collection[str]) -> set[str]:
+        """Which of `ids` are jobs, hidden ones among them."""
+        rows = await self._readers.fetch(JOBS["known_job_ids"], {"ids": dump_json(list(ids))})
+        return {row["id"] for row in rows}
+
+    async def jobs_with_pending(self) -> list[PendingJob]:
+        """Oldest first, hidden ones among them."""
+        rows = await self._readers.fetch(JOBS["jobs_with_pending"], {})
+        return [PendingJob(r["id"], Priority(r["priority"]), r["not_before"]) for r in rows]
+
+    async def expired_jobs(self, now_ms: int, limit: int) -> list[str]:
+        """Ids of jobs whose time is over, longest first."""
+        parameters = {"now_ms": now_ms, "limit": limit}
+        return [row["id"] for row in await self._readers.fetch(JOBS["expired_jobs"], parameters)]
+
+    async def idle_open_jobs(self, before_ms: int, limit: int) -> list[str]:
+        """Ids of visible open jobs without an append since `before_ms`, longest first."""
+        parameters = {"before_ms": before_ms, "limit": limit}
+        return [row["id"] for row in await self._readers.fetch(JOBS["idle_open_jobs"], parameters)]
+
+    async def unfinished_jobs(self) -> dict[str, int]:
+        """How many images of each unfinished job are not final."""
+        rows = await self._readers.fetch(JOBS["unfinished_jobs"], {})
+        return {row["id"]: row["waiting"] for row in rows if row["waiting"]}
+
+    async def exports(self) -> dict[str, Export]:
+        """What runs without a server have put into their folder, by input name."""
+        rows = await self._readers.fetch(EXPORTS["all_exports"], {})
+        return {export.name: export for export in map(export_from_row, rows)}

@@ -1,0 +1,163 @@
+-- name: insert_image
+-- A new image, pending or failed already.
+INSERT INTO images (
+    job_id, idx, id, name, state, attempts, claim, kind, url, path, size_bytes, sha256,
+    error_code, error_message, finished_at
+) VALUES (
+    :job_id, :idx, :id, :name, :state, 0, 0, :kind, :url, :path, :size_bytes, :sha256,
+    :error_code, :error_message, :finished_at
+);
+
+-- name: claim_images
+-- The first `count` claimable images of each picked job begin a try. The recursion takes
+-- one step, and one index search, per image.
+WITH RECURSIVE
+picked (job_id, remaining, idx) AS (
+    SELECT
+        v.value ->> 0,
+        v.value ->> 1,
+        (
+            SELECT images.idx FROM images
+            WHERE images.job_id = v.value ->> 0 AND images.state = 'pending'
+                AND (images.not_before IS NULL OR images.not_before <= :now_ms)
+            ORDER BY images.idx LIMIT 1
+        )
+    FROM json_each(:picks) AS v
+    UNION ALL
+    SELECT
+        picked.job_id,
+        picked.remaining - 1,
+        (
+            SELECT images.idx FROM images
+            WHERE images.job_id = picked.job_id AND images.state = 'pending'
+                AND images.idx > picked.idx
+                AND (images.not_before IS NULL OR images.not_before <= :now_ms)
+            ORDER BY images.idx LIMIT 1
+        )
+    FROM picked
+    WHERE picked.remaining > 1 AND picked.idx IS NOT NULL
+),
+v AS MATERIALIZED (SELECT job_id, idx FROM picked WHERE idx IS NOT NULL)
+UPDATE images SET
+    state = 'processing', claim = claim + 1, attempts = attempts + 1,
+    started_at = :now_ms, not_before = NULL
+FROM v
+WHERE images.job_id = v.job_id AND images.idx = v.idx AND images.state = 'pending'
+RETURNING *;
+
+-- name: finish_images
+-- Results become final where the dispatch is still the current one.
+WITH v AS MATERIALIZED (
+    SELECT
+        value ->> 0 AS job_id, value ->> 1 AS idx, value ->> 2 AS claim,
+        value ->> 3 AS state, value ->> 4 AS error_code, value ->> 5 AS error_message,
+        value ->> 6 AS warnings, value ->> 7 AS input, value ->> 8 AS outputs,
+        value ->> 9 AS duration_ms
+    FROM json_each(:results)
+)
+UPDATE images SET
+    state = v.state, error_code = v.error_code, error_message = v.error_message,
+    last_error_code = NULL, last_error_message = NULL,
+    warnings = v.warnings, input = coalesce(v.input, images.input), outputs = v.outputs,
+    finished_at = :now_ms, duration_ms = v.duration_ms
+FROM v
+WHERE images.job_id = v.job_id AND images.idx = v.idx
+    AND images.state = 'processing' AND images.claim = v.claim
+RETURNING *;
+
+-- name: release_images
+-- Images go back to wait for another try where the dispatch is still the current one.
+WITH v AS MATERIALIZED (
+    SELECT
+        value ->> 0 AS job_id, value ->> 1 AS idx, value ->> 2 AS claim,
+        value ->> 3 AS uncounted, value ->> 4 AS error_code, value ->> 5 AS error_message,
+        value ->> 6 AS not_before, value ->> 7 AS memory_bytes
+    FROM json_each(:releases)
+)
+UPDATE images SET
+    state = 'pending', attempts = images.attempts - v.uncounted,
+    last_error_code = coalesce(v.error_code, images.last_error_code),
+    last_error_message = coalesce(v.error_message, images.last_error_message),
+    not_before = v.not_before, memory_bytes = coalesce(v.memory_bytes, images.memory_bytes),
+    started_at = NULL
+FROM v
+WHERE images.job_id = v.job_id AND images.idx = v.idx
+    AND images.state = 'processing' AND images.claim = v.claim
+RETURNING *;
+
+-- name: cancel_images
+-- Every image of a job that is not final; a try that was running does not count.
+UPDATE images SET
+    state = 'cancelled', attempts = max(attempts - (state <> 'pending'), 0),
+    last_error_code = NULL, last_error_message = NULL, not_before = NULL,
+    finished_at = :now_ms
+WHERE job_id = :job_id AND state IN ('pending', 'fetching', 'processing')
+RETURNING *;
+
+-- name: retryable_images
+-- What a retry by hand may take up again.
+SELECT idx, state, error_code FROM images
+WHERE job_id = :job_id AND state IN ('failed', 'cancelled');
+
+-- name: retry_images
+-- A JSON list of indexes of one job begins anew; claim is never reset.
+WITH v AS MATERIALIZED (SELECT value AS idx FROM json_each(:indexes))
+UPDATE images SET
+    state = 'pending', attempts = 0,
+    error_code = NULL, error_message = NULL, warnings = '[]',
+    started_at = NULL, finished_at = NULL, duration_ms = NULL
+FROM v
+WHERE images.job_id = :job_id AND images.idx = v.idx
+    AND images.state IN ('failed', 'cancelled')
+RETURNING *;
+
+-- name: recover_images
+-- What ran when the server stopped waits again; the try that was cut short does not count.
+UPDATE images SET
+    state = 'pending', attempts = max(attempts - 1, 0), started_at = NULL
+WHERE state IN ('fetching', 'processing')
+RETURNING *;
+
+-- name: image
+-- One image of a visible job.
+SELECT images.* FROM images
+WHERE images.job_id = :job_id AND images.idx = :idx
+    AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :job_id AND jobs.hidden = 0);
+
+-- name: image_by_id
+-- One image of a visible job, by its own id.
+SELECT images.* FROM images
+CROSS JOIN jobs ON jobs.id = images.job_id
+WHERE images.id = :id AND jobs.hidden = 0;
+
+-- name: images_of_job
+-- A page of a visible job's images in index order.
+SELECT images.* FROM images
+WHERE images.job_id = :job_id AND images.idx > :after
+    AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :job_id AND jobs.hidden = 0)
+ORDER BY images.idx LIMIT :limit;
+
+-- name: images_of_job_in_state
+-- A page of a visible job's images in one state, in index order.
+SELECT images.* FROM images
+WHERE images.job_id = :job_id AND images.state = :state AND images.idx > :after
+    AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :job_id AND jobs.hidden = 0)
+ORDER BY images.idx LIMIT :limit;
+
+-- name: images_newest
+-- A page of all visible jobs' images, newest first.
+SELECT images.* FROM images
+CROSS JOIN jobs ON jobs.id = images.job_id
+WHERE images.id < :after AND jobs.hidden = 0
+ORDER BY images.id DESC LIMIT :limit;
+
+-- name: images_newest_in_state
+-- A page of all visible jobs' images in one state, newest first.
+SELECT images.* FROM images
+CROSS JOIN jobs ON jobs.id = images.job_id
+WHERE images.state = :state AND images.id < :after AND jobs.hidden = 0
+ORDER BY images.id DESC LIMIT :limit;
+
+-- name: image_names
+-- What the images of a job are called, in index order.
+SELECT idx, name FROM images WHERE job_id = :job_id ORDER BY idx;

@@ -1,0 +1,214 @@
+"""Rows of the database, and what they are in the domain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from imgsvc.domain.image import Image, NewImage, SourceKind
+from imgsvc.domain.job import Job
+from imgsvc.domain.rendering import Failure, ImageWarning, InputFacts, OutputFacts
+from imgsvc.domain.states import ImageState, JobState, Priority
+from imgsvc.errors import ImageErrorCode, WarningCode
+
+_MANY = 200
+"""More rows than this are converted in a thread: the event loop has others to serve."""
+
+
+def dump_json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def job_from_row(row: sqlite3.Row) -> Job:
+    return Job(
+        id=row["id"],
+        state=JobState(row["state"]),
+        label=row["label"],
+        priority=Priority(row["priority"]),
+        preset=row["preset"],
+        recipe=row["recipe"],
+        open=bool(row["open"]),
+        hidden=bool(row["hidden"]),
+        source=row["source"],
+        total=row["total"],
+        completed=row["completed"],
+        failed=row["failed"],
+        cancelled=row["cancelled"],
+        input_bytes=row["input_bytes"],
+        output_bytes=row["output_bytes"],
+        errors=json.loads(row["errors"]),
+        retain_s=row["retain_s"],
+        seq=row["seq"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+def job_parameters(job: Job) -> dict[str, Any]:
+    """A job as the named parameters of its statements."""
+    return {
+        "id": job.id,
+        "state": job.state.value,
+        "label": job.label,
+        "priority": job.priority.value,
+        "preset": job.preset,
+        "recipe": job.recipe,
+        "open": job.open,
+        "hidden": job.hidden,
+        "source": job.source,
+        "total": job.total,
+        "completed": job.completed,
+        "failed": job.failed,
+        "cancelled": job.cancelled,
+        "input_bytes": job.input_bytes,
+        "output_bytes": job.output_bytes,
+        "errors": dump_json(job.errors),
+        "retain_s": job.retain_s,
+        "seq": job.seq,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "expires_at": job.expires_at,
+    }
+
+
+def image_from_row(row: sqlite3.Row) -> Image:
+    return Image(
+        job_id=row["job_id"],
+        index=row["idx"],
+        id=row["id"],
+        name=row["name"],
+        state=ImageState(row["state"]),
+        attempts=row["attempts"],
+        claim=row["claim"],
+        kind=SourceKind(row["kind"]),
+        url=row["url"],
+        path=row["path"],
+        size_bytes=row["size_bytes"],
+        sha256=row["sha256"],
+        error=_failure(row["error_code"], row["error_message"]),
+        last_error=_failure(row["last_error_code"], row["last_error_message"]),
+        warnings=_load_warnings(row["warnings"]),
+        input=_load_input(row["input"]),
+        outputs=_load_outputs(row["outputs"]),
+        memory_bytes=row["memory_bytes"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        duration_ms=row["duration_ms"],
+    )
+
+
+async def images_from_rows(rows: Sequence[sqlite3.Row]) -> list[Image]:
+    """Images in the order of their rows."""
+    if len(rows) <= _MANY:
+        return [image_from_row(row) for row in rows]
+    return await asyncio.to_thread(lambda: [image_from_row(row) for row in rows])
+
+
+def image_from_new(job_id: str, index: int, new: NewImage, now_ms: int) -> Image:
+    """A new image as it is stored: pending, or failed when intake says so."""
+    return Image(
+        job_id=job_id,
+        index=index,
+        id=new.id,
+        name=f"image-{index}" if new.name is None else new.name,
+        state=ImageState.PENDING if new.failure is None else ImageState.FAILED,
+        attempts=0,
+        claim=0,
+        kind=new.kind,
+        url=new.url,
+        path=new.path,
+        size_bytes=new.size_bytes,
+        sha256=new.sha256,
+        error=new.failure,
+        last_error=None,
+        warnings=(),
+        input=None,
+        outputs=(),
+        memory_bytes=None,
+        started_at=None,
+        finished_at=None if new.failure is None else now_ms,
+        duration_ms=None,
+    )
+
+
+def new_image_parameters(image: Image) -> dict[str, Any]:
+    """A new image as the named parameters of its insert."""
+    error = image.error
+    return {
+        "job_id": image.job_id,
+        "idx": image.index,
+        "id": image.id,
+        "name": image.name,
+        "state": image.state.value,
+        "kind": image.kind.value,
+        "url": image.url,
+        "path": image.path,
+        "size_bytes": image.size_bytes,
+        "sha256": image.sha256,
+        "error_code": error and error.code.value,
+        "error_message": error and error.message,
+        "finished_at": image.finished_at,
+    }
+
+
+def dump_input(facts: InputFacts | None) -> str | None:
+    if facts is None:
+        return None
+    return dump_json(
+        {
+            "format": facts.format,
+            "width": facts.width,
+            "height": facts.height,
+            "frames": facts.frames,
+        }
+    )
+
+
+def dump_outputs(outputs: Iterable[OutputFacts]) -> str:
+    return dump_json(
+        [
+            {
+                "variant": output.variant,
+                "format": output.format,
+                "width": output.width,
+                "height": output.height,
+                "frames": output.frames,
+                "size_bytes": output.size_bytes,
+                "sha256": output.sha256,
+                "reused": output.reused,
+            }
+            for output in outputs
+        ]
+    )
+
+
+def dump_warnings(warnings: Iterable[ImageWarning]) -> str:
+    return dump_json([[warning.code.value, warning.message] for warning in warnings])
+
+
+def _load_input(text: str | None) -> InputFacts | None:
+    return None if text is None else InputFacts(**json.loads(text))
+
+
+def _load_outputs(text: str) -> tuple[OutputFacts, ...]:
+    if text == "[]":
+        return ()
+    return tuple(OutputFacts(**facts) for facts in json.loads(text))
+
+
+def _load_warnings(text: str) -> tuple[ImageWarning, ...]:
+    if text == "[]":
+        return ()
+    return tuple(ImageWarning(WarningCode(code), message) for code, message in json.loads(text))
+
+
+def _failure(code: str | None, message: str | None) -> Failure | None:
+    if code is None or message is None:
+        return None
+    return Failure(ImageErrorCode(code), message)

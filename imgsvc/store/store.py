@@ -1,0 +1,158 @@
+"""The store: what the rest of the program sees of the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import aiosqlite
+
+from imgsvc.domain.image import Image, NewImage
+from imgsvc.domain.job import Job, NewJob
+from imgsvc.store import images, jobs, recovery, reversals
+from imgsvc.store.connections import open_writer
+from imgsvc.store.exports import Export, record_exports
+from imgsvc.store.images import ImageResult, Release
+from imgsvc.store.ledger import PendingTally
+from imgsvc.store.lookups import Lookups
+from imgsvc.store.readers import Readers
+from imgsvc.store.recovery import Recovered
+from imgsvc.store.schema import migrate
+from imgsvc.store.sql import JOBS
+from imgsvc.store.writer import Subscriber, Transaction, Writer
+
+READERS = 3
+
+
+class Store(Lookups):
+    """Every write returns once it is committed and on stable storage.
+
+    Writes raise StorageFull when there is no space for them, Internal when the database
+    refuses them, and ShuttingDown once the store is closed. They find hidden jobs too.
+    Times are milliseconds since 1970.
+    """
+
+    def __init__(self, connection: aiosqlite.Connection, writer: Writer, readers: Readers) -> None:
+        super().__init__(readers)
+        self._connection = connection
+        self._writer = writer
+        self._task = asyncio.create_task(writer.run(), name="store writer")
+        self._tally = PendingTally({})
+        writer.subscribe(lambda changes: self._tally.update(changes))
+
+    @classmethod
+    async def open(cls, path: Path) -> Store:
+        """Open or create the database; the data folder's lock must be held.
+
+        Raises StartError.
+        """
+        connection = await open_writer(path)
+        readers = Readers()
+        try:
+            await migrate(connection)
+            await readers.open(path, READERS)
+            store = cls(connection, Writer(connection), readers)
+            store._tally = PendingTally(await store.unfinished_jobs())
+        except BaseException:
+            await readers.close()
+            await connection.close()
+            raise
+        return store
+
+    async def close(self) -> None:
+        """Finish what is queued, then close. The writer is closed last: the last connection
+        makes the final checkpoint, and only the writer may make one.
+        """
+        self._writer.close()
+        await self._task
+        await self._readers.close()
+        await self._connection.close()
+
+    @property
+    def pending_images(self) -> int:
+        """How many images of all jobs are not final; no query."""
+        return self._tally.total
+
+    def subscribe(self, callback: Subscriber) -> Callable[[], None]:
+        """Call `callback` with the changes of every commit, in commit order and before the
+        writes return; it must not block. Returns a function that ends this.
+
+        Hidden jobs are among the changes.
+        """
+        return self._writer.subscribe(callback)
+
+    async def create_job(self, job: NewJob, new_images: Sequence[NewImage], now_ms: int) -> Job:
+        """An image with a failure is stored as failed, the others as pending."""
+        return await self._writer.apply(jobs.create_job, job, new_images, now_ms)
+
+    async def append_images(
+        self,
+        job_id: str,
+        new_images: Sequence[NewImage],
+        now_ms: int,
+        *,
+        max_images: int | None = None,
+    ) -> tuple[Job, list[tuple[int, str]]]:
+        """Returns the job, and index and name of each new image.
+
+        max_images: how many the job may have in all. Raises NotFound, JobClosed, TooManyImages.
+        """
+        return await self._writer.apply(jobs.append_images, job_id, new_images, now_ms, max_images)
+
+    async def close_job(self, job_id: str, now_ms: int) -> Job:
+        """Also shows a hidden job. Idempotent. Raises NotFound."""
+        return await self._writer.apply(jobs.close_job, job_id, now_ms)
+
+    async def show_job(self, job_id: str) -> Job:
+        """Shows a hidden job and leaves it open. Idempotent. Raises NotFound."""
+        return await self._writer.apply(jobs.show_job, job_id)
+
+    async def delete_job(self, job_id: str) -> bool:
+        """False when there was none."""
+        return await self._writer.apply(jobs.delete_job, job_id)
+
+    async def claim_images(self, picks: Sequence[tuple[str, int]], now_ms: int) -> list[Image]:
+        """Begins a try of up to `count` images of each (job id, count), in index order."""
+        return await self._writer.apply(images.claim_images, picks, now_ms)
+
+    async def finish_images(self, results: Sequence[ImageResult], now_ms: int) -> list[bool]:
+        """False where the race was lost: cancelled, deleted, or dispatched again."""
+        return await self._writer.apply(images.finish_images, results, now_ms)
+
+    async def release_images(self, releases: Sequence[Release], now_ms: int) -> list[bool]:
+        """Back to pending; False where the race was lost."""
+        return await self._writer.apply(images.release_images, releases, now_ms)
+
+    async def cancel_job(self, job_id: str, now_ms: int) -> Job:
+        """Idempotent; closes an open job. Raises NotFound."""
+        return await self._writer.apply(reversals.cancel_job, job_id, now_ms)
+
+    async def retry_images(
+        self,
+        job_id: str,
+        *,
+        codes: Collection[str] | None = None,
+        indexes: Collection[int] | None = None,
+    ) -> Job:
+        """Failed and cancelled images back to pending. Raises NotFound.
+
+        codes: only those failed with one of these; indexes: only these; neither: all.
+        """
+        return await self._writer.apply(reversals.retry_images, job_id, codes, indexes)
+
+    async def recover(self, now_ms: int) -> Recovered:
+        """To be called at the start, before anything is claimed."""
+        return await self._writer.apply(recovery.recover, now_ms)
+
+    async def record_exports(self, exports: Sequence[Export]) -> None:
+        """Remember what a run without a server has put into its folder."""
+        await self._writer.apply(record_exports, exports)
+
+    async def ping_writable(self) -> None:
+        """Commit the smallest write. Raises what a write raises."""
+        await self._writer.apply(_probe_write)
+
+
+async def _probe_write(tx: Transaction) -> None:
+    await tx.fetch(JOBS["probe_write"], {})

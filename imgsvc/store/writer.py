@@ -1,0 +1,211 @@
+"""The one writer: operations are committed in groups, and answered after the commit.
+
+An operation is an async function of a Transaction that runs a few statements. A group is
+what has gathered in the queue. When one operation of a group fails, the group is rolled
+back and its operations are run again one by one, so that only the guilty one fails; an
+operation may therefore run twice and must not consume its arguments.
+
+An operation that comes alone is committed at once. Only when the writer is busy (more
+operations came while it committed, or the last group had several) does it linger for
+more, as long as more keep coming and for `linger_s` at most: a commit costs about as much
+for one operation as for ten, but a caller that works alone should never wait for others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import aiosqlite
+
+from imgsvc.domain.job import JobChange
+from imgsvc.errors import ShuttingDown
+from imgsvc.store.connections import translate_error
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Parameters = Mapping[str, Any]
+Subscriber = Callable[[Sequence[JobChange]], None]
+
+LINGER_S = 0.005
+QUIET_S = 0.001
+"""Lingering ends early when nothing new came for this long."""
+
+MAX_GROUP = 256
+
+
+class Transaction:
+    """What one operation may do: run statements, and say what they changed."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+        self.changes: list[JobChange] = []
+
+    async def fetch(self, sql: str, parameters: Parameters) -> list[sqlite3.Row]:
+        """Run a statement and return its rows."""
+        return list(await self._connection.execute_fetchall(sql, parameters))
+
+    async def run_many(self, sql: str, parameters: Iterable[Parameters]) -> None:
+        """Run a statement once for each of the parameter sets."""
+        await self._connection.executemany(sql, parameters)
+
+
+class _Pending:
+    """An operation that waits for its commit, and its caller's future."""
+
+    __slots__ = ("future", "operation", "result")
+
+    def __init__(
+        self,
+        operation: Callable[[Transaction], Awaitable[Any]],
+        future: asyncio.Future[Any],
+    ) -> None:
+        self.operation = operation
+        self.future = future
+        self.result: Any = None
+
+    def answer(self) -> None:
+        # A caller that has gone away has cancelled its future; the commit stands.
+        if not self.future.done():
+            self.future.set_result(self.result)
+
+    def fail(self, exc: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(exc)
+
+
+class Writer:
+    """Owns the writing connection. `run()` is its loop; `close()` ends it."""
+
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        *,
+        linger_s: float = LINGER_S,
+        quiet_s: float = QUIET_S,
+    ) -> None:
+        self._connection = connection
+        self._linger_s = linger_s
+        self._quiet_s = quiet_s
+        self._queue: deque[_Pending] = deque()
+        self._arrival = asyncio.Event()
+        self._subscribers: list[Subscriber] = []
+        self._closing = False
+        self._busy = False
+        self.commits = 0
+
+    def subscribe(self, callback: Subscriber) -> Callable[[], None]:
+        """Call `callback` with the changes of every commit, in order and before the callers
+        hear of it; it must not block. Returns a function that ends this.
+        """
+        self._subscribers.append(callback)
+        return partial(self._subscribers.remove, callback)
+
+    async def apply(
+        self,
+        operation: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run the operation in a transaction; returns, or raises, after it is committed.
+
+        A caller that is cancelled before its operation has begun withdraws it; later, the
+        operation is carried out all the same. Raises ShuttingDown once closed.
+        """
+        if self._closing:
+            raise ShuttingDown("The server is stopping")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Pending(lambda tx: operation(tx, *args, **kwargs), future))
+        self._arrival.set()
+        return await future
+
+    async def run(self) -> None:
+        """Commit what comes until closed; what is queued by then is still committed."""
+        while self._queue or not self._closing:
+            self._arrival.clear()
+            if not self._queue:
+                await self._arrival.wait()
+                continue
+            if self._busy:
+                await self._linger()
+            await self.run_once()
+
+    async def run_once(self) -> None:
+        """Commit one group of what is queued now."""
+        group: list[_Pending] = []
+        while self._queue and len(group) < MAX_GROUP:
+            pending = self._queue.popleft()
+            if not pending.future.done():
+                group.append(pending)
+        if group:
+            await self._commit(group)
+        self._busy = len(group) > 1 or bool(self._queue)
+
+    def close(self) -> None:
+        """Take no more operations; `run()` returns when the queued ones are done."""
+        self._closing = True
+        self._arrival.set()
+
+    async def _linger(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._linger_s
+        gathered = 0
+        while gathered < len(self._queue) < MAX_GROUP and not self._closing:
+            gathered = len(self._queue)
+            if loop.time() >= deadline:
+                return
+            await asyncio.sleep(self._quiet_s)
+
+    async def _commit(self, group: Sequence[_Pending]) -> None:
+        try:
+            changes = await self._transact(group)
+        except Exception as exc:  # noqa: BLE001 - it is the caller's, and goes there
+            if len(group) == 1:
+                group[0].fail(exc)
+                return
+            for pending in group:
+                await self._commit([pending])
+            return
+        self.commits += 1
+        if changes:
+            self._publish(changes)
+        for pending in group:
+            pending.answer()
+
+    async def _transact(self, group: Sequence[_Pending]) -> list[JobChange]:
+        changes: list[JobChange] = []
+        try:
+            await self._connection.execute_fetchall("BEGIN IMMEDIATE")
+            for pending in group:
+                tx = Transaction(self._connection)
+                pending.result = await pending.operation(tx)
+                changes += tx.changes
+            await self._connection.execute_fetchall("COMMIT")
+        except sqlite3.Error as exc:
+            await self._roll_back()
+            raise translate_error(exc) from exc
+        except BaseException:
+            await self._roll_back()
+            raise
+        return changes
+
+    async def _roll_back(self) -> None:
+        # After a full disk SQLite may have rolled back by itself.
+        if self._connection.in_transaction:
+            await self._connection.execute_fetchall("ROLLBACK")
+
+    def _publish(self, changes: Sequence[JobChange]) -> None:
+        for subscriber in tuple(self._subscribers):
+            try:
+                subscriber(changes)
+            except Exception:
+                # The commit stands whatever a listener makes of it, and so do its callers.
+                log.exception("a subscriber of the store failed")

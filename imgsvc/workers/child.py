@@ -1,0 +1,166 @@
+"""The child's side: what runs inside a worker process."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgsvc.domain.rendering import Failure, Outcome, RenderFailed, RenderTask
+from imgsvc.errors import ImageErrorCode
+from imgsvc.workers import limits
+from imgsvc.workers.notes import Notes, Place
+from imgsvc.workers.parcel import REPORT_BYTES, pack, unpack
+from imgsvc.workers.scratch import Scratch
+
+Render = Callable[[RenderTask], Outcome]
+
+_ADDRESS_SPACE_FLOOR_BYTES = 512 * 1024**2
+"""Encoders and thread stacks reserve much that they never touch."""
+
+_TRIM_AFTER_BYTES = 64 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSettings:
+    """What a child needs to know from birth.
+
+    warm_up: called once before the first task, to import what rendering needs.
+    folder: of the slot. stderr_path: where all that native code says goes.
+    """
+
+    notes: Notes
+    parent_pid: int
+    folder: Path
+    stderr_path: Path
+    render: Render
+    warm_up: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleReport:
+    """outcomes: one per task begun, in order; fewer than tasks when a stop was asked for.
+
+    tracebacks: by position, of errors that are ours and not the image's.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    tracebacks: dict[int, str]
+    resident_bytes: int
+
+
+def render_image(task: RenderTask) -> Outcome:
+    from imgsvc.imaging.render import render
+
+    return render(task)
+
+
+def import_imaging() -> None:
+    """Load libvips before the first image waits for it."""
+    import imgsvc.imaging.render  # noqa: F401
+
+
+class _Child:
+    def __init__(self, settings: ChildSettings) -> None:
+        self._notes = settings.notes
+        self._scratch = Scratch(settings.folder)
+        self._render = settings.render
+        self._gauge = limits.MemoryGauge()
+        self._trim_above_bytes = self._gauge.read().resident_bytes + _TRIM_AFTER_BYTES
+
+    def run_bundle(self, ordinal: int, parcel: bytes | None) -> bytes | None:
+        tasks: tuple[RenderTask, ...] = unpack(parcel, self._scratch.call_path(ordinal))
+        outcomes: list[Outcome] = []
+        tracebacks: dict[int, str] = {}
+        for position, task in enumerate(tasks):
+            self._notes.write_place(Place(ordinal, position))
+            if self._notes.stop_asked:
+                self._scratch.remove_all_of(tasks[position:])
+                break
+            outcome, trace = self._run_task(task)
+            outcomes.append(outcome)
+            if trace:
+                tracebacks[position] = trace
+        report = BundleReport(tuple(outcomes), tracebacks, self._settle_memory())
+        return pack(report, REPORT_BYTES, self._scratch.report_path(ordinal))
+
+    def _run_task(self, task: RenderTask) -> tuple[Outcome, str | None]:
+        """The task boundary: whatever Python can catch becomes an outcome."""
+        _empty_stderr()
+        extra_bytes = max(2 * task.memory_bytes, _ADDRESS_SPACE_FLOOR_BYTES)
+        limits.limit_address_space(self._gauge.read().address_space_bytes + extra_bytes)
+        began_s = time.monotonic()
+        try:
+            outcome = self._render(task)
+        except MemoryError:
+            failure = Failure(
+                ImageErrorCode.OUT_OF_MEMORY, "The image needs more memory than it may use"
+            )
+            return self._fail(task, failure, began_s), None
+        except Exception:  # noqa: BLE001 - the task boundary: one image must not end the others
+            failure = Failure(ImageErrorCode.INTERNAL, "Something went wrong inside the worker")
+            return self._fail(task, failure, began_s), traceback.format_exc()
+        Path(task.input_path).unlink(missing_ok=True)
+        return outcome, None
+
+    def _fail(self, task: RenderTask, failure: Failure, began_s: float) -> RenderFailed:
+        self._scratch.remove_all_of([task])
+        return RenderFailed(failure, None, round((time.monotonic() - began_s) * 1000))
+
+    def _settle_memory(self) -> int:
+        """Resident bytes, after a large image's memory has been given back."""
+        resident_bytes = self._gauge.read().resident_bytes
+        if resident_bytes > self._trim_above_bytes:
+            limits.return_free_memory()
+            resident_bytes = self._gauge.read().resident_bytes
+            self._trim_above_bytes = resident_bytes + _TRIM_AFTER_BYTES
+        return resident_bytes
+
+
+_child: _Child | None = None
+"""An executor's calls reach nothing but what is global in its process."""
+
+
+def begin(settings: ChildSettings) -> None:
+    """The initializer: what it raises ends the process."""
+    global _child
+    _capture_output(settings.stderr_path)
+    limits.ignore_stop_signals()
+    limits.die_with_parent(settings.parent_pid)
+    limits.forbid_core_dumps()
+    os.umask(0o077)
+    faulthandler.enable()
+    settings.warm_up()
+    _child = _Child(settings)
+
+
+def report_ready() -> None:
+    """The first call: it returns once `begin` is done."""
+
+
+def run_bundle(ordinal: int, parcel: bytes | None) -> bytes | None:
+    """Carry out a parcel of RenderTasks; the answer is a parcel with a BundleReport."""
+    if _child is None:
+        raise RuntimeError("the child has not begun")
+    return _child.run_bundle(ordinal, parcel)
+
+
+def _capture_output(path: Path) -> None:
+    """Native code writes to descriptors 1 and 2; neither may reach the parent's own."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+    descriptor = os.open(path, flags, 0o600)
+    sys.stdout.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def _empty_stderr() -> None:
+    """What stands there when the child dies was then said by the task that ran."""
+    if os.fstat(2).st_size:
+        os.ftruncate(2, 0)

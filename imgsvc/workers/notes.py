@@ -1,0 +1,52 @@
+"""What a child notes for its parent while it works: two numbers in shared memory.
+
+Each is one aligned 64-bit cell with one writer, so neither side can read half a value, and
+nothing has to be locked by a process that may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from multiprocessing.sharedctypes import RawArray
+from typing import NamedTuple
+
+MAX_TASKS_PER_BUNDLE = 1 << 16
+
+_PLACE, _STOP = 0, 1
+
+
+class Place(NamedTuple):
+    """The last task begun: the bundle's ordinal and the position in it, from 0.
+
+    Ordinals rise from 1 within a slot, so places are ordered as tasks are.
+    """
+
+    ordinal: int
+    position: int
+
+
+NOWHERE = Place(0, 0)
+"""Before the first task."""
+
+
+class Notes:
+    """Passed to the child when it is spawned, and only then."""
+
+    def __init__(self) -> None:
+        self._cells: ctypes.Array[ctypes.c_int64] = RawArray(ctypes.c_int64, 2)
+
+    def write_place(self, place: Place) -> None:
+        self._cells[_PLACE] = place.ordinal * MAX_TASKS_PER_BUNDLE + place.position
+
+    def read_place(self) -> Place:
+        return Place(*divmod(self._cells[_PLACE], MAX_TASKS_PER_BUNDLE))
+
+    def ask_to_stop(self) -> None:
+        """The child begins no further task. It looks after it has noted its place, so
+        whoever asks first and reads the place then knows what will not be begun.
+        """
+        self._cells[_STOP] = 1
+
+    @property
+    def stop_asked(self) -> bool:
+        return bool(self._cells[_STOP])

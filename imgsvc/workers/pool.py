@@ -1,0 +1,279 @@
+"""The worker pool: an engine of slots, each with one child process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from imgsvc.domain.rendering import EngineEvent, RenderTask
+from imgsvc.workers.child import Render, import_imaging, render_image
+from imgsvc.workers.engine import PoolClosed, WorkerFacts
+from imgsvc.workers.notes import MAX_TASKS_PER_BUNDLE
+from imgsvc.workers.process import ENVIRONMENT
+from imgsvc.workers.scratch import Scratch
+from imgsvc.workers.slot import DEPTH, Slot, SlotSettings
+from imgsvc.workers.stream import EventStream
+
+LOOK_EVERY_S = 0.05
+MAX_TASKS_PER_CHILD = 5000
+MAX_RESIDENT_BYTES = 512 * 1024**2
+
+_LONGEST_LOOK_S = 1.0
+"""A longer gap between two looks is one in which the machine or the parent stood still."""
+
+_HANDS = 4
+"""Threads for links and other file work; own ones, since others' work can be long."""
+
+
+class WorkerPool:
+    """An Engine of `size` slots under `folder`, which is its own and wiped at the start.
+
+    timeout_s: a task that runs longer is lost, and its worker killed.
+    memory_bytes: for all slots together; see `share_bytes`.
+    render: picklable, of a module's top level. warm_up: likewise, called once in every child
+        before its first task; None imports the imaging package if `render` is its own.
+    max_tasks_per_child, max_resident_bytes: beyond either a child is replaced between tasks.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        size: int,
+        timeout_s: float,
+        memory_bytes: int,
+        render: Render = render_image,
+        warm_up: Callable[[], None] | None = None,
+        max_tasks_per_child: int = MAX_TASKS_PER_CHILD,
+        max_resident_bytes: int = MAX_RESIDENT_BYTES,
+    ) -> None:
+        _check_size(size)
+        self._folder = folder
+        self._size = size
+        self._memory_bytes = memory_bytes
+        self._slots: dict[int, Slot] = {}
+        self._stream = EventStream()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watcher: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._restless = asyncio.Event()
+        self._resizing = asyncio.Lock()
+        self._closed = False
+        self._draining = False
+        self._ended = asyncio.Event()
+        self._error: Exception | None = None
+        self._settings = SlotSettings(
+            render=render,
+            warm_up=warm_up or (import_imaging if render is render_image else _do_nothing),
+            timeout_s=timeout_s,
+            max_tasks_per_child=max_tasks_per_child,
+            max_resident_bytes=max_resident_bytes,
+            spawner=ThreadPoolExecutor(1, thread_name_prefix="worker-spawner"),
+            hands=ThreadPoolExecutor(_HANDS, thread_name_prefix="worker-files"),
+            emit=self._stream.put,
+            on_change=self._on_change,
+            keep=self._keep,
+            share_bytes=lambda: self.share_bytes,
+        )
+
+    async def start(self) -> None:
+        """Open the slots; their children warm up in the background. Raises OSError when the
+        folder cannot be made.
+        """
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        await asyncio.to_thread(_empty, self._folder)
+        for number in range(self._size):
+            await self._open_slot(number)
+        self._watcher = self._keep(self._watch(), "worker-watcher")
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def share_bytes(self) -> int:
+        """What one task may cost when all slots are busy."""
+        return self._memory_bytes // self._size
+
+    def room(self) -> int:
+        """Bundles that `submit` takes now without waiting."""
+        if self._closed:
+            return 0
+        return sum(DEPTH - slot.load for slot in self._slots.values() if _is_open(slot))
+
+    def workers(self) -> tuple[WorkerFacts, ...]:
+        return tuple(slot.facts() for _, slot in sorted(self._slots.items()))
+
+    async def submit(self, tasks: Sequence[RenderTask]) -> None:
+        """Hand one bundle to the least loaded slot, waiting for room if there is none.
+
+        An input that is gone, or cannot be linked or copied, ends as `Finished` with a
+        RenderFailed. Cancelling the call does not take the bundle back. Raises PoolClosed,
+        and what `events` raises once the pool is broken.
+        """
+        if not 0 < len(tasks) < MAX_TASKS_PER_BUNDLE:
+            raise ValueError(f"a bundle holds 1 to {MAX_TASKS_PER_BUNDLE - 1} tasks")
+        slot = await self._find_room()
+        bundle = slot.make_bundle(tasks)
+        self._restless.set()
+        await asyncio.shield(self._keep(slot.carry(bundle, tasks), f"slot-{slot.number}-carry"))
+
+    def events(self) -> AsyncIterator[Sequence[EngineEvent]]:
+        """Batches in order, for one consumer; ends after `drain`. Raises PoolBroken."""
+        return self._stream.batches()
+
+    async def release(self, task: RenderTask) -> None:
+        """Remove the files of a task as `Finished` gave it, outputs that nobody took included.
+
+        Raises ValueError for a task whose outputs do not stand in a slot's folder.
+        """
+        folder = Path(task.output_prefix).parent
+        if folder.parent != self._folder:
+            raise ValueError("the task's outputs do not stand in a slot's folder")
+        await asyncio.to_thread(Scratch(folder).remove_all_of, [task])
+
+    async def resize(self, size: int) -> None:
+        """Returns when new slots are open; slots too many leave when they have finished."""
+        _check_size(size)
+        async with self._resizing:
+            if self._closed:
+                raise PoolClosed("The workers are stopping")
+            self._size = size
+            staying = [slot for slot in self._slots.values() if not slot.leaving]
+            for slot in sorted(staying, key=lambda s: (s.load, -s.number))[: len(staying) - size]:
+                slot.leave()
+            for _ in range(size - len(staying)):
+                free = next(n for n in range(len(self._slots) + 1) if n not in self._slots)
+                await self._open_slot(free)
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no more; give back at once what has not begun; let what runs finish within
+        `grace_s`, then kill and give back. Outputs stay until the consumer has taken them;
+        everything else is gone from the slots' folders on return. Calling twice is fine.
+        """
+        if self._draining:
+            await self._ended.wait()
+            return
+        self._closed = self._draining = True
+        self._on_change()
+        async with self._resizing:
+            for slot in self._slots.values():
+                slot.stop()
+        if works := self._works():
+            await asyncio.wait(works, timeout=grace_s)
+        self.kill()
+        while works := self._works():
+            await asyncio.wait(works)
+        await self._end()
+
+    def kill(self) -> None:
+        """SIGKILL every child now; whatever was in flight is lost through no fault of its own.
+
+        A later `drain` clears up.
+        """
+        self._closed = True
+        for slot in self._slots.values():
+            slot.kill()
+
+    def _works(self) -> set[asyncio.Task[None]]:
+        """Everything that still goes on but the watcher."""
+        return {task for task in self._tasks if task is not self._watcher}
+
+    async def _end(self) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+        await asyncio.to_thread(self._settings.hands.shutdown)
+        await asyncio.to_thread(self._settings.spawner.shutdown)
+        self._stream.end()
+        self._ended.set()
+
+    async def _open_slot(self, number: int) -> None:
+        slot = Slot(number, Scratch(self._folder / str(number)), self._settings)
+        self._slots[number] = slot
+        await asyncio.to_thread(slot.scratch.make)
+        self._keep(self._keep_slot(slot), f"slot-{number}")
+        self._on_change()
+
+    async def _keep_slot(self, slot: Slot) -> None:
+        try:
+            await slot.run()
+        finally:
+            await slot.wait_gone()
+            await asyncio.to_thread(slot.scratch.remove_if_empty)
+            del self._slots[slot.number]
+
+    async def _find_room(self) -> Slot:
+        """The slot with the fewest bundles; one that is not warm counts as one bundle more."""
+        while True:
+            if self._error is not None:
+                raise self._error
+            if self._closed:
+                raise PoolClosed("The workers are stopping")
+            open_slots = [s for s in self._slots.values() if _is_open(s) and s.load < DEPTH]
+            if open_slots:
+                return min(open_slots, key=lambda s: (s.load + (not s.is_ready), s.number))
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _watch(self) -> None:
+        """Look at every slot again and again while anything is under way."""
+        last_s = time.monotonic()
+        while True:
+            if all(slot.is_quiet for slot in self._slots.values()):
+                self._restless.clear()
+                await self._restless.wait()
+                last_s = time.monotonic()
+            await asyncio.sleep(LOOK_EVERY_S)
+            now_s = time.monotonic()
+            for slot in self._slots.values():
+                slot.look(min(now_s - last_s, _LONGEST_LOOK_S))
+            last_s = now_s
+
+    def _on_change(self) -> None:
+        self._changed.set()
+        self._restless.set()
+
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+        return task
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        """A task that dies breaks the pool, loudly."""
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, Exception):
+            self._closed = True
+            self._error = self._error or error
+            self._stream.fail(error)
+            self.kill()
+            self._on_change()
+
+
+def _check_size(size: int) -> None:
+    if size < 1:
+        raise ValueError("a pool has at least one slot")
+
+
+def _is_open(slot: Slot) -> bool:
+    return not slot.leaving
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _do_nothing() -> None:
+    """There is nothing to warm up."""

@@ -1,0 +1,142 @@
+"""One worker process and its executor, as the parent holds them. Threads may call all of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from imgsvc.domain.rendering import RenderTask
+from imgsvc.workers import child
+from imgsvc.workers.notes import Notes
+from imgsvc.workers.parcel import CALL_BYTES, pack, unpack
+from imgsvc.workers.scratch import Scratch
+
+ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "VIPS_CONCURRENCY": "1"}
+"""For every child. The C library reads its part before Python runs, so it is inherited."""
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STDERR_TAIL_BYTES = 8192
+
+BundleAnswer = child.BundleReport | BaseException
+
+
+class _RecordingContext(SpawnContext):
+    """The `spawn` context; it keeps the process that the executor starts through it."""
+
+    process: SpawnProcess
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        self.process = SpawnProcess(*args, **kwargs)
+        return self.process
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProcess:
+    """pidfd: names this very process, also when its number is used again.
+
+    ready: done when the child is warm, failed when it died before.
+    """
+
+    executor: ProcessPoolExecutor
+    pid: int
+    pidfd: int
+    notes: Notes
+    scratch: Scratch
+    stderr_path: Path
+    ready: Future[None]
+
+    def submit(
+        self,
+        ordinal: int,
+        tasks: tuple[RenderTask, ...],
+        answer: Callable[[BundleAnswer], None],
+    ) -> None:
+        """Send a bundle; `answer` is called once, in another thread, unless this raises.
+
+        Raises BrokenExecutor when the child is dead, RuntimeError after `close`.
+        """
+        parcel = pack(tasks, CALL_BYTES, self.scratch.call_path(ordinal))
+        future = self.executor.submit(child.run_bundle, ordinal, parcel)
+        future.add_done_callback(lambda done: answer(self._collect(ordinal, done)))
+
+    def _collect(self, ordinal: int, done: Future[bytes | None]) -> BundleAnswer:
+        failure = done.exception()
+        if failure is not None:
+            return failure
+        try:
+            report: child.BundleReport = unpack(done.result(), self.scratch.report_path(ordinal))
+        except OSError as exc:
+            return exc
+        return report
+
+    def kill(self) -> None:
+        """SIGKILL; nothing when it is dead already."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def read_stderr(self) -> str:
+        """The end of what it said during its last task; empty when it never got so far."""
+        try:
+            with self.stderr_path.open("rb") as file:
+                size_bytes = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size_bytes - _STDERR_TAIL_BYTES))
+                return file.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def close(self, *, wait: bool) -> None:
+        """Let go of a dead process: its executor, its descriptor and its file.
+
+        wait: until the executor's thread has ended, which one that is stuck never does.
+        """
+        self.executor.shutdown(wait=wait)
+        os.close(self.pidfd)
+        self.stderr_path.unlink(missing_ok=True)
+
+
+def spawn(
+    scratch: Scratch, generation: int, render: child.Render, warm_up: Callable[[], None]
+) -> WorkerProcess:
+    """Start a child and do not wait until it is warm.
+
+    The calling thread has to live as long as the child: the kernel kills the child with it.
+    Raises OSError when the system has no room for another process.
+    """
+    _block_stop_signals()
+    notes = Notes()
+    settings = child.ChildSettings(
+        notes=notes,
+        parent_pid=os.getpid(),
+        folder=scratch.folder,
+        stderr_path=scratch.stderr_path(generation),
+        render=render,
+        warm_up=warm_up,
+    )
+    context = _RecordingContext()
+    executor = ProcessPoolExecutor(
+        1, mp_context=context, initializer=child.begin, initargs=(settings,)
+    )
+    ready = executor.submit(child.report_ready)
+    pid = context.process.pid
+    if pid is None:
+        raise ChildProcessError("the executor started no process")
+    return WorkerProcess(
+        executor, pid, os.pidfd_open(pid), notes, scratch, settings.stderr_path, ready
+    )
+
+
+def _block_stop_signals() -> None:
+    """A child inherits the mask of the thread that spawns it, so that a Ctrl-C in its first
+    moments, before it ignores signals, does not end it. Starting the tracker unblocks them.
+    """
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)

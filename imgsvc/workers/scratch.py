@@ -1,0 +1,103 @@
+"""A slot's folder: inputs are linked in, outputs are left here until they are moved away.
+
+Used by both sides. All of it blocks, so the parent calls it in threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from imgsvc.domain.rendering import Failure, RenderTask
+from imgsvc.errors import ImageErrorCode, ImgsvcError
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class InputUnavailable(ImgsvcError):
+    """An input cannot be brought into the slot; `failure` says so to the client."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Scratch:
+    """The folder of one slot. Names begin with the task's key, its claim included, so
+    that a task which is done twice, or late, meets nobody else's files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def make(self) -> None:
+        """Make the folder, empty."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+    def remove_if_empty(self) -> None:
+        """Outputs that still wait to be moved away keep the folder; the next start wipes it."""
+        try:
+            self.folder.rmdir()
+        except OSError as exc:
+            if exc.errno not in {errno.ENOTEMPTY, errno.ENOENT}:
+                raise
+
+    def place(self, task: RenderTask) -> RenderTask:
+        """The task with its paths in this folder."""
+        prefix = f"{self.folder}/{_stem(task)}"
+        return replace(task, input_path=f"{prefix}.input", output_prefix=prefix)
+
+    def report_path(self, ordinal: int) -> Path:
+        return self.folder / f"report-{ordinal}"
+
+    def call_path(self, ordinal: int) -> Path:
+        return self.folder / f"call-{ordinal}"
+
+    def stderr_path(self, generation: int) -> Path:
+        return self.folder / f"stderr-{generation}"
+
+    def remove_all_of(self, tasks: Iterable[RenderTask]) -> None:
+        """Remove whatever the tasks have in this folder; nothing at all is fine too."""
+        starts = tuple(f"{_stem(task)}{mark}" for task in tasks for mark in "-.")
+        if not starts:
+            return
+        with os.scandir(self.folder) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(starts)]
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+
+
+def bring_in(source: str, destination: str) -> None:
+    """Hard-link `source`, or copy it where it cannot be linked. Raises InputUnavailable."""
+    try:
+        # link(2) would link the symbolic link itself.
+        os.link(os.path.realpath(source) if os.path.islink(source) else source, destination)  # noqa: PTH114 - a Path costs more than the call
+    except FileNotFoundError as exc:
+        raise InputUnavailable(_failure(exc)) from exc
+    except OSError:
+        _copy(source, destination)
+
+
+def _copy(source: str, destination: str) -> None:
+    try:
+        shutil.copyfile(source, destination)
+    except OSError as exc:
+        Path(destination).unlink(missing_ok=True)
+        raise InputUnavailable(_failure(exc)) from exc
+
+
+def _failure(exc: OSError) -> Failure:
+    if exc.errno in _DISK_FULL:
+        return Failure(ImageErrorCode.STORAGE_FULL, "There is not enough free disk space")
+    if isinstance(exc, FileNotFoundError):
+        return Failure(ImageErrorCode.INTERNAL, "The input file is not there any more")
+    return Failure(ImageErrorCode.INTERNAL, "The input file cannot be read")
+
+
+def _stem(task: RenderTask) -> str:
+    return f"{task.key.job_id}-{task.key.index}-{task.key.claim}"

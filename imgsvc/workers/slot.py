@@ -1,0 +1,373 @@
+"""A slot: one place where tasks run, whichever process stands in it at the time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from imgsvc.domain.rendering import EngineEvent, Finished, RenderFailed, RenderTask
+from imgsvc.telemetry.logs import get_logger
+from imgsvc.workers.bundle import Bundle
+from imgsvc.workers.child import BundleReport, Render
+from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
+from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
+from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in
+from imgsvc.workers.verdict import judge_death
+from imgsvc.workers.worker import Worker
+
+log = get_logger(__name__)
+
+DEPTH = 2
+"""Bundles that a slot holds, so that its child need not wait for the parent."""
+
+MAX_FAILED_STARTS = 3
+
+_T = TypeVar("_T")
+
+
+class Keep(Protocol):
+    """Run a coroutine as a task that somebody watches and awaits."""
+
+    def __call__(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSettings:
+    """What all slots of a pool share.
+
+    spawner: one thread that lives as long as any child. hands: threads for file work.
+    emit: takes events. on_change: told when a slot may take more, or has more to watch.
+    keep: runs what a slot does on the side.
+    share_bytes: what one task may cost without being suspect when its worker dies.
+    """
+
+    render: Render
+    warm_up: Callable[[], None]
+    timeout_s: float
+    max_tasks_per_child: int
+    max_resident_bytes: int
+    spawner: ThreadPoolExecutor
+    hands: ThreadPoolExecutor
+    emit: Callable[[Iterable[EngineEvent]], None]
+    on_change: Callable[[], None]
+    keep: Keep
+    share_bytes: Callable[[], int]
+
+
+class Slot:
+    """Keeps a warm process for the bundles that it accepts, until it is told to leave."""
+
+    def __init__(self, number: int, scratch: Scratch, settings: SlotSettings) -> None:
+        self.number = number
+        self.scratch = scratch
+        self.restarts = 0
+        self.leaving = False
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._bundles: dict[int, Bundle] = {}
+        self._ordinal = 0
+        self._order = asyncio.Lock()
+        self._workers: list[Worker] = []
+        self._active: Worker | None = None
+        self._generation = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def load(self) -> int:
+        return len(self._bundles)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._active is not None and self._active.ready
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing here has a deadline."""
+        return not self._bundles and all(w.ready and not w.dead for w in self._workers)
+
+    async def run(self) -> None:
+        """Keep a process in the slot until the slot leaves. Raises PoolBroken when processes
+        die again and again before they are warm.
+        """
+        failed_starts = 0
+        while not self.leaving:
+            worker = await self._start_worker()
+            if worker is not None and await self._await_ready(worker):
+                failed_starts = 0
+                self._activate(worker)
+                await worker.spent.wait()
+            elif not self.leaving:
+                failed_starts += 1
+                if failed_starts == MAX_FAILED_STARTS:
+                    raise PoolBroken(
+                        f"Worker processes died {failed_starts} times in a row while they "
+                        "started; the log holds what they said."
+                    )
+
+    async def wait_gone(self) -> None:
+        """Until no process of the slot is left, and no file of a lost task."""
+        for worker in list(self._workers):
+            await worker.gone.wait()
+
+    def make_bundle(self, tasks: Sequence[RenderTask]) -> Bundle:
+        """Take the bundle on; `carry` brings it to the child."""
+        self._ordinal += 1
+        bundle = Bundle(self._ordinal, tuple(self.scratch.place(task) for task in tasks))
+        self._bundles[bundle.ordinal] = bundle
+        return bundle
+
+    async def carry(self, bundle: Bundle, tasks: Sequence[RenderTask]) -> None:
+        """Bring the bundle to the child, in one visit to a thread. One at a time, so that
+        ordinals reach the child in order.
+        """
+        async with self._order:
+            worker = await self._next_worker(bundle)
+            if worker is None:
+                self._close(bundle, bundle.give_back())
+                return
+            worker.bundles[bundle.ordinal] = bundle
+            try:
+                sent = await self._in_thread(self._hand_over, worker, bundle, tasks)
+            except (RuntimeError, OSError) as exc:  # the child is dead, its executor broken
+                worker.fail(bundle, exc)
+                return
+        if not sent:
+            worker.landed(bundle)
+            self._close(bundle, ())
+
+    def leave(self) -> None:
+        """Accept nothing more; go when what is here has ended."""
+        self.leaving = True
+        self._changed.set()
+        self._dismiss_unneeded()
+
+    def stop(self) -> None:
+        """Leave, and give back at once whatever has not begun."""
+        for worker in self._workers:
+            worker.process.notes.ask_to_stop()
+        for bundle in self._bundles.values():
+            place = next((w.place for w in self._workers if bundle.ordinal in w.bundles), None)
+            self._settings.emit(bundle.give_back(beyond=place))
+        self.leave()
+
+    def kill(self) -> None:
+        """End every process now; what they hold is lost through no fault of its own."""
+        self.leaving = True
+        self._changed.set()
+        for worker in self._workers:
+            worker.dismiss()
+
+    def look(self, elapsed_s: float) -> None:
+        """Report what has begun, and keep the deadlines."""
+        for worker in self._workers:
+            self._settings.emit(worker.announce())
+            worker.look(elapsed_s, self._settings.timeout_s)
+
+    def facts(self) -> WorkerFacts:
+        worker = self._active
+        return WorkerFacts(
+            slot=self.number,
+            state=self._state(),
+            pid=worker.process.pid if worker else None,
+            bundles=self.load,
+            resident_bytes=worker.resident_bytes if worker else 0,
+            tasks_done=worker.tasks_done if worker else 0,
+            restarts=self.restarts,
+        )
+
+    def _state(self) -> WorkerState:
+        if self.leaving:
+            return WorkerState.LEAVING
+        if not self.is_ready:
+            return WorkerState.STARTING
+        return WorkerState.BUSY if self._bundles else WorkerState.IDLE
+
+    # -- processes ---------------------------------------------------------------------
+
+    async def _start_worker(self) -> Worker | None:
+        """A process that is not warm yet; None when the system refuses one."""
+        self._generation += 1
+        settings = self._settings
+        try:
+            process: WorkerProcess = await self._loop.run_in_executor(
+                settings.spawner,
+                spawn,
+                self.scratch,
+                self._generation,
+                settings.render,
+                settings.warm_up,
+            )
+        except OSError as exc:
+            log.error("worker_not_started", slot=self.number, reason=str(exc))  # noqa: TRY400 - the reason says it all
+            return None
+        worker = Worker(process, self._on_settled)
+        self._workers.append(worker)
+        settings.on_change()
+        if self.leaving:
+            worker.dismiss()
+        return worker
+
+    async def _await_ready(self, worker: Worker) -> bool:
+        """Bundles may queue up at a child that still warms up, unless there is a warm one."""
+        if self._active is None:
+            self._activate(worker)
+        await worker.started.wait()
+        return worker.ready
+
+    def _activate(self, worker: Worker) -> None:
+        if self._active is worker or worker.dead:
+            return
+        if self._active is not None:
+            self._active.retired = True
+        self._active = worker
+        self._changed.set()
+        self._dismiss_unneeded()
+
+    def _dismiss_unneeded(self) -> None:
+        for worker in self._workers:
+            expects = worker is self._active and bool(self._bundles)
+            unneeded = worker.retired or (self.leaving and not expects)
+            if unneeded and not worker.bundles:
+                worker.dismiss()
+
+    async def _next_worker(self, bundle: Bundle) -> Worker | None:
+        """The process that takes the next bundle; None when there will be none."""
+        while bundle.is_open:
+            if self._active is not None and not self._active.dead:
+                return self._active
+            if self.leaving:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        return None
+
+    # -- bundles -----------------------------------------------------------------------
+
+    def _hand_over(self, worker: Worker, bundle: Bundle, tasks: Sequence[RenderTask]) -> bool:
+        """Link the inputs in and send the bundle; in a thread. False if none could be sent."""
+        refused: list[Finished] = []
+        sent: list[RenderTask] = []
+        for task, placed in zip(tasks, bundle.tasks, strict=True):
+            try:
+                bring_in(task.input_path, placed.input_path)
+            except InputUnavailable as exc:
+                refused.append(Finished(placed, RenderFailed(exc.failure, None, 0)))
+            else:
+                sent.append(placed)
+        if refused:
+            bundle.tasks = tuple(sent)
+            self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
+        if not sent:
+            return False
+
+        def answer(outcome: BundleAnswer) -> None:
+            bundle.answered = True
+            self._loop.call_soon_threadsafe(self._on_answer, worker, bundle, outcome)
+
+        worker.process.submit(bundle.ordinal, bundle.tasks, answer)
+        return True
+
+    def _on_refused(self, bundle: Bundle, refused: Sequence[Finished]) -> None:
+        self._settings.emit(bundle.refuse(refused))
+
+    def _on_answer(self, worker: Worker, bundle: Bundle, answer: BundleAnswer) -> None:
+        if not isinstance(answer, BundleReport):
+            worker.fail(bundle, answer)
+            return
+        events, late = bundle.finish(answer)
+        for position, trace in answer.tracebacks.items():
+            log.error("render_error", task=bundle.tasks[position].key, traceback=trace)
+        worker.tasks_done += len(answer.outcomes)
+        worker.resident_bytes = answer.resident_bytes
+        if late:
+            self._keep(self._remove(late), "discard")
+        self._wear(worker)
+        worker.landed(bundle)
+        self._close(bundle, events)
+
+    def _wear(self, worker: Worker) -> None:
+        """Ask for a successor when the process has grown too large or too old; it goes on
+        until the successor is warm.
+        """
+        if (
+            worker.tasks_done >= self._settings.max_tasks_per_child
+            or worker.resident_bytes >= self._settings.max_resident_bytes
+        ) and not worker.spent.is_set():
+            log.debug("worker_recycled", slot=self.number, resident_bytes=worker.resident_bytes)
+            worker.spent.set()
+
+    def _close(self, bundle: Bundle, events: Iterable[EngineEvent]) -> None:
+        self._bundles.pop(bundle.ordinal, None)
+        self._settings.emit(events)
+        self._settings.on_change()
+        self._dismiss_unneeded()
+
+    # -- deaths ------------------------------------------------------------------------
+
+    def _on_settled(self, worker: Worker) -> None:
+        if self._active is worker:
+            self._active = None
+        if not worker.dismissed:
+            self.restarts += 1
+        self._keep(self._bury(worker), "bury")
+
+    async def _bury(self, worker: Worker) -> None:
+        """Find the task at fault, give back the others, and remove what is left of all."""
+        stderr = await self._in_thread(worker.process.read_stderr)
+        events = self._judge(worker, stderr)
+        bundles = list(worker.bundles.values())
+        await self._remove([task for bundle in bundles for task in bundle.tasks])
+        worker.bundles.clear()
+        for bundle in bundles:
+            events += bundle.give_back()
+            self._bundles.pop(bundle.ordinal, None)
+        self._settings.emit(events)
+        self._settings.on_change()
+        self._dismiss_unneeded()
+        await self._in_thread(worker.close)
+        self._workers.remove(worker)
+        worker.gone.set()
+
+    def _judge(self, worker: Worker, stderr: str) -> list[EngineEvent]:
+        """The end of the task that the worker died of, if there is one."""
+        if worker.dismissed:
+            return []
+        place = worker.sentence or worker.place
+        task = worker.running_task(place)
+        cause = None
+        failure = next((b.failure for b in worker.bundles.values()), None)
+        events: list[EngineEvent] = []
+        if task is not None:
+            bundle = worker.bundles[place.ordinal]
+            failure = bundle.failure
+            cause = judge_death(
+                past_deadline=worker.sentence is not None,
+                failure=failure,
+                charged_bytes=task.memory_bytes,
+                share_bytes=self._settings.share_bytes(),
+                stderr=stderr,
+            )
+            events = bundle.condemn(task, cause)
+        log.warning(
+            "worker_died",
+            slot=self.number,
+            pid=worker.process.pid,
+            task=task.key if task else None,
+            cause=cause,
+            warm=worker.ready,
+            failure=str(failure) if failure else None,
+            stderr=stderr,
+        )
+        return events
+
+    async def _remove(self, tasks: Sequence[RenderTask]) -> None:
+        await self._in_thread(self.scratch.remove_all_of, tasks)
+
+    def _keep(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        self._settings.keep(work, f"slot-{self.number}-{what}")
+
+    async def _in_thread(self, function: Callable[..., _T], *arguments: object) -> _T:
+        return await self._loop.run_in_executor(self._settings.hands, function, *arguments)

@@ -1,0 +1,36 @@
+"""Why a child died, as far as the task that it was at is concerned."""
+
+from __future__ import annotations
+
+from imgsvc.domain.rendering import LossCause
+
+_MEMORY_CRIES = (
+    "failed to allocate",  # GLib: g_malloc aborts
+    "Error creating thread",  # GLib: no address space for a stack
+    "std::bad_alloc",  # C++ codecs
+    "MemoryError",
+    "Cannot allocate memory",
+)
+
+
+def judge_death(
+    *,
+    past_deadline: bool,
+    failure: BaseException | None,
+    charged_bytes: int,
+    share_bytes: int,
+    stderr: str,
+) -> LossCause:
+    """The cause for the task that was running.
+
+    failure: what its call ended with; stderr: what the child said during the task.
+    """
+    if past_deadline:
+        return LossCause.TIMEOUT
+    if (
+        isinstance(failure, MemoryError)
+        or charged_bytes > share_bytes
+        or any(cry in stderr for cry in _MEMORY_CRIES)
+    ):
+        return LossCause.OUT_OF_MEMORY
+    return LossCause.CRASHED

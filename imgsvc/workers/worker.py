@@ -1,0 +1,153 @@
+"""A worker: one child process on the event loop, with the bundles that it holds."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from typing import Protocol
+
+from imgsvc.domain.rendering import EngineEvent, RenderTask
+from imgsvc.workers.bundle import Bundle
+from imgsvc.workers.notes import NOWHERE, Place
+from imgsvc.workers.process import WorkerProcess
+
+START_TIMEOUT_S = 60.0
+STALL_TIMEOUT_S = 30.0
+"""How long a bundle may lie with an idle child; its input may have to be copied first."""
+
+SETTLE_TIMEOUT_S = 5.0
+"""How long a dead child's executor may take to fail its calls; it needs milliseconds."""
+
+
+class DeathWatch(Protocol):
+    """Told once, when the process is dead and no call of it will still be answered."""
+
+    def __call__(self, worker: Worker) -> None: ...
+
+
+class Worker:
+    """The process's life: starting, ready, dead; `spent` from when another must take over.
+
+    sentence: where it was when it was killed at the deadline; None otherwise.
+    dismissed: killed because it was not wanted any more.
+    retired: another has taken over; dismissed when its bundles are done.
+    """
+
+    def __init__(self, process: WorkerProcess, on_settled: DeathWatch) -> None:
+        self.process = process
+        self.bundles: dict[int, Bundle] = {}
+        self.ready = False
+        self.dead = False
+        self.dismissed = False
+        self.retired = False
+        self.sentence: Place | None = None
+        self.tasks_done = 0
+        self.resident_bytes = 0
+        self.started = asyncio.Event()
+        self.spent = asyncio.Event()
+        self.gone = asyncio.Event()
+        self._on_settled = on_settled
+        self._settled = False
+        self._abandoned = False
+        self._loop = asyncio.get_running_loop()
+        self._place = NOWHERE
+        self._unchanged_s = 0.0
+        self._loop.add_reader(process.pidfd, self._on_death)
+        process.ready.add_done_callback(self._post_ready)
+
+    def dismiss(self) -> None:
+        """End the process; it is not wanted any more."""
+        if not self.dead:
+            self.dismissed = True
+            self.process.kill()
+
+    def close(self) -> None:
+        """Let go of the dead process; in a thread."""
+        self.process.close(wait=not self._abandoned)
+
+    def fail(self, bundle: Bundle, failure: BaseException) -> None:
+        """A call ended without a report, so the process is broken, if not dead."""
+        bundle.failure = failure
+        if not self.dead:
+            self.process.kill()
+        self._settle_when_possible()
+
+    def landed(self, bundle: Bundle) -> None:
+        """The bundle's call is answered; time is counted anew for the next."""
+        self.bundles.pop(bundle.ordinal, None)
+        self._unchanged_s = 0.0
+        self._settle_when_possible()
+
+    @property
+    def place(self) -> Place:
+        return self.process.notes.read_place()
+
+    def running_task(self, place: Place) -> RenderTask | None:
+        """The task at `place`, unless its outcome is known or it was given back."""
+        bundle = self.bundles.get(place.ordinal)
+        return bundle.task_at(place) if bundle else None
+
+    def announce(self) -> list[EngineEvent]:
+        """A Started for every task begun since the last look."""
+        place = self.place
+        bundle = self.bundles.get(place.ordinal)
+        return bundle.announce(place) if bundle else []
+
+    def look(self, elapsed_s: float, timeout_s: float) -> None:
+        """Keep the deadlines, `elapsed_s` after the last look.
+
+        Time is added up look by look and not taken from a clock, so that a machine, or a
+        terminal's group of processes, that was stopped for a while kills nothing.
+        """
+        place = self.place
+        if place != self._place or (self.ready and not self.bundles):
+            self._place = place
+            self._unchanged_s = 0.0
+            return
+        self._unchanged_s += elapsed_s
+        if self.dead:
+            self._give_up_settling()
+        elif not self.ready:
+            if self._unchanged_s >= START_TIMEOUT_S:
+                self.process.kill()
+        elif self.running_task(place) is not None:
+            if self._unchanged_s >= timeout_s and not self._is_answered(place):
+                self.sentence = self.sentence or place
+                self.process.kill()
+        elif self._unchanged_s >= max(timeout_s, STALL_TIMEOUT_S):
+            self.process.kill()
+
+    def _is_answered(self, place: Place) -> bool:
+        """Whether the outcome is already on its way to the loop."""
+        return self.bundles[place.ordinal].answered
+
+    def _post_ready(self, ready: Future[None]) -> None:
+        if ready.exception() is None:
+            self._loop.call_soon_threadsafe(self._on_ready)
+
+    def _on_ready(self) -> None:
+        self.ready = not self.dead
+        self._unchanged_s = 0.0
+        self.started.set()
+
+    def _on_death(self) -> None:
+        self._loop.remove_reader(self.process.pidfd)
+        self.dead = True
+        self._unchanged_s = 0.0
+        self.started.set()
+        self.spent.set()
+        self._settle_when_possible()
+
+    def _settle_when_possible(self) -> None:
+        """Results that were sent before the death still arrive, so wait for every call."""
+        waits = any(bundle.failure is None for bundle in self.bundles.values())
+        if self.dead and not waits and not self._settled:
+            self._settled = True
+            self._on_settled(self)
+
+    def _give_up_settling(self) -> None:
+        if self._unchanged_s >= SETTLE_TIMEOUT_S:
+            self._abandoned = True
+            for bundle in self.bundles.values():
+                bundle.failure = bundle.failure or TimeoutError("no answer after death")
+            self._settle_when_possible()

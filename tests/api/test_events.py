@@ -1,0 +1,116 @@
+"""Progress over WebSocket and Server-Sent Events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.pictures import make_jpeg
+from tests.servers import Running, form_of, get_json, submit
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def _start(server: Running, count: int) -> dict[str, Any]:
+    form = form_of(*[(f"{n}.jpg", make_jpeg(400, 300)) for n in range(count)])
+    async with server.http.post("/api/v1/jobs", data=form) as answer:
+        job: dict[str, Any] = await answer.json()
+        return job
+
+
+async def _read_all(socket: aiohttp.ClientWebSocketResponse) -> list[dict[str, Any]]:
+    return [json.loads(message.data) async for message in socket]
+
+
+async def test_a_reader_follows_a_job_from_snapshot_to_end(server: Running) -> None:
+    job = await _start(server, 6)
+    async with server.http.ws_connect(job["links"]["events"]) as socket:
+        messages = await _read_all(socket)
+        assert socket.close_code == 1000
+    assert messages[0]["type"] == "snapshot"
+    assert messages[0]["job"]["id"] == job["id"]
+    assert messages[-1]["type"] == "end"
+    assert messages[-1]["job"]["status"] == "completed"
+    seqs = [message["seq"] for message in messages]
+    assert seqs == sorted(set(seqs))
+    states = {m["image"]["index"]: m["image"]["status"] for m in messages if m["type"] == "image"}
+    for index in range(messages[0]["job"]["completed"], 6):
+        assert states[index] == "completed"
+    summary = messages[-2]["job"]
+    assert set(summary) == {
+        "id", "status", "total", "completed", "failed", "cancelled", "progress", "eta_s",
+    }  # fmt: skip
+
+
+async def test_a_reader_that_comes_after_the_end_gets_snapshot_and_end(server: Running) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+    async with server.http.ws_connect(job["links"]["events"]) as socket:
+        messages = await _read_all(socket)
+    assert [message["type"] for message in messages] == ["snapshot", "end"]
+    assert messages[0]["seq"] < messages[1]["seq"]
+
+
+async def test_a_reader_of_a_job_that_is_deleted_gets_its_end(server: Running) -> None:
+    job = await _start(server, 8)
+    async with server.http.ws_connect(job["links"]["events"]) as socket:
+        await socket.receive_json()
+        async with server.http.delete(job["links"]["self"]) as answer:
+            assert answer.status == 204
+        messages = await _read_all(socket)
+    assert messages[-1]["type"] == "end"
+    assert messages[-1]["job"]["status"] == "cancelled"
+
+
+async def test_readers_that_do_not_read_cost_nobody_anything(server: Running) -> None:
+    stalled = await _start(server, 8)
+    sockets = [await server.http.ws_connect(stalled["links"]["events"]) for _ in range(20)]
+    other = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+    assert other["status"] == "completed"
+    for socket in sockets:
+        messages = await _read_all(socket)
+        assert messages[-1]["type"] == "end"
+
+
+async def test_an_unknown_job_has_no_events(server: Running) -> None:
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await server.http.ws_connect("/api/v1/jobs/nonsense/events")
+    assert caught.value.status == 404
+
+
+async def test_events_without_a_stream_are_not_acceptable(server: Running) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+    problem = await get_json(server, job["links"]["events"], 406)
+    assert problem["code"] == "not_acceptable"
+
+
+async def test_server_sent_events_carry_the_same_messages(server: Running) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+    headers = {"Accept": "text/event-stream"}
+    async with server.http.get(job["links"]["events"], headers=headers) as answer:
+        assert answer.content_type == "text/event-stream"
+        blocks = (await answer.text()).strip().split("\n\n")
+    events = [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
+    assert [json.loads(event["data"])["type"] for event in events] == ["snapshot", "end"]
+    assert [event["id"] for event in events] == [
+        str(json.loads(event["data"])["seq"]) for event in events
+    ]
+    headers["Last-Event-ID"] = events[-1]["id"]
+    async with server.http.get(job["links"]["events"], headers=headers) as answer:
+        assert answer.status == 204
+
+
+async def test_all_jobs_can_be_followed_at_once(server: Running) -> None:
+    async with server.http.ws_connect("/api/v1/events") as socket:
+        snapshot = await socket.receive_json()
+        assert snapshot["type"] == "snapshot"
+        job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+        async with asyncio.timeout(20):
+            while True:
+                message = await socket.receive_json()
+                assert message["type"] == "job"
+                if message["job"]["id"] == job["id"] and message["job"]["status"] == "completed":
+                    break

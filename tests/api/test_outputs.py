@@ -1,0 +1,131 @@
+"""Finished files: headers, conditional requests, ranges, the ZIP."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import zipfile
+
+import pytest
+
+from tests.pictures import make_jpeg
+from tests.servers import Running, get_json, submit
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TWO = json.dumps(
+    {
+        "recipe": {
+            "variants": [
+                {"name": "s", "width": 16, "format": "webp"},
+                {"name": "l", "width": 32, "format": "png"},
+            ]
+        }
+    }
+)
+
+
+async def _one(server: Running, name: str = "Söße.jpg") -> dict[str, object]:
+    job = await submit(server, (name, make_jpeg(64, 48)), spec=TWO)
+    image: dict[str, object] = await get_json(server, f"{job['links']['images']}/0")
+    outputs = image["outputs"]
+    assert isinstance(outputs, list)
+    output: dict[str, object] = outputs[0]
+    return output
+
+
+async def test_an_output_carries_its_digest_type_and_name(server: Running) -> None:
+    output = await _one(server)
+    async with server.http.get(str(output["url"])) as answer:
+        content = await answer.read()
+        headers = answer.headers
+    digest = hashlib.sha256(content)
+    assert digest.hexdigest() == output["sha256"]
+    assert headers["Repr-Digest"] == f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
+    assert headers["Content-Type"] == "image/webp"
+    assert headers["Content-Disposition"] == (
+        "attachment; filename=\"S__e-s.webp\"; filename*=UTF-8''S%C3%B6%C3%9Fe-s.webp"
+    )
+    assert int(headers["Content-Length"]) == output["size_bytes"]
+    assert headers["Last-Modified"]
+
+
+async def test_inline_shows_it_in_a_browser(server: Running) -> None:
+    output = await _one(server, "a.jpg")
+    async with server.http.get(f"{output['url']}?inline=1") as answer:
+        assert answer.headers["Content-Disposition"] == 'inline; filename="a-s.webp"'
+
+
+async def test_a_known_file_is_not_sent_again(server: Running) -> None:
+    output = await _one(server)
+    async with server.http.get(str(output["url"])) as answer:
+        etag = answer.headers["ETag"]
+    async with server.http.get(str(output["url"]), headers={"If-None-Match": etag}) as answer:
+        assert answer.status == 304
+        assert await answer.read() == b""
+    async with server.http.get(str(output["url"]), headers={"If-Match": '"other"'}) as answer:
+        assert answer.status == 412
+
+
+async def test_a_part_of_a_file_can_be_asked_for(server: Running) -> None:
+    output = await _one(server)
+    async with server.http.get(str(output["url"])) as answer:
+        whole = await answer.read()
+    async with server.http.get(str(output["url"]), headers={"Range": "bytes=2-9"}) as answer:
+        assert answer.status == 206
+        assert await answer.read() == whole[2:10]
+    async with server.http.get(str(output["url"]), headers={"Range": "bytes=9999999-"}) as answer:
+        assert answer.status == 416
+
+
+async def test_head_tells_without_sending(server: Running) -> None:
+    output = await _one(server)
+    async with server.http.head(str(output["url"])) as answer:
+        assert answer.status == 200
+        assert int(answer.headers["Content-Length"]) == output["size_bytes"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "images/0/outputs/nope",
+        "images/7/outputs/s",
+        "images/99999999999999999999/outputs/s",
+        "images/7",
+        "archive.zip?variant=nope",
+    ],
+)
+async def test_what_is_not_there_is_not_found(server: Running, path: str) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(64, 48)), spec=TWO)
+    problem = await get_json(server, f"/api/v1/jobs/{job['id']}/{path}", 404)
+    assert problem["code"] == "not_found"
+
+
+async def test_the_archive_holds_every_output_under_its_result_name(server: Running) -> None:
+    job = await submit(
+        server,
+        ("shop/a.jpg", make_jpeg(64, 48)),
+        ("shop/a.png", make_jpeg(48, 64)),
+        ("../../etc/passwd.jpg", make_jpeg(40, 40)),
+        ("bad.jpg", b"nothing"),
+        spec=TWO,
+    )
+    async with server.http.get(job["links"]["archive"]) as answer:
+        assert answer.content_type == "application/zip"
+        content = await answer.read()
+        assert int(answer.headers["Content-Length"]) == len(content)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        names = sorted(archive.namelist())
+    assert len(names) == 6
+    assert {"shop/a.jpg-s.webp", "shop/a.png-l.png"} <= set(names)
+    assert not any(name.startswith("/") or ".." in name.split("/") for name in names)
+
+
+async def test_the_archive_can_be_of_one_variant(server: Running) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(64, 48)), spec=TWO)
+    async with server.http.get(f"{job['links']['archive']}?variant=l") as answer:
+        with zipfile.ZipFile(io.BytesIO(await answer.read())) as archive:
+            assert archive.namelist() == ["a-l.png"]

@@ -1,0 +1,212 @@
+"""Publishing outputs, deleting and sweeping."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from imgsvc.blobs import disk
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.blobs.publication import Obstacle, Publication
+from imgsvc.domain.ids import new_id
+from imgsvc.errors import StorageFull
+
+
+def make_output(blobs: BlobStore, name: str, data: bytes = b"made") -> Path:
+    path = blobs.slot_path(0) / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def make_publication(blobs: BlobStore, job_id: str, claim: int = 1) -> Publication:
+    image_id = new_id()
+    return Publication(
+        job_id,
+        image_id,
+        claim,
+        {
+            "small": (make_output(blobs, f"{image_id}-{claim}-small.webp"), "webp"),
+            "large": (make_output(blobs, f"{image_id}-{claim}-large.jpg"), "jpeg"),
+        },
+    )
+
+
+def target(blobs: BlobStore, item: Publication, variant: str) -> Path:
+    format_ = item.from_paths[variant][1]
+    return blobs.output_path(item.job_id, item.image_id, item.claim, variant, format_)
+
+
+async def make_job(blobs: BlobStore) -> str:
+    job_id = new_id()
+    await blobs.stage(job_id).sync()
+    return job_id
+
+
+async def test_outputs_are_named_by_image_claim_and_variant(blobs: BlobStore) -> None:
+    job_id, image_id = new_id(), new_id()
+    path = blobs.output_path(job_id, image_id, 7, "small", "jpeg")
+
+    assert path.parts[-4:] == ("jobs", job_id, "out", f"{image_id}-7-small.jpg")
+    assert path.name == blobs.output_name(image_id, 7, "small", "jpeg")
+
+
+@pytest.mark.parametrize("name", ["../up", "", "A" * 36, "..", f"{new_id()}/x"])
+async def test_what_is_no_id_names_no_path(blobs: BlobStore, name: str) -> None:
+    with pytest.raises(ValueError, match="not an id"):
+        blobs.input_path(name, new_id())
+    with pytest.raises(ValueError, match="not an id"):
+        blobs.input_path(new_id(), name)
+    with pytest.raises(ValueError, match="not an id"):
+        await blobs.delete_job(name)
+
+
+async def test_publish_moves_outputs_and_syncs_files_before_folders(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(disk, "sync_path", synced.append)
+    job_ids = [await make_job(blobs), await make_job(blobs)]
+    synced.clear()
+    items = [make_publication(blobs, job_id) for job_id in job_ids for _ in range(5)]
+
+    assert await blobs.publish(items) == ()
+    files = {target(blobs, item, variant) for item in items for variant in item.from_paths}
+    assert all(path.read_bytes() == b"made" for path in files)
+    assert not any(path.exists() for item in items for path, _ in item.from_paths.values())
+    assert set(synced[:20]) == files
+    assert sorted(synced[20:]) == sorted({path.parent for path in files})
+
+
+async def test_publishing_again_is_harmless(blobs: BlobStore) -> None:
+    item = make_publication(blobs, await make_job(blobs))
+
+    assert await blobs.publish([item]) == ()
+    assert await blobs.publish([item]) == ()
+    assert target(blobs, item, "small").exists()
+
+
+async def test_outputs_of_a_deleted_job_are_removed_and_told(blobs: BlobStore) -> None:
+    kept, gone = await make_job(blobs), await make_job(blobs)
+    items = [make_publication(blobs, kept), make_publication(blobs, gone)]
+    await blobs.delete_job(gone)
+    unpublished = await blobs.publish(items)
+
+    assert [(u.publication, u.obstacle) for u in unpublished] == [(items[1], Obstacle.JOB_GONE)]
+    assert target(blobs, items[0], "small").exists()
+    assert list(blobs.slot_path(0).iterdir()) == []
+    assert await blobs.job_folders() == [kept]
+
+
+async def test_a_job_deleted_between_rename_and_sync_is_told(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await make_job(blobs)
+    item = make_publication(blobs, job_id)
+
+    def find_it_gone(_path: Path) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(disk, "sync_path", find_it_gone)
+    unpublished = await blobs.publish([item])
+
+    assert [u.publication for u in unpublished] == [item]
+    assert not target(blobs, item, "small").exists()
+
+
+async def test_a_missing_output_spoils_its_own_image_only(blobs: BlobStore) -> None:
+    job_id = await make_job(blobs)
+    good, bad = make_publication(blobs, job_id), make_publication(blobs, job_id)
+    bad.from_paths["large"][0].unlink()
+    unpublished = await blobs.publish([bad, good])
+
+    assert [(u.publication, u.obstacle) for u in unpublished] == [(bad, Obstacle.OUTPUT_MISSING)]
+    assert target(blobs, good, "large").exists()
+    assert not target(blobs, bad, "small").exists()
+
+
+async def test_a_full_disk_refuses_the_group_which_can_be_tried_again(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [make_publication(blobs, await make_job(blobs)) for _ in range(3)]
+
+    def fail(_path: Path) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync_path", fail)
+        with pytest.raises(StorageFull):
+            await blobs.publish(items)
+
+    assert await blobs.publish(items) == ()
+
+
+async def test_nothing_to_publish_is_fine(blobs: BlobStore) -> None:
+    assert await blobs.publish([]) == ()
+
+
+async def test_delete_takes_everything_and_may_come_twice(blobs: BlobStore) -> None:
+    job_id = await make_job(blobs)
+    await blobs.publish([make_publication(blobs, job_id)])
+    await blobs.delete_job(job_id)
+    await blobs.delete_job(job_id)
+
+    assert list(blobs.slot_path(0).parent.parent.joinpath("jobs").iterdir()) == []
+
+
+async def test_prepare_finishes_a_delete_that_a_crash_cut_short(tmp_path: Path) -> None:
+    leftover = tmp_path / "data" / "jobs" / f"deleted-{new_id()}" / "in"
+    leftover.mkdir(parents=True)
+    (leftover / "file").write_bytes(b"x")
+    blobs = BlobStore(tmp_path / "data")
+    await blobs.prepare()
+    blobs.close()
+
+    assert list((tmp_path / "data" / "jobs").iterdir()) == []
+    assert (tmp_path / "data" / "slots").is_dir()
+
+
+async def test_only_folders_of_jobs_are_listed(blobs: BlobStore) -> None:
+    job_id = await make_job(blobs)
+    jobs = blobs.slot_path(0).parent.parent / "jobs"
+    (jobs / "lost+found").mkdir()
+
+    assert await blobs.job_folders() == [job_id]
+
+
+async def test_outputs_without_a_row_are_swept(blobs: BlobStore) -> None:
+    job_id = await make_job(blobs)
+    item = make_publication(blobs, job_id)
+    await blobs.publish([item])
+    known = {blobs.output_name(item.image_id, item.claim, "small", "webp")}
+
+    assert await blobs.sweep_outputs(job_id, known) == 1
+    assert [path.name for path in target(blobs, item, "small").parent.iterdir()] == [*known]
+    assert await blobs.sweep_outputs(new_id(), known) == 0
+
+
+async def test_removing_what_is_not_there_is_fine(blobs: BlobStore) -> None:
+    job_id = await make_job(blobs)
+    file = blobs.stage(job_id).new_file()
+    await file.write(b"x")
+    await file.finish()
+    await blobs.remove_input(job_id, file.image_id)
+    await blobs.remove_input(job_id, file.image_id)
+    await blobs.remove_input(new_id(), new_id())
+
+    assert not file.path.exists()
+
+
+async def test_free_space_is_what_the_disk_says(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Facts:
+        f_bavail = 3
+        f_frsize = 4096
+
+    monkeypatch.setattr(os, "statvfs", lambda _path: Facts())
+
+    assert await blobs.free_bytes() == 3 * 4096

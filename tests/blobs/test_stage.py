@@ -1,0 +1,236 @@
+"""Receiving files into a job's folder."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from imgsvc.blobs import disk
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.blobs.stage import BLOCK_BYTES, Stage
+from imgsvc.domain.ids import is_id, new_id
+from imgsvc.errors import NotFound, StorageFull
+
+
+def job_path(blobs: BlobStore, job_id: str) -> Path:
+    return blobs.input_path(job_id, new_id()).parent.parent
+
+
+async def write_file(stage: Stage, data: bytes) -> Path:
+    file = stage.new_file()
+    await file.write(data)
+    await file.finish()
+    return file.path
+
+
+@pytest.mark.parametrize("size_bytes", [1, BLOCK_BYTES - 1, BLOCK_BYTES, 3 * BLOCK_BYTES + 7])
+async def test_a_file_holds_what_was_written(blobs: BlobStore, size_bytes: int) -> None:
+    data = os.urandom(size_bytes)
+    job_id = new_id()
+    file = blobs.stage(job_id).new_file()
+    for start in range(0, size_bytes, 300_000):
+        await file.write(data[start : start + 300_000])
+
+    assert await file.finish() == (size_bytes, hashlib.sha256(data).hexdigest())
+    assert is_id(file.image_id)
+    assert file.path == blobs.input_path(job_id, file.image_id)
+    assert file.path.read_bytes() == data
+
+
+async def test_a_small_file_costs_one_thread_hop(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hops = 0
+    run = disk.DiskThreads.run
+
+    async def count(self: disk.DiskThreads, *args: object, **kwargs: object) -> object:
+        nonlocal hops
+        hops += 1
+        return await run(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(disk.DiskThreads, "run", count)
+    await write_file(blobs.stage(new_id()), b"x" * 10_000)
+
+    assert hops == 1
+
+
+async def test_nothing_touches_the_disk_before_bytes_do(blobs: BlobStore) -> None:
+    stage = blobs.stage(new_id())
+    await stage.new_file().abort()
+
+    assert await blobs.job_folders() == []
+
+
+async def test_an_aborted_file_leaves_nothing(blobs: BlobStore) -> None:
+    job_id = new_id()
+    stage = blobs.stage(job_id)
+    kept = await write_file(stage, b"kept")
+    file = stage.new_file()
+    await file.write(b"x" * (2 * BLOCK_BYTES))
+    assert file.path.exists()
+    await file.abort()
+
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+async def test_sync_covers_files_before_folders_from_inside_out(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(disk, "sync_path", synced.append)
+    job_id = new_id()
+    folder = job_path(blobs, job_id)
+    stage = blobs.stage(job_id)
+    files = {await write_file(stage, b"%d" % n) for n in range(20)}
+    await stage.sync()
+
+    assert set(synced[:20]) == files
+    assert synced[20:] == [folder / "in", folder, folder.parent]
+
+    synced.clear()
+    await stage.sync()
+    assert synced == []
+
+    another = await write_file(stage, b"another")
+    await stage.sync()
+    assert synced == [another, folder / "in"]
+
+
+async def test_sync_makes_the_folders_of_a_job_without_files(blobs: BlobStore) -> None:
+    job_id = new_id()
+    await blobs.stage(job_id).sync()
+
+    assert {path.name for path in job_path(blobs, job_id).iterdir()} == {"in", "out"}
+
+
+async def test_a_sync_that_failed_is_made_up_for_by_the_next(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = blobs.stage(new_id())
+    file = await write_file(stage, b"x")
+
+    def fail(_path: Path) -> None:
+        raise OSError(errno.EIO, "bad disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync_path", fail)
+        with pytest.raises(OSError, match="bad disk"):
+            await stage.sync()
+    synced: list[Path] = []
+    monkeypatch.setattr(disk, "sync_path", synced.append)
+    await stage.sync()
+
+    assert file in synced
+
+
+async def test_discard_takes_the_folder_that_the_stage_made(blobs: BlobStore) -> None:
+    job_id = new_id()
+    stage = blobs.stage(job_id)
+    await write_file(stage, b"finished")
+    half = stage.new_file()
+    await half.write(b"x" * BLOCK_BYTES)
+    await stage.discard()
+    await stage.discard()
+
+    assert list(job_path(blobs, job_id).parent.iterdir()) == []
+
+
+async def test_discard_leaves_what_an_earlier_stage_brought(blobs: BlobStore) -> None:
+    job_id = new_id()
+    first = blobs.stage(job_id)
+    kept = await write_file(first, b"first")
+    await first.sync()
+    second = blobs.stage(job_id)
+    await write_file(second, b"second")
+    await second.sync()
+    await second.discard()
+
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+async def test_a_write_cut_off_by_a_cancel_does_not_outlive_discard(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, may_go_on = threading.Event(), threading.Event()
+    write = os.write
+
+    def slow_write(fd: int, data: memoryview) -> int:
+        writing.set()
+        may_go_on.wait(10)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", slow_write)
+    job_id = new_id()
+    stage = blobs.stage(job_id)
+    file = stage.new_file()
+    task = asyncio.create_task(file.write(b"x" * BLOCK_BYTES))
+    await asyncio.to_thread(writing.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    discard = asyncio.create_task(stage.discard())
+    may_go_on.set()
+    await discard
+
+    assert await blobs.job_folders() == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+async def test_a_full_disk_is_storage_full(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(_fd: int, _data: memoryview) -> int:
+        raise OSError(number, "full")
+
+    monkeypatch.setattr(os, "write", fail)
+    stage = blobs.stage(new_id())
+    with pytest.raises(StorageFull):
+        await write_file(stage, b"x")
+    await stage.discard()
+
+    assert await blobs.job_folders() == []
+
+
+async def test_other_disk_errors_come_as_they_are(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_fd: int, _data: memoryview) -> int:
+        raise OSError(errno.EIO, "bad disk")
+
+    monkeypatch.setattr(os, "write", fail)
+    stage = blobs.stage(new_id())
+    with pytest.raises(OSError, match="bad disk"):
+        await write_file(stage, b"x")
+    await stage.discard()
+
+
+async def test_a_job_deleted_meanwhile_is_not_found(blobs: BlobStore) -> None:
+    job_id = new_id()
+    stage = blobs.stage(job_id)
+    await write_file(stage, b"x")
+    await blobs.delete_job(job_id)
+
+    with pytest.raises(NotFound):
+        await write_file(stage, b"y")
+    with pytest.raises(NotFound):
+        await stage.sync()
+    await stage.discard()
+    assert await blobs.job_folders() == []
+
+
+async def test_a_discarded_stage_takes_no_more_files(blobs: BlobStore) -> None:
+    stage = blobs.stage(new_id())
+    file = stage.new_file()
+    await stage.discard()
+    await file.write(b"late")
+    await file.finish()
+
+    with pytest.raises(RuntimeError):
+        stage.new_file()
+    assert await blobs.job_folders() == []

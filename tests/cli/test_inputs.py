@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import pytest
+
+from imgsvc.cli.inputs import find_files
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder `photos` in the working directory, with what folders of photos hold."""
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "photos/b.JPG",
+        "photos/a.png",
+        "photos/trip/c.webp",
+        "photos/trip/notes.txt",
+        "photos/.hidden.jpg",
+        "photos/.cache/d.jpg",
+        "photos/out/a.webp",
+        "more/a.png",
+        "empty/readme",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"12345")
+    return tmp_path
+
+
+def names(*paths: str, leave_out: str | None = None) -> list[str]:
+    return [file.name for file in find_files(paths, Path(leave_out) if leave_out else None)]
+
+
+@pytest.mark.usefixtures("tree")
+class TestFindFiles:
+    def test_a_folder_gives_its_images_in_order_and_no_hidden_ones(self) -> None:
+        assert names("photos") == ["a.png", "b.JPG", "out/a.webp", "trip/c.webp"]
+
+    def test_the_folder_of_results_is_left_out(self) -> None:
+        assert names("photos", leave_out="photos/out") == ["a.png", "b.JPG", "trip/c.webp"]
+
+    def test_the_working_directory_is_a_folder_like_others(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir("more")
+        assert names(".") == ["a.png"]
+
+    def test_beside_others_a_folder_keeps_its_name(self) -> None:
+        assert names("more", "photos/trip") == ["more/a.png", "trip/c.webp"]
+
+    def test_beside_others_a_folder_given_by_dots_keeps_its_name(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir("photos/trip")
+        assert names(".", "../../more") == ["trip/c.webp", "more/a.png"]
+
+    def test_a_file_named_itself_is_taken_whatever_it_is(self) -> None:
+        assert names("photos/trip/notes.txt", "photos/.hidden.jpg") == ["notes.txt", ".hidden.jpg"]
+
+    def test_a_pattern_is_resolved_and_keeps_folders(self) -> None:
+        assert names("photos/**/*.webp") == ["out/a.webp", "trip/c.webp"]
+
+    def test_a_pattern_that_matches_a_folder_takes_what_is_below(self) -> None:
+        assert names("photos/tri*") == ["trip/c.webp"]
+
+    def test_a_file_whose_name_looks_like_a_pattern_is_a_file(self) -> None:
+        Path("a[1].jpg").touch()
+        assert names("a[1].jpg") == ["a[1].jpg"]
+
+    def test_nothing_is_taken_twice(self) -> None:
+        assert names("photos/a.png", "photos/../photos/*.png", "photos/a.png") == ["a.png"]
+
+    def test_sizes_come_along(self) -> None:
+        assert [file.size_bytes for file in find_files(["more"])] == [5]
+
+    def test_a_link_to_nowhere_in_a_folder_is_passed_over(self) -> None:
+        Path("more/gone.jpg").symlink_to("nowhere")
+        assert names("more") == ["a.png"]
+
+    def test_a_name_that_is_no_utf8_is_taken(self) -> None:
+        Path(os.fsdecode(b"more/\xff.jpg")).touch()
+        assert names("more") == ["a.png", "\udcff.jpg"]
+
+    @pytest.mark.parametrize("path", ["empty", "photos/.cache/nothing", "*.gif", ""])
+    def test_a_path_that_means_no_image_is_an_error_that_names_it(self, path: str) -> None:
+        with pytest.raises(click.UsageError, match=r"There (is|are) no"):
+            names("photos", path)

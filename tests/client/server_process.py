@@ -1,0 +1,88 @@
+"""`imgsvc serve` in a process of its own, as users run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+STOP_TIMEOUT_S = 20
+
+
+class ServerProcess:
+    """Started when made; `url` is where it listens."""
+
+    def __init__(self, data_dir: Path, port: int = 0) -> None:
+        command = [sys.executable, "-m", "imgsvc", "serve", f"--port={port}", "--workers=2"]
+        settings = {"IMGSVC_LOG__FORMAT": "json", "IMGSVC_STORAGE__RESERVE_BYTES": "0"}
+        self.process = subprocess.Popen(
+            [*command, f"--data={data_dir}"],
+            env={**os.environ, **settings},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        self._errors = self.process.stderr
+        self.url = self._read_url()
+        self._drain = threading.Thread(target=self._read_on, daemon=True)
+        self._drain.start()
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def post(self, path: str, body: object) -> dict[str, object]:
+        """POST JSON, for what the client under test has no method for."""
+        request = urllib.request.Request(  # noqa: S310  (our own URL)
+            self.url + path,
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:  # noqa: S310
+            document: dict[str, object] = json.load(answer)
+            return document
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it with a signal; returns when it is gone."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        self.process.wait(timeout=STOP_TIMEOUT_S)
+        self._drain.join(timeout=STOP_TIMEOUT_S)
+        self._errors.close()
+
+    def kill(self) -> None:
+        """End it without warning; a second call does nothing."""
+        self.stop(signal.SIGKILL)
+
+    def _read_url(self) -> str:
+        seen = []
+        for line in self._errors:
+            seen.append(line)
+            event = json.loads(line) if line.startswith("{") else {}
+            if event.get("event") == "listening":
+                return str(event["url"])
+        self.process.wait()
+        self._errors.close()
+        raise AssertionError("".join(seen))
+
+    def _read_on(self) -> None:
+        """A pipe that nobody reads would stop the server once it is full."""
+        for _ in self._errors:
+            pass
+
+
+@contextmanager
+def server_process(data_dir: Path) -> Iterator[ServerProcess]:
+    server = ServerProcess(data_dir)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from imgsvc.client import (
+    ApiError,
+    BytesUpload,
+    Client,
+    ClientError,
+    Downloaded,
+    Job,
+    LocalFileError,
+)
+from tests.client.pictures import picture
+
+RECIPE = {
+    "variants": [
+        {"name": "small", "width": 20, "format": "webp"},
+        {"name": "as-is", "width": 30},
+    ]
+}
+NAMES = ["a.png", "a.jpg", "trip/b.png", "../../evil.png", "broken.png"]
+EXPECTED = {
+    "a.png-small.webp",
+    "a.png-as-is.png",
+    "a.jpg-small.webp",
+    "a.jpg-as-is.jpg",
+    "trip/b-small.webp",
+    "trip/b-as-is.png",
+    "evil-small.webp",
+    "evil-as-is.png",
+}
+
+
+@pytest.fixture
+async def job(client: Client) -> Job:
+    """A job that has ended, of images whose names collide or are hostile; one failed."""
+    contents = [
+        picture("red"),
+        picture("green", format_="JPEG"),
+        picture("blue"),
+        picture("black"),
+        b"no image",
+    ]
+    images = [BytesUpload(*both) for both in zip(contents, NAMES, strict=True)]
+    submitted = await client.submit(images, recipe=RECIPE)
+    return await client.wait(submitted["id"])
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+async def test_every_finished_file_is_saved_under_its_name(
+    client: Client, job: Job, tmp_path: Path
+) -> None:
+    done = await client.download(job["id"], tmp_path / "out")
+    files = files_below(tmp_path)
+    assert set(files) == {f"out/{name}" for name in EXPECTED}
+    made = {
+        output["sha256"] async for image in client.images(job["id"]) for output in image["outputs"]
+    }
+    assert {hashlib.sha256(content).hexdigest() for content in files.values()} == made
+    assert (done.total, done.saved, done.skipped) == (8, 8, 0)
+    assert done.saved_bytes == sum(map(len, files.values())) == job["output_bytes"]
+
+
+async def test_the_archive_holds_the_same_files(client: Client, job: Job, tmp_path: Path) -> None:
+    await client.download(job["id"], tmp_path / "out")
+    archive = tmp_path / "all.zip"
+    size_bytes = await client.download_archive(job["id"], archive)
+    assert size_bytes == archive.stat().st_size
+    with zipfile.ZipFile(archive) as opened:
+        content = {name: opened.read(name) for name in opened.namelist()}
+    assert content == files_below(tmp_path / "out")
+
+
+async def test_what_is_there_already_is_not_fetched_again(
+    client: Client, job: Job, tmp_path: Path
+) -> None:
+    await client.download(job["id"], tmp_path)
+    kept, changed = tmp_path / "a.png-small.webp", tmp_path / "evil-small.webp"
+    inode = kept.stat().st_ino
+    content = changed.read_bytes()
+    changed.write_bytes(content[:-1] + b"!")
+    done = await client.download(job["id"], tmp_path)
+    assert (done.saved, done.skipped) == (1, 7)
+    assert kept.stat().st_ino == inode
+    assert changed.read_bytes() == content
+
+
+async def test_progress_is_told_after_every_file(client: Client, job: Job, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    await client.download(
+        job["id"], tmp_path, on_file=lambda done: told.append((done.saved, done.total))
+    )
+    assert told == [(number, 8) for number in range(1, 9)]
+
+
+async def test_a_protected_file_is_never_replaced(client: Client, job: Job, tmp_path: Path) -> None:
+    original = tmp_path / "trip" / "b-as-is.png"
+    original.parent.mkdir()
+    original.write_bytes(b"the only copy")
+    with pytest.raises(ClientError, match="replace"):
+        await client.download(job["id"], tmp_path, protected=[original])
+    assert files_below(tmp_path) == {"trip/b-as-is.png": b"the only copy"}
+
+
+async def test_a_place_that_cannot_be_written_is_named_and_nothing_half_is_left(
+    client: Client, job: Job, tmp_path: Path
+) -> None:
+    (tmp_path / "trip").write_bytes(b"a file where a folder must be")
+    with pytest.raises(LocalFileError) as caught:
+        await client.download(job["id"], tmp_path)
+    assert caught.value.path.parent == tmp_path / "trip"
+    assert not list(tmp_path.rglob("*.part"))
+
+
+async def test_only_what_is_finished_is_fetched_of_a_job_without_results(
+    client: Client, tmp_path: Path
+) -> None:
+    submitted = await client.submit([BytesUpload(b"no", "a.png")])
+    await client.wait(submitted["id"])
+    done = await client.download(submitted["id"], tmp_path / "out")
+    assert done.total == 0
+
+
+async def test_an_archive_of_a_job_that_is_not_there_leaves_no_file(
+    client: Client, tmp_path: Path
+) -> None:
+    with pytest.raises(ApiError):
+        await client.download_archive("nothing", tmp_path / "all.zip")
+    assert files_below(tmp_path) == {}
+
+
+async def test_a_download_that_is_cancelled_leaves_nothing_half(
+    client: Client, job: Job, tmp_path: Path
+) -> None:
+    def cancel_at_once(_: Downloaded) -> None:
+        download.cancel()
+
+    download = asyncio.ensure_future(client.download(job["id"], tmp_path, on_file=cancel_at_once))
+    with pytest.raises(asyncio.CancelledError):
+        await download
+    assert set(files_below(tmp_path)) <= EXPECTED
+
+
+async def test_a_folder_in_the_place_of_a_result_is_an_error_and_stays(
+    client: Client, job: Job, tmp_path: Path
+) -> None:
+    (tmp_path / "evil-small.webp").mkdir()
+    with pytest.raises(LocalFileError, match=r"evil-small\.webp"):
+        await client.download(job["id"], tmp_path)
+    assert not list(tmp_path.rglob("*.part"))

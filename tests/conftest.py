@@ -1,0 +1,48 @@
+"""What holds for every test of the project."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+from blockbuster import BlockBuster, BlockBusterFunction
+
+hypothesis.settings.register_profile(
+    "imgsvc",
+    # How long an example takes says more about the machine than about the code.
+    deadline=None,
+    print_blob=True,
+)
+hypothesis.settings.load_profile("imgsvc")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> None:
+    """A developer's own IMGSVC_ variables must not decide what a test sees."""
+    for name in [name for name in os.environ if name.startswith("IMGSVC_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A call out of `imgsvc` that blocks the event loop fails the test.
+
+    The test's own code may block: nobody waits for it. Locks are left out, because one
+    that another thread holds for a microsecond is no fault, only bad luck.
+    """
+    if not inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
+        yield
+        return
+    guard = BlockBuster(scanned_modules=["imgsvc"])
+    for name in ("os.fsync", "os.fdatasync"):
+        guard.functions[name] = BlockBusterFunction(None, name, scanned_modules=["imgsvc"])
+    for name in ("threading.Lock.acquire", "threading.Lock.acquire_lock"):
+        del guard.functions[name]
+    guard.activate()
+    try:
+        yield
+    finally:
+        guard.deactivate()

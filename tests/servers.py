@@ -1,0 +1,75 @@
+"""Real servers for tests: in this process, or in one of their own that can be killed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from imgsvc.config import Settings, load_settings
+from imgsvc.runtime.core import Core
+from imgsvc.runtime.server import open_server
+from imgsvc.workers.child import render_image
+
+
+def make_settings(data_dir: Path, **sections: dict[str, Any]) -> Settings:
+    """Settings fit for a test: a free port, one worker, no reserve of disk."""
+    flags: dict[str, dict[str, Any]] = {
+        "server": {"port": 0, "shutdown_grace_s": 10, **sections.get("server", {})},
+        "storage": {"data_dir": data_dir, "reserve_bytes": 0, **sections.get("storage", {})},
+        "workers": {"size": 1, **sections.get("workers", {})},
+        "limits": sections.get("limits", {}),
+        "retention": sections.get("retention", {}),
+        "log": {"level": "error"},
+    }
+    return load_settings(environ={}, flags=flags)
+
+
+@dataclass
+class Running:
+    """A server in this process, and a session to talk to it."""
+
+    core: Core
+    url: str
+    http: aiohttp.ClientSession
+
+
+@asynccontextmanager
+async def running_server(settings: Settings, render: Any = render_image) -> AsyncIterator[Running]:
+    async with (
+        open_server(settings, render) as (core, url),
+        aiohttp.ClientSession(base_url=url) as http,
+    ):
+        yield Running(core, url, http)
+
+
+def form_of(*files: tuple[str, bytes], **fields: str) -> aiohttp.FormData:
+    """A form with fields first and then files, as (name, bytes)."""
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, value in fields.items():
+        form.add_field(name, value)
+    for name, content in files:
+        form.add_field("files", content, filename=name, content_type="application/octet-stream")
+    return form
+
+
+async def submit(server: Running, *files: tuple[str, bytes], **fields: str) -> dict[str, Any]:
+    """Submit files as a form and wait for the end: the job."""
+    headers = {"Prefer": "wait=50"}
+    async with server.http.post(
+        "/api/v1/jobs", data=form_of(*files, **fields), headers=headers
+    ) as answer:
+        job: dict[str, Any] = await answer.json()
+        assert answer.status == 200, job
+        return job
+
+
+async def get_json(server: Running, path: str, status: int = 200) -> Any:
+    async with server.http.get(path) as answer:
+        content = await answer.json()
+        assert answer.status == status, content
+        return content

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imgsvc.config import Settings, is_loopback, load_settings, parse_size
+from imgsvc.errors import StartError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "imgsvc.toml"
+
+
+def load(
+    *, file: Path | None = None, environ: dict[str, str] | None = None, **flags: dict[str, object]
+) -> Settings:
+    return load_settings(file, environ or {}, flags)
+
+
+def refusal(**sources: object) -> str:
+    with pytest.raises(StartError) as caught:
+        load(**sources)  # type: ignore[arg-type]
+    return caught.value.message
+
+
+def test_without_any_source_the_server_is_local_and_on_8080() -> None:
+    settings = load()
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8080)
+    assert settings.storage.data_dir == Path("data")
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file(file: Path) -> None:
+    file.write_text("[server]\nport = 1001\nshutdown_grace_s = 1\n[workers]\nsize = 1\n")
+    environ = {"IMGSVC_SERVER__PORT": "1002", "IMGSVC_WORKERS__SIZE": "2"}
+    settings = load(file=file, environ=environ, server={"port": 1003})
+    assert settings.server.port == 1003
+    assert settings.workers.size == 2
+    assert settings.server.shutdown_grace_s == 1
+
+
+def test_a_flag_that_was_not_given_leaves_the_value_alone() -> None:
+    settings = load(environ={"IMGSVC_SERVER__PORT": "1002"}, server={"port": None, "host": None})
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 1002)
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("0", 0),
+        ("1000", 1000),
+        ("1 KiB", 1024),
+        ("64MiB", 64 << 20),
+        ("1.5gib", 3 << 29),
+        (" 2 kb ", 2000),
+        ("3MB", 3_000_000),
+        ("1GB", 10**9),
+    ],
+)
+def test_a_size_may_carry_a_unit(text: str, size_bytes: int) -> None:
+    assert parse_size(text) == size_bytes
+    settings = load(environ={"IMGSVC_LIMITS__MAX_IMAGE_BYTES": text})
+    assert settings.limits.max_image_bytes == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "MiB", "-1", "64 MiBs", "1,5 GiB", "1e6", "many"])
+def test_a_size_that_cannot_be_read_is_refused_by_name(text: str) -> None:
+    message = refusal(environ={"IMGSVC_LIMITS__MAX_IMAGE_BYTES": text})
+    assert "limits.max_image_bytes" in message
+    assert "64 MiB" in message
+
+
+def test_names_come_as_a_list_in_files_and_with_commas_in_variables(file: Path) -> None:
+    file.write_text('[server]\nallowed_hosts = ["a.example", "b.example"]\n')
+    assert load(file=file).server.allowed_hosts == ("a.example", "b.example")
+    environ = {"IMGSVC_SERVER__ALLOWED_HOSTS": " a.example, b.example,"}
+    assert load(environ=environ).server.allowed_hosts == ("a.example", "b.example")
+
+
+@pytest.mark.parametrize("value", ["true", "1", "yes", "on"])
+def test_a_switch_in_the_environment_is_said_in_words(value: str) -> None:
+    assert load(environ={"IMGSVC_SERVER__ALLOW_ANONYMOUS": value}).server.allow_anonymous
+
+
+def test_an_unknown_key_is_named_with_the_keys_there_are() -> None:
+    message = refusal(environ={"IMGSVC_SERVER__PROT": "1"})
+    assert "server.prot" in message
+    assert "port" in message.partition("Allowed here:")[2]
+
+
+def test_an_unknown_section_is_named_with_the_sections_there_are(file: Path) -> None:
+    file.write_text("[sever]\nport = 1\n")
+    message = refusal(file=file)
+    assert "sever" in message
+    allowed = message.partition("Allowed here:")[2]
+    assert all(section in allowed for section in Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "key"),
+    [
+        ("IMGSVC_SERVER__PORT", "65536", "server.port"),
+        ("IMGSVC_SERVER__PORT", "http", "server.port"),
+        ("IMGSVC_WORKERS__SIZE", "0", "workers.size"),
+        ("IMGSVC_WORKERS__TIMEOUT_S", "0", "workers.timeout_s"),
+        ("IMGSVC_LOG__LEVEL", "loud", "log.level"),
+        ("IMGSVC_STORAGE__KEEP_INPUTS", "perhaps", "storage.keep_inputs"),
+        ("IMGSVC_RETENTION__FINISHED_S", "-1", "retention.finished_s"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(variable: str, value: str, key: str) -> None:
+    assert key in refusal(environ={variable: value})
+
+
+def test_every_wrong_place_is_named_at_once() -> None:
+    message = refusal(
+        environ={"IMGSVC_SERVER__PORT": "x", "IMGSVC_WORKERS__SIZE": "0", "IMGSVC_LOG__FMT": "y"}
+    )
+    assert all(key in message for key in ("server.port", "workers.size", "log.fmt"))
+
+
+def test_the_clients_own_variables_are_no_settings() -> None:
+    environ = {"IMGSVC_SERVER": "http://127.0.0.1:9000", "IMGSVC_API_KEY": "k", "PORT": "1"}
+    assert load(environ=environ) == load()
+
+
+def test_another_host_is_refused_without_saying_that_anybody_may() -> None:
+    message = refusal(server={"host": "0.0.0.0"})  # noqa: S104
+    assert "server.host" in message
+    assert "allow_anonymous" in message
+    settings = load(server={"host": "0.0.0.0", "allow_anonymous": True})  # noqa: S104
+    assert not settings.server.is_loopback
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "[::1]", "localhost"])
+def test_this_machines_own_addresses_are_loopback(host: str) -> None:
+    assert is_loopback(host)
+    assert load(server={"host": host}).server.host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "localhost.example.org", ""])  # noqa: S104
+def test_any_other_address_is_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "absent.toml" in refusal(file=tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("content", [b"[server\n", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_is_named(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    assert file.name in refusal(file=file)
+
+
+def test_a_section_that_is_no_table_is_refused_by_name(file: Path) -> None:
+    file.write_text('server = "127.0.0.1"\n')
+    assert "server" in refusal(file=file)
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    settings = load()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.server.port = 1
+
+
+def test_served_hosts_are_this_machine_the_bound_host_and_the_named_ones() -> None:
+    server = load(
+        server={"host": "::", "allow_anonymous": True, "allowed_hosts": "Photos.Example"}
+    ).server
+    assert server.served_hosts == {"localhost", "127.0.0.1", "[::1]", "[::]", "photos.example"}

@@ -1,0 +1,153 @@
+"""Renderers that do to their worker what the input file says; children import this module."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+from imgsvc.domain.rendering import (
+    InputFacts,
+    NeedsMemory,
+    Outcome,
+    OutputFacts,
+    Rendered,
+    RenderTask,
+    output_path,
+)
+
+GLIB_CRY = "GLib-ERROR **: 12:00:00.000: gmem.c:106: failed to allocate 99 bytes"
+
+
+def render(task: RenderTask) -> Outcome:
+    """The first word of the input names what happens, the rest is for it."""
+    word, _, rest = Path(task.input_path).read_text().partition(" ")
+    return _DEEDS[word](task, rest)
+
+
+def die_at_once() -> None:
+    """A warm-up that never succeeds."""
+    sys.stderr.write("no such library")
+    os._exit(3)
+
+
+def make_output(task: RenderTask, content: str) -> Rendered:
+    data = content.encode() * 10
+    Path(output_path(task.output_prefix, "only", "png")).write_bytes(data)
+    fact = OutputFacts("only", "png", 1, 1, 1, len(data), hashlib.sha256(data).hexdigest())
+    return Rendered(InputFacts("png", 1, 1, 1), (fact,), (), 1)
+
+
+def make_many(task: RenderTask, content: str) -> Rendered:
+    """Facts that no small message holds."""
+    facts = tuple(
+        OutputFacts(f"v{n}", "png", 1, 1, 1, n, hashlib.sha256(bytes([n])).hexdigest())
+        for n in range(200)
+    )
+    return Rendered(InputFacts("png", 1, 1, 1), facts, (), 1)
+
+
+def crash(task: RenderTask, _: str) -> Outcome:
+    leave_half_an_output(task)
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return hang(task, _)
+
+
+def leave(task: RenderTask, _: str) -> Outcome:
+    leave_half_an_output(task)
+    os._exit(0)
+
+
+def abort_for_memory(task: RenderTask, _: str) -> Outcome:
+    os.write(2, GLIB_CRY.encode())
+    os.abort()
+
+
+def write_then_crash(task: RenderTask, text: str) -> Outcome:
+    os.write(2, text.encode())
+    return crash(task, text)
+
+
+def complain(task: RenderTask, _: str) -> Outcome:
+    """Says what would mean out of memory, and lives."""
+    os.write(2, GLIB_CRY.encode())
+    os.write(1, b"noise on stdout")
+    return make_output(task, "fine")
+
+
+def hang(task: RenderTask, _: str) -> Outcome:
+    leave_half_an_output(task)
+    while True:
+        signal.pause()
+
+
+def hog(task: RenderTask, _: str) -> Outcome:
+    leave_half_an_output(task)
+    kept = []
+    while True:
+        kept.append(bytes(64 * 1024**2))
+
+
+def grow(task: RenderTask, mebibytes: str) -> Outcome:
+    """Keep memory, as a leak does."""
+    _leak.append(b"x" * int(mebibytes) * 1024**2)
+    return make_output(task, "grown")
+
+
+def fail(task: RenderTask, _: str) -> Outcome:
+    leave_half_an_output(task)
+    raise ValueError("a defect of ours")
+
+
+def ask_for_memory(task: RenderTask, cost: str) -> Outcome:
+    return NeedsMemory(int(cost))
+
+
+def wait_for_gate(task: RenderTask, fifo: str) -> Outcome:
+    """Go on when somebody has opened the other end, and closed it."""
+    with Path(fifo).open() as gate:
+        gate.read()
+    return make_output(task, "through")
+
+
+def tell_about_me(task: RenderTask, _: str) -> Outcome:
+    umask = os.umask(0o077)
+    libc = ctypes.CDLL(None)
+    death_signal = ctypes.c_int()
+    libc.prctl(2, ctypes.byref(death_signal), 0, 0, 0)
+    facts = [
+        os.getpid(),
+        umask,
+        death_signal.value,
+        os.environ["MALLOC_ARENA_MAX"],
+        os.environ["VIPS_CONCURRENCY"],
+        *(int(signal.getsignal(n) is signal.SIG_IGN) for n in (signal.SIGTERM, signal.SIGINT)),
+    ]
+    return make_output(task, ",".join(map(str, facts)) + "\n")
+
+
+def leave_half_an_output(task: RenderTask) -> None:
+    Path(f"{task.output_prefix}-only.png.part").write_bytes(b"half")
+
+
+_leak: list[bytes] = []
+
+_DEEDS = {
+    "ok": make_output,
+    "many": make_many,
+    "crash": crash,
+    "leave": leave,
+    "abort-for-memory": abort_for_memory,
+    "write-then-crash": write_then_crash,
+    "complain": complain,
+    "hang": hang,
+    "hog": hog,
+    "grow": grow,
+    "raise": fail,
+    "needs-memory": ask_for_memory,
+    "gate": wait_for_gate,
+    "tell": tell_about_me,
+}

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from imgsvc.domain.rendering import (
+    Finished,
+    NeedsMemory,
+    Rendered,
+    RenderFailed,
+    Started,
+    TaskKey,
+    output_path,
+)
+from imgsvc.errors import ImageErrorCode
+from tests.workers.conftest import Gate, Pools
+
+
+async def test_outcomes_of_a_bundle_come_back_in_its_order(open_pool: Pools) -> None:
+    pool = await open_pool()
+    keys = await pool.submit("ok a", "needs-memory 77", "raise", "ok b")
+    await pool.ended(keys)
+    assert [e.task.key for e in pool.events if isinstance(e, Finished)] == keys
+    kinds = [type(pool.finished(key).outcome) for key in keys]
+    assert kinds == [Rendered, NeedsMemory, RenderFailed, Rendered]
+    assert pool.finished(keys[1]).outcome == NeedsMemory(77)
+
+
+async def test_bundles_of_a_slot_run_in_the_order_they_were_submitted(open_pool: Pools) -> None:
+    pool = await open_pool()
+    keys = [key for _ in range(6) for key in await pool.submit("ok", "ok")]
+    await pool.ended(keys)
+    assert [e.key for e in pool.events if isinstance(e, Started)] == keys
+    assert [e.task.key for e in pool.events if isinstance(e, Finished)] == keys
+
+
+async def test_every_finished_task_was_announced_before(open_pool: Pools) -> None:
+    pool = await open_pool()
+    keys = await pool.submit("ok", "ok", "ok")
+    await pool.ended(keys)
+    for key in keys:
+        assert pool.events.index(Started(key)) < pool.events.index(pool.finished(key))
+
+
+async def test_a_running_task_is_announced_while_it_runs(open_pool: Pools, gate: Gate) -> None:
+    pool = await open_pool()
+    first, last = await pool.submit("ok", gate.content)
+    await pool.started(last)
+    assert Started(first) in pool.events
+    assert pool.endings() == []
+    await gate.open()
+    await pool.ended([last])
+
+
+async def test_outputs_stand_under_the_prefix_and_belong_to_the_consumer(
+    open_pool: Pools,
+) -> None:
+    pool = await open_pool()
+    task = pool.task("ok data")
+    (key,) = await pool.submit_tasks([task])
+    await pool.ended([key])
+    done = pool.finished(key).task
+    output = Path(output_path(done.output_prefix, "only", "png"))
+    assert output.read_bytes() == b"data" * 10
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+    assert list(output.parent.glob("job-*")) == [output]
+    await pool.pool.release(done)
+    assert not output.exists()
+    assert Path(task.input_path).read_text() == "ok data"
+
+
+async def test_release_refuses_what_stands_elsewhere(open_pool: Pools) -> None:
+    pool = await open_pool()
+    with pytest.raises(ValueError, match="slot's folder"):
+        await pool.pool.release(pool.task("ok"))
+
+
+async def test_an_exception_is_an_internal_failure_and_leaves_no_file(open_pool: Pools) -> None:
+    pool = await open_pool()
+    (key,) = await pool.submit("raise")
+    await pool.ended([key])
+    done = pool.finished(key)
+    assert isinstance(done.outcome, RenderFailed)
+    assert done.outcome.failure.code is ImageErrorCode.INTERNAL
+    assert "defect" not in done.outcome.failure.message
+    assert list(Path(done.task.output_prefix).parent.glob("job-*")) == []
+
+
+async def test_a_missing_input_fails_alone(open_pool: Pools) -> None:
+    pool = await open_pool()
+    tasks = [pool.task("ok"), pool.task("ok"), pool.task("ok")]
+    Path(tasks[1].input_path).unlink()
+    keys = await pool.submit_tasks(tasks)
+    await pool.ended(keys)
+    outcomes = [pool.finished(key).outcome for key in keys]
+    assert [type(outcome) for outcome in outcomes] == [Rendered, RenderFailed, Rendered]
+
+
+async def test_a_bundle_without_any_input_frees_its_place(open_pool: Pools) -> None:
+    pool = await open_pool()
+    task = pool.task("ok")
+    Path(task.input_path).unlink()
+    await pool.ended(await pool.submit_tasks([task]))
+    assert pool.pool.room() == 2
+
+
+async def test_an_input_behind_a_symbolic_link_is_read(open_pool: Pools) -> None:
+    pool = await open_pool()
+    task = pool.task("ok")
+    source = Path(task.input_path)
+    source.rename(source.with_suffix(".real"))
+    source.symlink_to(source.with_suffix(".real").name)
+    (key,) = await pool.submit_tasks([task])
+    await pool.ended([key])
+    assert isinstance(pool.finished(key).outcome, Rendered)
+
+
+async def test_an_input_that_cannot_be_linked_is_copied(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    pool = await open_pool()
+    monkeypatch.setattr(os, "link", refuse)
+    outcomes = await pool.finish("ok", "ok")
+    assert [type(outcome) for outcome in outcomes] == [Rendered, Rendered]
+
+
+async def test_reports_and_bundles_of_any_size_come_through(open_pool: Pools) -> None:
+    pool = await open_pool()
+    outcomes = await pool.finish(*["many"] * 8, *["ok " + "x" * 1000] * 192)
+    assert len(outcomes) == 200
+    assert isinstance(outcomes[0], Rendered)
+    assert len(outcomes[0].outputs) == 200
+
+
+async def test_children_are_set_up_as_the_design_says(open_pool: Pools) -> None:
+    pool = await open_pool()
+    (key,) = await pool.submit("tell")
+    await pool.ended([key])
+    path = output_path(pool.finished(key).task.output_prefix, "only", "png")
+    told = Path(path).read_text().split("\n")[0].split(",")
+    (worker,) = pool.pool.workers()
+    expected = [worker.pid, 0o077, int(signal.SIGKILL), 2, 1, 1, 1]
+    assert told == [str(fact) for fact in expected]
+
+
+async def test_room_counts_two_bundles_a_slot(open_pool: Pools, gate: Gate) -> None:
+    pool = await open_pool(size=2)
+    assert pool.pool.room() == 4
+    first = await pool.submit(gate.content)
+    assert pool.pool.room() == 3
+    await gate.open()
+    await pool.ended(first)
+    assert pool.pool.room() == 4
+
+
+async def test_bundles_go_to_the_least_loaded_slot(open_pool: Pools, gate: Gate) -> None:
+    pool = await open_pool(size=2)
+    await pool.ready()
+    keys = [(await pool.submit(gate.content))[0] for _ in range(2)]
+    for key in keys:
+        await pool.started(key)
+    assert [worker.bundles for worker in pool.pool.workers()] == [1, 1]
+    for _ in keys:
+        await gate.open()
+    await pool.ended(keys)
+
+
+async def test_submit_waits_for_room(open_pool: Pools, gate: Gate) -> None:
+    pool = await open_pool()
+    keys = await pool.submit(gate.content)
+    keys += await pool.submit("ok")
+    assert pool.pool.room() == 0
+    submit = pool.submit("ok")
+    await gate.open()
+    keys += await submit
+    await pool.ended(keys)
+
+
+async def test_an_empty_bundle_is_refused(open_pool: Pools) -> None:
+    pool = await open_pool()
+    with pytest.raises(ValueError, match="1 to"):
+        await pool.pool.submit([])
+
+
+async def test_start_wipes_what_a_former_run_left(open_pool: Pools, tmp_path: Path) -> None:
+    left = tmp_path / "slots-0" / "7" / "job-1-1-only.png"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"old")
+    pool = await open_pool()
+    assert not left.parent.exists()
+    (outcome,) = await pool.finish("ok")
+    assert isinstance(outcome, Rendered)
+    assert pool.submitted == [TaskKey("job", 0, 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def form_of(*files: tuple[str, bytes], **fields: str) -> aiohttp.FormData:
     for name, value in fields.items():
         form.add_field(name, value)
     for name, content in files:
-        form.add_field("files", content, filename=name, content_type="application/octet-stream")
+        form.add_field("files", io.BytesIO(content), filename=name)
     return form
 
 

@@ -16,7 +16,9 @@ from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+REQUEST_ID = web.RequestKey("request_id", str)
+
+_SENSIBLE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _QUIET = frozenset({"/livez", "/readyz", "/health"})
 
 
@@ -24,8 +26,8 @@ _QUIET = frozenset({"/livez", "/readyz", "/health"})
 async def identify_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Echo a sensible `X-Request-ID`, or make one; log the request when it has ended."""
     given = request.headers.get("X-Request-ID", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
-    request["request_id"] = request_id
+    request_id = given if _SENSIBLE_ID.fullmatch(given) else new_id()
+    request[REQUEST_ID] = request_id
     began = time.monotonic()
     with structlog.contextvars.bound_contextvars(request_id=request_id):
         response = await handler(request)
@@ -44,8 +46,8 @@ async def identify_request(request: web.Request, handler: Handler) -> web.Stream
 
 async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
     """Responses that begin before their handler returns carry the id too."""
-    if "request_id" in request:
-        response.headers.setdefault("X-Request-ID", request["request_id"])
+    if REQUEST_ID in request:
+        response.headers.setdefault("X-Request-ID", request[REQUEST_ID])
 
 
 @web.middleware

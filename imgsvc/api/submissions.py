@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from aiohttp import web
@@ -58,7 +59,7 @@ async def _receive_form(request: web.Request, submission: Submission, submitter:
         elif part.name == "spec":
             if spec is not None:
                 raise _beside("/spec", "given twice")
-            spec = _parse_spec_field(part)
+            spec = await asyncio.to_thread(_parse_spec_field, part)
             submission.describe(spec)
         elif part.name in fields:
             raise _beside(f"/{part.name}", "given twice")

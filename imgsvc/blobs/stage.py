@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import threading
+from io import FileIO
 from pathlib import Path
 
 from imgsvc.blobs.disk import (
@@ -79,18 +80,17 @@ class _HashedFile:
         self._path = path
         self._lock = threading.Lock()
         self._hash = hashlib.sha256()
-        self._fd: int | None = None
+        self._file: FileIO | None = None  # closes itself when a stage is forgotten
         self._removed = False
 
     def append(self, data: bytearray, *, last: bool) -> None:
         with self._lock:
             if self._removed:
                 return
-            if self._fd is None:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                self._fd = os.open(self._path, flags, 0o640)
+            if self._file is None:
+                self._file = FileIO(self._path, "xb", opener=_open_private)
             self._hash.update(data)
-            write_all(self._fd, data)
+            write_all(self._file.fileno(), data)
             if last:
                 self._close()
 
@@ -104,9 +104,8 @@ class _HashedFile:
             self._path.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
+        if self._file is not None:
+            self._file.close()
 
 
 class Stage:
@@ -224,6 +223,10 @@ def remove_folder(path: Path, layout: Layout) -> None:
         return
     shutil.rmtree(aside, ignore_errors=True)
     sync_path(layout.jobs)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o640)
 
 
 def _make_folder(path: Path) -> bool:

@@ -17,7 +17,7 @@ import click
 from imgsvc.domain.names import without_controls
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, ProgressColumn, TaskID
+    from rich.progress import ProgressColumn
 
 
 def print_json(document: object) -> None:
@@ -77,8 +77,8 @@ def bytes_bar(label: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
         return
     from rich.progress import DownloadColumn, TransferSpeedColumn
 
-    with _bar(label, total_bytes, DownloadColumn(), TransferSpeedColumn()) as (bar, task):
-        yield lambda done_bytes: bar.update(task, completed=done_bytes)
+    with _bar(label, DownloadColumn(), TransferSpeedColumn()) as show:
+        yield lambda done_bytes: show(done_bytes, total_bytes, "")
 
 
 @contextmanager
@@ -89,29 +89,34 @@ def count_bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
         return
     from rich.progress import MofNCompleteColumn, TextColumn
 
-    with _bar(
-        label, None, MofNCompleteColumn(), TextColumn("{task.fields[remark]}", markup=False)
-    ) as (bar, task):
-        yield lambda done, total, remark: bar.update(
-            task, completed=done, total=total, remark=remark
-        )
+    remark = TextColumn("{task.fields[remark]}", markup=False)
+    with _bar(label, MofNCompleteColumn(), remark) as show:
+        yield show
 
 
 @contextmanager
-def _bar(
-    label: str, total: int | None, *columns: ProgressColumn
-) -> Iterator[tuple[Progress, TaskID]]:
+def _bar(label: str, *columns: ProgressColumn) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar that appears when it is first told something."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    with Progress(
+    bar = Progress(
         TextColumn(f"{label:<11}", markup=False),
         BarColumn(),
         *columns,
-        TimeRemainingColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
         console=Console(stderr=True),
-    ) as bar:
-        yield bar, bar.add_task(label, total=total, remark="")
+    )
+    task = bar.add_task(label, total=None, remark="")
+
+    def show(done: int, total: int, remark: str) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total, remark=remark)
+
+    try:
+        yield show
+    finally:
+        bar.stop()
 
 
 def variant_text(variant: dict[str, Any]) -> str:

@@ -152,5 +152,3 @@ def _report(summary: RunSummary, out: Path, *, as_json: bool) -> None:
         say(f"  {name}: {message} ({code})")
     if summary.failed > MAX_FAILURES_SHOWN:
         say(f"  … and {summary.failed - MAX_FAILURES_SHOWN} more")
-
-

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -16,6 +14,7 @@ from imgsvc.cli import exits
 from imgsvc.cli.inputs import find_files
 from imgsvc.cli.output import bytes_bar, count_text, print_json, say, size_text
 from imgsvc.cli.progress import follow_job, save_results, say_failures
+from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.session import json_option, talks_to_server
 from imgsvc.client import BytesUpload, Client, ClientError, FileUpload, Job, Upload
 
@@ -67,7 +66,7 @@ async def submit(
     """
     if preset and recipe:
         raise click.UsageError("Give either --preset or --recipe.")
-    own = await asyncio.to_thread(_read_recipe, recipe) if recipe else None
+    own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
     sending = await asyncio.to_thread(_gather, paths, out)
     with bytes_bar("Sending", sending.total_bytes) as on_sent:
         job = await client.submit(
@@ -113,15 +112,3 @@ def _gather(paths: Sequence[str], out: Path | None) -> _Sending:
         uploads.append(BytesUpload(data, "stdin"))
         total_bytes += len(data)
     return _Sending(uploads, [file.path for file in found], total_bytes)
-
-
-def _read_recipe(file: Path) -> dict[str, Any]:
-    try:
-        recipe = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise click.UsageError(f"The recipe {file} cannot be read: {exc.strerror}.") from exc
-    except ValueError as exc:
-        raise click.UsageError(f"The recipe {file} is no JSON: {exc}.") from exc
-    if not isinstance(recipe, dict):
-        raise click.UsageError(f'The recipe {file} is no object such as {{"variants": [...]}}.')
-    return recipe

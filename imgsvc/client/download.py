@@ -118,14 +118,14 @@ async def fetch_to_file(
     async with connection.request("GET", *parts, params=params) as response:
         part = _PartFile(path)
         try:
-            await asyncio.to_thread(part.open)
             async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                 await asyncio.to_thread(part.write, chunk)
             if sha256 is not None and part.sha256 != sha256:
                 raise ClientError(f"{path.name} did not arrive as the server made it.")
             await asyncio.to_thread(part.publish)
-        finally:
+        except BaseException:
             await asyncio.shield(asyncio.to_thread(part.discard))
+            raise
     return part.size_bytes
 
 
@@ -149,25 +149,25 @@ class _PartFile:
     def sha256(self) -> str:
         return self._digest.hexdigest()
 
-    def open(self) -> None:
-        with self._lock, _translated(self._path):
-            if not self._is_discarded:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._temporary.open("xb")
-
     def write(self, chunk: bytes) -> None:
         with self._lock, _translated(self._path):
-            if self._file is not None:
-                self._file.write(chunk)
+            self._opened().write(chunk)
         self._digest.update(chunk)
         self.size_bytes += len(chunk)
 
     def publish(self) -> None:
         with self._lock, _translated(self._path):
-            if self._file is not None:
-                self._file.close()
-                self._temporary.replace(self._path)
-                self._file = None
+            self._opened().close()
+            self._temporary.replace(self._path)
+            self._file = None
+
+    def _opened(self) -> IO[bytes]:
+        if self._is_discarded:
+            raise FileNotFoundError("it was given up")
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._temporary.open("xb")
+        return self._file
 
     def discard(self) -> None:
         """Leave nothing behind of what was not published."""

@@ -14,7 +14,7 @@ from imgsvc.recipes.sizes import Size
 _FIXED_BYTES = 16 << 20
 """Tables, buffers, the whole of a small source, the encoded file."""
 
-_LINES_IN_FLIGHT = 600
+_LINES_IN_FLIGHT = 700
 """Lines of the source that a sequential decode and the resize above it keep."""
 
 _WIDE_SAMPLE_BYTES = 4

@@ -39,10 +39,12 @@ def open_file(path: str, format_: str, **options: Any) -> pyvips.Image:
 
     options: the loader's own, such as shrink. Raises pyvips.Error, here for a bad header,
     later for bad pixels: 'truncated' because the default turns what is missing black,
-    and 'warning' would refuse valid files of some cameras.
+    and 'warning' would refuse valid files of some cameras. What is missing from a TIFF
+    only counts as an 'error'.
     """
     operation, _ = _LOADERS[format_]
+    fail_on = "error" if format_ == "tiff" else "truncated"
     image: pyvips.Image = pyvips.Operation.call(
-        operation, path, access="sequential", fail_on="truncated", **options
+        operation, path, access="sequential", fail_on=fail_on, **options
     )
     return image

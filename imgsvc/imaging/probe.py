@@ -9,9 +9,10 @@ import pyvips
 
 from imgsvc.domain.rendering import DecodeLimits, InputFacts
 from imgsvc.errors import ImageError, ImageErrorCode
+from imgsvc.imaging.gif_blocks import is_cut_off
 from imgsvc.imaging.loaders import open_file
 from imgsvc.imaging.sniffing import HEAD_BYTES, sniff
-from imgsvc.imaging.translation import reading
+from imgsvc.imaging.translation import corrupt_image, reading
 from imgsvc.recipes.sizes import Size
 
 _ANIMATED_FORMATS = frozenset({"gif", "webp"})
@@ -70,7 +71,10 @@ def probe(path: str) -> Header:
             ImageErrorCode.UNSUPPORTED_FORMAT, "this is not an image in a format that is read here"
         )
     with reading():
-        return _header(open_file(path, format_), format_)
+        header = _header(open_file(path, format_), format_)
+    if format_ == "gif" and is_cut_off(path):
+        raise corrupt_image()
+    return header
 
 
 def check_limits(header: Header, limits: DecodeLimits) -> None:

@@ -44,6 +44,10 @@ def out_of_memory() -> ImageError:
     return ImageError(ImageErrorCode.OUT_OF_MEMORY, "the image needs more memory than there is")
 
 
+def corrupt_image() -> ImageError:
+    return ImageError(ImageErrorCode.CORRUPT_IMAGE, "the image is damaged or incomplete")
+
+
 def _blame_input(said: str) -> ImageError:
     if _says(said, _OUT_OF_MEMORY):
         return out_of_memory()
@@ -51,7 +55,7 @@ def _blame_input(said: str) -> ImageError:
         return ImageError(
             ImageErrorCode.UNSUPPORTED_FORMAT, "the image uses a feature that is not supported"
         )
-    return ImageError(ImageErrorCode.CORRUPT_IMAGE, "the image is damaged or incomplete")
+    return corrupt_image()
 
 
 def _says(said: str, phrases: tuple[str, ...]) -> bool:

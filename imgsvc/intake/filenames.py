@@ -16,6 +16,7 @@ _PARAMETER = re.compile(
 _QUOTED_PAIR = re.compile(r'\\(["\\])')
 _BROWSER_ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n", "%0d": "\r", "%0a": "\n"}
 _BROWSER_ESCAPE = re.compile("|".join(_BROWSER_ESCAPES))
+_WHOLLY_ENCODED = re.compile(r"(?:[A-Za-z0-9_.~-]|%[0-9A-Fa-f]{2})+")
 _CONTINUED = re.compile(r"filename\*(\d{1,2})(\*?)")
 
 
@@ -40,14 +41,25 @@ def pick_filename(parameters: dict[str, str]) -> str | None:
     """The file name as sent, None when the part has none and so is a plain field.
 
     `filename*` (RFC 5987, RFC 2231 with continuations) goes before `filename` where it
-    can be decoded, in which browsers write a quote as %22.
+    can be decoded. In the latter browsers write a quote as %22 and leave other percent
+    signs alone; aiohttp's client percent-encodes the whole name, which is recognised by
+    what such a name is made of.
     """
     extended = parameters.get("filename*")
     if extended is not None and (name := _decode_extended(extended)) is not None:
         return name
     if "filename" in parameters:
-        return _BROWSER_ESCAPE.sub(lambda m: _BROWSER_ESCAPES[m[0]], parameters["filename"])
+        return _decode_filename(parameters["filename"])
     return _join_continued(parameters)
+
+
+def _decode_filename(value: str) -> str:
+    if "%" in value and _WHOLLY_ENCODED.fullmatch(value):
+        try:
+            return unquote_to_bytes(value).decode()
+        except UnicodeDecodeError:
+            return value
+    return _BROWSER_ESCAPE.sub(lambda m: _BROWSER_ESCAPES[m[0]], value)
 
 
 def clean_name(name: str | None) -> str | None:

@@ -15,7 +15,7 @@ from imgsvc.domain.image import NewImage, SourceKind
 from imgsvc.domain.rendering import Failure
 from imgsvc.errors import ImageErrorCode, MalformedRequest, PayloadTooLarge, TooManyImages
 from imgsvc.intake.base64_text import Base64Decoder, BrokenBase64, cut_data_uri
-from imgsvc.intake.json_document import parse_document
+from imgsvc.intake.json_document import check_values, count_values, parse_document
 from imgsvc.intake.json_scanner import LiftedText, LiftPath, Mark, Scanner, Text
 from imgsvc.intake.reception import conclude, too_many_bytes
 
@@ -94,6 +94,7 @@ class _Reader:
         self._scanner = Scanner(lift)
         self._received_bytes = 0
         self._document = bytearray()
+        self._value_count = 0
         self._secret = secrets.token_hex(16)  # so that no client writes a placeholder itself
         self._lifted: _LiftedImage | None = None
         self._images: dict[str, NewImage] = {}
@@ -126,6 +127,8 @@ class _Reader:
 
     def _keep(self, text: bytes) -> None:
         self._document += text
+        self._value_count += count_values(text)
+        check_values(self._value_count)  # early: each costs the scanner a microsecond
         if len(self._document) > self._limits.max_document_bytes:
             raise PayloadTooLarge(
                 "The JSON document is longer than "

@@ -90,9 +90,7 @@ class Submission:
             await asyncio.gather(self._flushing, return_exceptions=True)
         if self._is_stored:
             await self._submitter.store.delete_job(self.job_id)
-            await self._submitter.blobs.delete_job(self.job_id)
-        else:
-            await self.stage.discard()
+        await self.stage.discard()
 
     def describe(self, spec: JobSpec) -> None:
         """Say what is wanted; images are worked on from now on, as they arrive.

@@ -18,6 +18,10 @@ _MANY = 200
 """More rows than this are converted in a thread: the event loop has others to serve."""
 
 
+_IMAGE_STATES = {state.value: state for state in ImageState}
+_SOURCE_KINDS = {kind.value: kind for kind in SourceKind}
+
+
 def dump_json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
@@ -78,28 +82,57 @@ def job_parameters(job: Job) -> dict[str, Any]:
 
 
 def image_from_row(row: sqlite3.Row) -> Image:
+    """Takes the columns in the order of the table, as `*` gives them: looking up two dozen
+    of them by name would double the price of a page.
+    """
+    (
+        job_id,
+        index,
+        id_,
+        name,
+        state,
+        attempts,
+        claim,
+        kind,
+        url,
+        path,
+        size_bytes,
+        sha256,
+        error_code,
+        error_message,
+        last_error_code,
+        last_error_message,
+        warnings,
+        input_,
+        outputs,
+        memory_bytes,
+        _not_before,
+        started_at,
+        finished_at,
+        duration_ms,
+    ) = row
     return Image(
-        job_id=row["job_id"],
-        index=row["idx"],
-        id=row["id"],
-        name=row["name"],
-        state=ImageState(row["state"]),
-        attempts=row["attempts"],
-        claim=row["claim"],
-        kind=SourceKind(row["kind"]),
-        url=row["url"],
-        path=row["path"],
-        size_bytes=row["size_bytes"],
-        sha256=row["sha256"],
-        error=_failure(row["error_code"], row["error_message"]),
-        last_error=_failure(row["last_error_code"], row["last_error_message"]),
-        warnings=_load_warnings(row["warnings"]),
-        input=_load_input(row["input"]),
-        outputs=_load_outputs(row["outputs"]),
-        memory_bytes=row["memory_bytes"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        duration_ms=row["duration_ms"],
+        job_id=job_id,
+        index=index,
+        id=id_,
+        name=name,
+        state=_IMAGE_STATES[state],
+        attempts=attempts,
+        claim=claim,
+        kind=_SOURCE_KINDS[kind],
+        url=url,
+        path=path,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        error=_failure(error_code, error_message),
+        last_error=_failure(last_error_code, last_error_message),
+        warnings=_load_warnings(warnings),
+        input=_load_input(input_),
+        outputs=_load_outputs(outputs),
+        memory_bytes=memory_bytes,
+        started_at=started_at,
+        finished_at=finished_at,
+        duration_ms=duration_ms,
     )
 
 
@@ -158,31 +191,25 @@ def new_image_parameters(image: Image) -> dict[str, Any]:
 
 
 def dump_input(facts: InputFacts | None) -> str | None:
+    """Facts are lists in the order of their dataclass: a new field goes to its end."""
     if facts is None:
         return None
-    return dump_json(
-        {
-            "format": facts.format,
-            "width": facts.width,
-            "height": facts.height,
-            "frames": facts.frames,
-        }
-    )
+    return dump_json([facts.format, facts.width, facts.height, facts.frames])
 
 
 def dump_outputs(outputs: Iterable[OutputFacts]) -> str:
     return dump_json(
         [
-            {
-                "variant": output.variant,
-                "format": output.format,
-                "width": output.width,
-                "height": output.height,
-                "frames": output.frames,
-                "size_bytes": output.size_bytes,
-                "sha256": output.sha256,
-                "reused": output.reused,
-            }
+            [
+                output.variant,
+                output.format,
+                output.width,
+                output.height,
+                output.frames,
+                output.size_bytes,
+                output.sha256,
+                output.reused,
+            ]
             for output in outputs
         ]
     )
@@ -193,13 +220,13 @@ def dump_warnings(warnings: Iterable[ImageWarning]) -> str:
 
 
 def _load_input(text: str | None) -> InputFacts | None:
-    return None if text is None else InputFacts(**json.loads(text))
+    return None if text is None else InputFacts(*json.loads(text))
 
 
 def _load_outputs(text: str) -> tuple[OutputFacts, ...]:
     if text == "[]":
         return ()
-    return tuple(OutputFacts(**facts) for facts in json.loads(text))
+    return tuple(OutputFacts(*facts) for facts in json.loads(text))
 
 
 def _load_warnings(text: str) -> tuple[ImageWarning, ...]:

@@ -217,7 +217,8 @@ async def test_preset_beside_recipe_is_refused(server: Running) -> None:
 async def test_a_body_that_cannot_be_taken_is_refused_whole(
     server: Running, headers: dict[str, str], data: bytes, status: int, code: str
 ) -> None:
-    async with server.http.post("/api/v1/jobs", data=data, headers=headers) as answer:
+    body = io.BytesIO(data)
+    async with server.http.post("/api/v1/jobs", data=body, headers=headers) as answer:
         assert (answer.status, (await answer.json())["code"]) == (status, code)
 
 

@@ -23,7 +23,7 @@ from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import NewImage, SourceKind
 from imgsvc.errors import ImageErrorCode, MalformedRequest, PayloadTooLarge, TooManyImages
 from imgsvc.intake.json_body import JsonBody, JsonLimits, read_json, read_plain_json
-from imgsvc.intake.json_document import MAX_DEPTH, parse_document
+from imgsvc.intake.json_document import MAX_DEPTH, MAX_VALUES, parse_document
 from imgsvc.intake.json_scanner import LiftPath
 from tests.intake.streams import bytewise, cut, cuts, stream
 
@@ -330,9 +330,22 @@ async def test_64_levels_and_a_byte_order_mark_are_fine(stage: Stage) -> None:
         parse_document(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
 
 
-async def test_a_document_with_too_many_values_is_refused() -> None:
+async def test_a_document_with_too_many_values_is_refused_as_soon_as_that_is_known(
+    stage: Stage,
+) -> None:
     with pytest.raises(PayloadTooLarge):
-        parse_document(b"[" + b"1," * 1_000_001 + b"1]")
+        parse_document(b"[" + b"1," * MAX_VALUES + b"1]")
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield b"1," * 10_000
+
+    with pytest.raises(PayloadTooLarge):
+        await read_json(endless(), stage, LIMITS)
+    assert taken == MAX_VALUES // 10_000 + 1
 
 
 async def test_sizes_are_limited(stage: Stage) -> None:

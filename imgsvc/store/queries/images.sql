@@ -10,14 +10,15 @@ INSERT INTO images (
 
 -- name: claim_images
 -- The first `count` claimable images of each picked job begin a try. The recursion takes
--- one step, and one index search, per image.
+-- one step, and one index search, per image. The plus sign keeps the planner from beginning
+-- with every pending image there is.
 WITH RECURSIVE
 picked (job_id, remaining, idx) AS (
     SELECT
         v.value ->> 0,
         v.value ->> 1,
         (
-            SELECT images.idx FROM images
+            SELECT images.idx FROM images INDEXED BY images_in_state
             WHERE images.job_id = v.value ->> 0 AND images.state = 'pending'
                 AND (images.not_before IS NULL OR images.not_before <= :now_ms)
             ORDER BY images.idx LIMIT 1
@@ -28,7 +29,7 @@ picked (job_id, remaining, idx) AS (
         picked.job_id,
         picked.remaining - 1,
         (
-            SELECT images.idx FROM images
+            SELECT images.idx FROM images INDEXED BY images_in_state
             WHERE images.job_id = picked.job_id AND images.state = 'pending'
                 AND images.idx > picked.idx
                 AND (images.not_before IS NULL OR images.not_before <= :now_ms)
@@ -42,7 +43,7 @@ UPDATE images SET
     state = 'processing', claim = claim + 1, attempts = attempts + 1,
     started_at = :now_ms, not_before = NULL
 FROM v
-WHERE images.job_id = v.job_id AND images.idx = v.idx AND images.state = 'pending'
+WHERE images.job_id = v.job_id AND images.idx = v.idx AND +images.state = 'pending'
 RETURNING *;
 
 -- name: finish_images

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+NOBODY = "01936f00-0000-7000-8000-000000000000"
+
+
+@pytest.fixture
+def partial(imgsvc: Run, photos: Path) -> str:
+    """The id of a job that has ended; one of its four images failed."""
+    (photos / "bad.png").write_bytes(b"no image")
+    ran = imgsvc("submit", photos, "--preset=thumbnail", "--label=half\tdone", "--wait")
+    return ran.stdout.strip()
+
+
+def test_status_shows_the_facts_of_a_job(imgsvc: Run, photos: Path) -> None:
+    job_id = imgsvc("submit", photos, "--wait", "--label=autumn").stdout.strip()
+    ran = imgsvc("status", job_id)
+    assert ran.exit_code == 0
+    lines = dict(line.split(maxsplit=1) for line in ran.stdout.splitlines())
+    assert (lines["Job"], lines["Status"], lines["Label"]) == (job_id, "completed", "autumn")
+    assert lines["Progress"] == "3 of 3 images, 100.0 %"
+
+
+def test_status_of_a_job_with_failures_names_them_and_ends_with_1(
+    imgsvc: Run, partial: str
+) -> None:
+    ran = imgsvc("status", partial)
+    assert ran.exit_code == 1
+    assert "(1 failed)" in ran.stdout
+    assert "bad.png: " in ran.stderr
+
+
+def test_status_can_be_followed_to_the_end(imgsvc: Run, photos: Path) -> None:
+    job_id = imgsvc("submit", photos).stdout.strip()
+    ran = imgsvc("status", job_id, "--follow", "--json")
+    assert (ran.exit_code, ran.document["status"]) == (0, "completed")
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "--follow"], ["download", "--out=x"]])
+def test_a_job_that_is_not_there_ends_with_2(
+    imgsvc: Run, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = imgsvc(*command, NOBODY)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("Error: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_list_gives_a_line_for_each_job_that_scripts_can_cut(imgsvc: Run, partial: str) -> None:
+    ran = imgsvc("list", "--label=half\tdone", "--limit=1")
+    (line,) = ran.stdout.splitlines()
+    cells = line.split("\t")
+    assert cells[:4] == [partial, "partial", "4/4", "1"]
+    assert cells[5] == "halfdone"
+
+
+def test_list_is_limited_and_chosen_by_status(imgsvc: Run, photos: Path, partial: str) -> None:
+    imgsvc("submit", photos / "a.png", "--wait")
+    found = imgsvc("list", "--status=partial", "--limit=1", "--json").document
+    assert [job["id"] for job in found] == [partial]
+
+
+def test_download_saves_what_was_made_and_ends_with_1_if_not_all_was(
+    imgsvc: Run, partial: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first = imgsvc("download", partial, "--out", out, "--json")
+    assert first.exit_code == 1
+    assert (first.document["saved"], first.document["skipped"]) == (3, 0)
+    assert {path.name for path in out.rglob("*.*")} == {"a.webp", "b.webp", "c.webp"}
+    again = imgsvc("download", partial, "--out", out, "--json")
+    assert (again.document["saved"], again.document["skipped"]) == (0, 3)
+
+
+def test_download_to_a_place_that_cannot_be_written_ends_with_2(
+    imgsvc: Run, partial: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    ran = imgsvc("download", partial, "--out", tmp_path / "file" / "out")
+    assert ran.exit_code == 2
+    assert str(tmp_path / "file") in ran.stderr
+
+
+def test_presets_say_what_they_make(imgsvc: Run) -> None:
+    lines = dict(line.split("\t") for line in imgsvc("presets").stdout.splitlines())
+    assert lines["thumbnail"] == "thumbnail 200x200 fit webp q85"
+    assert lines["compress"] == "compress same q50"
+    names = {preset["name"] for preset in imgsvc("presets", "--json").document}
+    assert names == set(lines)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from imgsvc import __version__
+from imgsvc.cli.main import COMMANDS, cli
+from tests.cli.conftest import Run
+from tests.client.server_process import server_process
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+
+
+def modules_after(statement: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded after a statement."""
+    done = python("-c", f"{statement}; import sys; print(*sys.modules)")
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_a_worker_that_imports_the_entry_again_loads_nothing() -> None:
+    loaded = modules_after("import imgsvc.__main__")
+    assert not {name for name in loaded if name.startswith("imgsvc.")} - {"imgsvc.__main__"}
+    assert "click" not in loaded
+
+
+def test_help_comes_without_loading_any_command() -> None:
+    help_ = "from click.testing import CliRunner; from imgsvc.cli.main import cli; "
+    loaded = modules_after(f"{help_} CliRunner().invoke(cli, ['--help'])")
+    assert loaded.isdisjoint(
+        {"aiohttp", "rich", "pydantic", "pyvips", "asyncio", "imgsvc.cli.jobs"}
+    )
+
+
+def test_help_names_every_command_and_what_it_does() -> None:
+    text = CliRunner().invoke(cli, ["--help"]).stdout
+    for name, place in COMMANDS.items():
+        assert f"  {name} " in text
+        assert place.help in text
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_can_be_loaded_and_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(cli, [name, "--help"], prog_name="imgsvc")
+    assert result.exit_code == 0
+    assert f"Usage: imgsvc {name}" in result.stdout
+
+
+def test_the_module_and_the_command_are_the_same() -> None:
+    command = Path(sys.executable).with_name("imgsvc")
+    by_name = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert by_name.stdout == python("-m", "imgsvc", "--version").stdout
+    assert by_name.stdout == f"imgsvc, version {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["submit"], ["status"], ["--nonsense"]])
+def test_a_command_that_cannot_be_understood_ends_with_2(imgsvc: Run, arguments: list[str]) -> None:
+    ran = imgsvc(*arguments)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "Error: " in ran.stderr
+
+
+def test_a_server_that_is_not_there_ends_with_3_and_says_how_to_start_one(
+    imgsvc: Run, unused_tcp_port: int
+) -> None:
+    ran = imgsvc("list", "--server", f"http://127.0.0.1:{unused_tcp_port}")
+    assert (ran.exit_code, ran.stdout) == (3, "")
+    assert "refused" in ran.stderr
+    assert "imgsvc serve" in ran.stderr
+
+
+def test_a_server_that_is_no_url_ends_with_2(imgsvc: Run) -> None:
+    ran = imgsvc("list", "--server", "localhost")
+    assert ran.exit_code == 2
+    assert "http://127.0.0.1:8080" in ran.stderr
+
+
+def test_a_key_file_without_a_key_ends_with_2(imgsvc: Run, tmp_path: Path) -> None:
+    empty = tmp_path / "key"
+    empty.touch()
+    for file in (empty, tmp_path / "gone"):
+        ran = imgsvc("list", "--api-key-file", file)
+        assert ran.exit_code == 2
+        assert str(file) in ran.stderr
+
+
+def test_a_wrong_setting_stops_the_server_before_it_starts(tmp_path: Path) -> None:
+    config = tmp_path / "imgsvc.toml"
+    config.write_text("[server]\nhsot = 1\n")
+    done = python("-m", "imgsvc", "serve", "--config", str(config), "--data", str(tmp_path / "d"))
+    assert done.returncode == 2
+    assert "server.hsot" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with server_process(tmp_path / "data"):
+        done = python("-m", "imgsvc", "serve", "--port=0", "--data", str(tmp_path / "data"))
+    assert done.returncode == 2
+    assert str(tmp_path / "data") in done.stderr

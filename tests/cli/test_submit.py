@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.client.pictures import picture
+
+
+def files_below(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_id_alone_goes_to_stdout(imgsvc: Run, photos: Path) -> None:
+    ran = imgsvc("submit", photos)
+    assert ran.exit_code == 0
+    assert imgsvc("status", ran.stdout.strip(), "--json").document["total"] == 3
+    assert "3 images" in ran.stderr
+
+
+def test_the_job_says_where_it_came_from(imgsvc: Run, photos: Path) -> None:
+    assert imgsvc("submit", photos, "--json").document["source"] == "cli"
+
+
+def test_options_reach_the_job(imgsvc: Run, photos: Path) -> None:
+    job = imgsvc(
+        "submit", photos, "--preset=thumbnail", "--label=x", "--priority=low", "--json"
+    ).document
+    assert (job["preset"], job["label"], job["priority"]) == ("thumbnail", "x", "low")
+
+
+def test_out_waits_and_saves_the_results_in_the_same_folders(
+    imgsvc: Run, photos: Path, tmp_path: Path
+) -> None:
+    ran = imgsvc("submit", photos, "--preset=thumbnail", "--out", tmp_path / "out")
+    assert ran.exit_code == 0
+    assert files_below(tmp_path / "out") == {"a.webp", "b.webp", "trip/c.webp"}
+    assert "3 files" in ran.stderr
+
+
+def test_results_of_a_first_run_are_not_sent_in_a_second(imgsvc: Run, photos: Path) -> None:
+    for _ in range(2):
+        ran = imgsvc("submit", photos, "--preset=thumbnail", "--out", photos / "out", "--json")
+        assert ran.document["total"] == 3
+
+
+def test_originals_are_never_replaced_by_results(imgsvc: Run, photos: Path) -> None:
+    before = (photos / "a.png").read_bytes()
+    ran = imgsvc("submit", photos, "--preset=compress", "--out", photos)
+    assert ran.exit_code == 2
+    assert (photos / "a.png").read_bytes() == before
+    assert f"imgsvc download {ran.stdout.strip()}" in ran.stderr
+
+
+def test_wait_prints_one_document_of_the_job_as_it_ended(imgsvc: Run, photos: Path) -> None:
+    ran = imgsvc("submit", photos, "--wait", "--json")
+    assert (ran.exit_code, ran.document["status"]) == (0, "completed")
+
+
+def test_images_that_fail_are_named_with_the_reason_and_end_with_1(
+    imgsvc: Run, photos: Path
+) -> None:
+    (photos / "bad\x1b[31m\u202e.jpg").write_bytes(b"no image")
+    ran = imgsvc("submit", photos, "--wait")
+    assert ran.exit_code == 1
+    assert "1 image failed" in ran.stderr
+    assert "  bad[31m.jpg: " in ran.stderr
+    assert "(unsupported_format)" in ran.stderr
+    assert "\x1b" not in ran.stderr
+    assert "\u202e" not in ran.stderr
+
+
+def test_a_long_list_of_failures_is_cut_short(imgsvc: Run, tmp_path: Path) -> None:
+    for number in range(25):
+        (tmp_path / f"{number:02}.png").write_bytes(b"no image")
+    ran = imgsvc("submit", tmp_path, "--wait")
+    assert "  19.png: " in ran.stderr
+    assert "  20.png: " not in ran.stderr
+    assert "and 5 more" in ran.stderr
+
+
+def test_one_image_can_come_from_stdin(imgsvc: Run, tmp_path: Path) -> None:
+    ran = imgsvc("submit", "-", "--preset=thumbnail", "--out", tmp_path, stdin=picture("red"))
+    assert ran.exit_code == 0
+    assert files_below(tmp_path) == {"stdin.webp"}
+
+
+def test_a_recipe_comes_from_a_file(imgsvc: Run, photos: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps({"variants": [{"name": "tiny", "width": 9, "format": "png"}]}))
+    job = imgsvc("submit", photos, "--recipe", recipe, "--json").document
+    assert job["recipe"]["variants"][0]["name"] == "tiny"
+
+
+def test_what_is_wrong_in_a_recipe_is_said_by_place(
+    imgsvc: Run, photos: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps({"variants": [{"name": "tiny", "width": "wide"}]}))
+    ran = imgsvc("submit", photos, "--recipe", recipe)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "/variants/0/width: " in ran.stderr
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "\udcff"])
+def test_a_recipe_that_is_no_json_object_is_refused_here(
+    imgsvc: Run, photos: Path, tmp_path: Path, text: str
+) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_bytes(text.encode(errors="surrogateescape"))
+    ran = imgsvc("submit", photos, "--recipe", recipe)
+    assert ran.exit_code == 2
+    assert f"The recipe {recipe}" in ran.stderr.replace("\n", "")
+
+
+def test_a_preset_beside_a_recipe_is_refused(imgsvc: Run, photos: Path) -> None:
+    assert imgsvc("submit", photos, "--preset=web", "--recipe", photos / "a.png").exit_code == 2
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones(imgsvc: Run, photos: Path) -> None:
+    ran = imgsvc("submit", photos, "--preset=nonsense")
+    assert ran.exit_code == 2
+    assert "thumbnail" in ran.stderr
+
+
+def test_a_path_that_means_no_image_ends_with_2_and_sends_nothing(
+    imgsvc: Run, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "empty", tmp_path / "gone", tmp_path / "*.gif"):
+        ran = imgsvc("submit", photos, path, "--label=nothing sent")
+        assert (ran.exit_code, ran.stdout) == (2, "")
+        assert path.name in ran.stderr
+    assert imgsvc("list", "--label=nothing sent", "--json").document == []

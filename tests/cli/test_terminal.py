@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.client.pictures import picture
+from tests.client.server_process import ServerProcess
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Terminal:
+    """A command whose stderr is a terminal, as its user sees it."""
+
+    def __init__(self, server: ServerProcess, *arguments: str, **environment: str) -> None:
+        self._mine, theirs = pty.openpty()
+        env = {**os.environ, "IMGSVC_SERVER": server.url, "TERM": "xterm", "COLUMNS": "100"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "imgsvc", *arguments],
+            env={**env, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def read_until(self, text: str) -> None:
+        while text not in self.shown:
+            more = self._read()
+            assert more, self.shown
+            self.shown += more
+
+    def finish(self) -> tuple[int, str]:
+        """Exit code and stdout; `shown` is complete then."""
+        while more := self._read():
+            self.shown += more
+        os.close(self._mine)
+        stdout, _ = self.process.communicate()
+        return self.process.returncode, stdout
+
+    def _read(self) -> str:
+        try:
+            return os.read(self._mine, 65536).decode()
+        except OSError:  # the other side is closed
+            return ""
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A folder of images that take longer than it takes to look at them."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    content = picture(size=(3000, 2000), format_="JPEG")
+    for number in range(150):
+        (folder / f"{number}.jpg").write_bytes(content)
+    return folder
+
+
+def test_bars_show_what_is_sent_done_and_saved(
+    server: ServerProcess, photos: Path, tmp_path: Path
+) -> None:
+    terminal = Terminal(server, "submit", str(photos), "--out", str(tmp_path / "out"))
+    exit_code, stdout = terminal.finish()
+    assert (exit_code, stdout.count("\n")) == (0, 1)
+    shown = ESCAPES.sub("", terminal.shown)
+    for text in ("Sending", "Processing", "3/3", "Saving", "9/9"):
+        assert text in shown
+
+
+def test_no_color_is_respected(server: ServerProcess, photos: Path) -> None:
+    plain = Terminal(server, "submit", str(photos), "--wait", NO_COLOR="1")
+    assert plain.finish()[0] == 0
+    assert not re.search(r"\x1b\[(?:[0-9;]*;)?3[0-9](?:;[0-9;]*)?m", plain.shown)
+    coloured = Terminal(server, "submit", str(photos), "--wait")
+    coloured.finish()
+    assert COLOURS.search(coloured.shown)
+
+
+def test_ctrl_c_ends_with_130_and_leaves_the_job_to_the_server(
+    server: ServerProcess, imgsvc: Run, many: Path
+) -> None:
+    terminal = Terminal(server, "submit", str(many), "--wait", "--priority=low")
+    terminal.read_until("Processing")
+    terminal.process.send_signal(signal.SIGINT)
+    exit_code, stdout = terminal.finish()
+    job_id = stdout.strip()
+    assert exit_code == 130
+    assert f"imgsvc status {job_id} --follow" in terminal.shown
+    assert "Traceback" not in terminal.shown
+    assert imgsvc("status", job_id, "--json").document["status"] == "processing"

@@ -26,11 +26,10 @@ Colour = tuple[int, ...]
 def quarters(width: int, height: int) -> Image.Image:
     """Red upper left, green upper right, blue lower left, white lower right."""
     picture = Image.new("RGB", (width, height), RED)
-    draw = ImageDraw.Draw(picture)
     middle_x, middle_y = width // 2, height // 2
-    draw.rectangle((middle_x, 0, width, middle_y - 1), fill=GREEN)
-    draw.rectangle((0, middle_y, middle_x - 1, height), fill=BLUE)
-    draw.rectangle((middle_x, middle_y, width, height), fill=WHITE)
+    picture.paste(GREEN, (middle_x, 0, width, middle_y))
+    picture.paste(BLUE, (0, middle_y, middle_x, height))
+    picture.paste(WHITE, (middle_x, middle_y, width, height))
     return picture
 
 

@@ -30,7 +30,7 @@ def code_of(error: ImgsvcError) -> int:
 
 def explain(error: ImgsvcError) -> str:
     """What went wrong and what may help, as lines for stderr."""
-    lines = [f"Error: {error.message}"]
+    lines = f"Error: {error.message}".splitlines()
     if isinstance(error, ServerUnreachable):
         lines.append("Start one with `imgsvc serve`, or name another with --server.")
     if isinstance(error, ApiError):

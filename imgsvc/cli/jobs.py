@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -76,31 +77,34 @@ async def list_jobs(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder to save them in.",
 )
+@click.option("--zip", "as_zip", is_flag=True, help="Save them as one ZIP file, ID.zip.")
 @json_option
 @talks_to_server
-async def download(client: Client, job_id: str, out: Path, as_json: bool) -> None:
+async def download(client: Client, job_id: str, out: Path, as_zip: bool, as_json: bool) -> None:
     """Save the finished files of a job.
 
     Files that are in the folder already, with the same bytes, are not fetched again. The exit
     code is 1 when images of the job failed.
     """
-    done = await save_results(client, job_id, out)
+    if as_zip:
+        document = await _save_archive(client, job_id, out)
+    else:
+        document = asdict(await save_results(client, job_id, out))
     job = await client.job(job_id)
     if as_json:
-        print_json(
-            {
-                "job_id": job_id,
-                "total": done.total,
-                "saved": done.saved,
-                "skipped": done.skipped,
-                "saved_bytes": done.saved_bytes,
-            }
-        )
+        print_json({"job_id": job_id, **document})
     missing = job["total"] - final_images(job)
     if missing:
         say(f"{missing} of {job['total']} images are not done yet; run this again for the rest.")
     if await say_failures(client, job):
         sys.exit(exits.SOME_FAILED)
+
+
+async def _save_archive(client: Client, job_id: str, out: Path) -> dict[str, object]:
+    path = out / f"{job_id}.zip"
+    saved_bytes = await client.download_archive(job_id, path)
+    say(f"Saved {path}, {size_text(saved_bytes)}.")
+    return {"path": str(path), "saved_bytes": saved_bytes}
 
 
 def _facts(job: Job) -> list[tuple[str, str]]:

@@ -120,9 +120,7 @@ async def fetch_to_file(
         try:
             async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                 await asyncio.to_thread(part.write, chunk)
-            if sha256 is not None and part.sha256 != sha256:
-                raise ClientError(f"{path.name} did not arrive as the server made it.")
-            await asyncio.to_thread(part.publish)
+            await asyncio.to_thread(part.publish, sha256)
         except BaseException:
             await asyncio.shield(asyncio.to_thread(part.discard))
             raise
@@ -145,17 +143,16 @@ class _PartFile:
         self._is_discarded = False
         self.size_bytes = 0
 
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
-
     def write(self, chunk: bytes) -> None:
         with self._lock, _translated(self._path):
             self._opened().write(chunk)
         self._digest.update(chunk)
         self.size_bytes += len(chunk)
 
-    def publish(self) -> None:
+    def publish(self, sha256: str | None) -> None:
+        """Let it appear. sha256: what it must be; None is not checked."""
+        if sha256 is not None and self._digest.hexdigest() != sha256:
+            raise ClientError(f"{self._path.name} did not arrive as the server made it.")
         with self._lock, _translated(self._path):
             self._opened().close()
             self._temporary.replace(self._path)

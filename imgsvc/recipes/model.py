@@ -104,7 +104,8 @@ class Variant(_Part):
     """One output to make from every image of the job.
 
     width, height: None follows the ratio; both None keeps the size.
-    trim: True for the usual threshold, False for off. sharpen: True for the usual setting.
+    trim: True for the usual threshold, None (which False becomes) for off.
+    sharpen: True for the usual setting.
     quality: None is the format's own default. effort: None is the encoder's own default.
     max_bytes: None for no limit. animation: None is all where the format can, else first.
     """
@@ -116,7 +117,7 @@ class Variant(_Part):
     enlarge: bool = False
     gravity: Gravity = "centre"
     crop: Crop | None = None
-    trim: bool | Annotated[int, Field(ge=0, le=255)] = False
+    trim: bool | Annotated[int, Field(ge=0, le=255)] | None = None
     rotate: Literal[0, 90, 180, 270] = 0
     flip: bool = False
     flop: bool = False
@@ -133,6 +134,12 @@ class Variant(_Part):
     max_bytes: Annotated[int, Field(ge=1024)] | None = None
     metadata: Literal["none", "copyright", "all"] = "none"
     animation: Literal["first", "all"] | None = None
+
+    @validates("trim", mode="before")
+    @classmethod
+    def _is_off_by_none(cls, value: Any) -> Any:
+        """False equals 0, which is a threshold."""
+        return None if value is False else value
 
     @validates("rotate", mode="before")
     @classmethod

@@ -33,13 +33,15 @@ class Store(Lookups):
     Times are milliseconds since 1970.
     """
 
-    def __init__(self, connection: aiosqlite.Connection, writer: Writer, readers: Readers) -> None:
+    def __init__(
+        self, connection: aiosqlite.Connection, readers: Readers, tally: PendingTally
+    ) -> None:
         super().__init__(readers)
         self._connection = connection
-        self._writer = writer
-        self._task = asyncio.create_task(writer.run(), name="store writer")
-        self._tally = PendingTally({})
-        writer.subscribe(lambda changes: self._tally.update(changes))
+        self._tally = tally
+        self._writer = Writer(connection)
+        self._writer.subscribe(tally.update)
+        self._task = asyncio.create_task(self._writer.run(), name="store writer")
 
     @classmethod
     async def open(cls, path: Path) -> Store:
@@ -52,13 +54,12 @@ class Store(Lookups):
         try:
             await migrate(connection)
             await readers.open(path, READERS)
-            store = cls(connection, Writer(connection), readers)
-            store._tally = PendingTally(await store.unfinished_jobs())
+            tally = PendingTally(await Lookups(readers).unfinished_jobs())
         except BaseException:
             await readers.close()
             await connection.close()
             raise
-        return store
+        return cls(connection, readers, tally)
 
     async def close(self) -> None:
         """Finish what is queued, then close. The writer is closed last: the last connection

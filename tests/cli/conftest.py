@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from imgsvc.cli.main import cli
 from tests.client.pictures import picture
-from tests.client.server_process import ServerProcess, server_process
+from tests.server_process import ServerProcess, server_process
 
 
 @dataclass(frozen=True, slots=True)

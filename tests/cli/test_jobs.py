@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,14 @@ def test_download_saves_what_was_made_and_ends_with_1_if_not_all_was(
     assert {path.name for path in out.rglob("*.*")} == {"a.webp", "b.webp", "c.webp"}
     again = imgsvc("download", partial, "--out", out, "--json")
     assert (again.document["saved"], again.document["skipped"]) == (0, 3)
+
+
+def test_download_can_save_one_zip(imgsvc: Run, partial: str, tmp_path: Path) -> None:
+    ran = imgsvc("download", partial, "--out", tmp_path / "out", "--zip", "--json")
+    archive = tmp_path / "out" / f"{partial}.zip"
+    assert (ran.exit_code, ran.document["path"]) == (1, str(archive))
+    with zipfile.ZipFile(archive) as opened:
+        assert set(opened.namelist()) == {"a.webp", "b.webp", "trip/c.webp"}
 
 
 def test_download_to_a_place_that_cannot_be_written_ends_with_2(

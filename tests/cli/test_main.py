@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from imgsvc import __version__
 from imgsvc.cli.main import COMMANDS, cli
 from tests.cli.conftest import Run
-from tests.client.server_process import server_process
+from tests.server_process import server_process
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -95,7 +95,7 @@ def test_a_wrong_setting_stops_the_server_before_it_starts(tmp_path: Path) -> No
     config.write_text("[server]\nhsot = 1\n")
     done = python("-m", "imgsvc", "serve", "--config", str(config), "--data", str(tmp_path / "d"))
     assert done.returncode == 2
-    assert "server.hsot" in done.stderr
+    assert "\n  server.hsot: " in done.stderr
     assert "Traceback" not in done.stderr
 
 

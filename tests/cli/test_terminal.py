@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.client.pictures import picture
-from tests.client.server_process import ServerProcess
+from tests.server_process import ServerProcess
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from imgsvc.client import Client
-from tests.client.server_process import ServerProcess, server_process
+from tests.server_process import ServerProcess, server_process
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from imgsvc.client import (
     LocalFileError,
 )
 from tests.client.pictures import picture
+from tests.server_process import ServerProcess
 
 RECIPE = {
     "variants": [
@@ -160,4 +161,17 @@ async def test_a_folder_in_the_place_of_a_result_is_an_error_and_stays(
     (tmp_path / "evil-small.webp").mkdir()
     with pytest.raises(LocalFileError, match=r"evil-small\.webp"):
         await client.download(job["id"], tmp_path)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+async def test_a_file_that_arrives_with_other_bytes_is_not_saved(
+    server: ServerProcess, client: Client, job: Job, tmp_path: Path
+) -> None:
+    made = next((server.data_dir / "jobs" / job["id"] / "out").iterdir())
+    content = bytearray(made.read_bytes())
+    content[-1] ^= 0xFF
+    made.write_bytes(content)
+    with pytest.raises(ClientError, match="as the server made it"):
+        await client.download(job["id"], tmp_path)
+    assert bytes(content) not in files_below(tmp_path).values()
     assert not list(tmp_path.rglob("*.part"))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from imgsvc.client import ApiError, BytesUpload, Client
+from imgsvc.client import ApiError, BytesUpload, Client, ServerUnreachable, progress
 from imgsvc.client import client as client_module
 from tests.client.pictures import picture
-from tests.client.server_process import ServerProcess
+from tests.server_process import ServerProcess
 
 
 async def test_jobs_are_read_page_by_page_newest_first(
@@ -104,3 +104,25 @@ async def test_following_survives_a_server_that_is_killed_and_started_again(
         first.kill()
         if second is not None:
             second.stop()
+
+
+async def test_following_gives_up_on_a_server_that_stays_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PATIENCE_S", 0)
+    server = ServerProcess(tmp_path / "data")
+    try:
+        async with Client(server.url) as client:
+            large = picture(size=(3000, 2000), format_="JPEG")
+            job = await client.submit(BytesUpload(large, f"{n}.jpg") for n in range(50))
+            with pytest.raises(ServerUnreachable):  # noqa: PT012  (it is the loop that raises)
+                async for _ in client.follow(job["id"]):
+                    server.kill()
+    finally:
+        server.kill()
+
+
+def test_pauses_grow_up_to_a_bound_and_are_spread() -> None:
+    pauses = [progress.pause_s(tries, 1.0) for tries in (1, 2, 3, 4, 5, 6, 100_000)]
+    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert progress.pause_s(1, 0.0) == 0.1

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from imgsvc.domain.rendering import InputFacts, Rendered
 from imgsvc.recipes.model import Mode
@@ -60,7 +61,7 @@ def test_same_is_the_format_of_the_input_where_it_can_be_written(
 
 def test_same_is_png_for_transparency_in_a_format_that_is_not_written(studio: Studio) -> None:
     sprite = pictures.encode(
-        pictures.Image.new("RGBA", (8, 8), (255, 0, 0, 100)), "TIFF", compression="tiff_lzw"
+        Image.new("RGBA", (8, 8), (255, 0, 0, 100)), "TIFF", compression="tiff_lzw"
     )
     assert studio.make(sprite)[1].outputs[0].format == "png"
 
@@ -101,7 +102,7 @@ def test_only_the_first_frame_is_kept_and_that_is_told_unless_it_was_asked_for(
 
 
 def test_metadata_is_stripped(studio: Studio) -> None:
-    exif = pictures.Image.Exif()
+    exif = Image.Exif()
     exif[315] = "somebody"
     data = pictures.make_jpeg(exif=exif, comment=b"secret")
     for format_ in ("jpeg", "png", "webp"):

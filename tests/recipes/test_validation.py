@@ -164,6 +164,11 @@ def test_defaults_are_left_out_of_the_canonical_text() -> None:
     assert canonical_json(parse_recipe(spelled_out)) == '{"variants":[{"name":"v","width":5}]}'
 
 
+def test_a_threshold_of_zero_is_not_the_same_as_no_trimming() -> None:
+    assert '"trim":0' in canonical_json(parse_recipe(with_fields(trim=0)))
+    assert "trim" not in canonical_json(parse_recipe(with_fields(trim=False)))
+
+
 def test_hyphened_compass_points_are_the_same_as_plain_ones() -> None:
     assert parse_recipe(with_fields(gravity="north-east")) == parse_recipe(
         with_fields(gravity="northeast")

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,18 +155,24 @@ async def open_pool(tmp_path: Path) -> AsyncIterator[Pools]:
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    return Gate(tmp_path / "gate")
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    gate = Gate(tmp_path / "gate")
+    yield gate
+    gate.close()
 
 
 class Gate:
-    """A task with `gate.content` runs until the gate is opened for it."""
+    """A task with `gate.content` runs until it is let through."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
-        self._path = path
+        # Held open for both directions, so that neither side ever waits for the other.
+        self._fifo = os.open(path, os.O_RDWR)
         self.content = f"gate {path}"
 
-    async def open(self) -> None:
-        """Let one task through, as soon as one waits."""
-        await asyncio.to_thread(self._path.write_bytes, b"")
+    def open(self, tasks: int = 1) -> None:
+        """Let so many tasks through, now or when they come."""
+        os.write(self._fifo, b"." * tasks)
+
+    def close(self) -> None:
+        os.close(self._fifo)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import stat
@@ -52,7 +53,7 @@ async def test_a_running_task_is_announced_while_it_runs(open_pool: Pools, gate:
     await pool.started(last)
     assert Started(first) in pool.events
     assert pool.endings() == []
-    await gate.open()
+    gate.open()
     await pool.ended([last])
 
 
@@ -155,7 +156,7 @@ async def test_room_counts_two_bundles_a_slot(open_pool: Pools, gate: Gate) -> N
     assert pool.pool.room() == 4
     first = await pool.submit(gate.content)
     assert pool.pool.room() == 3
-    await gate.open()
+    gate.open()
     await pool.ended(first)
     assert pool.pool.room() == 4
 
@@ -167,8 +168,7 @@ async def test_bundles_go_to_the_least_loaded_slot(open_pool: Pools, gate: Gate)
     for key in keys:
         await pool.started(key)
     assert [worker.bundles for worker in pool.pool.workers()] == [1, 1]
-    for _ in keys:
-        await gate.open()
+    gate.open(2)
     await pool.ended(keys)
 
 
@@ -177,10 +177,11 @@ async def test_submit_waits_for_room(open_pool: Pools, gate: Gate) -> None:
     keys = await pool.submit(gate.content)
     keys += await pool.submit("ok")
     assert pool.pool.room() == 0
-    submit = pool.submit("ok")
-    await gate.open()
-    keys += await submit
-    await pool.ended(keys)
+    waiting = asyncio.create_task(pool.submit("ok"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    gate.open()
+    await pool.ended(keys + await waiting)
 
 
 async def test_an_empty_bundle_is_refused(open_pool: Pools) -> None:

@@ -25,15 +25,16 @@ def to_srgb(image: pyvips.Image) -> Converted:
     """
     image = _with_known_space(image)
     has_profile = image.get_typeof("icc-profile-data") != 0
-    if has_profile:
+    if has_profile and _profile_fits(image):
         if _is_srgb_already(image):
             return Converted(image, profile_assumed=False)
         try:
             return Converted(_transform(image, embedded=True), profile_assumed=False)
-        except pyvips.Error:
-            image = image.copy()
-            image.remove("icc-profile-data")  # unreadable, or of another colour space
+        except pyvips.Error:  # it cannot be read after all; go on without it
+            pass
     if image.interpretation == "cmyk":
+        image = image.copy()
+        image.remove("icc-profile-data")
         return Converted(_transform(image, input_profile="cmyk"), profile_assumed=True)
     return Converted(_without_profile(image), profile_assumed=has_profile)
 
@@ -54,6 +55,16 @@ def _transform(image: pyvips.Image, **source: str | bool) -> pyvips.Image:
         return converted
     grey = converted.extract_band(0).copy(interpretation="b-w")
     return grey.bandjoin(converted[converted.bands - 1]) if image.hasalpha() else grey
+
+
+def _profile_fits(image: pyvips.Image) -> bool:
+    """Whether the profile is for the space of the pixels; libvips would guess another one
+    without a word (ICC.1:2001-04, 6.1.5: the data colour space).
+    """
+    space = image.get("icc-profile-data")[16:20]
+    if _is_grey(image):
+        return bool(space == b"GRAY")
+    return bool(space == (b"CMYK" if image.interpretation == "cmyk" else b"RGB "))
 
 
 def _is_srgb_already(image: pyvips.Image) -> bool:

@@ -17,10 +17,14 @@ STOP_TIMEOUT_S = 20
 
 
 class ServerProcess:
-    """Started when made; `url` is where it listens."""
+    """Started when made; `url` is where it listens. program: what to run instead of imgsvc."""
 
-    def __init__(self, data_dir: Path, port: int = 0) -> None:
-        command = [sys.executable, "-m", "imgsvc", "serve", f"--port={port}", "--workers=2"]
+    def __init__(
+        self, data_dir: Path, port: int = 0, *, workers: int = 2, program: str = "imgsvc"
+    ) -> None:
+        self.data_dir = data_dir
+        command = [sys.executable, "-m", program, "serve", f"--port={port}"]
+        command.append(f"--workers={workers}")
         settings = {"IMGSVC_LOG__FORMAT": "json", "IMGSVC_STORAGE__RESERVE_BYTES": "0"}
         self.process = subprocess.Popen(
             [*command, f"--data={data_dir}"],

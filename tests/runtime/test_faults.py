@@ -1,0 +1,100 @@
+"""A worker that dies, hangs or eats memory costs exactly its own image."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pictures import make_jpeg
+from tests.runtime import faulty
+from tests.runtime.faulty import fault
+from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
+
+SPEC = json.dumps({"recipe": {"variants": [{"name": "only", "width": 20, "format": "png"}]}})
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Running]:
+    workers = {"size": 2, "timeout_s": 4.0, "memory_bytes": 512 << 20}
+    settings = make_settings(tmp_path / "data", workers=workers)
+    async with running_server(settings, faulty.render) as running:
+        yield running
+
+
+async def _submit_among_good_ones(server: Running, *bad: bytes) -> list[dict[str, Any]]:
+    """Images of a job with `bad` ones in the middle of twenty good ones."""
+    good = make_jpeg(60, 40)
+    files = [(f"{n}.jpg", good) for n in range(10)]
+    files += [(f"bad-{n}", content) for n, content in enumerate(bad)]
+    files += [(f"{n}.jpg", good) for n in range(10, 20)]
+    job = await submit(server, *files, spec=SPEC)
+    images: list[dict[str, Any]] = (await get_json(server, job["links"]["images"]))["items"]
+    assert [i["status"] for i in images if not i["name"].startswith("bad")] == ["completed"] * 20
+    return [image for image in images if image["name"].startswith("bad")]
+
+
+async def test_an_image_that_crashes_its_worker_is_tried_twice(server: Running) -> None:
+    (image,) = await _submit_among_good_ones(server, fault("crash"))
+    assert (image["status"], image["error"]["code"]) == ("failed", "worker_crashed")
+    assert image["attempts"] == 2
+
+
+async def test_an_image_that_hangs_is_killed_at_the_deadline(server: Running) -> None:
+    (image,) = await _submit_among_good_ones(server, fault("hang"))
+    assert (image["error"]["code"], image["attempts"]) == ("timeout", 1)
+
+
+async def test_an_image_that_eats_memory_is_stopped(server: Running) -> None:
+    (image,) = await _submit_among_good_ones(server, fault("hog"))
+    assert (image["error"]["code"], image["attempts"]) == ("out_of_memory", 1)
+
+
+async def test_a_defect_in_rendering_is_internal_and_tells_nothing(server: Running) -> None:
+    (image,) = await _submit_among_good_ones(server, fault("raise"))
+    assert image["error"]["code"] == "internal"
+    assert "defect" not in image["error"]["message"]
+
+
+async def test_all_of_them_together_cost_only_themselves_and_leave_no_file(server: Running) -> None:
+    bad = [fault(word) for word in ("crash", "hang", "leave", "hog", "raise")]
+    images = await _submit_among_good_ones(server, *bad)
+    assert [image["error"]["code"] for image in images] == [
+        "worker_crashed", "timeout", "worker_crashed", "out_of_memory", "internal",
+    ]  # fmt: skip
+    slots = server.core.settings.storage.data_dir / "slots"
+    assert [path.name for path in slots.glob("*/*") if "only" in path.name] == []
+
+
+async def test_an_image_that_needs_more_than_a_share_runs_when_there_is_room(
+    server: Running,
+) -> None:
+    """The renderer asks for more than a worker's share again and again; it is never given up
+    for that, so only the second answer, more than the whole budget, ends it."""
+    (image,) = await _submit_among_good_ones(server, fault("needs-memory", 600 << 20))
+    assert image["error"]["code"] == "out_of_memory"
+
+
+async def test_a_worker_killed_by_hand_costs_one_more_try(server: Running, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    form = form_of(("gated", fault("gate", gate)), spec=SPEC)
+    async with server.http.post("/api/v1/jobs", data=form) as answer:
+        job = await answer.json()
+    opened = await asyncio.to_thread(gate.open, "w")  # the worker is at its end of the gate
+    (busy,) = [w for w in server.core.pool.workers() if w.bundles]
+    assert busy.pid is not None
+    os.kill(busy.pid, signal.SIGKILL)
+    opened.close()
+    (await asyncio.to_thread(gate.open, "w")).close()  # another worker tries again
+    async with server.http.ws_connect(job["links"]["events"]) as socket:
+        messages = [json.loads(message.data) async for message in socket]
+    assert messages[-1]["job"]["completed"] == 1
+    image = await get_json(server, f"{job['links']['images']}/0")
+    assert (image["attempts"], image["error"], image["last_error"]) == (2, None, None)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imgsvc.errors import StartError
+from imgsvc.store.lock import DataFolderLock, Holder
+
+HOLD = """
+import sys
+from pathlib import Path
+from imgsvc.store.lock import DataFolderLock
+DataFolderLock(Path(sys.argv[1])).acquire("http://127.0.0.1:8080")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_server_is_told_who_has_the_folder(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        lock = DataFolderLock(path)
+        with pytest.raises(StartError) as caught:
+            lock.acquire()
+        assert f"process {other.pid} at http://127.0.0.1:8080" in caught.value.message
+        assert str(tmp_path) in caught.value.message
+        assert lock.holder() == Holder(other.pid, "http://127.0.0.1:8080")
+        other.kill()
+        other.wait()
+        lock.acquire()
+        lock.release()
+
+
+def test_a_released_lock_can_be_taken_again(tmp_path: Path) -> None:
+    first, second = DataFolderLock(tmp_path / "lock"), DataFolderLock(tmp_path / "lock")
+    first.acquire()
+    with pytest.raises(StartError):
+        second.acquire()
+    first.release()
+    assert first.holder() is None
+    second.acquire()
+    second.release()
+    second.release()
+
+
+def test_the_url_can_be_announced_once_it_is_known(tmp_path: Path) -> None:
+    lock = DataFolderLock(tmp_path / "lock")
+    with pytest.raises(RuntimeError):
+        lock.announce("http://localhost")
+    lock.acquire()
+    assert lock.holder() == Holder(os.getpid(), None)
+    lock.announce("http://a-rather-long-name.example:8080")
+    lock.announce("http://b:1")
+    assert lock.holder() == Holder(os.getpid(), "http://b:1")
+    lock.release()
+
+
+def test_a_folder_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(StartError):
+        DataFolderLock(tmp_path / "missing" / "lock").acquire()
+
+
+def test_garbage_in_the_lock_file_names_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    for text in ("", "{", "[]", '{"pid": "x", "url": null}'):
+        path.write_text(text)
+        assert DataFolderLock(path).holder() is None

@@ -1,0 +1,399 @@
+"""The store against a model in plain Python, over random histories."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from imgsvc.domain.image import Image
+from imgsvc.domain.job import JobChange
+from imgsvc.domain.rendering import Failure
+from imgsvc.domain.states import IMAGE_TRANSITIONS, ImageState, JobState, final_job_state
+from imgsvc.errors import ImageErrorCode, JobClosed, NotFound
+from imgsvc.store.images import ImageResult
+from imgsvc.store.store import Store
+from tests.store.builders import OUTPUT, RENDERED, key, new_image, new_job, release
+
+T = TypeVar("T")
+
+FAILURES = [
+    Failure(ImageErrorCode.CORRUPT_IMAGE, "It is damaged."),
+    Failure(ImageErrorCode.TIMEOUT, "It took too long."),
+]
+WAITING = (ImageState.PENDING, ImageState.PROCESSING)
+
+
+@dataclass
+class ModelImage:
+    state: ImageState = ImageState.PENDING
+    attempts: int = 0
+    claim: int = 0
+    error: Failure | None = None
+    last_error: Failure | None = None
+    not_before: int | None = None
+
+
+@dataclass
+class ModelJob:
+    open: bool
+    hidden: bool
+    images: list[ModelImage] = field(default_factory=list)
+    state: JobState = JobState.PENDING
+    seq: int = 1
+    finished_at: int | None = None
+
+    def count(self, state: ImageState) -> int:
+        return sum(image.state is state for image in self.images)
+
+    def changed(self, images: int, now_ms: int) -> None:
+        """The job follows `images` changed images."""
+        self.seq += images + 1
+        self.settle(now_ms)
+
+    def settle(self, now_ms: int) -> None:
+        waiting = any(image.state in WAITING for image in self.images)
+        if not self.open and not waiting and not self.state.is_final:
+            self.finished_at = now_ms
+            self.state = final_job_state(
+                total=len(self.images),
+                completed=self.count(ImageState.COMPLETED),
+                failed=self.count(ImageState.FAILED),
+                cancelled=self.count(ImageState.CANCELLED),
+            )
+
+
+class StoreMachine(RuleBasedStateMachine):
+    jobs = Bundle("jobs")
+    claims = Bundle("claims")
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.loop = asyncio.Runner()
+        self.store = self.run(lambda: Store.open(Path(self.folder.name) / "imgsvc.db"))
+        self.store.subscribe(self.hear)
+        self.model: dict[str, ModelJob] = {}
+        self.told: dict[str, JobChange] = {}
+        self.told_states: dict[tuple[str, int], ImageState] = {}
+        self.now_ms = 1_000
+
+    def teardown(self) -> None:
+        self.run(self.store.close)
+        self.loop.close()
+        self.folder.cleanup()
+
+    def run(self, call: Callable[[], Awaitable[T]]) -> T:
+        async def wait() -> T:
+            return await call()
+
+        return self.loop.run(wait())
+
+    def hear(self, changes: Sequence[JobChange]) -> None:
+        for change in changes:
+            before = self.told.get(change.job.id)
+            numbers = [image.seq for image in change.images] + [change.job.seq]
+            first = 1 if before is None else before.job.seq + 1
+            assert numbers == list(range(first, first + len(numbers)))
+            self.told[change.job.id] = change
+            for changed in change.images:
+                self.check_transition(changed.image)
+
+    def check_transition(self, image: Image) -> None:
+        place = (image.job_id, image.index)
+        before = self.told_states.get(place)
+        if before is not None:
+            assert image.state in IMAGE_TRANSITIONS[before]
+        self.told_states[place] = image.state
+
+    def tick(self) -> int:
+        self.now_ms += 1_000
+        return self.now_ms
+
+    @rule(
+        target=jobs,
+        failures=st.lists(st.sampled_from([None, None, *FAILURES]), max_size=5),
+        is_open=st.booleans(),
+        hidden=st.booleans(),
+    )
+    def create(self, failures: list[Failure | None], is_open: bool, hidden: bool) -> str:
+        new, now = new_job(open=is_open, hidden=hidden), self.tick()
+        images = [new_image(failure=failure) for failure in failures]
+        self.run(lambda: self.store.create_job(new, images, now))
+        job = self.model[new.id] = ModelJob(is_open, hidden)
+        job.images = [self.model_image(failure) for failure in failures]
+        job.settle(now)
+        return new.id
+
+    @rule(job_id=jobs, failures=st.lists(st.sampled_from([None, *FAILURES]), max_size=3))
+    def append(self, job_id: str, failures: list[Failure | None]) -> None:
+        now = self.tick()
+        images = [new_image(failure=failure) for failure in failures]
+        job = self.model.get(job_id)
+        try:
+            _, accepted = self.run(lambda: self.store.append_images(job_id, images, now))
+        except NotFound:
+            assert job is None
+            return
+        except JobClosed:
+            assert job is not None
+            assert not job.open
+            return
+        assert job is not None
+        assert job.open
+        assert [index for index, _ in accepted] == [
+            len(job.images) + n for n in range(len(failures))
+        ]
+        job.images += [self.model_image(failure) for failure in failures]
+        if failures:
+            job.changed(len(failures), now)
+
+    @rule(job_id=jobs)
+    def close(self, job_id: str) -> None:
+        now, job = self.tick(), self.model.get(job_id)
+        if job is None:
+            self.refused(lambda: self.store.close_job(job_id, now))
+            return
+        self.run(lambda: self.store.close_job(job_id, now))
+        if job.open or job.hidden:
+            job.open = job.hidden = False
+            job.changed(0, now)
+
+    @rule(
+        target=claims,
+        picks=st.lists(st.tuples(jobs, st.integers(0, 3)), min_size=1, max_size=3),
+    )
+    def claim(self, picks: list[tuple[str, int]]) -> Any:
+        now = self.tick()
+        images = self.run(lambda: self.store.claim_images(picks, now))
+        wanted: Counter[str] = Counter()
+        for job_id, count in picks:
+            wanted[job_id] += count
+        expected: list[tuple[str, int, int]] = []
+        for job_id, count in wanted.items():
+            if job_id in self.model:
+                expected += self.claim_in_model(job_id, count, now)
+        assert [(image.job_id, image.index, image.claim) for image in images] == expected
+        return multiple(*images)
+
+    def claim_in_model(self, job_id: str, count: int, now_ms: int) -> list[tuple[str, int, int]]:
+        job = self.model[job_id]
+        claimed = [
+            (index, image)
+            for index, image in enumerate(job.images)
+            if image.state is ImageState.PENDING and (image.not_before or 0) <= now_ms
+        ][:count]
+        for _, image in claimed:
+            image.state, image.not_before = ImageState.PROCESSING, None
+            image.attempts += 1
+            image.claim += 1
+        if claimed:
+            job.state = JobState.PROCESSING
+            job.changed(len(claimed), now_ms)
+        return [(job_id, index, image.claim) for index, image in claimed]
+
+    @rule(
+        images=st.lists(consumes(claims), min_size=1, max_size=4),
+        failure=st.sampled_from([None, *FAILURES]),
+        late=st.booleans(),
+    )
+    def finish(self, images: list[Image], failure: Failure | None, late: bool) -> None:
+        now = self.tick()
+        results = [ImageResult(key(image), failure or RENDERED) for image in images]
+        results += results[:1] if late else []
+        won = self.run(lambda: self.store.finish_images(results, now))
+        state = ImageState.FAILED if failure else ImageState.COMPLETED
+        assert won == self.end_tries([*images, *images[: len(results) - len(images)]], state)
+        for image, is_won in zip(images, won, strict=False):
+            if is_won:
+                mine = self.model[image.job_id].images[image.index]
+                mine.error, mine.last_error = failure, None
+        for job_id, count in self.wins(images, won).items():
+            self.model[job_id].changed(count, now)
+
+    @rule(
+        images=st.lists(consumes(claims), min_size=1, max_size=3),
+        counts=st.booleans(),
+        failure=st.sampled_from([None, *FAILURES]),
+        delay_ms=st.sampled_from([None, 500, 4_000]),
+    )
+    def release(
+        self, images: list[Image], counts: bool, failure: Failure | None, delay_ms: int | None
+    ) -> None:
+        now = self.tick()
+        not_before = delay_ms and now + delay_ms
+        releases = [
+            release(image, count_attempt=counts, last_error=failure, not_before=not_before)
+            for image in images
+        ]
+        won = self.run(lambda: self.store.release_images(releases, now))
+        assert won == self.end_tries(images, ImageState.PENDING)
+        for image, is_won in zip(images, won, strict=True):
+            if is_won:
+                mine = self.model[image.job_id].images[image.index]
+                mine.attempts -= not counts
+                mine.last_error, mine.not_before = failure or mine.last_error, not_before
+        for job_id, count in self.wins(images, won).items():
+            self.model[job_id].changed(count, now)
+
+    def end_tries(self, images: Sequence[Image], state: ImageState) -> list[bool]:
+        """Which of the dispatches are still the current ones; those end in `state`."""
+        won = []
+        for image in images:
+            job = self.model.get(image.job_id)
+            mine = job and job.images[image.index]
+            is_won = (
+                mine is not None
+                and mine.state is ImageState.PROCESSING
+                and mine.claim == image.claim
+            )
+            if mine is not None and is_won:
+                mine.state = state
+            won.append(is_won)
+        return won
+
+    @staticmethod
+    def wins(images: Sequence[Image], won: Sequence[bool]) -> Counter[str]:
+        return Counter(i.job_id for i, is_won in zip(images, won, strict=False) if is_won)
+
+    @rule(job_id=jobs)
+    def cancel(self, job_id: str) -> None:
+        now, job = self.tick(), self.model.get(job_id)
+        if job is None:
+            self.refused(lambda: self.store.cancel_job(job_id, now))
+            return
+        self.run(lambda: self.store.cancel_job(job_id, now))
+        if job.state.is_final:
+            return
+        waiting = [image for image in job.images if image.state in WAITING]
+        for image in waiting:
+            image.attempts -= image.state is ImageState.PROCESSING
+            image.state = ImageState.CANCELLED
+            image.last_error = image.not_before = None
+        job.open = False
+        job.changed(len(waiting), now)
+
+    @rule(
+        job_id=jobs,
+        codes=st.sampled_from([None, ["timeout"], ["timeout", "corrupt_image"], []]),
+        indexes=st.none() | st.sets(st.integers(0, 6), max_size=3),
+    )
+    def retry(self, job_id: str, codes: list[str] | None, indexes: set[int] | None) -> None:
+        now, job = self.tick(), self.model.get(job_id)
+        if job is None:
+            self.refused(lambda: self.store.retry_images(job_id))
+            return
+        self.run(lambda: self.store.retry_images(job_id, codes=codes, indexes=indexes))
+        again = [
+            image
+            for index, image in enumerate(job.images)
+            if image.state in (ImageState.FAILED, ImageState.CANCELLED)
+            and (codes is None or (image.error is not None and image.error.code in codes))
+            and (indexes is None or index in indexes)
+        ]
+        for image in again:
+            image.state, image.attempts, image.error = ImageState.PENDING, 0, None
+        if again:
+            if job.state.is_final:
+                job.state, job.finished_at = JobState.PROCESSING, None
+            job.changed(len(again), now)
+
+    @rule(job_id=jobs)
+    def delete(self, job_id: str) -> None:
+        is_there = self.model.pop(job_id, None) is not None
+        assert self.run(lambda: self.store.delete_job(job_id)) is is_there
+        if is_there:
+            assert self.told.pop(job_id).deleted
+
+    @rule()
+    def recover(self) -> None:
+        now = self.tick()
+        recovered = self.run(lambda: self.store.recover(now))
+        hidden = {job_id for job_id, job in self.model.items() if job.hidden}
+        assert set(recovered.hidden_jobs) == hidden
+        for job_id in hidden:
+            del self.model[job_id], self.told[job_id]
+        released = 0
+        for job in self.model.values():
+            running = [image for image in job.images if image.state is ImageState.PROCESSING]
+            for image in running:
+                image.state = ImageState.PENDING
+                image.attempts -= 1
+            if running:
+                job.changed(len(running), now)
+            released += len(running)
+        assert recovered.images == released
+
+    @invariant()
+    def agree(self) -> None:
+        if hasattr(self, "store"):
+            self.run(self.compare)
+
+    async def compare(self) -> None:
+        waiting = 0
+        for job_id, model in self.model.items():
+            job = await self.store.job(job_id, hidden=True)
+            assert self.told[job_id].job == job
+            assert (job.state, job.open, job.hidden) == (model.state, model.open, model.hidden)
+            assert (job.seq, job.finished_at) == (model.seq, model.finished_at)
+            assert (job.total, job.completed, job.failed, job.cancelled) == (
+                len(model.images),
+                model.count(ImageState.COMPLETED),
+                model.count(ImageState.FAILED),
+                model.count(ImageState.CANCELLED),
+            )
+            assert job.errors == Counter(i.error.code.value for i in model.images if i.error)
+            assert job.output_bytes == job.completed * OUTPUT.size_bytes
+            waiting += job.total - job.finished_images
+            if not model.hidden:
+                await self.compare_images(job_id, model)
+        assert self.store.pending_images == waiting
+        assert await self.store.job_ids(self.model) == set(self.model)
+
+    async def compare_images(self, job_id: str, model: ModelJob) -> None:
+        images, _ = await self.store.images(job_id, limit=100)
+        assert [
+            (i.state, i.attempts, i.claim, i.error, i.last_error, len(i.outputs)) for i in images
+        ] == [
+            (
+                i.state,
+                i.attempts,
+                i.claim,
+                i.error,
+                i.last_error,
+                int(i.state is ImageState.COMPLETED),
+            )
+            for i in model.images
+        ]
+
+    def refused(self, call: Callable[[], Awaitable[object]]) -> None:
+        try:
+            self.run(call)
+        except NotFound:
+            return
+        raise AssertionError("a job that is not there was found")
+
+    @staticmethod
+    def model_image(failure: Failure | None) -> ModelImage:
+        state = ImageState.PENDING if failure is None else ImageState.FAILED
+        return ModelImage(state, error=failure)
+
+
+TestStoreAgainstItsModel = StoreMachine.TestCase
+TestStoreAgainstItsModel.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

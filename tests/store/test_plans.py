@@ -1,0 +1,85 @@
+"""How SQLite means to run every statement: by search, never by walking a table."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from imgsvc.store import sql
+from imgsvc.store.store import Store
+
+STATEMENTS = {**sql.JOBS, **sql.IMAGES}
+
+# These read all of a partial index, which holds just the rows they are after.
+WALKS = {
+    "jobs_with_pending": "SCAN jobs USING INDEX jobs_unfinished",
+    "unfinished_jobs": "SCAN jobs USING INDEX jobs_unfinished",
+    "hidden_jobs": "SCAN jobs USING INDEX jobs_hidden",
+}
+
+
+@pytest.fixture
+async def planner(store: Store, database: Path) -> AsyncIterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(database)) as connection:
+        yield connection
+
+
+def plan(connection: sqlite3.Connection, statement: str) -> list[str]:
+    parameters = dict.fromkeys(re.findall(r":(\w+)", statement))
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS))
+async def test_no_statement_walks_a_table_or_sorts(planner: sqlite3.Connection, name: str) -> None:
+    for step in plan(planner, STATEMENTS[name]):
+        assert "TEMP B-TREE" not in step
+        assert "AUTOMATIC" not in step
+        if re.match(r"SCAN (jobs|images)\b", step):
+            assert step == WALKS.get(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["claim_images", "finish_images", "release_images", "retry_images", "jobs_by_ids"]
+)
+async def test_set_based_statements_go_from_the_given_rows_to_the_table(
+    planner: sqlite3.Connection, name: str
+) -> None:
+    steps = plan(planner, STATEMENTS[name])
+    given = steps.index("SCAN v", 1)
+    table = "jobs" if name == "jobs_by_ids" else "images"
+    key = r"\(id=\?\)" if table == "jobs" else r"\(job_id=\? AND (state=\? AND )?idx=\?\)"
+    assert re.fullmatch(rf"SEARCH {table} USING .*INDEX \w+ {key}", steps[given + 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("image", "sqlite_autoindex_images_1"),
+        ("image_by_id", "images_id"),
+        ("images_of_job", "sqlite_autoindex_images_1"),
+        ("images_of_job_in_state", "images_in_state"),
+        ("images_newest_in_state", "images_newest"),
+        ("images_newest", "images_id"),
+        ("jobs_newest", "sqlite_autoindex_jobs_1"),
+        ("jobs_newest_in_state", "jobs_in_state"),
+        ("jobs_newest_labelled", "jobs_labelled"),
+        ("expired_jobs", "jobs_expiring"),
+        ("idle_open_jobs", "jobs_open"),
+        ("recover_images", "images_newest"),
+    ],
+)
+async def test_a_read_uses_the_index_made_for_it(
+    planner: sqlite3.Connection, name: str, index: str
+) -> None:
+    assert f" {index} (" in plan(planner, STATEMENTS[name])[0]
+
+
+def test_every_statement_is_named_once_and_used() -> None:
+    code = "".join(path.read_text() for path in Path(sql.__file__).parent.glob("*.py"))
+    built = {"jobs_newest_labelled", "jobs_newest_labelled_in_state", "jobs_newest_in_state"}
+    assert [name for name in STATEMENTS if f'"{name}"' not in code and name not in built] == []

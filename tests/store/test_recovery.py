@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from imgsvc.errors import NotFound
+from imgsvc.store.store import Store
+from tests.store.builders import CRASHED, claim, create, made, release
+
+
+async def test_what_was_worked_on_waits_again_and_the_try_does_not_count(store: Store) -> None:
+    job = await create(store, 3)
+    images = await claim(store, job, 2)
+    await store.release_images([release(images[0], count_attempt=True, last_error=CRASHED)], 3_000)
+    await claim(store, job, 1)
+    seq = (await store.job(job.id)).seq
+    recovered = await store.recover(9_000)
+    assert (recovered.images, recovered.hidden_jobs) == (2, ())
+    after = (await store.images(job.id, limit=9))[0]
+    assert [image.state for image in after] == ["pending"] * 3
+    assert [(image.attempts, image.claim) for image in after] == [(1, 2), (0, 1), (0, 0)]
+    assert after[0].last_error == CRASHED
+    assert (await store.job(job.id)).seq == seq + 3
+    assert await store.finish_images([made(images[1])], 9_500) == [False]
+
+
+async def test_an_image_that_was_being_fetched_waits_again(store: Store, database: Path) -> None:
+    job = await create(store, 1)
+    with sqlite3.connect(database) as other:
+        other.execute("UPDATE images SET state = 'fetching'")
+    other.close()
+    assert (await store.recover(9_000)).images == 1
+    assert (await store.image(job.id, 0)).state == "pending"
+
+
+async def test_half_submitted_jobs_are_removed(store: Store) -> None:
+    hidden = [await create(store, 2, open=True, hidden=True) for _ in range(2)]
+    shown = await create(store, 1)
+    await claim(store, hidden[0])
+    recovered = await store.recover(9_000)
+    assert set(recovered.hidden_jobs) == {job.id for job in hidden}
+    assert recovered.images == 0
+    with pytest.raises(NotFound):
+        await store.job(hidden[0].id, hidden=True)
+    assert await store.job(shown.id) == shown
+    assert store.pending_images == 1
+
+
+async def test_the_number_of_pending_images_is_known_after_a_restart(database: Path) -> None:
+    store = await Store.open(database)
+    job = await create(store, 5)
+    await create(store, 3)
+    await store.finish_images([made(i) for i in await claim(store, job, 2)], 3_000)
+    assert store.pending_images == 6
+    await store.close()
+    store = await Store.open(database)
+    assert store.pending_images == 6
+    await store.cancel_job(job.id, 4_000)
+    assert store.pending_images == 3
+    await store.close()

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from imgsvc.domain.rendering import LossCause, Rendered, RenderFailed, TaskKey
+from imgsvc.errors import ImageErrorCode
+from imgsvc.workers.engine import PoolBroken
+from tests.workers import faults
+from tests.workers.conftest import SHARE_BYTES, Follower, Gate, Pools
+
+
+def pid_of(follower: Follower, slot: int = 0) -> int:
+    pid = follower.pool.workers()[slot].pid
+    assert pid is not None
+    return pid
+
+
+async def wait_for_death(pid: int) -> None:
+    """Until the process with that number has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    dead = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, dead.set)
+    await dead.wait()
+    loop.remove_reader(descriptor)
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("deed", ["crash", "leave"])
+async def test_a_crash_blames_the_guilty_task_and_nobody_else(open_pool: Pools, deed: str) -> None:
+    pool = await open_pool()
+    before, guilty, after = await pool.submit("ok", deed, "ok")
+    (queued,) = await pool.submit("ok")
+    await pool.ended([before, guilty, after, queued])
+    assert pool.causes() == {
+        before: LossCause.INNOCENT,  # its report died with the child
+        guilty: LossCause.CRASHED,
+        after: LossCause.INNOCENT,
+        queued: LossCause.INNOCENT,
+    }
+
+
+async def test_a_crash_leaves_no_files_and_the_slot_works_again(open_pool: Pools) -> None:
+    pool = await open_pool()
+    keys = await pool.submit("ok", "crash")
+    await pool.ended(keys)
+    assert list(pool.pool._folder.glob("*/job-*")) == []
+    (outcome,) = await pool.finish("ok")
+    assert isinstance(outcome, Rendered)
+    assert pool.pool.workers()[0].restarts == 1
+
+
+async def test_a_crash_in_one_slot_is_not_felt_in_another(open_pool: Pools, gate: Gate) -> None:
+    pool = await open_pool(size=2)
+    await pool.ready()
+    (running,) = await pool.submit(gate.content)
+    await pool.started(running)
+    (guilty,) = await pool.submit("crash")
+    await pool.ended([guilty])
+    assert running not in pool.endings()
+    gate.open()
+    await pool.ended([running])
+    assert pool.causes() == {guilty: LossCause.CRASHED}
+
+
+async def test_a_task_past_the_deadline_is_killed_and_timed_out(open_pool: Pools) -> None:
+    pool = await open_pool(timeout_s=0.5)
+    await pool.ready()
+    guilty, after = await pool.submit("hang", "ok")
+    await pool.ended([guilty, after])
+    assert pool.causes() == {guilty: LossCause.TIMEOUT, after: LossCause.INNOCENT}
+    assert pool.pool.workers()[0].restarts == 1
+
+
+async def test_a_task_that_allocates_without_end_is_out_of_memory(open_pool: Pools) -> None:
+    pool = await open_pool()
+    hog, after = await pool.submit("hog", "ok")
+    await pool.ended([hog, after])
+    outcome = pool.finished(hog).outcome
+    assert isinstance(outcome, RenderFailed)
+    assert outcome.failure.code is ImageErrorCode.OUT_OF_MEMORY
+    assert isinstance(pool.finished(after).outcome, Rendered)
+
+
+async def test_a_native_abort_for_want_of_memory_is_out_of_memory(open_pool: Pools) -> None:
+    pool = await open_pool()
+    (guilty,) = await pool.submit("abort-for-memory")
+    await pool.ended([guilty])
+    assert pool.causes() == {guilty: LossCause.OUT_OF_MEMORY}
+
+
+async def test_what_an_earlier_task_said_is_not_held_against_a_later_one(
+    open_pool: Pools,
+) -> None:
+    pool = await open_pool()
+    earlier, guilty = await pool.submit("complain", "crash")
+    await pool.ended([earlier, guilty])
+    assert pool.causes()[guilty] is LossCause.CRASHED
+
+
+async def test_a_death_beyond_the_share_of_memory_is_out_of_memory(open_pool: Pools) -> None:
+    pool = await open_pool()
+    (guilty,) = await pool.submit("crash", memory_bytes=SHARE_BYTES + 1)
+    await pool.ended([guilty])
+    assert pool.causes() == {guilty: LossCause.OUT_OF_MEMORY}
+
+
+async def test_what_a_dying_child_says_is_logged(
+    open_pool: Pools, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = await open_pool()
+    await pool.ended(await pool.submit("write-then-crash last words"))
+    logged = capsys.readouterr().out
+    assert "last words" in logged
+    assert "Segmentation fault" in logged
+
+
+async def test_an_idle_child_that_is_killed_costs_no_task(open_pool: Pools) -> None:
+    pool = await open_pool()
+    await pool.ready()
+    pid = pid_of(pool)
+    os.kill(pid, signal.SIGKILL)
+    await wait_for_death(pid)
+    await pool.ended(await pool.submit("ok"))
+    assert LossCause.CRASHED not in pool.causes().values()
+    assert pid_of(pool) != pid
+
+
+async def test_a_child_killed_by_hand_costs_only_the_task_it_runs(
+    open_pool: Pools, gate: Gate
+) -> None:
+    pool = await open_pool()
+    (running, next_one) = await pool.submit(gate.content, "ok")
+    (queued,) = await pool.submit("ok")
+    await pool.started(running)
+    os.kill(pid_of(pool), signal.SIGKILL)
+    await pool.ended([running, next_one, queued])
+    assert pool.causes() == {
+        running: LossCause.CRASHED,
+        next_one: LossCause.INNOCENT,
+        queued: LossCause.INNOCENT,
+    }
+
+
+async def test_children_ignore_the_signals_that_a_terminal_or_systemd_sends(
+    open_pool: Pools, gate: Gate
+) -> None:
+    pool = await open_pool()
+    (running,) = await pool.submit(gate.content)
+    await pool.started(running)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(pid_of(pool), number)
+    gate.open()
+    await pool.ended([running])
+    assert pool.causes() == {}
+
+
+async def test_a_stopped_group_of_processes_times_nothing_out(
+    open_pool: Pools, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time counts only as far as it was watched: a gap of an hour is one second at most."""
+    pool = await open_pool(timeout_s=5.0)
+    (running,) = await pool.submit(gate.content)
+    await pool.started(running)
+    hour_later_s = asyncio.get_running_loop().time() + 3600
+    monkeypatch.setattr("imgsvc.workers.pool.time.monotonic", lambda: hour_later_s)
+    (other,) = await pool.submit("ok")
+    gate.open()
+    await pool.ended([running, other])
+    assert pool.causes() == {}
+
+
+async def test_children_that_die_while_they_start_break_the_pool(open_pool: Pools) -> None:
+    pool = await open_pool(warm_up=faults.die_at_once)
+    with pytest.raises(PoolBroken, match="3 times in a row"):
+        await pool.end()
+    with pytest.raises(PoolBroken):
+        await pool.pool.submit([pool.task("ok")])
+
+
+async def test_a_bundle_at_a_child_that_never_starts_is_given_back(open_pool: Pools) -> None:
+    pool = await open_pool(warm_up=faults.die_at_once)
+    (key,) = await pool.submit("ok")
+    with pytest.raises(PoolBroken):
+        await pool.end()
+    assert pool.causes() == {key: LossCause.INNOCENT}
+
+
+async def test_a_child_is_replaced_after_so_many_tasks(open_pool: Pools) -> None:
+    pool = await open_pool(max_tasks_per_child=3)
+    await pool.ready()
+    first = pid_of(pool)
+    await pool.finish("ok", "ok")
+    await wait_for_death(first)
+    (outcome,) = await pool.finish("ok")
+    assert isinstance(outcome, Rendered)
+    assert pid_of(pool) != first
+    assert pool.causes() == {}
+    assert pool.pool.workers()[0].restarts == 0
+
+
+async def test_a_child_that_has_grown_is_replaced(open_pool: Pools) -> None:
+    pool = await open_pool(max_resident_bytes=100 * 1024**2)
+    await pool.ready()
+    first = pid_of(pool)
+    await pool.finish("grow 10")
+    assert pid_of(pool) == first
+    await pool.finish("grow 100")
+    await wait_for_death(first)
+    await pool.finish("ok")
+    assert pool.causes() == {}
+
+
+async def test_a_slot_keeps_working_while_its_successor_warms_up(open_pool: Pools) -> None:
+    pool = await open_pool(max_tasks_per_child=1)
+    keys: list[TaskKey] = []
+    for _ in range(60):
+        keys += await pool.submit("ok")
+    await pool.ended(keys)
+    assert pool.causes() == {}
+    assert list(Path(pool.pool._folder).glob("*/*.input")) == []

@@ -66,7 +66,7 @@ def run(
     settings = _settings(out, workers)
     configure_logs("error", "console")
     try:
-        summary = asyncio.run(_run(settings, out, _inputs(found), chosen, name))
+        summary = asyncio.run(_run(settings, out.absolute(), _inputs(found), chosen, name))
     except asyncio.CancelledError:
         say("Interrupted. Run it again to go on from here.")
         sys.exit(exits.INTERRUPTED)
@@ -101,7 +101,7 @@ async def _run(
                 core.blobs,
                 core.hub,
                 core.dispatcher,
-                out_dir=out.absolute(),
+                out_dir=out,
                 recipe=recipe,
                 preset=preset,
             )
@@ -112,8 +112,9 @@ async def _run(
                 )
             )
             try:
-                await asyncio.wait({working, core.failure}, return_when=asyncio.FIRST_COMPLETED)
-                if not working.done():
+                core.failure.add_done_callback(lambda _: working.cancel())
+                await asyncio.wait({working})
+                if core.failure.done():
                     raise StartError("The worker processes cannot be kept alive.")
                 return working.result()
             finally:

@@ -130,7 +130,9 @@ class LocalRun:
     def _fingerprint(self, item: LocalInput) -> str:
         """Changes with the input's place, content (by size and time), recipe and program."""
         parts = (item.path, item.size_bytes, item.mtime_ns, self._recipe_json, __version__)
-        return hashlib.sha256("\n".join(map(str, parts)).encode(errors="surrogateescape")).hexdigest()
+        return hashlib.sha256(
+            "\n".join(map(str, parts)).encode(errors="surrogateescape")
+        ).hexdigest()
 
     async def _make(
         self,
@@ -259,5 +261,3 @@ def _sync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-

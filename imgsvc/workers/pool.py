@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from imgsvc.domain.rendering import EngineEvent, RenderTask
@@ -225,14 +225,14 @@ class WorkerPool:
 
     async def _watch(self) -> None:
         """Look at every slot again and again while anything is under way."""
-        last_s = time.monotonic()
+        last_s = monotonic()
         while True:
             if all(slot.is_quiet for slot in self._slots.values()):
                 self._restless.clear()
                 await self._restless.wait()
-                last_s = time.monotonic()
+                last_s = monotonic()
             await asyncio.sleep(LOOK_EVERY_S)
-            now_s = time.monotonic()
+            now_s = monotonic()
             for slot in self._slots.values():
                 slot.look(min(now_s - last_s, _LONGEST_LOOK_S))
             last_s = now_s

@@ -48,7 +48,10 @@ async def test_images_are_listed_in_index_order_in_pages(server: Running) -> Non
 
 async def test_lists_can_be_narrowed_by_status(server: Running) -> None:
     job = await submit(server, ("a.jpg", make_jpeg(20, 20)), ("b.jpg", b"no"), label="narrow")
-    assert [j["id"] for j in (await get_json(server, "/api/v1/jobs?status=partial&label=narrow"))["items"]] == [job["id"]]  # noqa: E501
+    assert [
+        j["id"]
+        for j in (await get_json(server, "/api/v1/jobs?status=partial&label=narrow"))["items"]
+    ] == [job["id"]]  # noqa: E501
     assert (await get_json(server, "/api/v1/jobs?status=failed&label=narrow"))["items"] == []
     failed = await get_json(server, f"{job['links']['images']}?status=failed")
     assert [image["name"] for image in failed["items"]] == ["b.jpg"]

@@ -134,6 +134,8 @@ async def test_a_release_that_counts_keeps_the_attempt_and_its_failure(store: St
     assert (waiting.error, waiting.started_at) == (None, None)
     again = (await claim(store, job))[0]
     assert (again.attempts, again.claim, again.last_error) == (2, 2, CRASHED)
+    await store.release_images([release(again)], 4_000)
+    assert (await store.image(job.id, 0)).last_error == CRASHED
 
 
 async def test_a_release_that_does_not_count_takes_the_attempt_back(store: Store) -> None:

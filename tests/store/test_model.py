@@ -8,17 +8,16 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
-    consumes,
     initialize,
     invariant,
-    multiple,
+    precondition,
     rule,
 )
 
@@ -81,7 +80,6 @@ class ModelJob:
 
 class StoreMachine(RuleBasedStateMachine):
     jobs = Bundle("jobs")
-    claims = Bundle("claims")
 
     @initialize()
     def begin(self) -> None:
@@ -92,6 +90,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.model: dict[str, ModelJob] = {}
         self.told: dict[str, JobChange] = {}
         self.told_states: dict[tuple[str, int], ImageState] = {}
+        self.ids: list[str] = []
+        self.claims: list[Image] = []
         self.now_ms = 1_000
 
     def teardown(self) -> None:
@@ -139,6 +139,7 @@ class StoreMachine(RuleBasedStateMachine):
         job = self.model[new.id] = ModelJob(is_open, hidden)
         job.images = [self.model_image(failure) for failure in failures]
         job.settle(now)
+        self.ids.append(new.id)
         return new.id
 
     @rule(job_id=jobs, failures=st.lists(st.sampled_from([None, *FAILURES]), max_size=3))
@@ -175,12 +176,19 @@ class StoreMachine(RuleBasedStateMachine):
             job.open = job.hidden = False
             job.changed(0, now)
 
+    def take_claims(self, numbers: Sequence[int]) -> list[Image]:
+        """Some of the claims that nothing has been reported for yet, current or not."""
+        return [
+            self.claims.pop(number % len(self.claims)) for number in numbers[: len(self.claims)]
+        ]
+
+    @precondition(lambda self: self.ids)
     @rule(
-        target=claims,
-        picks=st.lists(st.tuples(jobs, st.integers(0, 3)), min_size=1, max_size=3),
+        numbers=st.lists(st.tuples(st.integers(0, 99), st.integers(0, 3)), min_size=1, max_size=3)
     )
-    def claim(self, picks: list[tuple[str, int]]) -> Any:
+    def claim(self, numbers: list[tuple[int, int]]) -> None:
         now = self.tick()
+        picks = [(self.ids[-1 - number % len(self.ids)], count) for number, count in numbers]
         images = self.run(lambda: self.store.claim_images(picks, now))
         wanted: Counter[str] = Counter()
         for job_id, count in picks:
@@ -190,7 +198,7 @@ class StoreMachine(RuleBasedStateMachine):
             if job_id in self.model:
                 expected += self.claim_in_model(job_id, count, now)
         assert [(image.job_id, image.index, image.claim) for image in images] == expected
-        return multiple(*images)
+        self.claims += images
 
     def claim_in_model(self, job_id: str, count: int, now_ms: int) -> list[tuple[str, int, int]]:
         job = self.model[job_id]
@@ -208,13 +216,14 @@ class StoreMachine(RuleBasedStateMachine):
             job.changed(len(claimed), now_ms)
         return [(job_id, index, image.claim) for index, image in claimed]
 
+    @precondition(lambda self: self.claims)
     @rule(
-        images=st.lists(consumes(claims), min_size=1, max_size=4),
+        numbers=st.lists(st.integers(0, 99), min_size=1, max_size=4),
         failure=st.sampled_from([None, *FAILURES]),
         late=st.booleans(),
     )
-    def finish(self, images: list[Image], failure: Failure | None, late: bool) -> None:
-        now = self.tick()
+    def finish(self, numbers: list[int], failure: Failure | None, late: bool) -> None:
+        now, images = self.tick(), self.take_claims(numbers)
         results = [ImageResult(key(image), failure or RENDERED) for image in images]
         results += results[:1] if late else []
         won = self.run(lambda: self.store.finish_images(results, now))
@@ -227,16 +236,17 @@ class StoreMachine(RuleBasedStateMachine):
         for job_id, count in self.wins(images, won).items():
             self.model[job_id].changed(count, now)
 
+    @precondition(lambda self: self.claims)
     @rule(
-        images=st.lists(consumes(claims), min_size=1, max_size=3),
+        numbers=st.lists(st.integers(0, 99), min_size=1, max_size=3),
         counts=st.booleans(),
         failure=st.sampled_from([None, *FAILURES]),
         delay_ms=st.sampled_from([None, 500, 4_000]),
     )
     def release(
-        self, images: list[Image], counts: bool, failure: Failure | None, delay_ms: int | None
+        self, numbers: list[int], counts: bool, failure: Failure | None, delay_ms: int | None
     ) -> None:
-        now = self.tick()
+        now, images = self.tick(), self.take_claims(numbers)
         not_before = delay_ms and now + delay_ms
         releases = [
             release(image, count_attempt=counts, last_error=failure, not_before=not_before)
@@ -396,4 +406,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreAgainstItsModel = StoreMachine.TestCase
-TestStoreAgainstItsModel.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestStoreAgainstItsModel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

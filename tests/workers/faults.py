@@ -114,6 +114,16 @@ def wait_for_gate(task: RenderTask, fifo: str) -> Outcome:
     return make_output(task, "through")
 
 
+def keep_a_diary(task: RenderTask, folder: str) -> Outcome:
+    """Write down beginning and end, with a few milliseconds of work between them."""
+    name = f"{task.key.index}-{task.key.claim}"
+    Path(folder, f"{name}.begun").touch()
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 5000)
+    done = make_output(task, "done")
+    Path(folder, f"{name}.done").touch()
+    return done
+
+
 def tell_about_me(task: RenderTask, _: str) -> Outcome:
     umask = os.umask(0o077)
     libc = ctypes.CDLL(None)
@@ -151,4 +161,5 @@ _DEEDS = {
     "needs-memory": ask_for_memory,
     "gate": wait_for_gate,
     "tell": tell_about_me,
+    "diary": keep_a_diary,
 }

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -170,11 +171,20 @@ async def test_a_stopped_group_of_processes_times_nothing_out(
     pool = await open_pool(timeout_s=5.0)
     (running,) = await pool.submit(gate.content)
     await pool.started(running)
-    hour_later_s = asyncio.get_running_loop().time() + 3600
-    monkeypatch.setattr("imgsvc.workers.pool.time.monotonic", lambda: hour_later_s)
-    (other,) = await pool.submit("ok")
+    looks = 0
+    looked = asyncio.Event()
+
+    def hour_later_s() -> float:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            looked.set()
+        return time.monotonic() + 3600
+
+    monkeypatch.setattr("imgsvc.workers.pool.monotonic", hour_later_s)
+    await looked.wait()
     gate.open()
-    await pool.ended([running, other])
+    await pool.ended([running])
     assert pool.causes() == {}
 
 

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+
+from imgsvc.domain.rendering import Finished, LossCause, RenderTask, TaskKey
+from tests.workers.conftest import Follower, Pools
+
+TASKS = 600
+KILLS = 40
+
+
+async def feed(pool: Follower, tasks: list[RenderTask], chance: random.Random) -> None:
+    """Submit all, and again with the next claim whatever is lost, until each has finished."""
+    by_index = {task.key.index: task for task in tasks}
+    waiting = deque(tasks)
+    read = done = 0
+    while done < len(tasks):
+        while waiting and pool.pool.room():
+            bundle = [waiting.popleft() for _ in range(min(chance.randint(1, 6), len(waiting)))]
+            await pool.submit_tasks(bundle)
+        await pool.until(lambda: len(pool.events) > read)
+        for event in pool.events[read:]:
+            if isinstance(event, Finished):
+                done += 1
+            elif event.key in pool.causes():
+                lost = by_index[event.key.index]
+                if event.key.claim == lost.key.claim:
+                    again = replace(lost, key=replace(lost.key, claim=lost.key.claim + 1))
+                    by_index[event.key.index] = again
+                    waiting.append(again)
+        read = len(pool.events)
+
+
+async def kill_now_and_then(pool: Follower, chance: random.Random) -> None:
+    for _ in range(KILLS):
+        wanted = len(pool.events) + chance.randint(1, 2 * TASKS // KILLS)
+        await pool.until(lambda wanted=wanted: len(pool.events) >= wanted)  # type: ignore[misc]
+        pid = chance.choice(pool.pool.workers()).pid
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+async def test_in_a_storm_of_kills_each_task_ends_once_and_blame_is_right(
+    open_pool: Pools, tmp_path: Path
+) -> None:
+    chance = random.Random(20261120)
+    diary = tmp_path / "diary"
+    diary.mkdir()
+    pool = await open_pool(size=4)
+    tasks = [pool.task(f"diary {diary}") for _ in range(TASKS)]
+    feeding = asyncio.create_task(feed(pool, tasks, chance))
+    killing = asyncio.create_task(kill_now_and_then(pool, chance))
+    await asyncio.wait([feeding, killing], return_when=asyncio.FIRST_COMPLETED)
+    await feeding
+    killing.cancel()
+
+    def wrote(key: TaskKey, what: str) -> bool:
+        return (diary / f"{key.index}-{key.claim}.{what}").exists()
+
+    pool.assert_each_ended_once()
+    causes = pool.causes()
+    assert set(causes.values()) <= {LossCause.CRASHED, LossCause.INNOCENT}
+    crashed = [key for key, cause in causes.items() if cause is LossCause.CRASHED]
+    innocent = [key for key, cause in causes.items() if cause is LossCause.INNOCENT]
+    assert len(crashed) <= KILLS
+    assert len(crashed) > KILLS // 4
+    assert all(wrote(key, "begun") for key in crashed)
+    assert all(wrote(key, "done") for key in innocent if wrote(key, "begun"))
+    assert sum(worker.restarts for worker in pool.pool.workers()) <= KILLS

@@ -15,7 +15,7 @@ from imgsvc.dispatch.admission import Admission
 from imgsvc.dispatch.bundles import Pace, split_bundles
 from imgsvc.dispatch.recorder import Made, Recorder, Refused, Returned
 from imgsvc.dispatch.turns import Turns
-from imgsvc.domain.image import Image
+from imgsvc.domain.image import Image, unquote_path
 from imgsvc.domain.rendering import (
     DecodeLimits,
     EngineEvent,
@@ -212,7 +212,11 @@ class Dispatcher:
             await self._engine.submit(tasks)
 
     def _task(self, image: Image, recipe: str, memory_bytes: int) -> RenderTask:
-        path = image.path or str(self._blobs.input_path(image.job_id, image.id))
+        path = (
+            unquote_path(image.path)
+            if image.path is not None
+            else str(self._blobs.input_path(image.job_id, image.id))
+        )
         return RenderTask(
             key=image.key,
             input_path=path,

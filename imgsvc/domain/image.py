@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from imgsvc.domain.rendering import Failure, ImageWarning, InputFacts, OutputFacts, TaskKey
 from imgsvc.domain.states import ImageState
+
+
+def quote_path(path: os.PathLike[str]) -> str:
+    """A path as plain text: names of files need not be UTF-8, what is stored must be."""
+    return quote_from_bytes(os.fsencode(path))
+
+
+def unquote_path(text: str) -> str:
+    """The path that `quote_path` was given."""
+    return os.fsdecode(unquote_to_bytes(text))
 
 
 class SourceKind(StrEnum):
@@ -22,7 +34,7 @@ class NewImage:
 
     id: names the file in the job's folder.
     name: what the client called it; None becomes `image-<index>` when the index is known.
-    path: for SourceKind.FILE, the absolute path of an input that is read in place.
+    path: for SourceKind.FILE, the input that is read in place, as `quote_path` spells it.
     url: for SourceKind.URL, where to fetch from.
     size_bytes, sha256: None while the bytes are not known (an URL not fetched yet).
     failure: set when intake already knows that it cannot be made; it is stored as failed.

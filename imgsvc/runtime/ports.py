@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from imgsvc.errors import StartError
@@ -47,14 +48,20 @@ def find_listener(port: int) -> str | None:
     if not inodes:
         return None
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = {str(fd.readlink()) for fd in (process / "fd").iterdir()}
-            if links & inodes:
-                name = (process / "comm").read_text().strip()
-                return f"{name} (pid {process.name})"
-        except OSError:
-            continue  # gone meanwhile, or another user's
+        if inodes & _open_files(process):
+            with suppress(OSError):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return None
+
+
+def _open_files(process: Path) -> set[str]:
+    """What the descriptors of a process link to; none when it is another user's."""
+    links = set()
+    with suppress(OSError):
+        for fd in (process / "fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                links.add(str(fd.readlink()))
+    return links
 
 
 def _listening_inodes(port: int) -> set[str]:

@@ -19,7 +19,7 @@ from imgsvc import __version__
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.domain.ids import new_id
-from imgsvc.domain.image import Image, NewImage, SourceKind
+from imgsvc.domain.image import Image, NewImage, SourceKind, quote_path
 from imgsvc.domain.job import NewJob
 from imgsvc.domain.names import ResultNames
 from imgsvc.domain.states import ImageState, Priority
@@ -143,7 +143,8 @@ class LocalRun:
     ) -> None:
         job_id = new_id()
         with self._hub.watch(job_id) as reader:
-            feeding = asyncio.create_task(self._feed(job_id, [item for _, item in todo]))
+            items = [item for _, item in todo]
+            feeding = asyncio.create_task(self._feed(job_id, items), name="run-feed")
             try:
                 ended = False
                 while not ended:
@@ -228,7 +229,7 @@ def _new_image(item: LocalInput) -> NewImage:
         name=item.name,
         kind=SourceKind.FILE,
         size_bytes=item.size_bytes,
-        path=str(item.path),
+        path=quote_path(item.path),
     )
 
 

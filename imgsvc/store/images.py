@@ -87,7 +87,7 @@ async def finish_images(tx: Transaction, results: Sequence[ImageResult], now_ms:
     rows = await tx.fetch(IMAGES["finish_images"], parameters | {"now_ms": now_ms})
     images = await images_from_rows(rows)
     await change_jobs(tx, images, ledger.count_final, now_ms)
-    return _won([(result.key, first[result.key] is result) for result in results], images)
+    return _won([result.key for result in results], images)
 
 
 async def release_images(tx: Transaction, releases: Sequence[Release], now_ms: int) -> list[bool]:
@@ -96,7 +96,7 @@ async def release_images(tx: Transaction, releases: Sequence[Release], now_ms: i
     parameters = {"releases": dump_json([_release_values(r) for r in first.values()])}
     images = await images_from_rows(await tx.fetch(IMAGES["release_images"], parameters))
     await change_jobs(tx, images, _unchanged, now_ms)
-    return _won([(release.key, first[release.key] is release) for release in releases], images)
+    return _won([release.key for release in releases], images)
 
 
 def _start(job: Job, _images: Sequence[Image], *, now_ms: int) -> Job:
@@ -107,9 +107,14 @@ def _unchanged(job: Job, _images: Sequence[Image]) -> Job:
     return job
 
 
-def _won(asked: Sequence[tuple[TaskKey, bool]], images: Sequence[Image]) -> list[bool]:
-    changed = {(image.job_id, image.index, image.claim) for image in images}
-    return [is_first and (key.job_id, key.index, key.claim) in changed for key, is_first in asked]
+def _won(keys: Sequence[TaskKey], images: Sequence[Image]) -> list[bool]:
+    """Which keys name a changed image; of equal keys only the first."""
+    left = {image.key for image in images}
+    won = []
+    for key in keys:
+        won.append(key in left)
+        left.discard(key)
+    return won
 
 
 def _result_values(result: ImageResult) -> list[Any]:

@@ -206,6 +206,7 @@ class WorkerPool:
         try:
             await slot.run()
         finally:
+            slot.leave()
             await slot.wait_gone()
             await asyncio.to_thread(slot.scratch.remove_if_empty)
             del self._slots[slot.number]

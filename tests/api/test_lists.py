@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from yarl import URL
 
 from tests.pictures import make_jpeg
 from tests.servers import Running, get_json, submit
@@ -32,7 +33,7 @@ async def test_jobs_are_listed_newest_first_in_pages(server: Running) -> None:
             link = answer.links.get("next")
         seen += [job["id"] for job in page["items"]]
         assert (link is None) == (page["next_cursor"] is None)
-        path = str(link["url"].relative()) if link else ""
+        path = URL(link["url"]).raw_path_qs if link else ""
     assert seen == made[::-1]
 
 
@@ -48,10 +49,8 @@ async def test_images_are_listed_in_index_order_in_pages(server: Running) -> Non
 
 async def test_lists_can_be_narrowed_by_status(server: Running) -> None:
     job = await submit(server, ("a.jpg", make_jpeg(20, 20)), ("b.jpg", b"no"), label="narrow")
-    assert [
-        j["id"]
-        for j in (await get_json(server, "/api/v1/jobs?status=partial&label=narrow"))["items"]
-    ] == [job["id"]]  # noqa: E501
+    partial = await get_json(server, "/api/v1/jobs?status=partial&label=narrow")
+    assert [item["id"] for item in partial["items"]] == [job["id"]]
     assert (await get_json(server, "/api/v1/jobs?status=failed&label=narrow"))["items"] == []
     failed = await get_json(server, f"{job['links']['images']}?status=failed")
     assert [image["name"] for image in failed["items"]] == ["b.jpg"]

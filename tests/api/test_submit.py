@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import json
@@ -11,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from PIL import Image as PillowImage
+from watchfiles import awatch
 
 from tests.pictures import make_jpeg, make_png
 from tests.servers import Running, form_of, get_json, submit
@@ -271,6 +271,7 @@ async def test_a_request_that_breaks_off_leaves_nothing_behind(server: Running) 
     with pytest.raises((aiohttp.ClientError, RuntimeError)):
         async with server.http.post("/api/v1/jobs", data=body(), headers=headers):
             pass
-    while set(folder.iterdir()) != before:  # the server notices in its own time
-        await asyncio.sleep(0.01)
+    async for _ in awatch(folder, rust_timeout=100, yield_on_timeout=True):
+        if set(folder.iterdir()) == before:  # the server notices in its own time
+            break
     assert (await get_json(server, "/api/v1/jobs?limit=500"))["items"] == jobs_before

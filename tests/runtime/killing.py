@@ -155,8 +155,7 @@ async def _check_job(
         async for _ in socket:
             pass
     expected = 0
-    path: str | None = f"/api/v1/jobs/{job_id}/images?limit=1000"
-    async with http.get(path) as answer:
+    async with http.get(f"/api/v1/jobs/{job_id}/images?limit=1000") as answer:
         images = (await answer.json())["items"]
     for image in images:
         report.images += 1

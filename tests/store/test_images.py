@@ -109,8 +109,9 @@ async def test_a_late_or_doubled_result_loses(store: Store) -> None:
     await store.release_images([release(old)], 3_000)
     new = (await claim(store, job, 1))[0]
     assert new.claim == old.claim + 1
-    results = [failed(old), made(new), failed(new)]
-    assert await store.finish_images(results, 4_000) == [False, True, False]
+    result = made(new)
+    results = [failed(old), result, failed(new), result]
+    assert await store.finish_images(results, 4_000) == [False, True, False, False]
     assert await store.finish_images([made(new)], 5_000) == [False]
     assert await store.release_images([release(new)], 5_000) == [False]
     assert (await store.job(job.id)).completed == 1

@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from imgsvc.domain.rendering import Finished, LossCause, RenderTask, TaskKey
+from imgsvc.workers.engine import WorkerState
 from tests.workers.conftest import Follower, Pools
 
 TASKS = 600
 KILLS = 40
+STARTING = WorkerState.STARTING
 
 
 async def feed(pool: Follower, tasks: list[RenderTask], chance: random.Random) -> None:
@@ -21,11 +23,15 @@ async def feed(pool: Follower, tasks: list[RenderTask], chance: random.Random) -
     by_index = {task.key.index: task for task in tasks}
     waiting = deque(tasks)
     read = done = 0
+
+    def news() -> bool:
+        return len(pool.events) > read
+
     while done < len(tasks):
         while waiting and pool.pool.room():
             bundle = [waiting.popleft() for _ in range(min(chance.randint(1, 6), len(waiting)))]
             await pool.submit_tasks(bundle)
-        await pool.until(lambda: len(pool.events) > read)
+        await pool.until(news)
         for event in pool.events[read:]:
             if isinstance(event, Finished):
                 done += 1
@@ -39,28 +45,29 @@ async def feed(pool: Follower, tasks: list[RenderTask], chance: random.Random) -
 
 
 async def kill_now_and_then(pool: Follower, chance: random.Random) -> None:
+    """Only children that are warm: three deaths in a row of one that starts break the pool."""
+
+    def warm_pids() -> list[int]:
+        return [w.pid for w in pool.pool.workers() if w.pid and w.state is not STARTING]
+
     for _ in range(KILLS):
-        wanted = len(pool.events) + chance.randint(1, 2 * TASKS // KILLS)
-        await pool.until(lambda wanted=wanted: len(pool.events) >= wanted)  # type: ignore[misc]
-        pid = chance.choice(pool.pool.workers()).pid
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        wanted = len(pool.events) + chance.randint(1, 20)
+        await pool.until(lambda n=wanted: len(pool.events) >= n and bool(warm_pids()))  # type: ignore[misc]
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(chance.choice(warm_pids()), signal.SIGKILL)
 
 
 async def test_in_a_storm_of_kills_each_task_ends_once_and_blame_is_right(
     open_pool: Pools, tmp_path: Path
 ) -> None:
-    chance = random.Random(20261120)
+    chance = random.Random(20261120)  # noqa: S311 - kills need no secrecy
     diary = tmp_path / "diary"
     diary.mkdir()
     pool = await open_pool(size=4)
     tasks = [pool.task(f"diary {diary}") for _ in range(TASKS)]
     feeding = asyncio.create_task(feed(pool, tasks, chance))
     killing = asyncio.create_task(kill_now_and_then(pool, chance))
-    await asyncio.wait([feeding, killing], return_when=asyncio.FIRST_COMPLETED)
-    await feeding
-    killing.cancel()
+    await asyncio.gather(feeding, killing)
 
     def wrote(key: TaskKey, what: str) -> bool:
         return (diary / f"{key.index}-{key.claim}.{what}").exists()
@@ -71,7 +78,7 @@ async def test_in_a_storm_of_kills_each_task_ends_once_and_blame_is_right(
     crashed = [key for key, cause in causes.items() if cause is LossCause.CRASHED]
     innocent = [key for key, cause in causes.items() if cause is LossCause.INNOCENT]
     assert len(crashed) <= KILLS
-    assert len(crashed) > KILLS // 4
+    assert len(crashed) > KILLS // 2
     assert all(wrote(key, "begun") for key in crashed)
     assert all(wrote(key, "done") for key in innocent if wrote(key, "begun"))
     assert sum(worker.restarts for worker in pool.pool.workers()) <= KILLS

@@ -1,0 +1,156 @@
+"""`imgsvc run`: files in, files out, and only what is missing the next time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from imgsvc.cli.main import cli
+from tests.pictures import make_jpeg, make_png
+
+RECIPE = {"variants": [{"name": "s", "width": 16, "format": "webp"}, {"name": "l", "width": 32}]}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "shop").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(make_jpeg(64, 48))
+    (folder / "shop" / "b.png").write_bytes(make_png(48, 64))
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    file = tmp_path / "recipe.json"
+    file.write_text(json.dumps(RECIPE))
+    return file
+
+
+def _run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["run", "--workers=2", *map(str, arguments)])
+
+
+def _summary(*arguments: object) -> dict[str, Any]:
+    result = _run("--json", *arguments)
+    assert result.exit_code == 0, result.output
+    summary: dict[str, Any] = json.loads(result.stdout)
+    return summary
+
+
+def _results(out: Path) -> dict[str, float]:
+    """Every result with its time of change."""
+    files = (path for path in out.rglob("*") if path.is_file() and ".imgsvc" not in path.parts)
+    return {path.relative_to(out).as_posix(): path.stat().st_mtime_ns for path in files}
+
+
+def test_results_keep_the_folders_of_their_inputs(
+    photos: Path, recipe: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    summary = _summary(photos, "--out", out, "--recipe", recipe)
+    assert (summary["total"], summary["completed"], summary["failed"]) == (2, 2, 0)
+    assert set(_results(out)) == {
+        "a-s.webp", "a-l.jpg", "shop/b-s.webp", "shop/b-l.png",
+    }  # fmt: skip
+    with Image.open(out / "shop" / "b-s.webp") as picture:
+        assert picture.size == (16, 21)
+
+
+def test_a_second_run_does_nothing(photos: Path, recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    _summary(photos, "--out", out, "--recipe", recipe)
+    before = _results(out)
+    summary = _summary(photos, "--out", out, "--recipe", recipe)
+    assert (summary["skipped"], summary["completed"]) == (2, 0)
+    assert _results(out) == before
+
+
+def test_only_what_is_missing_or_changed_is_done_again(
+    photos: Path, recipe: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (photos / "c.jpg").write_bytes(make_jpeg(40, 40))
+    _summary(photos, "--out", out, "--recipe", recipe)
+    before = _results(out)
+    (out / "a-s.webp").unlink()
+    (photos / "shop" / "b.png").write_bytes(make_png(50, 50))
+    summary = _summary(photos, "--out", out, "--recipe", recipe)
+    assert (summary["skipped"], summary["completed"]) == (1, 2)
+    after = _results(out)
+    assert set(after) == set(before)
+    assert after["c-s.webp"] == before["c-s.webp"]
+    with Image.open(out / "shop" / "b-s.webp") as picture:
+        assert picture.size == (16, 16)
+
+
+def test_another_recipe_makes_everything_anew(photos: Path, recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    _summary(photos, "--out", out, "--recipe", recipe)
+    recipe.write_text(json.dumps({"variants": [{"name": "s", "width": 8, "format": "webp"}]}))
+    assert _summary(photos, "--out", out, "--recipe", recipe)["completed"] == 2
+
+
+def test_a_bad_image_is_named_and_fails_the_run(photos: Path, tmp_path: Path) -> None:
+    (photos / "bad.jpg").write_bytes(b"no picture")
+    result = _run(photos, "--out", tmp_path / "out", "--preset", "thumbnail")
+    assert result.exit_code == 1
+    assert "bad.jpg" in result.stderr
+    assert "unsupported_format" in result.stderr
+    assert set(_results(tmp_path / "out")) == {"a.webp", "shop/b.webp"}
+
+
+def test_inputs_are_read_in_place_and_left_alone(photos: Path, tmp_path: Path) -> None:
+    content = (photos / "a.jpg").read_bytes()
+    (photos / "a.jpg").chmod(0o440)
+    _summary(photos, "--out", tmp_path / "out", "--preset", "thumbnail")
+    assert (photos / "a.jpg").read_bytes() == content
+    assert (photos / "a.jpg").stat().st_nlink == 1
+    assert not any((tmp_path / "out" / ".imgsvc" / "jobs").iterdir())
+
+
+def test_the_out_folder_may_stand_among_the_inputs(photos: Path) -> None:
+    _summary(photos, "--out", photos / "out", "--preset", "thumbnail")
+    assert _summary(photos, "--out", photos / "out", "--preset", "thumbnail")["total"] == 2
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no second disk")
+def test_results_may_lie_on_another_disk(photos: Path, recipe: Path) -> None:
+    out = Path("/dev/shm") / f"imgsvc-{os.getpid()}"  # noqa: S108 - another file system
+    try:
+        assert _summary(photos, "--out", out, "--recipe", recipe)["completed"] == 2
+    finally:
+        shutil.rmtree(out)
+
+
+def test_a_name_that_is_no_utf8_is_processed_too(photos: Path, tmp_path: Path) -> None:
+    shutil.copy(photos / "a.jpg", os.fsencode(photos) + b"/caf\xe9.jpg")
+    assert _summary(photos, "--out", tmp_path / "out", "--preset", "thumbnail")["completed"] == 3
+
+
+def test_a_folder_in_use_by_another_run_is_said(photos: Path, tmp_path: Path) -> None:
+    from imgsvc.store.lock import DataFolderLock
+
+    state = tmp_path / "out" / ".imgsvc"
+    state.mkdir(parents=True)
+    lock = DataFolderLock(state / "lock")
+    lock.acquire()
+    try:
+        result = _run(photos, "--out", tmp_path / "out")
+    finally:
+        lock.release()
+    assert result.exit_code == 2
+    assert f"process {os.getpid()}" in result.stderr
+
+
+def test_nothing_to_do_and_nothing_found_are_said(tmp_path: Path) -> None:
+    result = _run(tmp_path / "nope", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "nope" in result.stderr

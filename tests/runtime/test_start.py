@@ -1,0 +1,135 @@
+"""Starting: what stands in the way is said clearly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgsvc.errors import StartError
+from imgsvc.runtime.ports import find_listener, listen, url_of
+from imgsvc.store.lock import DataFolderLock
+from tests.server_process import ServerProcess
+from tests.servers import make_settings, running_server
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock.getsockname()[1]
+
+
+def _serve(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "imgsvc", "serve", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_taken_port_is_said_with_who_has_it(taken_port: int, tmp_path: Path) -> None:
+    result = _serve("--port", str(taken_port), "--data", str(tmp_path))
+    assert result.returncode == 2
+    assert f"Port {taken_port}" in result.stderr
+    assert f"pid {os.getpid()}" in result.stderr
+    assert "--port" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_data_folder_in_use_is_said_with_who_has_it(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path)
+    try:
+        result = _serve("--port", "0", "--data", str(tmp_path))
+    finally:
+        server.stop()
+    assert result.returncode == 2
+    assert server.url in result.stderr
+    assert str(server.process.pid) in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_another_address_than_loopback_needs_leave(tmp_path: Path) -> None:
+    result = _serve("--host", "0.0.0.0", "--port", "0", "--data", str(tmp_path))  # noqa: S104
+    assert result.returncode == 2
+    assert "server.allow_anonymous" in result.stderr
+    assert not (tmp_path / "imgsvc.db").exists()
+
+
+def test_a_wrong_setting_stops_the_start_with_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[workers]\nsise = 3\n")
+    result = _serve("--config", str(file), "--data", str(tmp_path))
+    assert result.returncode == 2
+    assert "workers.sise" in result.stderr
+    assert "size" in result.stderr
+
+
+def test_a_data_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = _serve("--port", "0", "--data", str(tmp_path / "file" / "data"))
+    assert result.returncode == 2
+    assert "data folder" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_where_it_listens_and_keeps_its_data_is_said_at_start(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "imgsvc", "serve", "--port=0", f"--data={tmp_path}"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if "listening" in line)
+    process.terminate()
+    process.stderr.read()
+    process.stderr.close()
+    assert process.wait(20) == 0
+    assert re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert str(tmp_path) in line
+
+
+async def test_the_lock_names_the_address_of_a_running_server(tmp_path: Path) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        holder = await asyncio.to_thread(DataFolderLock(tmp_path / "data" / "lock").holder)
+        assert holder is not None
+        assert (holder.pid, holder.url) == (os.getpid(), server.url)
+
+
+def test_ipv6_loopback_can_be_listened_on() -> None:
+    try:
+        sock = listen("::1", 0)
+    except StartError:
+        pytest.skip("this machine has no IPv6")
+    with sock:
+        assert url_of(sock).startswith("http://[::1]:")
+
+
+def test_nobody_listens_on_a_free_port(taken_port: int) -> None:
+    assert find_listener(taken_port) is not None
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        free = sock.getsockname()[1]
+    assert find_listener(free) is None
+
+
+def test_the_parent_never_loads_libvips(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from tests.servers import *\n"
+        "async def main():\n"
+        f"    async with running_server(make_settings(Path({str(tmp_path)!r}))) as server:\n"
+        "        assert (await submit(server, ('a', b'no')))['failed'] == 1\n"
+        "if __name__ == '__main__':\n"
+        "    asyncio.run(main())\n"
+        "    assert 'pyvips' not in sys.modules\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    env = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    result = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=env, check=False
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,57 @@
+"""Expiry and the sweep of what belongs to nobody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from imgsvc.domain.ids import new_id
+from imgsvc.domain.times import now_ms
+from imgsvc.service.delete import Deleter
+from imgsvc.upkeep.expiry import Expiry
+from tests.pictures import make_jpeg
+from tests.servers import Running, get_json, make_settings, running_server, submit
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running_server(make_settings(tmp_path / "data")) as running:
+        yield running
+
+
+def _folders(server: Running) -> set[str]:
+    return {path.name for path in (server.core.settings.storage.data_dir / "jobs").iterdir()}
+
+
+async def test_a_job_is_deleted_when_its_time_is_over(server: Running) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+    assert job["expires_at"] > job["finished_at"]
+    deleter = Deleter(server.core.store, server.core.blobs)
+    expiry = Expiry(server.core.store, deleter.delete)
+    assert await expiry.run_once(now_ms()) == 0
+    assert await expiry.run_once(now_ms() + DAY_MS) == 1
+    await get_json(server, job["links"]["self"], 404)
+    assert _folders(server) == set()
+
+
+async def test_a_job_kept_for_ever_stays(server: Running) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(20, 20)), spec='{"retain_s": 0}')
+    assert job["expires_at"] is None
+    expiry = Expiry(server.core.store, Deleter(server.core.store, server.core.blobs).delete)
+    assert await expiry.run_once(now_ms() + 1000 * DAY_MS) == 0
+
+
+async def test_folders_that_no_job_names_are_swept_at_start(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "data")
+    async with running_server(settings) as server:
+        job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+    stray = settings.storage.data_dir / "jobs" / new_id() / "in"
+    stray.mkdir(parents=True)
+    (stray / new_id()).write_bytes(b"half an upload")
+    async with running_server(settings) as server:
+        assert _folders(server) == {job["id"]}
+        assert (await get_json(server, job["links"]["self"]))["status"] == "completed"

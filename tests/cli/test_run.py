@@ -15,6 +15,7 @@ from PIL import Image
 from imgsvc.cli.main import cli
 from tests.pictures import make_jpeg, make_png
 
+OTHER_DISK = Path("/dev/shm")  # noqa: S108 - a file system in memory, where there is one
 RECIPE = {"variants": [{"name": "s", "width": 16, "format": "webp"}, {"name": "l", "width": 32}]}
 
 
@@ -121,9 +122,9 @@ def test_the_out_folder_may_stand_among_the_inputs(photos: Path) -> None:
     assert _summary(photos, "--out", photos / "out", "--preset", "thumbnail")["total"] == 2
 
 
-@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no second disk")
+@pytest.mark.skipif(not OTHER_DISK.is_dir(), reason="there is no second disk")
 def test_results_may_lie_on_another_disk(photos: Path, recipe: Path) -> None:
-    out = Path("/dev/shm") / f"imgsvc-{os.getpid()}"  # noqa: S108 - another file system
+    out = OTHER_DISK / f"imgsvc-{os.getpid()}"
     try:
         assert _summary(photos, "--out", out, "--recipe", recipe)["completed"] == 2
     finally:

@@ -108,7 +108,7 @@ def run(folder: Path) -> int:
         code = submit(server.url)
         elapsed_s = time.perf_counter() - begin
         if code != 0:
-            say(f"The submit ended with exit code {code}.")
+            say(f"The submit ended with exit code {code}. The server said:\n{server.log_tail()}")
             return code
         images = asyncio.run(fetch_images(server.url))
     say("")

@@ -72,6 +72,10 @@ class ServerProcess:
         self._sampler.join()
         self._end()
 
+    def log_tail(self) -> str:
+        """The end of what the server has logged."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+
     def cpu_s(self) -> float:
         """Processor seconds of the server process itself, without its workers."""
         times = self._server.cpu_times()
@@ -84,7 +88,7 @@ class ServerProcess:
     def _await_ready(self, deadline: float) -> None:
         while time.perf_counter() < deadline:
             if self._process.poll() is not None:
-                raise ServerDied(self._log.read_text(encoding="utf-8")[-2000:])
+                raise ServerDied(self.log_tail())
             try:
                 with urllib.request.urlopen(f"{self.url}/readyz", timeout=1):  # noqa: S310
                     return

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.pictures import make_jpeg
@@ -90,7 +90,9 @@ async def test_a_worker_killed_by_hand_costs_one_more_try(server: Running, tmp_p
     opened = await asyncio.to_thread(gate.open, "w")  # the worker is at its end of the gate
     (busy,) = [w for w in server.core.pool.workers() if w.bundles]
     assert busy.pid is not None
-    os.kill(busy.pid, signal.SIGKILL)
+    worker = psutil.Process(busy.pid)
+    worker.kill()
+    await asyncio.to_thread(worker.wait, 10)
     opened.close()
     (await asyncio.to_thread(gate.open, "w")).close()  # another worker tries again
     async with server.http.ws_connect(job["links"]["events"]) as socket:

@@ -204,6 +204,19 @@ async def test_a_bundle_at_a_child_that_never_starts_is_given_back(open_pool: Po
     assert pool.causes() == {key: LossCause.INNOCENT}
 
 
+async def test_a_broken_pool_can_be_drained_and_leaves_nothing_behind(
+    open_pool: Pools,
+) -> None:
+    pool = await open_pool(size=2, warm_up=faults.die_at_once)
+    submits = [pool.submit("ok", "ok") for _ in range(4)]
+    await asyncio.gather(*submits, return_exceptions=True)
+    with pytest.raises(PoolBroken):
+        await pool.end()
+    await pool.pool.drain(5)
+    assert pool.pool.workers() == ()
+    assert list(pool.pool._folder.glob("*/*")) == []
+
+
 async def test_a_child_is_replaced_after_so_many_tasks(open_pool: Pools) -> None:
     pool = await open_pool(max_tasks_per_child=3)
     await pool.ready()

@@ -13,7 +13,7 @@ ARGS =
 CORPUS =
 JOBS = auto
 
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile
 
 .PHONY: help demo serve test check static format-check lint types contracts coverage bench fix clean
 

@@ -162,7 +162,7 @@ def test_a_section_that_is_no_table_is_refused_by_name(file: Path) -> None:
 def test_settings_cannot_be_changed_afterwards() -> None:
     settings = load()
     with pytest.raises(ValueError, match="frozen"):
-        settings.server.port = 1
+        settings.server.port = 1  # type: ignore[misc]
 
 
 def test_served_hosts_are_this_machine_the_bound_host_and_the_named_ones() -> None:

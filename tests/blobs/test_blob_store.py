@@ -54,7 +54,9 @@ async def test_outputs_are_named_by_image_claim_and_variant(blobs: BlobStore) ->
     assert path.name == blobs.output_name(image_id, 7, "small", "jpeg")
 
 
-@pytest.mark.parametrize("name", ["../up", "", "A" * 36, "..", "01a1fbc7-4fab-769e-8353-563c07021a9c/x"])
+@pytest.mark.parametrize(
+    "name", ["../up", "", "A" * 36, "..", "01a1fbc7-4fab-769e-8353-563c07021a9c/x"]
+)
 async def test_what_is_no_id_names_no_path(blobs: BlobStore, name: str) -> None:
     with pytest.raises(ValueError, match="not an id"):
         blobs.input_path(name, new_id())

@@ -132,7 +132,8 @@ def test_results_may_lie_on_another_disk(photos: Path, recipe: Path) -> None:
 
 
 def test_a_name_that_is_no_utf8_is_processed_too(photos: Path, tmp_path: Path) -> None:
-    shutil.copy(photos / "a.jpg", os.fsencode(photos) + b"/caf\xe9.jpg")
+    strange = Path(os.fsdecode(os.fsencode(photos) + b"/caf\xe9.jpg"))
+    shutil.copy(photos / "a.jpg", strange)
     assert _summary(photos, "--out", tmp_path / "out", "--preset", "thumbnail")["completed"] == 3
 
 

@@ -122,9 +122,16 @@ async def fetch_to_file(
                 await asyncio.to_thread(part.write, chunk)
             await asyncio.to_thread(part.publish, sha256)
         except BaseException:
-            await asyncio.shield(asyncio.to_thread(part.discard))
+            await _to_the_end(asyncio.create_task(asyncio.to_thread(part.discard)))
             raise
     return part.size_bytes
+
+
+async def _to_the_end(cleaning: asyncio.Task[None]) -> None:
+    """Wait for it however often the waiting is cancelled."""
+    while not cleaning.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({cleaning})
 
 
 class _PartFile:

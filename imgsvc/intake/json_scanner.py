@@ -19,7 +19,8 @@ LiftPath = tuple[str | None, ...]
 
 _STRUCTURE = re.compile(rb'["{}\[\]:,]')
 # Possessive, so that nothing is kept for backtracking over a long string.
-_STRING_BODY = re.compile(rb'[^"\\]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*+)*+')
+# No possessive quantifiers: Python before 3.11.4 gets them wrong.
+_STRING_BODY = re.compile(rb'[^"\\]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*)*')
 _ESCAPE_BEGUN = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?")
 _MAX_KEY_BYTES = 256
 

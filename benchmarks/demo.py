@@ -68,7 +68,13 @@ async def fetch_images(url: str) -> list[Image]:
 
 def show_results(images: Sequence[Image]) -> None:
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    table = Table(title=f"What is in {RESULTS}/ now", title_justify="left")
+    table = Table(
+        title=f"What is in {RESULTS}/ now",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     table.add_column("photo", no_wrap=True)
     table.add_column("as sent", justify="right", no_wrap=True)
     variants = [output["variant"] for output in images[0]["outputs"]]
@@ -85,7 +91,8 @@ def show_results(images: Sequence[Image]) -> None:
 
 
 def _describe(facts: dict[str, object]) -> str:
-    return f"{facts['width']}x{facts['height']} {decimal(int(str(facts['size_bytes'])))}"
+    """Short enough for a table of five columns on eighty."""
+    return f"{facts['width']}x{facts['height']} {int(str(facts['size_bytes'])) / 1000:,.0f} kB"
 
 
 def check_results(images: Sequence[Image]) -> None:

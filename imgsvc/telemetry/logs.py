@@ -30,7 +30,7 @@ def configure_logs(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=28)]
+        [_console_renderer(colors=stream.isatty())]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
@@ -59,3 +59,12 @@ def configure_logs(
 def get_logger(name: str) -> Logger:
     logger: Logger = structlog.get_logger(name)
     return logger
+
+
+def _console_renderer(*, colors: bool) -> structlog.dev.ConsoleRenderer:
+    """Tracebacks stay plain: a rich one shows local variables, secrets among them."""
+    return structlog.dev.ConsoleRenderer(
+        colors=colors,
+        pad_event_to=28,
+        exception_formatter=structlog.dev.plain_traceback,
+    )

@@ -169,10 +169,10 @@ def load_settings(
     merged: dict[str, Any] = {}
     for layer in layers:
         for section, keys in layer.items():
-            if isinstance(keys, Mapping) and isinstance(merged.get(section, {}), dict):
-                merged[section] = {**merged.get(section, {}), **keys}
-            else:
-                merged[section] = keys
+            before = merged.get(section, {})
+            is_table = isinstance(keys, Mapping) and isinstance(before, Mapping)
+            # What is no table stays, to be refused by name, whatever comes over it.
+            merged[section] = {**before, **keys} if is_table else merged.get(section, keys)
     try:
         return Settings.model_validate(merged)
     except ValidationError as exc:

@@ -157,6 +157,7 @@ def test_a_file_that_is_no_toml_is_named(file: Path, content: bytes) -> None:
 def test_a_section_that_is_no_table_is_refused_by_name(file: Path) -> None:
     file.write_text('server = "127.0.0.1"\n')
     assert "server" in refusal(file=file)
+    assert "server" in refusal(file=file, environ={"IMGSVC_SERVER__PORT": "9000"})
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:

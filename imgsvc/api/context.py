@@ -14,6 +14,7 @@ from imgsvc.progress.hub import Hub
 from imgsvc.service.delete import Deleter
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
+from imgsvc.service.reconsider import Reconsiderer
 from imgsvc.service.submit import Submitter
 from imgsvc.service.wait import Waiter
 from imgsvc.store.store import Store
@@ -31,6 +32,7 @@ class Context:
     deleter: Deleter
     presets: Presets
     readiness: Readiness
+    reconsiderer: Reconsiderer
     waiter: Waiter
     workers: Callable[[], dict[str, Any]]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import image_document, job_document, job_url
 from imgsvc.api.outputs import find_image
@@ -13,13 +14,13 @@ from imgsvc.api.pages import link_next, read_choice, read_limit
 from imgsvc.api.preferences import preferred_wait_s
 from imgsvc.api.submissions import receive_submission
 from imgsvc.domain.states import ImageState, JobState
-from imgsvc.store.cursors import (
-    decode_id_cursor,
-    decode_index_cursor,
-    encode_cursor,
-)
+from imgsvc.intake.json_body import read_plain_json
+from imgsvc.intake.retry import RetrySpec, parse_retry
+from imgsvc.store.cursors import decode_id_cursor, decode_index_cursor, encode_cursor
 
 routes = web.RouteTableDef()
+
+MAX_RETRY_BYTES = 1 << 20
 
 
 @routes.post("/api/v1/jobs")
@@ -60,6 +61,37 @@ async def get_job(request: web.Request) -> web.Response:
 async def delete_job(request: web.Request) -> web.Response:
     await request.app[CONTEXT].deleter.delete(request.match_info["id"])
     return web.Response(status=204)
+
+
+@routes.post("/api/v1/jobs/{id}/cancel")
+async def cancel_job(request: web.Request) -> web.Response:
+    job = await request.app[CONTEXT].reconsiderer.cancel(request.match_info["id"])
+    return web.json_response(job_document(job))
+
+
+@routes.post("/api/v1/jobs/{id}/retry")
+async def retry_job(request: web.Request) -> web.Response:
+    spec = RetrySpec()
+    if request.body_exists:
+        body = read_body(request, MAX_RETRY_BYTES)
+        spec = parse_retry(await read_plain_json(body, max_json_bytes=MAX_RETRY_BYTES))
+    job = await request.app[CONTEXT].reconsiderer.retry(
+        request.match_info["id"], codes=spec.codes, indexes=spec.indexes
+    )
+    return web.json_response(job_document(job))
+
+
+@routes.get("/api/v1/images")
+async def list_images_of_all_jobs(request: web.Request) -> web.Response:
+    query = request.query
+    cursor = query.get("cursor")
+    images, after = await request.app[CONTEXT].store.images_by_state(
+        read_choice(query, "status", ImageState),
+        limit=read_limit(query, most=1000, default=100),
+        after=decode_id_cursor(cursor) if cursor else None,
+    )
+    items = [{"job_id": image.job_id, **image_document(image)} for image in images]
+    return _page(request, items, after)
 
 
 @routes.get("/api/v1/jobs/{id}/images")

@@ -65,6 +65,6 @@ def _check_output(variant: Variant, format_: str, source: Size, output: Size) ->
     if grown or max(output) > limit:
         raise ImageError(
             ImageErrorCode.OUTPUT_TOO_LARGE,
-            f"variant {variant.name} would be {output.width}x{output.height} pixels,"
-            f" {min(limit, MAX_SIDE) if grown else limit} a side is the most for {format_}",
+            f"Variant {variant.name} would be {output.width}x{output.height} pixels,"
+            f" {min(limit, MAX_SIDE) if grown else limit} a side is the most for {format_}.",
         )

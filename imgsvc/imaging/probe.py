@@ -64,11 +64,11 @@ def probe(path: str) -> Header:
     with Path(path).open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
-        raise ImageError(ImageErrorCode.EMPTY_IMAGE, "the image has no bytes")
+        raise ImageError(ImageErrorCode.EMPTY_IMAGE, "The image has no bytes.")
     format_ = sniff(head)
     if format_ is None:
         raise ImageError(
-            ImageErrorCode.UNSUPPORTED_FORMAT, "this is not an image in a format that is read here"
+            ImageErrorCode.UNSUPPORTED_FORMAT, "This is not an image in a format that is read here."
         )
     with reading():
         header = _header(open_file(path, format_), format_)
@@ -82,13 +82,13 @@ def check_limits(header: Header, limits: DecodeLimits) -> None:
     if header.frames > limits.max_frames:
         raise ImageError(
             ImageErrorCode.TOO_MANY_FRAMES,
-            f"the image has {header.frames} frames, {limits.max_frames} are allowed",
+            f"The image has {header.frames} frames, {limits.max_frames} are allowed.",
         )
     pixels = header.stored.width * header.stored.height * header.frames
     if pixels > limits.max_pixels:
         raise ImageError(
             ImageErrorCode.TOO_MANY_PIXELS,
-            f"the image has {pixels} pixels, {limits.max_pixels} are allowed",
+            f"The image has {pixels} pixels, {limits.max_pixels} are allowed.",
         )
 
 

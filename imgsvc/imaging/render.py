@@ -104,7 +104,7 @@ def _write(path: Path, data: bytes) -> None:
         if exc.errno not in _DISK_FULL:
             raise
         raise ImageError(
-            ImageErrorCode.STORAGE_FULL, "there is not enough free disk space"
+            ImageErrorCode.STORAGE_FULL, "There is not enough free disk space."
         ) from exc
 
 

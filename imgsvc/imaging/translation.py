@@ -41,11 +41,11 @@ def making() -> Iterator[None]:
 
 
 def out_of_memory() -> ImageError:
-    return ImageError(ImageErrorCode.OUT_OF_MEMORY, "the image needs more memory than there is")
+    return ImageError(ImageErrorCode.OUT_OF_MEMORY, "The image needs more memory than there is.")
 
 
 def corrupt_image() -> ImageError:
-    return ImageError(ImageErrorCode.CORRUPT_IMAGE, "the image is damaged or incomplete")
+    return ImageError(ImageErrorCode.CORRUPT_IMAGE, "The image is damaged or incomplete.")
 
 
 def _blame_input(said: str) -> ImageError:
@@ -53,7 +53,7 @@ def _blame_input(said: str) -> ImageError:
         return out_of_memory()
     if _says(said, _UNSUPPORTED):
         return ImageError(
-            ImageErrorCode.UNSUPPORTED_FORMAT, "the image uses a feature that is not supported"
+            ImageErrorCode.UNSUPPORTED_FORMAT, "The image uses a feature that is not supported."
         )
     return corrupt_image()
 

@@ -17,20 +17,20 @@ def collect_warnings(
         found.append(
             ImageWarning(
                 WarningCode.PROFILE_ASSUMED,
-                "the image has no usable colour profile; a usual one was assumed",
+                "The image has no usable colour profile; a usual one was assumed.",
             )
         )
     about = {
         WarningCode.NOT_ENLARGED: (
-            "not enlarged beyond the source",
+            "Not enlarged beyond the source",
             [plan for plan in variants if plan.sizes.limited],
         ),
         WarningCode.QUALITY_IGNORED: (
-            "the format has no quality setting",
+            "The format has no quality setting",
             [plan for plan in variants if _ignores_quality(plan)],
         ),
         WarningCode.ANIMATION_DROPPED: (
-            "only the first frame was kept",
+            "Only the first frame was kept",
             [plan for plan in variants if _drops_frames(header, plan)],
         ),
     }

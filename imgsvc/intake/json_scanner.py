@@ -18,7 +18,6 @@ LiftPath = tuple[str | None, ...]
 """Keys from the root to a string value; None stands for any index of an array."""
 
 _STRUCTURE = re.compile(rb'["{}\[\]:,]')
-# Possessive, so that nothing is kept for backtracking over a long string.
 # No possessive quantifiers: Python before 3.11.4 gets them wrong.
 _STRING_BODY = re.compile(rb'[^"\\]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*)*')
 _ESCAPE_BEGUN = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?")

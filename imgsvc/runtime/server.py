@@ -18,6 +18,7 @@ from imgsvc.config import Settings
 from imgsvc.domain.rendering import Outcome, RenderTask
 from imgsvc.runtime.core import Core, open_core
 from imgsvc.runtime.ports import listen, url_of
+from imgsvc.service.reconsider import Reconsiderer
 from imgsvc.service.wait import Waiter
 from imgsvc.telemetry.logs import configure_logs, get_logger
 from imgsvc.workers.child import render_image
@@ -85,6 +86,7 @@ async def _start_runner(core: Core, sock: socket.socket) -> web.AppRunner:
         deleter=core.deleter,
         presets=core.presets,
         readiness=core.readiness,
+        reconsiderer=Reconsiderer(core.store, core.dispatcher),
         waiter=Waiter(core.store, core.hub),
         workers=lambda: {"size": core.pool.size, "busy_images": core.dispatcher.in_flight},
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from imgsvc.imaging.encoders import ENCODERS
+from imgsvc.imaging.loaders import READABLE_FORMATS
 from tests.servers import Running, get_json
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -18,7 +20,9 @@ async def test_info_says_what_this_server_is_and_allows(server: Running) -> None
     info = await get_json(server, "/api/v1/info")
     assert info["workers"]["size"] == 1
     assert info["limits"]["max_image_bytes"] == 1 << 20
-    assert {"jpeg", "png", "webp"} <= set(info["formats"]["write"])
+    assert set(info["formats"]["write"]) == set(ENCODERS)
+    # What libvips' own builds bring: HEIC needs a decoder that they leave out.
+    assert set(info["formats"]["read"]) == set(READABLE_FORMATS) - {"heic"}
 
 
 async def test_presets_are_listed_and_shown(server: Running) -> None:

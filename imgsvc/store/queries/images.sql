@@ -96,9 +96,10 @@ WHERE job_id = :job_id AND state IN ('pending', 'fetching', 'processing')
 RETURNING *;
 
 -- name: retryable_images
--- What a retry by hand may take up again.
+-- What a retry by hand may take up again: not what failed on the way in, without bytes.
 SELECT idx, state, error_code FROM images
-WHERE job_id = :job_id AND state IN ('failed', 'cancelled');
+WHERE job_id = :job_id AND state IN ('failed', 'cancelled')
+    AND coalesce(sha256, path, url) IS NOT NULL;
 
 -- name: retry_images
 -- A JSON list of indexes of one job begins anew; claim is never reset.

@@ -1,0 +1,38 @@
+"""Which images are to be tried again: the body of a retry."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from imgsvc.errors import Fault, ImageErrorCode, InvalidRequest
+
+_Index = Annotated[int, Field(ge=0, strict=True)]
+
+
+class RetrySpec(BaseModel):
+    """None means all: of every code, or at every index."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    codes: tuple[ImageErrorCode, ...] | None = None
+    indexes: tuple[_Index, ...] | None = None
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> RetrySpec:
+        if self.codes is not None and self.indexes is not None:
+            raise ValueError("give either codes or indexes")
+        return self
+
+
+def parse_retry(document: object) -> RetrySpec:
+    """Raises InvalidRequest."""
+    try:
+        return RetrySpec.model_validate(document)
+    except ValidationError as exc:
+        faults = tuple(
+            Fault("".join(f"/{part}" for part in error["loc"]), error["msg"])
+            for error in exc.errors(include_url=False, include_context=False)
+        )
+        raise InvalidRequest("The retry is not valid.", faults[:100]) from exc

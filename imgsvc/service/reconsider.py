@@ -1,0 +1,49 @@
+"""Changing one's mind about a job: cancel what is left of it, or try again what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from imgsvc.dispatch.dispatcher import Dispatcher
+from imgsvc.domain.job import Job
+from imgsvc.domain.times import now_ms
+from imgsvc.store.store import Store
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class Reconsiderer:
+    def __init__(self, store: Store, dispatcher: Dispatcher) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+
+    async def cancel(self, job_id: str) -> Job:
+        """Cancel every image that is not final; what still runs is thrown away when it ends.
+
+        A job that is final stays as it is. Raises NotFound.
+        """
+        job = await self._store.job(job_id)
+        if job.state.is_final:
+            return job
+        job = await self._store.cancel_job(job_id, now_ms())
+        log.info("job_cancelled", job_id=job_id, images=job.cancelled)
+        return job
+
+    async def retry(
+        self,
+        job_id: str,
+        *,
+        codes: Collection[str] | None = None,
+        indexes: Collection[int] | None = None,
+    ) -> Job:
+        """Let failed and cancelled images wait again, as if never tried.
+
+        codes: only those that failed so; indexes: only these; None: all. An image of which
+        there are no bytes (empty, too large, broken base64) stays failed. Raises NotFound.
+        """
+        await self._store.job(job_id)
+        job = await self._store.retry_images(job_id, codes=codes, indexes=indexes)
+        if job.finished_images < job.total:
+            self._dispatcher.job_has_work(job.id, job.priority, job.recipe)
+        return job

@@ -1,0 +1,132 @@
+"""Cancel and retry."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pictures import make_jpeg
+from tests.runtime.faulty import fault, render
+from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
+
+TINY = json.dumps({"recipe": {"variants": [{"name": "v", "width": 16, "format": "png"}]}})
+
+
+async def _post(server: Running, path: str, body: Any = None, status: int = 200) -> Any:
+    async with server.http.post(path, json=body) as answer:
+        content = await answer.json()
+        assert answer.status == status, content
+        return content
+
+
+async def _follow(server: Running, job: dict[str, Any]) -> dict[str, Any]:
+    async with server.http.ws_connect(job["links"]["events"]) as socket:
+        messages = [json.loads(message.data) async for message in socket]
+    last: dict[str, Any] = messages[-1]["job"]
+    return last
+
+
+async def test_cancel_ends_a_job_at_once_and_late_results_are_thrown_away(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    async with running_server(make_settings(tmp_path / "data"), render) as server:
+        files = [("gated", fault("gate", gate)), *((f"{n}", make_jpeg(20, 20)) for n in range(20))]
+        form = form_of(*files, spec=TINY)
+        async with server.http.post("/api/v1/jobs", data=form) as answer:
+            job = await answer.json()
+        with gate.open("w"):
+            cancelled = await _post(server, f"{job['links']['self']}/cancel")
+            assert cancelled["status"] == "cancelled"
+            assert cancelled["cancelled"] == 21
+            assert await _post(server, f"{job['links']['self']}/cancel") == cancelled
+        other = await submit(server, ("a.jpg", make_jpeg(20, 20)), spec=TINY)
+        assert other["status"] == "completed"
+        images = (await get_json(server, job["links"]["images"]))["items"]
+        assert {image["status"] for image in images} == {"cancelled"}
+        assert images[0]["attempts"] == 0
+    out = tmp_path / "data" / "jobs" / job["id"] / "out"
+    assert list(out.iterdir()) == []
+
+
+async def test_cancelled_images_can_be_tried_again(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    async with running_server(make_settings(tmp_path / "data"), render) as server:
+        files = [("gated", fault("gate", gate)), *((f"{n}", make_jpeg(20, 20)) for n in range(5))]
+        async with server.http.post("/api/v1/jobs", data=form_of(*files, spec=TINY)) as answer:
+            job = await answer.json()
+        with gate.open("w"):
+            await _post(server, f"{job['links']['self']}/cancel")
+        body = {"indexes": [1, 2, 3, 4, 5]}
+        again = await _post(server, f"{job['links']['self']}/retry", body)
+        assert (again["status"], again["cancelled"], again["finished_at"]) == ("processing", 1, None)
+        assert (await _follow(server, job))["completed"] == 5
+
+
+@pytest.fixture
+async def failed_job(tmp_path: Path) -> Any:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        job = await submit(
+            server, ("a", b"text"), ("b", make_jpeg(90, 90)[:900]), ("c", b""), spec=TINY
+        )
+        assert (job["status"], job["failed"]) == ("failed", 3)
+        yield server, job
+
+
+async def test_failed_images_are_tried_again_by_code(
+    failed_job: tuple[Running, dict[str, Any]],
+) -> None:
+    server, job = failed_job
+    retry = f"{job['links']['self']}/retry"
+    again = await _post(server, retry, {"codes": ["corrupt_image"]})
+    assert (again["status"], again["failed"]) == ("processing", 2)
+    assert (await _follow(server, job))["status"] == "failed"
+    image = await get_json(server, f"{job['links']['images']}/1")
+    assert (image["attempts"], image["error"]["code"]) == (1, "corrupt_image")
+
+
+async def test_nothing_changes_when_nothing_matches(
+    failed_job: tuple[Running, dict[str, Any]],
+) -> None:
+    server, job = failed_job
+    retry = f"{job['links']['self']}/retry"
+    assert await _post(server, retry, {"codes": ["timeout"]}) == job
+    assert await _post(server, retry, {"indexes": [99]}) == job
+    assert await _post(server, retry, {"indexes": [2]}) == job  # there are no bytes to try
+
+
+@pytest.mark.parametrize(
+    "body", [{"codes": ["nonsense"]}, {"indexes": [-1]}, {"indexes": ["1"]}, {"all": True}, [],
+             {"codes": [], "indexes": []}],
+)  # fmt: skip
+async def test_a_wrong_retry_is_refused(
+    failed_job: tuple[Running, dict[str, Any]], body: Any
+) -> None:
+    server, job = failed_job
+    problem = await _post(server, f"{job['links']['self']}/retry", body, 422)
+    assert problem["code"] == "invalid_request"
+
+
+async def test_what_failed_is_found_across_jobs_newest_first(
+    failed_job: tuple[Running, dict[str, Any]],
+) -> None:
+    server, job = failed_job
+    newer = await submit(server, ("d", b"text"), ("e", make_jpeg(20, 20)), spec=TINY)
+    first = await get_json(server, "/api/v1/images?status=failed&limit=2")
+    second = await get_json(
+        server, f"/api/v1/images?status=failed&limit=2&cursor={first['next_cursor']}"
+    )
+    found = [(item["job_id"], item["name"]) for item in first["items"] + second["items"]]
+    assert found == [(newer["id"], "d"), (job["id"], "c"), (job["id"], "b"), (job["id"], "a")]
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+async def test_an_unknown_job_is_not_found(
+    failed_job: tuple[Running, dict[str, Any]], verb: str
+) -> None:
+    server, _ = failed_job
+    await _post(server, f"/api/v1/jobs/nonsense/{verb}", None, 404)

@@ -26,6 +26,9 @@ COMMANDS = {
     "status": _Place("jobs", "status", "Show a job, or follow it to its end."),
     "list": _Place("jobs", "list_jobs", "List jobs, newest first."),
     "download": _Place("jobs", "download", "Save the finished files of a job."),
+    "cancel": _Place("control", "cancel", "Cancel what is left of a job."),
+    "retry": _Place("control", "retry", "Try failed images again."),
+    "delete": _Place("control", "delete", "Delete a job with its files."),
     "presets": _Place("presets", "presets", "List what can be made of images."),
 }
 

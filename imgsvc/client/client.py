@@ -130,6 +130,14 @@ class Client:
                     return cast("Job", message["job"])
         raise ClientError("The job's progress ended before the job did.")
 
+    async def cancel(self, job_id: str) -> Job:
+        """Cancel every image that is not final yet; what is finished stays."""
+        return cast("Job", await self._connection.json("POST", "jobs", job_id, "cancel"))
+
+    async def retry(self, job_id: str) -> Job:
+        """Have failed and cancelled images tried again, as if never tried."""
+        return cast("Job", await self._connection.json("POST", "jobs", job_id, "retry"))
+
     async def delete(self, job_id: str) -> None:
         """Cancel what runs of a job, and delete it with all its files."""
         await self._connection.json("DELETE", "jobs", job_id)

@@ -63,7 +63,11 @@ async def test_cancelled_images_can_be_tried_again(tmp_path: Path) -> None:
             await _post(server, f"{job['links']['self']}/cancel")
         body = {"indexes": [1, 2, 3, 4, 5]}
         again = await _post(server, f"{job['links']['self']}/retry", body)
-        assert (again["status"], again["cancelled"], again["finished_at"]) == ("processing", 1, None)
+        assert (again["status"], again["cancelled"], again["finished_at"]) == (
+            "processing",
+            1,
+            None,
+        )
         assert (await _follow(server, job))["completed"] == 5
 
 

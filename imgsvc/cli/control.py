@@ -1,0 +1,45 @@
+"""`imgsvc cancel`, `retry`, `delete`: changing one's mind about a job."""
+
+from __future__ import annotations
+
+import click
+
+from imgsvc.cli.output import count_text, print_json, say
+from imgsvc.cli.session import json_option, talks_to_server
+from imgsvc.client import Client
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@json_option
+@talks_to_server
+async def cancel(client: Client, job_id: str, as_json: bool) -> None:
+    """Cancel what is left of a job; finished files stay."""
+    job = await client.cancel(job_id)
+    if as_json:
+        print_json(job)
+    else:
+        say(f"The job is {job['status']}; {count_text(job['cancelled'], 'image')} cancelled.")
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@json_option
+@talks_to_server
+async def retry(client: Client, job_id: str, as_json: bool) -> None:
+    """Try failed and cancelled images of a job again."""
+    job = await client.retry(job_id)
+    if as_json:
+        print_json(job)
+        return
+    left = job["total"] - job["completed"] - job["failed"] - job["cancelled"]
+    say(f"The job is {job['status']}; {count_text(left, 'image')} to be done.")
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@talks_to_server
+async def delete(client: Client, job_id: str) -> None:
+    """Delete a job with all its files; what still runs is thrown away."""
+    await client.delete(job_id)
+    say("Deleted.")

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+NOBODY = "01936f00-0000-7000-8000-000000000000"
+
+
+def test_cancel_leaves_a_job_that_has_ended_as_it_is(imgsvc: Run, photos: Path) -> None:
+    job_id = imgsvc("submit", photos, "--preset=thumbnail", "--wait").stdout.strip()
+    ran = imgsvc("cancel", job_id, "--json")
+    assert ran.exit_code == 0
+    assert json.loads(ran.stdout)["status"] == "completed"
+
+
+def test_retry_tries_what_failed_again(imgsvc: Run, photos: Path) -> None:
+    (photos / "bad.png").write_bytes(b"no image")
+    job_id = imgsvc("submit", photos, "--preset=thumbnail", "--wait").stdout.strip()
+    ran = imgsvc("retry", job_id)
+    assert ran.exit_code == 0
+    assert "1 image to be done" in ran.stderr
+    assert imgsvc("status", job_id, "--follow").exit_code == 1
+
+
+def test_delete_removes_a_job(imgsvc: Run, photos: Path) -> None:
+    job_id = imgsvc("submit", photos, "--preset=thumbnail", "--wait").stdout.strip()
+    assert imgsvc("delete", job_id).exit_code == 0
+    assert imgsvc("status", job_id).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["cancel", "retry", "delete"])
+def test_an_unknown_job_is_said(imgsvc: Run, command: str) -> None:
+    ran = imgsvc(command, NOBODY)
+    assert ran.exit_code == 2
+    assert "no such job" in ran.stderr.lower()

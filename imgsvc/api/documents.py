@@ -38,20 +38,13 @@ def job_summary(job: Job) -> dict[str, Any]:
 def job_document(job: Job) -> dict[str, Any]:
     url = job_url(job.id)
     return {
-        "id": job.id,
-        "status": job.state,
+        **job_summary(job),
         "label": job.label,
         "priority": job.priority,
         "preset": job.preset,
         "recipe": json.loads(job.recipe),
         "open": job.open,
         "source": job.source,
-        "total": job.total,
-        "completed": job.completed,
-        "failed": job.failed,
-        "cancelled": job.cancelled,
-        "progress": job.progress,
-        "eta_s": estimate_remaining_s(job, now_ms()),
         "input_bytes": job.input_bytes,
         "output_bytes": job.output_bytes,
         "errors": job.errors,

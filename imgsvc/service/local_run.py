@@ -17,6 +17,7 @@ from pathlib import Path
 
 from imgsvc import __version__
 from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.blobs.disk import sync_path
 from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import Image, NewImage, SourceKind, quote_path
@@ -242,7 +243,7 @@ def _put_all(placements: Sequence[tuple[Path, Path]]) -> None:
             folders.add(target.parent)
         _put(source, target)
     for folder in folders:
-        _sync(folder)
+        sync_path(folder)
 
 
 def _put(source: Path, target: Path) -> None:
@@ -252,13 +253,5 @@ def _put(source: Path, target: Path) -> None:
         os.link(source, temporary)
     except OSError:  # a file system without hard links
         shutil.copyfile(source, temporary)
-        _sync(temporary)
+        sync_path(temporary)
     temporary.replace(target)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

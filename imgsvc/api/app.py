@@ -7,7 +7,7 @@ from aiohttp import web
 from imgsvc.api import events, health, jobs, outputs, presets
 from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.locality import check_locality
-from imgsvc.api.middleware import add_request_id, answer_errors, identify_request
+from imgsvc.api.middleware import answer_errors, identify_request, note_start
 
 
 def build_app(context: Context) -> web.Application:
@@ -20,7 +20,7 @@ def build_app(context: Context) -> web.Application:
         ]
     )
     app[CONTEXT] = context
-    app.on_response_prepare.append(add_request_id)
+    app.on_response_prepare.append(note_start)
     for resource in (jobs, outputs, events, presets, health):
         app.add_routes(resource.routes)
     return app

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.documents import image_document, job_document, job_summary
 from imgsvc.domain.job import Job
 from imgsvc.domain.states import JobState
-from imgsvc.errors import NotAcceptable
+from imgsvc.errors import ImgsvcError, NotAcceptable
 from imgsvc.progress.hub import Event, HubClosed
 
 routes = web.RouteTableDef()
@@ -49,7 +50,7 @@ async def all_events(request: web.Request) -> web.StreamResponse:
     return await _serve_events(request, _all_messages(context))
 
 
-async def _job_messages(context: Context, job_id: str) -> AsyncIterator[Message]:
+async def _job_messages(context: Context, job_id: str) -> AsyncGenerator[Message, None]:
     """Snapshot, changes, end. Raises HubClosed when the server stops."""
     with context.hub.watch(job_id) as reader:
         job = await context.store.job(job_id)
@@ -77,7 +78,7 @@ def _end(job: Job) -> Message:
     return seq, _dump({"type": "end", "seq": seq, "job": job_document(job)})
 
 
-async def _all_messages(context: Context) -> AsyncIterator[Message]:
+async def _all_messages(context: Context) -> AsyncGenerator[Message, None]:
     """Snapshot of the newest jobs, then a message for every change of a job."""
     seq = 0
     with context.hub.watch(None) as reader:
@@ -123,7 +124,7 @@ def _last_event_id(request: web.Request) -> int:
 
 
 async def _serve_websocket(
-    request: web.Request, messages: AsyncIterator[Message]
+    request: web.Request, messages: AsyncGenerator[Message, None]
 ) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=4096, compress=False)
     await socket.prepare(request)
@@ -137,20 +138,23 @@ async def _serve_websocket(
     return socket
 
 
-async def _send_all(socket: web.WebSocketResponse, messages: AsyncIterator[Message]) -> None:
+async def _send_all(socket: web.WebSocketResponse, messages: AsyncGenerator[Message, None]) -> None:
     try:
-        async for _, text in messages:
-            await socket.send_str(text)
+        async with aclosing(messages):
+            async for _, text in messages:
+                await socket.send_str(text)
     except HubClosed:
         await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server stops")
     except ConnectionError:
         return
+    except ImgsvcError as exc:  # the job was deleted before its snapshot could be taken
+        await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=exc.message.encode()[:120])
     else:
         await socket.close()
 
 
 async def _serve_events(
-    request: web.Request, messages: AsyncIterator[Message]
+    request: web.Request, messages: AsyncGenerator[Message, None]
 ) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
@@ -171,3 +175,4 @@ async def _serve_events(
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+        await messages.aclose()

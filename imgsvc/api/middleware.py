@@ -17,6 +17,8 @@ from imgsvc.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 REQUEST_ID = web.RequestKey("request_id", str)
+STARTED = web.RequestKey("started", bool)
+"""Set once the head of the answer may have been sent."""
 
 _SENSIBLE_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _QUIET = frozenset({"/livez", "/readyz", "/health"})
@@ -44,8 +46,9 @@ async def identify_request(request: web.Request, handler: Handler) -> web.Stream
     return response
 
 
-async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+async def note_start(request: web.Request, response: web.StreamResponse) -> None:
     """Responses that begin before their handler returns carry the id too."""
+    request[STARTED] = True
     if REQUEST_ID in request:
         response.headers.setdefault("X-Request-ID", request[REQUEST_ID])
 
@@ -56,6 +59,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except RequestError as exc:
+        if STARTED in request:
+            raise  # half an answer must not look whole: aiohttp breaks the connection off
         return problem_response(exc, request.path)
     except web.HTTPException as exc:
         response = translate_http_error(exc, request.path)
@@ -66,5 +71,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         raise
     except Exception:
         log.exception("request_failed", method=request.method, path=request.path)
+        if STARTED in request:
+            raise
         message = "The server could not answer; its log has the details under this request's id."
         return problem_response(Internal(message), request.path)

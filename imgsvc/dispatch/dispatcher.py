@@ -296,5 +296,9 @@ class Dispatcher:
         self._timers.add(timer)
 
     def _wake_later(self, delay_s: float) -> None:
-        timer = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
+        def wake() -> None:
+            self._timers.discard(timer)
+            self._wake.set()
+
+        timer = asyncio.get_running_loop().call_later(delay_s, wake)
         self._timers.add(timer)

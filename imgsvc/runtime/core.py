@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ from imgsvc.workers.pool import WorkerPool
 
 log = get_logger(__name__)
 
+RECORD_S = 10.0
+"""How long the last results may take to become durable when everything stops."""
+
 
 @dataclass
 class Core:
@@ -51,7 +54,7 @@ class Core:
     deleter: Deleter
     presets: Presets
     failure: asyncio.Future[None]
-    events: asyncio.Task[None] = field(init=False)
+    events: asyncio.Task[None] | None = None
     is_stopped: bool = False
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -80,9 +83,13 @@ class Core:
         self.readiness.draining = True
         log.info("draining", images=self.dispatcher.in_flight)
         await self.dispatcher.stop(self.settings.server.shutdown_grace_s)
+        if self.events is not None:
+            await asyncio.wait({self.events})
         if not self.failure.done():
-            await self.events
-            await self.dispatcher.give_back()
+            # A disk that stays full would hold this up; what is not recorded is done again.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RECORD_S):
+                    await self.dispatcher.give_back()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

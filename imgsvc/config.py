@@ -104,6 +104,7 @@ class LimitSettings(_Section):
     max_pixels: int = Field(100_000_000, ge=1)
     max_frames: int = Field(256, ge=1)
     max_pending_images: int = Field(1_000_000, ge=1)
+    open_idle_s: int = Field(3600, ge=1)
 
 
 class RetentionSettings(_Section):

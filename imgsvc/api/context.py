@@ -11,6 +11,7 @@ from aiohttp import web
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.config import Settings
 from imgsvc.progress.hub import Hub
+from imgsvc.service.append import Appender
 from imgsvc.service.delete import Deleter
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
@@ -33,6 +34,7 @@ class Context:
     presets: Presets
     readiness: Readiness
     reconsiderer: Reconsiderer
+    appender: Appender
     waiter: Waiter
     workers: Callable[[], dict[str, Any]]
 

@@ -12,7 +12,7 @@ from imgsvc.api.documents import image_document, job_document, job_url
 from imgsvc.api.outputs import find_image
 from imgsvc.api.pages import link_next, read_choice, read_limit
 from imgsvc.api.preferences import preferred_wait_s
-from imgsvc.api.submissions import receive_submission
+from imgsvc.api.submissions import receive_append, receive_submission
 from imgsvc.domain.states import ImageState, JobState
 from imgsvc.intake.json_body import read_plain_json
 from imgsvc.intake.retry import RetrySpec, parse_retry
@@ -61,6 +61,21 @@ async def get_job(request: web.Request) -> web.Response:
 async def delete_job(request: web.Request) -> web.Response:
     await request.app[CONTEXT].deleter.delete(request.match_info["id"])
     return web.Response(status=204)
+
+
+@routes.post("/api/v1/jobs/{id}/images")
+async def append_images(request: web.Request) -> web.Response:
+    accepted = await receive_append(
+        request, request.app[CONTEXT].appender, request.match_info["id"]
+    )
+    items = [{"index": index, "name": name} for index, name in accepted]
+    return web.json_response({"accepted": items}, status=202)
+
+
+@routes.post("/api/v1/jobs/{id}/close")
+async def close_job(request: web.Request) -> web.Response:
+    job = await request.app[CONTEXT].reconsiderer.close(request.match_info["id"])
+    return web.json_response(job_document(job))
 
 
 @routes.post("/api/v1/jobs/{id}/cancel")

@@ -18,6 +18,7 @@ from imgsvc.config import Settings
 from imgsvc.domain.rendering import Outcome, RenderTask
 from imgsvc.runtime.core import Core, open_core
 from imgsvc.runtime.ports import listen, url_of
+from imgsvc.service.append import Appender
 from imgsvc.service.reconsider import Reconsiderer
 from imgsvc.service.wait import Waiter
 from imgsvc.telemetry.logs import configure_logs, get_logger
@@ -87,6 +88,9 @@ async def _start_runner(core: Core, sock: socket.socket) -> web.AppRunner:
         presets=core.presets,
         readiness=core.readiness,
         reconsiderer=Reconsiderer(core.store, core.dispatcher),
+        appender=Appender(
+            core.store, core.blobs, core.dispatcher, core.readiness, core.settings.limits
+        ),
         waiter=Waiter(core.store, core.hub),
         workers=lambda: {"size": core.pool.size, "busy_images": core.dispatcher.in_flight},
     )

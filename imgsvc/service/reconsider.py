@@ -1,4 +1,4 @@
-"""Changing one's mind about a job: cancel what is left of it, or try again what failed."""
+"""What one decides about a job later: close it, cancel what is left, try again what failed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ class Reconsiderer:
     def __init__(self, store: Store, dispatcher: Dispatcher) -> None:
         self._store = store
         self._dispatcher = dispatcher
+
+    async def close(self, job_id: str) -> Job:
+        """Take no more images; a job that is closed stays as it is. Raises NotFound."""
+        await self._store.job(job_id)
+        return await self._store.close_job(job_id, now_ms())
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel every image that is not final; what still runs is thrown away when it ends.

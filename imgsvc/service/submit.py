@@ -70,6 +70,8 @@ class Submission:
         self._is_stored = False
         self._is_done = False
         self._flushing: asyncio.Task[None] | None = None
+        self._stays_open = False
+        self.limits = submitter.limits
         self.job_id = new_id()
         self.stage = submitter.blobs.stage(self.job_id)
         self.count = 0
@@ -99,6 +101,7 @@ class Submission:
         """
         _refuse_what_comes_later(spec)
         preset, recipe = self._submitter.presets.resolve(spec.preset, spec.recipe)
+        self._stays_open = spec.open
         retain_s = self._submitter.retain_s if spec.retain_s is None else spec.retain_s
         self._job = NewJob(
             id=self.job_id,
@@ -125,15 +128,18 @@ class Submission:
 
     def check_room(self) -> None:
         """Raises TooManyImages when the job can take no further image."""
-        most = self._submitter.limits.max_images_per_job
+        most = self.limits.max_images_per_job
         if self.count >= most:
             raise TooManyImages(f"A job takes at most {most} images.")
 
     async def commit(self) -> Job:
-        """Make it durable and visible. Raises InvalidRequest when there is no image."""
+        """Make it durable and visible.
+
+        Raises InvalidRequest for a job without an image that is not to stay open.
+        """
         if self._job is None:
             raise RuntimeError("describe() comes first")
-        if self.count == 0:
+        if self.count == 0 and not self._stays_open:
             raise InvalidRequest(
                 "The job has no image.", (Fault("/images", "at least one image is needed"),)
             )
@@ -141,10 +147,20 @@ class Submission:
         if self._flushing is not None:
             await self._flushing
         await self._flush()
-        job = await self._submitter.store.close_job(self.job_id, now_ms())
+        job = await self._show()
         self._is_done = True
         log.info("job_submitted", job_id=job.id, images=job.total, bytes=job.input_bytes)
         return job
+
+    async def _show(self) -> Job:
+        store = self._submitter.store
+        if not self._stays_open:
+            return await store.close_job(self.job_id, now_ms())
+        if not self._is_stored and self._job is not None:
+            await self.stage.sync()  # makes the job's folder
+            self._is_stored = True
+            await store.create_job(self._job, [], now_ms())
+        return await store.show_job(self.job_id)
 
     async def _flush(self) -> None:
         """Files to stable storage, then rows, then to the dispatcher."""
@@ -167,8 +183,6 @@ class Submission:
 def _refuse_what_comes_later(spec: JobSpec) -> None:
     """Raises InvalidRequest for valid fields that this version does not carry out."""
     faults = []
-    if spec.open:
-        faults.append(Fault("/open", "jobs that stay open are not available in this version"))
     if spec.webhook is not None:
         faults.append(Fault("/webhook", "webhooks are not available in this version"))
     faults += [

@@ -1,0 +1,113 @@
+"""Append: more images for a job that is open."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.config import LimitSettings
+from imgsvc.dispatch.dispatcher import Dispatcher
+from imgsvc.domain.image import NewImage
+from imgsvc.domain.times import now_ms
+from imgsvc.errors import Fault, InvalidRequest, JobClosed, TooManyImages
+from imgsvc.intake.spec import JobSpec
+from imgsvc.service.readiness import Readiness
+from imgsvc.store.store import Store
+
+
+class Appender:
+    def __init__(
+        self,
+        store: Store,
+        blobs: BlobStore,
+        dispatcher: Dispatcher,
+        readiness: Readiness,
+        limits: LimitSettings,
+    ) -> None:
+        self.store = store
+        self.blobs = blobs
+        self.dispatcher = dispatcher
+        self.readiness = readiness
+        self.limits = limits
+
+    async def begin(self, job_id: str) -> Append:
+        """An append, used as a context manager: what is not committed vanishes.
+
+        Raises NotFound, JobClosed, ShuttingDown, QueueFull, StorageFull.
+        """
+        job = await self.store.job(job_id)
+        if not job.open:
+            raise JobClosed("The job takes no more images.")
+        await self.readiness.check_accepts()
+        return Append(self, job_id, job.total)
+
+
+class Append:
+    """The images of one request, on their way to an open job."""
+
+    def __init__(self, appender: Appender, job_id: str, total: int) -> None:
+        self._appender = appender
+        self._job_id = job_id
+        self._total = total
+        self._arrived: list[NewImage] = []
+        self._is_done = False
+        self.limits = appender.limits
+        self.stage = appender.blobs.stage(job_id)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._is_done:
+            await self.stage.discard()
+
+    def describe(self, spec: JobSpec) -> None:
+        """An append brings images and nothing else. Raises InvalidRequest."""
+        faults = [
+            Fault(f"/{name}", "belongs to the submit of the job")
+            for name in sorted(spec.model_fields_set - {"images"})
+        ]
+        faults += [
+            Fault(f"/images/{index}/url", "images by URL are not available in this version")
+            for index, image in enumerate(spec.images)
+            if image.url is not None
+        ]
+        if faults:
+            raise InvalidRequest("An append takes images alone.", tuple(faults))
+
+    def check_room(self) -> None:
+        """Raises TooManyImages when the job can take no further image."""
+        most = self.limits.max_images_per_job
+        if self._total + len(self._arrived) >= most:
+            raise TooManyImages(f"A job takes at most {most} images.")
+
+    async def add(self, image: NewImage) -> None:
+        """One more image, its bytes staged. Raises TooManyImages."""
+        self.check_room()
+        self._arrived.append(image)
+
+    async def commit(self) -> list[tuple[int, str]]:
+        """Make it durable: index and name of each image.
+
+        Raises JobClosed and NotFound when that happened to the job meanwhile,
+        TooManyImages, and InvalidRequest when there is no image.
+        """
+        if not self._arrived:
+            raise InvalidRequest(
+                "There is no image.", (Fault("/images", "at least one image is needed"),)
+            )
+        appender = self._appender
+        appender.readiness.check_not_draining()
+        await self.stage.sync()
+        job, accepted = await appender.store.append_images(
+            self._job_id, self._arrived, now_ms(), max_images=self.limits.max_images_per_job
+        )
+        self._is_done = True
+        appender.dispatcher.job_has_work(job.id, job.priority, job.recipe)
+        return accepted

@@ -82,6 +82,11 @@ class BlobStore:
         folder = self._layout.job(job_id).outputs
         return await self._threads.run(_keep_only, folder, frozenset(known_names))
 
+    async def sweep_inputs(self, job_id: str, known_ids: Collection[str]) -> int:
+        """The same for inputs: only for a job to which nothing is being appended."""
+        folder = self._layout.job(job_id).inputs
+        return await self._threads.run(_keep_only, folder, frozenset(known_ids))
+
     async def free_bytes(self) -> int:
         """What this process may still write to the data folder's disk."""
         return await self._threads.run(_free_bytes, self._layout.data_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from imgsvc.domain.times import now_ms
 from imgsvc.service.delete import Deleter
 from imgsvc.upkeep.expiry import Expiry
 from tests.pictures import make_jpeg
-from tests.servers import Running, get_json, make_settings, running_server, submit
+from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
 
 DAY_MS = 86_400_000
 
@@ -55,3 +56,19 @@ async def test_folders_that_no_job_names_are_swept_at_start(tmp_path: Path) -> N
     async with running_server(settings) as server:
         assert _folders(server) == {job["id"]}
         assert (await get_json(server, job["links"]["self"]))["status"] == "completed"
+
+
+async def test_images_of_an_append_that_a_crash_cut_short_are_swept_at_start(
+    tmp_path: Path,
+) -> None:
+    settings = make_settings(tmp_path / "data")
+    spec = json.dumps({"open": True, "preset": "thumbnail"})
+    async with running_server(settings) as server:
+        form = form_of(("a.jpg", make_jpeg(20, 20)), spec=spec)
+        async with server.http.post("/api/v1/jobs", data=form) as answer:
+            job = await answer.json()
+    inputs = settings.storage.data_dir / "jobs" / job["id"] / "in"
+    (kept,) = inputs.iterdir()
+    (inputs / new_id()).write_bytes(b"half an append")
+    async with running_server(settings):
+        assert list(inputs.iterdir()) == [kept]

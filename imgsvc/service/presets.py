@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imgsvc.errors import Fault, InvalidRequest, NotFound
+from imgsvc.errors import Fault, InvalidRecipe, InvalidRequest, NotFound
 from imgsvc.recipes.model import Recipe
 from imgsvc.recipes.presets import BUILT_IN, DEFAULT_PRESET
 from imgsvc.recipes.validation import check_supported, parse_recipe
@@ -30,9 +30,7 @@ class Presets:
                     "Give either a preset or a recipe.",
                     (Fault("/preset", "not together with recipe"),),
                 )
-            own = parse_recipe(recipe)
-            check_supported(own)
-            return None, own
+            return None, _parse_own(recipe)
         name = DEFAULT_PRESET if preset is None else preset
         if name not in BUILT_IN:
             known = ", ".join(sorted(BUILT_IN))
@@ -41,3 +39,14 @@ class Presets:
             )
         check_supported(BUILT_IN[name])
         return name, BUILT_IN[name]
+
+
+def _parse_own(document: object) -> Recipe:
+    """Raises InvalidRecipe, its pointers leading into the request that holds the recipe."""
+    try:
+        recipe = parse_recipe(document)
+        check_supported(recipe)
+    except InvalidRecipe as exc:
+        faults = tuple(Fault(f"/recipe{f.pointer}", f.detail) for f in exc.faults)
+        raise InvalidRecipe(exc.message, faults) from exc
+    return recipe

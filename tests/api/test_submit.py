@@ -162,18 +162,18 @@ BAD_JSON: list[tuple[Any, int, str, str]] = [
     ({"images": [{}]}, 422, "invalid_request", "/images/0"),
     ({"images": [{"data": "aGk="}], "priority": "now"}, 422, "invalid_request", "/priority"),
     ({"images": [{"data": "aGk="}], "label": "x" * 201}, 422, "invalid_request", "/label"),
-    ({"images": [{"data": "aGk="}], "recipe": {}}, 422, "invalid_recipe", "/variants"),
+    ({"images": [{"data": "aGk="}], "recipe": {}}, 422, "invalid_recipe", "/recipe/variants"),
     (
         {"images": [{"data": "aGk="}], "recipe": {"variants": [{"name": "a", "width": 0}]}},
         422,
         "invalid_recipe",
-        "/variants/0/width",
+        "/recipe/variants/0/width",
     ),
     (
         {"images": [{"data": "aGk="}], "recipe": {"variants": [{"name": "a", "blur": 2}]}},
         422,
         "invalid_recipe",
-        "/variants/0/blur",
+        "/recipe/variants/0/blur",
     ),
     ({"images": [{"data": "aGk="}] * 9}, 413, "too_many_images", ""),
     ([], 422, "invalid_request", ""),
@@ -192,7 +192,7 @@ async def test_a_wrong_document_is_refused_whole(
     assert problem["status"] == status
     assert problem["instance"] == "/api/v1/jobs"
     if pointer:
-        assert problem["errors"][0]["pointer"].endswith(pointer)
+        assert problem["errors"][0]["pointer"] == pointer
 
 
 async def test_preset_beside_recipe_is_refused(server: Running) -> None:

@@ -13,6 +13,7 @@ from imgsvc.config import Settings
 from imgsvc.progress.hub import Hub
 from imgsvc.service.append import Appender
 from imgsvc.service.delete import Deleter
+from imgsvc.service.idempotency import Idempotency
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
 from imgsvc.service.reconsider import Reconsiderer
@@ -36,6 +37,7 @@ class Context:
     reconsiderer: Reconsiderer
     appender: Appender
     waiter: Waiter
+    idempotency: Idempotency
     workers: Callable[[], dict[str, Any]]
 
 

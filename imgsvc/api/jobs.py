@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -9,14 +10,17 @@ from aiohttp import web
 from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import image_document, job_document, job_url
+from imgsvc.api.idempotency import answer_once
 from imgsvc.api.outputs import find_image
 from imgsvc.api.pages import link_next, read_choice, read_limit
 from imgsvc.api.preferences import preferred_wait_s
 from imgsvc.api.submissions import receive_append, receive_submission
+from imgsvc.domain.job import Job
 from imgsvc.domain.states import ImageState, JobState
 from imgsvc.intake.json_body import read_plain_json
 from imgsvc.intake.retry import RetrySpec, parse_retry
 from imgsvc.store.cursors import decode_id_cursor, decode_index_cursor, encode_cursor
+from imgsvc.store.keys import KnownKey
 
 routes = web.RouteTableDef()
 
@@ -26,11 +30,22 @@ MAX_RETRY_BYTES = 1 << 20
 @routes.post("/api/v1/jobs")
 async def submit_job(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
-    wait_s = preferred_wait_s(request)
-    job = await receive_submission(request, context.submitter)
+
+    async def submit(key: str | None) -> web.Response:
+        job = await receive_submission(request, context.submitter, key)
+        return await _answer_submit(request, job)
+
+    async def recover(known: KnownKey) -> web.Response:
+        return await _answer_submit(request, await context.store.job(known.job_id))
+
+    return await answer_once(request, submit, recover)
+
+
+async def _answer_submit(request: web.Request, job: Job) -> web.Response:
     headers = {"Location": job_url(job.id)}
+    wait_s = preferred_wait_s(request)
     if wait_s:
-        job = await context.waiter.wait(job.id, wait_s)
+        job = await request.app[CONTEXT].waiter.wait(job.id, wait_s)
         headers["Preference-Applied"] = f"wait={wait_s}"
     is_answered_late = wait_s is not None and job.state.is_final
     return web.json_response(
@@ -65,9 +80,18 @@ async def delete_job(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/jobs/{id}/images")
 async def append_images(request: web.Request) -> web.Response:
-    accepted = await receive_append(
-        request, request.app[CONTEXT].appender, request.match_info["id"]
-    )
+    appender, job_id = request.app[CONTEXT].appender, request.match_info["id"]
+
+    async def append(key: str | None) -> web.Response:
+        return _answer_append(await receive_append(request, appender, job_id, key))
+
+    async def recover(known: KnownKey) -> web.Response:
+        return _answer_append(known.accepted or ())
+
+    return await answer_once(request, append, recover)
+
+
+def _answer_append(accepted: Sequence[tuple[int, str]]) -> web.Response:
     items = [{"index": index, "name": name} for index, name in accepted]
     return web.json_response({"accepted": items}, status=202)
 

@@ -15,6 +15,7 @@ from imgsvc.config import LimitSettings
 from imgsvc.domain.image import NewImage
 from imgsvc.domain.job import Job
 from imgsvc.errors import Fault, InvalidRequest, UnsupportedMediaType
+from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.json_body import JsonBody, JsonLimits, read_json
 from imgsvc.intake.json_document import parse_document
 from imgsvc.intake.multipart import Field, FilePart, read_multipart
@@ -31,6 +32,7 @@ class Receiver(Protocol):
 
     limits: LimitSettings
     stage: Stage
+    fingerprint: Fingerprint
 
     def describe(self, spec: JobSpec) -> None:
         """Say what is wanted."""
@@ -42,43 +44,49 @@ class Receiver(Protocol):
         """Take an image whose bytes are staged."""
 
 
-async def receive_submission(request: web.Request, submitter: Submitter) -> Job:
+async def receive_submission(
+    request: web.Request, submitter: Submitter, idempotency_key: str | None
+) -> Job:
     """Take in the request's images; returns the job once all of it is durable.
 
     Raises RequestError of many kinds; nothing is left behind then.
     """
-    receive = _choose_form(request)
     is_cli = request.headers.get("User-Agent", "").startswith(_CLI_AGENT)
     async with await submitter.begin("cli" if is_cli else "api") as submission:
         await receive(request, submission)
-        return await submission.commit()
+        return await submission.commit(idempotency_key)
 
 
 async def receive_append(
-    request: web.Request, appender: Appender, job_id: str
+    request: web.Request, appender: Appender, job_id: str, idempotency_key: str | None
 ) -> list[tuple[int, str]]:
     """The same for more images of an open job: their indexes and names."""
-    receive = _choose_form(request)
     async with await appender.begin(job_id) as append:
         await receive(request, append)
-        return await append.commit()
+        return await append.commit(idempotency_key)
+
+
+async def receive(request: web.Request, receiver: Receiver) -> None:
+    """Read the request's body, in whichever form it comes. Raises UnsupportedMediaType."""
+    take_in = _choose_form(request)
+    receiver.fingerprint.add(request.method, request.path)
+    await take_in(request, receiver)
 
 
 def _choose_form(request: web.Request) -> Callable[[web.Request, Receiver], Awaitable[None]]:
-    """How the body is to be read. Raises UnsupportedMediaType."""
-    receive = {
+    take_in = {
         "multipart/form-data": _receive_form,
         "application/json": _receive_json,
         "application/octet-stream": _receive_image,
     }.get(request.content_type)
     if request.content_type.startswith("image/"):
-        receive = _receive_image
-    if receive is None:
+        take_in = _receive_image
+    if take_in is None:
         raise UnsupportedMediaType(
             "Send images as multipart/form-data, application/json, image/* or "
             "application/octet-stream."
         )
-    return receive
+    return take_in
 
 
 async def _receive_form(request: web.Request, receiver: Receiver) -> None:
@@ -90,6 +98,7 @@ async def _receive_form(request: web.Request, receiver: Receiver) -> None:
     async for part in read_multipart(request.headers["Content-Type"], chunks):
         if isinstance(part, FilePart):
             receiver.check_room()
+            receiver.fingerprint.add("part", part.name)
             image = await receive_part(part, receiver.stage, max_image_bytes=limits.max_image_bytes)
             await receiver.add(image)
         elif part.name == "spec":

@@ -29,6 +29,7 @@ from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.upkeep.expiry import Expiry
 from imgsvc.upkeep.idle import IdleJobs
+from imgsvc.upkeep.keys import ExpiredKeys
 from imgsvc.upkeep.orphans import sweep_orphans
 from imgsvc.workers.child import render_image
 from imgsvc.workers.pool import WorkerPool
@@ -217,6 +218,7 @@ async def _start(core: Core) -> None:
     core.keep("recorder", core.dispatcher.recorder.run())
     idle_s = core.settings.limits.open_idle_s
     core.keep("idle-jobs", IdleJobs(core.store, idle_s=idle_s).run())
+    core.keep("expired-keys", ExpiredKeys(core.store).run())
     core.keep("expiry", Expiry(core.store, core.deleter.delete).run())
 
 

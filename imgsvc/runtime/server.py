@@ -19,6 +19,7 @@ from imgsvc.domain.rendering import Outcome, RenderTask
 from imgsvc.runtime.core import Core, open_core
 from imgsvc.runtime.ports import listen, url_of
 from imgsvc.service.append import Appender
+from imgsvc.service.idempotency import Idempotency
 from imgsvc.service.reconsider import Reconsiderer
 from imgsvc.service.wait import Waiter
 from imgsvc.telemetry.logs import configure_logs, get_logger
@@ -92,6 +93,7 @@ async def _start_runner(core: Core, sock: socket.socket) -> web.AppRunner:
             core.store, core.blobs, core.dispatcher, core.readiness, core.settings.limits
         ),
         waiter=Waiter(core.store, core.hub),
+        idempotency=Idempotency(core.store, core.blobs, core.settings.limits),
         workers=lambda: {"size": core.pool.size, "busy_images": core.dispatcher.in_flight},
     )
     runner = web.AppRunner(

@@ -11,7 +11,9 @@ from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.domain.image import NewImage
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import Fault, InvalidRequest, JobClosed, TooManyImages
+from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.spec import JobSpec
+from imgsvc.service.idempotency import new_key
 from imgsvc.service.readiness import Readiness
 from imgsvc.store.store import Store
 
@@ -54,6 +56,7 @@ class Append:
         self._is_done = False
         self.limits = appender.limits
         self.stage = appender.blobs.stage(job_id)
+        self.fingerprint = Fingerprint()
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,6 +72,7 @@ class Append:
 
     def describe(self, spec: JobSpec) -> None:
         """An append brings images and nothing else. Raises InvalidRequest."""
+        self.fingerprint.add_spec(spec)
         faults = [
             Fault(f"/{name}", "belongs to the submit of the job")
             for name in sorted(spec.model_fields_set - {"images"})
@@ -90,10 +94,11 @@ class Append:
     async def add(self, image: NewImage) -> None:
         """One more image, its bytes staged. Raises TooManyImages."""
         self.check_room()
+        self.fingerprint.add_image(image)
         self._arrived.append(image)
 
-    async def commit(self) -> list[tuple[int, str]]:
-        """Make it durable: index and name of each image.
+    async def commit(self, idempotency_key: str | None = None) -> list[tuple[int, str]]:
+        """Make it durable, its key with it: index and name of each image.
 
         Raises JobClosed and NotFound when that happened to the job meanwhile,
         TooManyImages, and InvalidRequest when there is no image.
@@ -106,7 +111,11 @@ class Append:
         appender.readiness.check_not_draining()
         await self.stage.sync()
         job, accepted = await appender.store.append_images(
-            self._job_id, self._arrived, now_ms(), max_images=self.limits.max_images_per_job
+            self._job_id,
+            self._arrived,
+            now_ms(),
+            max_images=self.limits.max_images_per_job,
+            key=new_key(idempotency_key, self.fingerprint),
         )
         self._is_done = True
         appender.dispatcher.job_has_work(job.id, job.priority, job.recipe)

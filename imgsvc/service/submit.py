@@ -20,10 +20,13 @@ from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.states import Priority
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import Fault, InvalidRequest, TooManyImages
+from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.spec import JobSpec
 from imgsvc.recipes.model import canonical_json
+from imgsvc.service.idempotency import new_key
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
+from imgsvc.store.keys import NewKey
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 
@@ -74,6 +77,7 @@ class Submission:
         self.limits = submitter.limits
         self.job_id = new_id()
         self.stage = submitter.blobs.stage(self.job_id)
+        self.fingerprint = Fingerprint()
         self.count = 0
 
     async def __aenter__(self) -> Self:
@@ -99,6 +103,7 @@ class Submission:
 
         Raises InvalidRequest, InvalidRecipe.
         """
+        self.fingerprint.add_spec(spec)
         _refuse_what_comes_later(spec)
         preset, recipe = self._submitter.presets.resolve(spec.preset, spec.recipe)
         self._stays_open = spec.open
@@ -118,6 +123,7 @@ class Submission:
     async def add(self, image: NewImage) -> None:
         """One more image, its bytes staged. Raises TooManyImages."""
         self.check_room()
+        self.fingerprint.add_image(image)
         self._arrived.append(image)
         self.count += 1
         if self._flushing is not None and self._flushing.done():
@@ -132,8 +138,8 @@ class Submission:
         if self.count >= most:
             raise TooManyImages(f"A job takes at most {most} images.")
 
-    async def commit(self) -> Job:
-        """Make it durable and visible.
+    async def commit(self, idempotency_key: str | None = None) -> Job:
+        """Make it durable and visible, and its key, if any, with it.
 
         Raises InvalidRequest for a job without an image that is not to stay open.
         """
@@ -147,20 +153,20 @@ class Submission:
         if self._flushing is not None:
             await self._flushing
         await self._flush()
-        job = await self._show()
+        job = await self._show(new_key(idempotency_key, self.fingerprint))
         self._is_done = True
         log.info("job_submitted", job_id=job.id, images=job.total, bytes=job.input_bytes)
         return job
 
-    async def _show(self) -> Job:
+    async def _show(self, key: NewKey | None) -> Job:
         store = self._submitter.store
         if not self._stays_open:
-            return await store.close_job(self.job_id, now_ms())
+            return await store.close_job(self.job_id, now_ms(), key)
         if not self._is_stored and self._job is not None:
             await self.stage.sync()  # makes the job's folder
             self._is_stored = True
             await store.create_job(self._job, [], now_ms())
-        return await store.show_job(self.job_id)
+        return await store.show_job(self.job_id, key)
 
     async def _flush(self) -> None:
         """Files to stable storage, then rows, then to the dispatcher."""

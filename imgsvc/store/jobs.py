@@ -12,6 +12,7 @@ from imgsvc.domain.states import JobState
 from imgsvc.errors import JobClosed, NotFound, TooManyImages
 from imgsvc.store import ledger
 from imgsvc.store.changes import change_job, load_job, tell_deleted
+from imgsvc.store.keys import NewKey, insert_key
 from imgsvc.store.rows import image_from_new, job_parameters, new_image_parameters
 from imgsvc.store.sql import IMAGES, JOBS
 from imgsvc.store.writer import Transaction
@@ -39,11 +40,12 @@ async def append_images(
     new_images: Sequence[NewImage],
     now_ms: int,
     max_images: int | None = None,
+    key: NewKey | None = None,
 ) -> tuple[Job, list[tuple[int, str]]]:
     """Add images to an open job; returns their indexes and names.
 
-    max_images: how many the job may have in all; None for any number.
-    Raises NotFound, JobClosed, TooManyImages.
+    max_images: how many the job may have in all; None for any number. key: to be kept
+    with it. Raises NotFound, JobClosed, TooManyImages.
     """
     job = await load_job(tx, job_id)
     if not job.open:
@@ -56,19 +58,26 @@ async def append_images(
     await tx.run_many(IMAGES["insert_image"], parameters)
     await tx.fetch(JOBS["note_append"], {"id": job_id, "now_ms": now_ms})
     job = await change_job(tx, ledger.count_new(job, images), images)
-    return job, [(image.index, image.name) for image in images]
+    accepted = [(image.index, image.name) for image in images]
+    if key is not None:
+        await insert_key(tx, key, job_id, accepted)
+    return job, accepted
 
 
-async def close_job(tx: Transaction, job_id: str, now_ms: int) -> Job:
-    """Take no more images, and be visible. Raises NotFound."""
+async def close_job(tx: Transaction, job_id: str, now_ms: int, key: NewKey | None = None) -> Job:
+    """Take no more images, and be visible; keep `key` with it. Raises NotFound."""
     job = await load_job(tx, job_id)
+    if key is not None:
+        await insert_key(tx, key, job_id)
     closed = ledger.settle(replace(job, open=False, hidden=False), now_ms)
     return job if closed == job else await change_job(tx, closed)
 
 
-async def show_job(tx: Transaction, job_id: str) -> Job:
-    """Make a hidden job visible, as open as it is. Raises NotFound."""
+async def show_job(tx: Transaction, job_id: str, key: NewKey | None = None) -> Job:
+    """Make a hidden job visible, as open as it is; keep `key` with it. Raises NotFound."""
     job = await load_job(tx, job_id)
+    if key is not None:
+        await insert_key(tx, key, job_id)
     return await change_job(tx, replace(job, hidden=False)) if job.hidden else job
 
 

@@ -11,9 +11,10 @@ from imgsvc.domain.states import ImageState, JobState, Priority
 from imgsvc.errors import NotFound
 from imgsvc.store.changes import no_such_job
 from imgsvc.store.exports import Export, export_from_row
+from imgsvc.store.keys import KnownKey, key_from_row
 from imgsvc.store.readers import Readers
 from imgsvc.store.rows import dump_json, image_from_row, images_from_rows, job_from_row
-from imgsvc.store.sql import EXPORTS, IMAGES, JOBS
+from imgsvc.store.sql import EXPORTS, IMAGES, JOBS, KEYS
 
 _AFTER_EVERY_ID = "~"
 """Sorts after all ids: where a list that is newest first begins."""
@@ -163,6 +164,11 @@ class Lookups:
         """How many images of each unfinished job are not final."""
         rows = await self._readers.fetch(JOBS["unfinished_jobs"], {})
         return {row["id"]: row["waiting"] for row in rows if row["waiting"]}
+
+    async def key(self, key: str, now_ms: int) -> KnownKey | None:
+        """None for an idempotency key that is unknown, or was expired at `now_ms`."""
+        rows = await self._readers.fetch(KEYS["key"], {"key": key, "now_ms": now_ms})
+        return key_from_row(tuple(rows[0])) if rows else None
 
     async def exports(self) -> dict[str, Export]:
         """What runs without a server have put into their folder, by input name."""

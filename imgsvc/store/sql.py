@@ -29,3 +29,4 @@ def load_statements(file_name: str) -> dict[str, str]:
 JOBS = load_statements("jobs.sql")
 IMAGES = load_statements("images.sql")
 EXPORTS = load_statements("exports.sql")
+KEYS = load_statements("keys.sql")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 
 from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import Job, NewJob
-from imgsvc.store import images, jobs, recovery, reversals
+from imgsvc.store import images, jobs, keys, recovery, reversals
 from imgsvc.store.connections import open_writer
 from imgsvc.store.exports import Export, record_exports
 from imgsvc.store.images import ImageResult, Release
+from imgsvc.store.keys import NewKey
 from imgsvc.store.ledger import PendingTally
 from imgsvc.store.lookups import Lookups
 from imgsvc.store.readers import Readers
@@ -94,20 +96,32 @@ class Store(Lookups):
         now_ms: int,
         *,
         max_images: int | None = None,
+        key: NewKey | None = None,
     ) -> tuple[Job, list[tuple[int, str]]]:
         """Returns the job, and index and name of each new image.
 
-        max_images: how many the job may have in all. Raises NotFound, JobClosed, TooManyImages.
+        max_images: how many the job may have in all. key: the request's idempotency key.
+        Raises NotFound, JobClosed, TooManyImages.
         """
-        return await self._writer.apply(jobs.append_images, job_id, new_images, now_ms, max_images)
+        return await self._writer.apply(
+            jobs.append_images, job_id, new_images, now_ms, max_images, key
+        )
 
-    async def close_job(self, job_id: str, now_ms: int) -> Job:
+    async def close_job(self, job_id: str, now_ms: int, key: NewKey | None = None) -> Job:
         """Also shows a hidden job. Idempotent. Raises NotFound."""
-        return await self._writer.apply(jobs.close_job, job_id, now_ms)
+        return await self._writer.apply(jobs.close_job, job_id, now_ms, key)
 
-    async def show_job(self, job_id: str) -> Job:
+    async def show_job(self, job_id: str, key: NewKey | None = None) -> Job:
         """Shows a hidden job and leaves it open. Idempotent. Raises NotFound."""
-        return await self._writer.apply(jobs.show_job, job_id)
+        return await self._writer.apply(jobs.show_job, job_id, key)
+
+    async def record_answer(self, key: str, answer: dict[str, Any]) -> None:
+        """Keep what the first request with an idempotency key is answered."""
+        await self._writer.apply(keys.record_answer, key, answer)
+
+    async def forget_keys(self, now_ms: int, limit: int) -> int:
+        """Remove up to `limit` idempotency keys expired at `now_ms`; returns how many."""
+        return await self._writer.apply(keys.forget_keys, now_ms, limit)
 
     async def delete_job(self, job_id: str) -> bool:
         """False when there was none."""

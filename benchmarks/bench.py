@@ -94,7 +94,9 @@ def _warm_up(server: ServerProcess, course: Course, workers: int) -> None:
 
     async def run() -> None:
         async with Client(server.url) as client:
-            job = await client.submit(course.photos[: workers * 2], preset=course.preset)
+            job = await client.submit(
+                course.photos[: workers * 2], preset=course.preset, reuse=False
+            )
             await client.wait(job["id"])
             await client.delete(job["id"])
 
@@ -105,7 +107,7 @@ async def _serve(server: ServerProcess, course: Course, data_dir: Path) -> Servi
     async with Client(server.url) as client:
         cpu_before_s = server.cpu_s()
         begin = time.perf_counter()
-        job = await client.submit(course.photos, preset=course.preset)
+        job = await client.submit(course.photos, preset=course.preset, reuse=False)
         job = await client.wait(job["id"])
         elapsed_s = time.perf_counter() - begin
         cpu_s = server.cpu_s() - cpu_before_s

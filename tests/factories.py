@@ -27,6 +27,7 @@ _JOB = Job(
     input_bytes=0,
     output_bytes=0,
     errors={},
+    reuse=True,
     retain_s=0,
     seq=0,
     created_at=1_000,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
-from imgsvc.domain.rendering import Failure, OutputFacts
+from imgsvc.domain.rendering import Failure, ImageWarning, OutputFacts
 from imgsvc.domain.states import JobState
 from imgsvc.domain.times import now_ms, rfc3339
 
@@ -72,7 +72,7 @@ def image_document(image: Image) -> dict[str, Any]:
         "source": {"kind": image.kind, "url": image.url},
         "error": _failure(image.error),
         "last_error": _failure(image.last_error),
-        "warnings": [{"code": w.code, "message": w.message} for w in image.warnings],
+        "warnings": [_warning(warning) for warning in image.warnings],
         "analysis": None,
         "input": _input(image),
         "outputs": [_output(image, output) for output in image.outputs],
@@ -95,6 +95,11 @@ def estimate_remaining_s(job: Job, now: int) -> float | None:
 
 def _failure(failure: Failure | None) -> dict[str, str] | None:
     return None if failure is None else {"code": failure.code, "message": failure.message}
+
+
+def _warning(warning: ImageWarning) -> dict[str, str]:
+    about = f": {', '.join(warning.variants)}" if warning.variants else ""
+    return {"code": warning.code, "message": f"{warning.message}{about}"}
 
 
 def _input(image: Image) -> dict[str, Any]:

@@ -20,13 +20,17 @@ R = TypeVar("R")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+def is_disk_full(error: OSError) -> bool:
+    return error.errno in _FULL
+
+
 @contextmanager
 def naming_full_disk() -> Iterator[None]:
     """Turn the two errors that mean "no space left" into StorageFull; let the others by."""
     try:
         yield
     except OSError as exc:
-        if exc.errno in _FULL:
+        if is_disk_full(exc):
             raise StorageFull("There is not enough free disk space.") from exc
         raise
 

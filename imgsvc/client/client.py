@@ -71,6 +71,7 @@ class Client:
         recipe: Mapping[str, Any] | None = None,
         label: str | None = None,
         priority: str | None = None,
+        reuse: bool | None = None,
         on_sent: Callable[[int], None] | None = None,
     ) -> Job:
         """Send images as one job; when this returns, the server keeps them for good.
@@ -78,11 +79,18 @@ class Client:
         images: files are read one after the other as they are sent, and a bare path is
             called by its last part; see FileUpload for names with folders.
         preset, recipe, label, priority: None leaves the server's default.
+        reuse: False makes everything anew, also what was made of the same bytes before.
         on_sent: told the number of bytes of images sent so far, again and again.
 
         Raises LocalFileError for a file that cannot be read: then nothing was submitted.
         """
-        given = {"preset": preset, "recipe": recipe, "label": label, "priority": priority}
+        given = {
+            "preset": preset,
+            "recipe": recipe,
+            "label": label,
+            "priority": priority,
+            "reuse": reuse,
+        }
         spec = {key: value for key, value in given.items() if value is not None}
         body = MultipartBody(spec, images, on_sent)
         try:

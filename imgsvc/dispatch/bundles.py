@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imgsvc.domain.image import Image
+from imgsvc.dispatch.pieces import Piece
 
 MAX_IMAGES = 8
 MAX_BYTES = 512 << 10
@@ -41,22 +41,23 @@ class Pace:
         return max(1, min(MAX_IMAGES, int(TARGET_MS / max(mean_ms, 0.1))))
 
 
-def split_bundles(images: Sequence[Image], most: int) -> list[list[Image]]:
+def split_bundles(pieces: Sequence[Piece], most: int) -> list[list[Piece]]:
     """Cut images of one job, in order, into bundles of at most `most`.
 
     A file too large to be surely quick, and one that has failed a try or is known to
     need much memory, travels alone.
     """
-    bundles: list[list[Image]] = []
+    bundles: list[list[Piece]] = []
     open_bytes = MAX_BYTES + 1
-    for image in images:
+    for piece in pieces:
+        image = piece.image
         size = image.size_bytes or 0
         alone = image.last_error is not None or image.memory_bytes is not None
         joins = bundles and len(bundles[-1]) < most and open_bytes + size <= MAX_BYTES
         if joins and not alone:
-            bundles[-1].append(image)
+            bundles[-1].append(piece)
             open_bytes += size
         else:
-            bundles.append([image])
+            bundles.append([piece])
             open_bytes = MAX_BYTES + 1 if alone else size
     return bundles

@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.dispatch.admission import Admission
 from imgsvc.dispatch.bundles import Pace, split_bundles
+from imgsvc.dispatch.pieces import Piece
 from imgsvc.dispatch.recorder import Made, Recorder, Refused, Returned
+from imgsvc.dispatch.reuse import Reuse
 from imgsvc.dispatch.turns import Turns
 from imgsvc.domain.image import Image, unquote_path
+from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.rendering import (
     DecodeLimits,
     EngineEvent,
@@ -39,6 +41,9 @@ from imgsvc.workers.engine import Engine, PoolClosed
 
 log = get_logger(__name__)
 
+MAX_BACKLOG = 500
+"""Records that may wait for the disk before more images are claimed."""
+
 _LOSSES = {
     LossCause.CRASHED: Failure(
         ImageErrorCode.WORKER_CRASHED, "The worker process died while it worked on this image."
@@ -50,14 +55,6 @@ _LOSSES = {
         ImageErrorCode.OUT_OF_MEMORY, "The image needs more memory than a worker may use."
     ),
 }
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """Images that are claimed but not with a worker yet, and their job's recipe."""
-
-    images: list[Image]
-    recipe: str
 
 
 class Dispatcher:
@@ -80,35 +77,40 @@ class Dispatcher:
         self._admission = Admission(memory_bytes, engine.share_bytes)
         self._turns = Turns()
         self._pace = Pace()
-        self._waiting: list[_Waiting] = []
-        self._in_flight: dict[TaskKey, Image] = {}
-        self._priorities: dict[str, Priority] = {}
-        self._recipes: dict[str, str] = {}
+        self._reuse = Reuse(store, blobs)
+        self._waiting: list[list[Piece]] = []
+        self._followers: list[Piece] = []
+        self._in_flight: dict[TaskKey, Piece] = {}
+        self._jobs: dict[str, Job | NewJob] = {}
         self._wake = asyncio.Event()
         self._timers: set[asyncio.TimerHandle] = set()
         self._stopping = False
-        self.recorder = Recorder(store, blobs, keep_inputs=keep_inputs, on_returned=self._take_back)
+        self.recorder = Recorder(
+            store,
+            blobs,
+            keep_inputs=keep_inputs,
+            on_returned=self._take_back,
+            on_recorded=self._settle,
+        )
 
     async def load(self) -> None:
         """Learn from the store which jobs have pending images."""
-        for job_id, priority, not_before in await self._store.jobs_with_pending():
-            job = await self._store.job(job_id)
-            self.job_has_work(job_id, priority, job.recipe)
+        for job_id, not_before in await self._store.jobs_with_pending():
+            self.job_has_work(await self._store.job(job_id))
             if not_before is not None:
                 self._wake_job_later(job_id, (not_before - now_ms()) / 1000)
 
-    def job_has_work(self, job_id: str, priority: Priority, recipe: str) -> None:
+    def job_has_work(self, job: Job | NewJob) -> None:
         """The job has pending images, committed."""
-        self._priorities[job_id] = priority
-        self._recipes[job_id] = recipe
-        self._turns.add(job_id, priority)
+        self._jobs[job.id] = job
+        self._turns.add(job.id, job.priority)
         self._wake.set()
 
     def job_is_gone(self, job_id: str) -> None:
         """The job is final or deleted; forget what was kept for it."""
-        self._priorities.pop(job_id, None)
-        self._recipes.pop(job_id, None)
+        self._jobs.pop(job_id, None)
         self._pace.forget(job_id)
+        self._reuse.forget(job_id)
 
     async def run(self) -> None:
         """Dispatch whenever there is room and work."""
@@ -120,8 +122,11 @@ class Dispatcher:
     async def run_once(self) -> None:
         """Hand out images until the engine is full or nothing is left to hand out."""
         while not self._stopping:
+            await self._sort_out(self._take_followers())
             await self._submit_waiting()
             if self._waiting or self._engine.room() == 0 or not self._turns:
+                return
+            if self.recorder.backlog > MAX_BACKLOG:  # woken again when it has been recorded
                 return
             try:
                 await self._claim(self._engine.room())
@@ -145,11 +150,10 @@ class Dispatcher:
 
     async def give_back(self) -> None:
         """After the engine has ended: return what never reached it, and flush."""
-        for waiting in self._waiting:
-            for image in waiting.images:
-                self.recorder.add(Returned(image, counts=False))
-        for image in self._in_flight.values():
-            self.recorder.add(Returned(image, counts=False))
+        bundled = [piece for bundle in self._waiting for piece in bundle]
+        held = self._take_followers() + self._reuse.give_back()
+        for piece in (*bundled, *held, *self._in_flight.values()):
+            self.recorder.add(Returned(piece.image, counts=False))
         self._waiting.clear()
         self._in_flight.clear()
         await self.recorder.flush()
@@ -162,39 +166,84 @@ class Dispatcher:
     async def _claim(self, room: int) -> None:
         """Claim one bundle for each place, turn by turn."""
         picks: dict[str, int] = {}
-        stamps: dict[str, tuple[Priority, int]] = {}
-        sizes: dict[str, int] = {}
+        turns: dict[str, tuple[Priority, int]] = {}
         for _ in range(room):
             turn = self._turns.take()
             if turn is None:
                 break
             job_id, priority, stamp = turn
-            stamps[job_id] = (priority, stamp)
-            sizes[job_id] = self._pace.bundle_size(job_id)
-            picks[job_id] = picks.get(job_id, 0) + sizes[job_id]
+            turns[job_id] = (priority, stamp)
+            size = max(self._pace.bundle_size(job_id), self._reuse.run_length(job_id))
+            picks[job_id] = picks.get(job_id, 0) + size
         claimed: dict[str, list[Image]] = {}
         for image in await self._store.claim_images(list(picks.items()), now_ms()):
             claimed.setdefault(image.job_id, []).append(image)
         for job_id, wanted in picks.items():
             images = claimed.get(job_id, [])
             if len(images) < wanted:
-                self._turns.exhaust(job_id, *stamps[job_id])
-            recipe = self._recipes.get(job_id)
-            if recipe is None:  # deleted meanwhile; there is nothing to give back to
+                self._turns.exhaust(job_id, *turns[job_id])
+            job = self._jobs.get(job_id)
+            if job is not None:  # else deleted meanwhile; there is nothing to give back to
+                await self._sort_out([Piece(image, job.recipe, job.recipe) for image in images])
+
+    async def _sort_out(self, pieces: Sequence[Piece]) -> None:
+        """Record what was made before, bundle what is to be made."""
+        by_job: dict[str, list[Piece]] = {}
+        for piece in pieces:
+            by_job.setdefault(piece.image.job_id, []).append(piece)
+        for job_id, group in by_job.items():
+            job = self._jobs.get(job_id)
+            if job is None:
                 continue
-            for bundle in split_bundles(images, sizes[job_id]):
-                self._waiting.append(_Waiting(bundle, recipe))
+            if job.reuse:
+                group = await self._take_over(job_id, group)
+            self._waiting += split_bundles(group, self._pace.bundle_size(job_id))
+
+    async def _take_over(self, job_id: str, pieces: Sequence[Piece]) -> list[Piece]:
+        """Record the images of which everything was made before; returns the others."""
+        to_make = []
+        sorted_out = await self._reuse.sort_out(pieces)
+        for piece in sorted_out:
+            if piece.to_make is None:
+                self._record_made(piece, None, None)
+            else:
+                to_make.append(piece)
+        self._reuse.note_luck(job_id, all_found=bool(sorted_out) and not to_make)
+        return to_make
+
+    def _record_made(
+        self, piece: Piece, rendered: Rendered | None, output_prefix: str | None
+    ) -> None:
+        self.recorder.add(
+            Made(
+                piece.image,
+                piece.complete(rendered),
+                output_prefix,
+                {found.output.variant: found.link for found in piece.found},
+                self._reuse.key(piece.recipe),
+            )
+        )
+
+    def _take_followers(self) -> list[Piece]:
+        followers, self._followers = self._followers, []
+        return followers
+
+    def _settle(self, keys: Sequence[TaskKey]) -> None:
+        """These dispatches are over: who waited for what they made can go on."""
+        for key in keys:
+            self._followers += self._reuse.settle(key)
+        self._wake.set()
 
     async def _submit_waiting(self) -> None:
         """Submit claimed bundles as far as room and memory go; heavy ones keep their place."""
         while self._waiting and self._engine.room() and not self._stopping:
-            waiting = self._waiting[0]
-            cost = waiting.images[0].memory_bytes
+            bundle = self._waiting[0]
+            cost = bundle[0].image.memory_bytes
             if not self._admits(cost):
                 return
             self._waiting.pop(0)
             self._admission.heavy_waits = False
-            await self._submit(waiting, cost)
+            await self._submit(bundle, cost)
 
     def _admits(self, cost_bytes: int | None) -> bool:
         if cost_bytes is not None and self._admission.is_heavy(cost_bytes):
@@ -202,16 +251,16 @@ class Dispatcher:
             return not self._admission.heavy_waits
         return self._admission.admits_ordinary()
 
-    async def _submit(self, waiting: _Waiting, cost_bytes: int | None) -> None:
+    async def _submit(self, bundle: Sequence[Piece], cost_bytes: int | None) -> None:
         tasks = []
-        for image in waiting.images:
-            self._in_flight[image.key] = image
-            allowance = self._admission.begin(cost_bytes)
-            tasks.append(self._task(image, waiting.recipe, allowance))
+        for piece in bundle:
+            self._in_flight[piece.image.key] = piece
+            tasks.append(self._task(piece, self._admission.begin(cost_bytes)))
         with suppress(PoolClosed):  # what is in flight is given back at the end of the drain
             await self._engine.submit(tasks)
 
-    def _task(self, image: Image, recipe: str, memory_bytes: int) -> RenderTask:
+    def _task(self, piece: Piece, memory_bytes: int) -> RenderTask:
+        image = piece.image
         path = (
             unquote_path(image.path)
             if image.path is not None
@@ -221,7 +270,7 @@ class Dispatcher:
             key=image.key,
             input_path=path,
             output_prefix="",
-            recipe=recipe,
+            recipe=piece.to_make or piece.recipe,
             limits=self._limits,
             memory_bytes=memory_bytes,
         )
@@ -229,25 +278,26 @@ class Dispatcher:
     def _handle(self, event: EngineEvent) -> None:
         match event:
             case Finished(task=task, outcome=outcome):
-                if image := self._land(task.key):
-                    self._handle_outcome(image, task, outcome)
+                if piece := self._land(task.key):
+                    self._handle_outcome(piece, task, outcome)
             case Lost(key=key, cause=cause):
-                if image := self._land(key):
-                    self._handle_loss(image, cause)
+                if piece := self._land(key):
+                    self._handle_loss(piece.image, cause)
 
-    def _land(self, key: TaskKey) -> Image | None:
-        image = self._in_flight.pop(key, None)
-        if image is not None:
-            self._admission.end(image.memory_bytes)
-        return image
+    def _land(self, key: TaskKey) -> Piece | None:
+        piece = self._in_flight.pop(key, None)
+        if piece is not None:
+            self._admission.end(piece.image.memory_bytes)
+        return piece
 
     def _handle_outcome(
-        self, image: Image, task: RenderTask, outcome: Rendered | RenderFailed | NeedsMemory
+        self, piece: Piece, task: RenderTask, outcome: Rendered | RenderFailed | NeedsMemory
     ) -> None:
+        image = piece.image
         match outcome:
             case Rendered():
                 self._pace.learn(image.job_id, outcome.duration_ms)
-                self.recorder.add(Made(image, task, outcome))
+                self._record_made(piece, outcome, task.output_prefix)
             case RenderFailed(failure=failure) if failure.code is ImageErrorCode.STORAGE_FULL:
                 self.recorder.add(Returned(image, False, failure, delay_s=1.0))
             case RenderFailed(failure=failure):
@@ -281,16 +331,18 @@ class Dispatcher:
         """Images are pending again, committed: their jobs have work."""
         for record in returned:
             job_id = record.image.job_id
+            if record.unlinked:
+                self._reuse.refuse(record.image)
             if record.delay_s:
                 self._wake_job_later(job_id, record.delay_s)
-            elif job_id in self._recipes:
-                self.job_has_work(job_id, self._priorities[job_id], self._recipes[job_id])
+            elif job := self._jobs.get(job_id):
+                self.job_has_work(job)
 
     def _wake_job_later(self, job_id: str, delay_s: float) -> None:
         def wake() -> None:
             self._timers.discard(timer)
-            if job_id in self._recipes:
-                self.job_has_work(job_id, self._priorities[job_id], self._recipes[job_id])
+            if job := self._jobs.get(job_id):
+                self.job_has_work(job)
 
         timer = asyncio.get_running_loop().call_later(max(delay_s, 0.0), wake)
         self._timers.add(timer)

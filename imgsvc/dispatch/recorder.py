@@ -7,14 +7,14 @@ waits for a disk and a disk never works for a single image when several are read
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.blobs.publication import Obstacle, Publication
+from imgsvc.blobs.publication import Link, Obstacle, Publication
 from imgsvc.domain.image import Image
-from imgsvc.domain.rendering import Failure, InputFacts, Rendered, RenderTask, output_path
+from imgsvc.domain.rendering import Failure, InputFacts, Rendered, TaskKey, output_path
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import ImageErrorCode, StorageFull
 from imgsvc.store.images import ImageResult, Release
@@ -29,24 +29,27 @@ STORAGE_RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """All outputs of `image` stand under the task's output prefix."""
+    """All outputs of the image stand somewhere.
+
+    links: where those stand that were made for another image before. output_prefix: of
+    the others, as the worker had it; None when there are none.
+    """
 
     image: Image
-    task: RenderTask
     outcome: Rendered
+    output_prefix: str | None
+    links: Mapping[str, Link]
+    reuse_key: str | None
 
-    @property
-    def files(self) -> list[tuple[str, Path, str]]:
-        """(variant, where the worker left it, format) of every output."""
-        prefix = self.task.output_prefix
-        return [
-            (
-                output.variant,
-                Path(output_path(prefix, output.variant, output.format)),
-                output.format,
-            )
-            for output in self.outcome.outputs
-        ]
+    def publication(self) -> Publication:
+        image, moved, linked = self.image, {}, {}
+        for output in self.outcome.outputs:
+            if (link := self.links.get(output.variant)) is not None:
+                linked[output.variant] = link
+            elif self.output_prefix is not None:
+                path = Path(output_path(self.output_prefix, output.variant, output.format))
+                moved[output.variant] = path, output.format
+        return Publication(image.job_id, image.id, image.claim, moved, linked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class Returned:
     """The image goes back to pending, to be dispatched again.
 
     counts: whether the try counts as an attempt. delay_s: how long to wait at least.
-    memory_bytes: what its decode is known to cost, from now on.
+    memory_bytes: what its decode is known to cost, from now on. unlinked: the outputs
+    found for it could not be linked.
     """
 
     image: Image
@@ -72,13 +76,18 @@ class Returned:
     failure: Failure | None = None
     delay_s: float = 0.0
     memory_bytes: int | None = None
+    unlinked: bool = False
 
 
 Record = Made | Refused | Returned
 
 
 class Recorder:
-    """Commits records in groups. `on_returned` hears of images that are pending again."""
+    """Commits records in groups.
+
+    Then `on_returned` hears of images that are pending again, and `on_recorded` of every
+    dispatch that has ended, whatever it came to.
+    """
 
     def __init__(
         self,
@@ -87,11 +96,13 @@ class Recorder:
         *,
         keep_inputs: bool,
         on_returned: Callable[[Sequence[Returned]], None],
+        on_recorded: Callable[[Sequence[TaskKey]], None],
     ) -> None:
         self._store = store
         self._blobs = blobs
         self._keep_inputs = keep_inputs
         self._on_returned = on_returned
+        self._on_recorded = on_recorded
         self._records: list[Record] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -101,6 +112,11 @@ class Recorder:
         self._records.append(record)
         self._idle.clear()
         self._wake.set()
+
+    @property
+    def backlog(self) -> int:
+        """How many records wait to be made durable."""
+        return len(self._records)
 
     async def flush(self) -> None:
         """Return once everything added so far is durable."""
@@ -117,6 +133,7 @@ class Recorder:
         while self._records:
             records, self._records = self._records, []
             await self._record(await self._publish(records))
+            self._on_recorded([record.image.key for record in records])
         self._idle.set()
 
     async def _publish(self, records: Sequence[Record]) -> list[Record]:
@@ -125,11 +142,10 @@ class Recorder:
         if not made:
             return list(records)
         try:
-            failed = await self._blobs.publish([_publication(record) for record in made])
+            failed = await self._blobs.publish([record.publication() for record in made])
         except StorageFull as exc:
             failure = Failure(ImageErrorCode.STORAGE_FULL, exc.message)
             log.warning("storage_full", images=len(made))
-            await self._blobs.discard([path for record in made for _, path, _ in record.files])
             return [
                 Returned(record.image, False, failure, STORAGE_RETRY_S)
                 if isinstance(record, Made)
@@ -150,17 +166,16 @@ class Recorder:
     async def _commit(
         self, results: Sequence[ImageResult], releases: Sequence[Release], now: int
     ) -> list[bool]:
-        while True:
-            try:
-                won, _ = await asyncio.gather(
-                    self._store.finish_images(results, now) if results else _nothing(),
-                    self._store.release_images(releases, now) if releases else _nothing(),
-                )
-            except StorageFull:
-                log.warning("storage_full", images=len(results), what="database")
-                await asyncio.sleep(STORAGE_RETRY_S)
-            else:
-                return won
+        """Both at once, so that they share a commit; each is tried until it is stored."""
+
+        async def finish() -> list[bool]:
+            return await self._store.finish_images(results, now) if results else []
+
+        async def release() -> list[bool]:
+            return await self._store.release_images(releases, now) if releases else []
+
+        won, _ = await asyncio.gather(_insist(finish), _insist(release))
+        return won
 
     async def _clear_away(self, records: Sequence[Made | Refused], won: Sequence[bool]) -> None:
         """Remove files no row names: of late results, and inputs that nobody needs."""
@@ -171,8 +186,10 @@ class Recorder:
                 continue
             if not is_won:
                 unwanted += [
-                    self._blobs.output_path(image.job_id, image.id, image.claim, variant, format_)
-                    for variant, _, format_ in record.files
+                    self._blobs.output_path(
+                        image.job_id, image.id, image.claim, o.variant, o.format
+                    )
+                    for o in record.outcome.outputs
                 ]
             elif not self._keep_inputs and image.path is None:
                 unwanted.append(self._blobs.input_path(image.job_id, image.id))
@@ -180,8 +197,16 @@ class Recorder:
             await self._blobs.discard(unwanted)
 
 
-async def _nothing() -> list[bool]:
-    return []
+async def _insist(write: Callable[[], Awaitable[list[bool]]]) -> list[bool]:
+    """Wait for a full disk to be emptied. A write that was stored is never repeated: the
+    second time it would seem to have lost its race.
+    """
+    while True:
+        try:
+            return await write()
+        except StorageFull:
+            log.warning("storage_full", what="database")
+            await asyncio.sleep(STORAGE_RETRY_S)
 
 
 def _after_obstacle(record: Record, obstacles: Mapping[str, Obstacle]) -> Record | None:
@@ -191,22 +216,17 @@ def _after_obstacle(record: Record, obstacles: Mapping[str, Obstacle]) -> Record
         return record
     if obstacle is Obstacle.JOB_GONE:
         return None
+    if obstacle is Obstacle.LINK_FAILED:
+        return Returned(record.image, counts=False, unlinked=True)
     log.error("output_missing", job_id=record.image.job_id, index=record.image.index)
     message = "The finished file was lost before it could be kept."
     return Refused(record.image, Failure(ImageErrorCode.INTERNAL, message))
 
 
-def _publication(record: Made) -> Publication:
-    image = record.image
-    return Publication(
-        image.job_id, image.id, image.claim, {v: (path, f) for v, path, f in record.files}
-    )
-
-
 def _result(record: Record) -> ImageResult | None:
     match record:
-        case Made(task=task, outcome=outcome):
-            return ImageResult(task.key, outcome, outcome.input, outcome.duration_ms)
+        case Made(image=image, outcome=outcome, reuse_key=reuse_key):
+            return ImageResult(image.key, outcome, outcome.input, outcome.duration_ms, reuse_key)
         case Refused(image=image, failure=failure):
             return ImageResult(image.key, failure, record.input, record.duration_ms)
     return None

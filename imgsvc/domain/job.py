@@ -18,6 +18,7 @@ class NewJob:
     hidden: not shown to anybody yet; it becomes visible, or vanishes, with the end of
         the request that submits it.
     retain_s: seconds to keep it after its end; 0 keeps for ever.
+    reuse: take outputs over from earlier images with the same bytes.
     """
 
     id: str
@@ -29,6 +30,7 @@ class NewJob:
     open: bool
     hidden: bool
     retain_s: int
+    reuse: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Job:
     input_bytes: int
     output_bytes: int
     errors: dict[str, int]
+    reuse: bool
     retain_s: int
     seq: int
     created_at: int

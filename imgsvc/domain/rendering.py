@@ -5,8 +5,10 @@ All of it is pickled through a pipe, so it stays small and plain.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 
 from imgsvc.errors import ImageErrorCode, WarningCode
 
@@ -53,8 +55,24 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ImageWarning:
+    """variants: which outputs it is about; none when it is about the input."""
+
     code: WarningCode
     message: str
+    variants: tuple[str, ...] = ()
+
+
+def join_warnings(
+    groups: Iterable[Iterable[ImageWarning]], order: Sequence[str]
+) -> tuple[ImageWarning, ...]:
+    """One warning for each code and message, with its variants in the recipe's order."""
+    about: dict[tuple[WarningCode, str], set[str]] = {}
+    for warning in chain.from_iterable(groups):
+        about.setdefault((warning.code, warning.message), set()).update(warning.variants)
+    return tuple(
+        ImageWarning(code, message, tuple(name for name in order if name in variants))
+        for (code, message), variants in about.items()
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def collect_warnings(
         ),
     }
     found.extend(
-        ImageWarning(code, f"{text}: {', '.join(plan.variant.name for plan in plans)}")
+        ImageWarning(code, text, tuple(plan.variant.name for plan in plans))
         for code, (text, plans) in about.items()
         if plans
     )

@@ -118,5 +118,5 @@ class Append:
             key=new_key(idempotency_key, self.fingerprint),
         )
         self._is_done = True
-        appender.dispatcher.job_has_work(job.id, job.priority, job.recipe)
+        appender.dispatcher.job_has_work(job)
         return accepted

@@ -179,7 +179,7 @@ class LocalRun:
         for start in range(0, len(items), APPEND):
             images = [_new_image(item) for item in items[start : start + APPEND]]
             await self._store.append_images(job_id, images, now_ms())
-            self._dispatcher.job_has_work(job_id, job.priority, job.recipe)
+            self._dispatcher.job_has_work(job)
         await self._store.close_job(job_id, now_ms())
 
     async def _collect(

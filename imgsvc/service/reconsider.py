@@ -50,5 +50,5 @@ class Reconsiderer:
         await self._store.job(job_id)
         job = await self._store.retry_images(job_id, codes=codes, indexes=indexes)
         if job.finished_images < job.total:
-            self._dispatcher.job_has_work(job.id, job.priority, job.recipe)
+            self._dispatcher.job_has_work(job)
         return job

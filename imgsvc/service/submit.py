@@ -118,6 +118,7 @@ class Submission:
             open=True,
             hidden=True,
             retain_s=retain_s,
+            reuse=spec.reuse,
         )
 
     async def add(self, image: NewImage) -> None:
@@ -181,9 +182,7 @@ class Submission:
             else:
                 self._is_stored = True
                 await store.create_job(self._job, images, now_ms())
-            self._submitter.dispatcher.job_has_work(
-                self.job_id, self._job.priority, self._job.recipe
-            )
+            self._submitter.dispatcher.job_has_work(self._job)
 
 
 def _refuse_what_comes_later(spec: JobSpec) -> None:

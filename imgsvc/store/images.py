@@ -34,12 +34,14 @@ class ImageResult:
     """What a dispatch came to for good.
 
     input, duration_ms: None where not known; a Rendered outcome has its own.
+    reuse_key: under which the outputs can be found for equal inputs; None for never.
     """
 
     key: TaskKey
     outcome: Rendered | Failure
     input: InputFacts | None = None
     duration_ms: int | None = None
+    reuse_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +126,13 @@ def _result_values(result: ImageResult) -> list[Any]:
             return [
                 key.job_id, key.index, key.claim, ImageState.COMPLETED.value, None, None,
                 dump_warnings(made.warnings), dump_input(made.input),
-                dump_outputs(made.outputs), made.duration_ms,
+                dump_outputs(made.outputs), made.duration_ms, result.reuse_key,
             ]  # fmt: skip
         case Failure() as failure:
             return [
                 key.job_id, key.index, key.claim, ImageState.FAILED.value,
                 failure.code.value, failure.message,
-                "[]", dump_input(result.input), "[]", result.duration_ms,
+                "[]", dump_input(result.input), "[]", result.duration_ms, None,
             ]  # fmt: skip
 
 

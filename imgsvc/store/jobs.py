@@ -110,6 +110,7 @@ def _empty_job(new: NewJob, now_ms: int) -> Job:
         input_bytes=0,
         output_bytes=0,
         errors={},
+        reuse=new.reuse,
         retain_s=new.retain_s,
         seq=1,
         created_at=now_ms,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
-from imgsvc.domain.states import ImageState, JobState, Priority
+from imgsvc.domain.states import ImageState, JobState
 from imgsvc.errors import NotFound
 from imgsvc.store.changes import no_such_job
 from imgsvc.store.exports import Export, export_from_row
@@ -27,7 +27,6 @@ class PendingJob(NamedTuple):
     """
 
     job_id: str
-    priority: Priority
     not_before: int | None
 
 
@@ -135,6 +134,17 @@ class Lookups:
             except NotFound:
                 return
 
+    async def reusable_images(
+        self, sha256s: Collection[str], engine: str
+    ) -> list[tuple[Image, str]]:
+        """For these inputs, the newest image that each recipe has made; with the recipe.
+
+        engine: what the reuse keys to look for begin with.
+        """
+        parameters = {"sha256s": dump_json(list(sha256s)), "engine": engine}
+        rows = await self._readers.fetch(IMAGES["reusable_images"], parameters)
+        return [(image_from_row(tuple(row)[:-1]), row["recipe"]) for row in rows]
+
     async def image_names(self, job_id: str) -> list[tuple[int, str]]:
         """Index and name of every image in index order; nothing for an unknown job."""
         rows = await self._readers.fetch(IMAGES["image_names"], {"job_id": job_id})
@@ -148,7 +158,7 @@ class Lookups:
     async def jobs_with_pending(self) -> list[PendingJob]:
         """Oldest first, hidden ones among them."""
         rows = await self._readers.fetch(JOBS["jobs_with_pending"], {})
-        return [PendingJob(r["id"], Priority(r["priority"]), r["not_before"]) for r in rows]
+        return [PendingJob(r["id"], r["not_before"]) for r in rows]
 
     async def expired_jobs(self, now_ms: int, limit: int) -> list[str]:
         """Ids of jobs whose time is over, longest first."""

@@ -44,6 +44,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         input_bytes=row["input_bytes"],
         output_bytes=row["output_bytes"],
         errors=json.loads(row["errors"]),
+        reuse=bool(row["reuse"]),
         retain_s=row["retain_s"],
         seq=row["seq"],
         created_at=row["created_at"],
@@ -72,6 +73,7 @@ def job_parameters(job: Job) -> dict[str, Any]:
         "input_bytes": job.input_bytes,
         "output_bytes": job.output_bytes,
         "errors": dump_json(job.errors),
+        "reuse": job.reuse,
         "retain_s": job.retain_s,
         "seq": job.seq,
         "created_at": job.created_at,
@@ -81,7 +83,7 @@ def job_parameters(job: Job) -> dict[str, Any]:
     }
 
 
-def image_from_row(row: sqlite3.Row) -> Image:
+def image_from_row(row: Sequence[Any]) -> Image:
     """Takes the columns in the order of the table, as `*` gives them: looking up two dozen
     of them by name would double the price of a page.
     """
@@ -110,6 +112,7 @@ def image_from_row(row: sqlite3.Row) -> Image:
         started_at,
         finished_at,
         duration_ms,
+        _reuse_key,
     ) = row
     return Image(
         job_id=job_id,
@@ -216,7 +219,7 @@ def dump_outputs(outputs: Iterable[OutputFacts]) -> str:
 
 
 def dump_warnings(warnings: Iterable[ImageWarning]) -> str:
-    return dump_json([[warning.code.value, warning.message] for warning in warnings])
+    return dump_json([[w.code.value, w.message, *w.variants] for w in warnings])
 
 
 def _load_input(text: str | None) -> InputFacts | None:
@@ -232,7 +235,10 @@ def _load_outputs(text: str) -> tuple[OutputFacts, ...]:
 def _load_warnings(text: str) -> tuple[ImageWarning, ...]:
     if text == "[]":
         return ()
-    return tuple(ImageWarning(WarningCode(code), message) for code, message in json.loads(text))
+    return tuple(
+        ImageWarning(WarningCode(code), message, tuple(variants))
+        for code, message, *variants in json.loads(text)
+    )
 
 
 def _failure(code: str | None, message: str | None) -> Failure | None:

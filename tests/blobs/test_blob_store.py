@@ -130,7 +130,7 @@ async def test_a_missing_output_spoils_its_own_image_only(blobs: BlobStore) -> N
     assert not target(blobs, bad, "small").exists()
 
 
-async def test_a_full_disk_refuses_the_group_which_can_be_tried_again(
+async def test_a_full_disk_refuses_the_group_and_leaves_nothing_of_it(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = [make_publication(blobs, await make_job(blobs)) for _ in range(3)]
@@ -143,7 +143,8 @@ async def test_a_full_disk_refuses_the_group_which_can_be_tried_again(
         with pytest.raises(StorageFull):
             await blobs.publish(items)
 
-    assert await blobs.publish(items) == ()
+    assert not any(target(blobs, item, "small").exists() for item in items)
+    assert list(blobs.slot_path(0).iterdir()) == []
 
 
 async def test_nothing_to_publish_is_fine(blobs: BlobStore) -> None:

@@ -63,7 +63,7 @@ def many(tmp_path: Path) -> Path:
     folder.mkdir()
     content = picture(size=(3000, 2000), format_="JPEG")
     for number in range(150):
-        (folder / f"{number}.jpg").write_bytes(content)
+        (folder / f"{number}.jpg").write_bytes(content + b"%d" % number)
     return folder
 
 

@@ -48,7 +48,7 @@ async def _race(server: Running, gate: Path, first: str, second: str) -> int:
     """How many of 150 images of an earlier job ended before the one of a later job, which
     came while the only worker was held up."""
     os.mkfifo(gate)
-    many = [("gated", fault("gate", gate)), *((f"{n}", make_jpeg(30, 20)) for n in range(150))]
+    many = [("gated", fault("gate", gate)), *((f"{n}", make_jpeg(30 + n, 20)) for n in range(150))]
     long_job = await _submit(server, many, first)
     opened = await asyncio.to_thread(gate.open, "w")
     short_job = await _submit(server, [("late", make_jpeg(30, 20))], second)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from imgsvc.domain.ids import new_id
-from imgsvc.domain.states import ImageState, JobState, Priority
+from imgsvc.domain.states import ImageState, JobState
 from imgsvc.errors import NotFound
 from imgsvc.store.store import Store
 from tests.store.builders import claim, create, failed, made, new_image, release
@@ -105,7 +105,7 @@ async def test_known_ids_are_told_from_others(store: Store) -> None:
 
 
 async def test_jobs_with_pending_images_are_found_with_their_next_time(store: Store) -> None:
-    plain = await create(store, 2, priority=Priority.HIGH)
+    plain = await create(store, 2)
     delayed, mixed, running = [await create(store, 2) for _ in range(3)]
     images = await claim(store, delayed)
     await store.release_images(
@@ -115,9 +115,9 @@ async def test_jobs_with_pending_images_are_found_with_their_next_time(store: St
     await store.release_images([release(images[0], not_before=9_000)], 3_000)
     await claim(store, running)
     assert await store.jobs_with_pending() == [
-        (plain.id, Priority.HIGH, None),
-        (delayed.id, Priority.NORMAL, 8_000),
-        (mixed.id, Priority.NORMAL, None),
+        (plain.id, None),
+        (delayed.id, 8_000),
+        (mixed.id, None),
     ]
 
 

@@ -13,7 +13,7 @@ import pytest
 from imgsvc.store import sql
 from imgsvc.store.store import Store
 
-STATEMENTS = {**sql.JOBS, **sql.IMAGES}
+STATEMENTS = {**sql.JOBS, **sql.IMAGES, **sql.KEYS}
 
 # These read all of a partial index, which holds just the rows they are after.
 WALKS = {
@@ -39,7 +39,7 @@ async def test_no_statement_walks_a_table_or_sorts(planner: sqlite3.Connection, 
     for step in plan(planner, STATEMENTS[name]):
         assert "TEMP B-TREE" not in step
         assert "AUTOMATIC" not in step
-        if re.match(r"SCAN (jobs|images)\b", step):
+        if re.match(r"SCAN (jobs|images|idempotency_keys)\b", step):
             assert step == WALKS.get(name)
 
 
@@ -83,3 +83,13 @@ def test_every_statement_is_named_once_and_used() -> None:
     code = "".join(path.read_text() for path in Path(sql.__file__).parent.glob("*.py"))
     built = {"jobs_newest_labelled", "jobs_newest_labelled_in_state", "jobs_newest_in_state"}
     assert [name for name in STATEMENTS if f'"{name}"' not in code and name not in built] == []
+
+
+async def test_equal_inputs_are_found_by_steps_through_their_index(
+    planner: sqlite3.Connection,
+) -> None:
+    steps = plan(planner, STATEMENTS["reusable_images"])
+    searches = [step for step in steps if "images_reusable" in step]
+    assert len(searches) == 3
+    assert all(step.startswith("SEARCH") and "sha256=?" in step for step in searches)
+    assert "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)" in steps

@@ -53,14 +53,15 @@ WITH v AS MATERIALIZED (
         value ->> 0 AS job_id, value ->> 1 AS idx, value ->> 2 AS claim,
         value ->> 3 AS state, value ->> 4 AS error_code, value ->> 5 AS error_message,
         value ->> 6 AS warnings, value ->> 7 AS input, value ->> 8 AS outputs,
-        value ->> 9 AS duration_ms
+        value ->> 9 AS duration_ms, value ->> 10 AS reuse_key
     FROM json_each(:results)
 )
 UPDATE images SET
     state = v.state, error_code = v.error_code, error_message = v.error_message,
     last_error_code = NULL, last_error_message = NULL,
     warnings = v.warnings, input = coalesce(v.input, images.input), outputs = v.outputs,
-    finished_at = :now_ms, duration_ms = v.duration_ms
+    finished_at = :now_ms, duration_ms = v.duration_ms,
+    reuse_key = iif(images.sha256 IS NULL, NULL, v.reuse_key)
 FROM v
 WHERE images.job_id = v.job_id AND images.idx = v.idx
     AND images.state = 'processing' AND images.claim = v.claim
@@ -163,3 +164,39 @@ ORDER BY images.id DESC LIMIT :limit;
 -- name: image_names
 -- What the images of a job are called, in index order.
 SELECT idx, name FROM images WHERE job_id = :job_id ORDER BY idx;
+
+-- name: reusable_images
+-- For each of some inputs the newest image of every recipe that an engine has made of it.
+-- The recursion steps from recipe to recipe, so ten thousand equal images cost one search.
+WITH RECURSIVE
+wanted AS MATERIALIZED (SELECT value AS sha256 FROM json_each(:sha256s)),
+made (sha256, reuse_key, depth) AS (
+    SELECT
+        wanted.sha256,
+        (
+            SELECT min(images.reuse_key) FROM images INDEXED BY images_reusable
+            WHERE images.sha256 = wanted.sha256
+                AND images.reuse_key >= :engine AND images.reuse_key < :engine || '~'
+        ),
+        1
+    FROM wanted
+    UNION ALL
+    SELECT
+        made.sha256,
+        (
+            SELECT min(images.reuse_key) FROM images INDEXED BY images_reusable
+            WHERE images.sha256 = made.sha256
+                AND images.reuse_key > made.reuse_key AND images.reuse_key < :engine || '~'
+        ),
+        made.depth + 1
+    FROM made
+    WHERE made.reuse_key IS NOT NULL AND made.depth < 32
+)
+SELECT images.*, jobs.recipe
+FROM made
+CROSS JOIN images ON images.rowid = (
+    SELECT max(twin.rowid) FROM images AS twin INDEXED BY images_reusable
+    WHERE twin.sha256 = made.sha256 AND twin.reuse_key = made.reuse_key
+)
+CROSS JOIN jobs ON jobs.id = images.job_id
+WHERE made.reuse_key IS NOT NULL;

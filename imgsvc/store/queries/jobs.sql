@@ -3,11 +3,11 @@
 INSERT INTO jobs (
     id, state, label, priority, preset, recipe, open, hidden, source,
     total, completed, failed, cancelled, input_bytes, output_bytes, errors,
-    retain_s, seq, created_at, appended_at, started_at, finished_at, expires_at
+    reuse, retain_s, seq, created_at, appended_at, started_at, finished_at, expires_at
 ) VALUES (
     :id, :state, :label, :priority, :preset, :recipe, :open, :hidden, :source,
     :total, :completed, :failed, :cancelled, :input_bytes, :output_bytes, :errors,
-    :retain_s, :seq, :created_at, :created_at, :started_at, :finished_at, :expires_at
+    :reuse, :retain_s, :seq, :created_at, :created_at, :started_at, :finished_at, :expires_at
 );
 
 -- name: save_job
@@ -69,7 +69,7 @@ ORDER BY id DESC LIMIT :limit;
 -- Unfinished jobs with pending images, oldest first; not_before is null when one of the
 -- images is not delayed, else the earliest of their times.
 SELECT
-    jobs.id, jobs.priority,
+    jobs.id,
     CASE WHEN count(*) = count(images.not_before) THEN min(images.not_before) END AS not_before
 FROM jobs INDEXED BY jobs_unfinished
 CROSS JOIN images ON images.job_id = jobs.id AND images.state = 'pending'

@@ -1,0 +1,76 @@
+"""A piece of work: an image that was claimed, what a worker is to make of it, and what
+stands there already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from imgsvc.blobs.publication import Link
+from imgsvc.domain.image import Image
+from imgsvc.domain.rendering import ImageWarning, InputFacts, OutputFacts, Rendered, join_warnings
+from imgsvc.recipes.identity import variant_keys
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An output that was made before, from the same bytes; its file is at `link`.
+
+    output: as this image will show it. warnings: those that concern it.
+    """
+
+    output: OutputFacts
+    link: Link
+    input: InputFacts
+    warnings: tuple[ImageWarning, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """recipe: the job's. to_make: what a worker is to make of it, None for nothing.
+
+    found: the other variants. waited: it was held back once for another image's sake.
+    """
+
+    image: Image
+    recipe: str
+    to_make: str | None
+    found: tuple[Found, ...] = ()
+    waited: bool = False
+
+    def complete(self, rendered: Rendered | None) -> Rendered:
+        """What the image came to, all its variants in the recipe's order.
+
+        rendered: what the worker made; None when there was nothing left to make.
+        """
+        order = list(variant_keys(self.recipe))
+        made = rendered.outputs if rendered else ()
+        outputs = {output.variant: output for output in (*made, *(f.output for f in self.found))}
+        warnings = (rendered.warnings if rendered else (), *(f.warnings for f in self.found))
+        return Rendered(
+            input=rendered.input if rendered else self.found[0].input,
+            outputs=tuple(outputs[variant] for variant in order if variant in outputs),
+            warnings=join_warnings(warnings, order),
+            duration_ms=rendered.duration_ms if rendered else 0,
+        )
+
+
+def find_output(
+    output: OutputFacts,
+    variant: str,
+    path: Path,
+    input_: InputFacts,
+    warnings: tuple[ImageWarning, ...],
+) -> Found:
+    """An earlier output under the name that the variant has here."""
+    return Found(
+        replace(output, variant=variant, reused=True),
+        Link(path, output.format, output.sha256),
+        input_,
+        tuple(
+            replace(warning, variants=(variant,) if warning.variants else ())
+            for warning in warnings
+            if not warning.variants or output.variant in warning.variants
+        ),
+    )

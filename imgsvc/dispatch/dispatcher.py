@@ -6,6 +6,7 @@ It holds only what can be rebuilt from the store: whose turn it is, and what is 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -31,7 +32,7 @@ from imgsvc.domain.rendering import (
     RenderTask,
     TaskKey,
 )
-from imgsvc.domain.retries import Retry, decide_retry
+from imgsvc.domain.retries import Retry, Trouble, decide_retry
 from imgsvc.domain.states import Priority
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import ImageErrorCode, StorageFull
@@ -298,8 +299,6 @@ class Dispatcher:
             case Rendered():
                 self._pace.learn(image.job_id, outcome.duration_ms)
                 self._record_made(piece, outcome, task.output_prefix)
-            case RenderFailed(failure=failure) if failure.code is ImageErrorCode.STORAGE_FULL:
-                self.recorder.add(Returned(image, False, failure, delay_s=1.0))
             case RenderFailed(failure=failure):
                 self._fail(image, failure, outcome)
             case NeedsMemory(cost_bytes=cost) if self._admission.can_ever_fit(cost):
@@ -317,11 +316,10 @@ class Dispatcher:
         self._fail(image, _LOSSES[cause])
 
     def _fail(self, image: Image, failure: Failure, outcome: RenderFailed | None = None) -> None:
-        decision = decide_retry(failure, image.last_error)
+        trouble = Trouble(failure, image.attempts, image.last_error)
+        decision = decide_retry(trouble, random.random())  # noqa: S311 - no secret
         if isinstance(decision, Retry):
-            self.recorder.add(
-                Returned(image, counts=True, failure=failure, delay_s=decision.delay_s)
-            )
+            self.recorder.add(Returned(image, decision.counts, failure, decision.delay_s))
         elif outcome is None:
             self.recorder.add(Refused(image, failure))
         else:

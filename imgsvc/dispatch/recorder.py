@@ -15,6 +15,7 @@ from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.publication import Link, Obstacle, Publication
 from imgsvc.domain.image import Image
 from imgsvc.domain.rendering import Failure, InputFacts, Rendered, TaskKey, output_path
+from imgsvc.domain.retries import STORAGE_DELAY_S
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import ImageErrorCode, StorageFull
 from imgsvc.store.images import ImageResult, Release
@@ -22,9 +23,6 @@ from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
-
-STORAGE_RETRY_S = 1.0
-"""How long to wait before a full disk is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +145,7 @@ class Recorder:
             failure = Failure(ImageErrorCode.STORAGE_FULL, exc.message)
             log.warning("storage_full", images=len(made))
             return [
-                Returned(record.image, False, failure, STORAGE_RETRY_S)
+                Returned(record.image, False, failure, STORAGE_DELAY_S)
                 if isinstance(record, Made)
                 else record
                 for record in records
@@ -206,7 +204,7 @@ async def _insist(write: Callable[[], Awaitable[list[bool]]]) -> list[bool]:
             return await write()
         except StorageFull:
             log.warning("storage_full", what="database")
-            await asyncio.sleep(STORAGE_RETRY_S)
+            await asyncio.sleep(STORAGE_DELAY_S)
 
 
 def _after_obstacle(record: Record, obstacles: Mapping[str, Obstacle]) -> Record | None:

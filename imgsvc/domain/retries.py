@@ -7,13 +7,43 @@ from dataclasses import dataclass
 from imgsvc.domain.rendering import Failure
 from imgsvc.errors import ImageErrorCode
 
+FETCH_DELAYS_S = (1.0, 4.0)
+"""After the first and the second try to fetch; a third one that fails is the last."""
+
+MAX_RETRY_AFTER_S = 30.0
+"""A host that wants more patience than this is asked again earlier."""
+
+STORAGE_DELAY_S = 1.0
+
+_FETCHING = frozenset({ImageErrorCode.FETCH_FAILED, ImageErrorCode.FETCH_TIMEOUT})
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A try that failed.
+
+    attempts: tries begun, this one among them. last_error: what the try before ended with,
+    if that one failed too. passes: whether the failure may be another one's fault and pass,
+    as a network's or a 5xx does and a 404 does not. retry_after_s: what the host asked for.
+    """
+
+    failure: Failure
+    attempts: int
+    last_error: Failure | None = None
+    passes: bool = True
+    retry_after_s: float | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again after `delay_s` seconds; `failure` stands as last_error meanwhile."""
+    """Try again after `delay_s` seconds; `failure` stands as last_error meanwhile.
+
+    counts: whether the try that failed counts as an attempt.
+    """
 
     failure: Failure
     delay_s: float
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +53,20 @@ class GiveUp:
     failure: Failure
 
 
-def decide_retry(failure: Failure, last_error: Failure | None) -> Retry | GiveUp:
-    """An image that crashed its worker is tried once more; everything else is final.
-
-    last_error: what the try before ended with, if that one failed too.
-    """
+def decide_retry(trouble: Trouble, chance: float) -> Retry | GiveUp:
+    """chance: from 0 to 1, spreads the tries of many images."""
+    failure = trouble.failure
+    if failure.code is ImageErrorCode.STORAGE_FULL:
+        return Retry(failure, STORAGE_DELAY_S, counts=False)
     if failure.code is ImageErrorCode.WORKER_CRASHED:
-        crashed_before = last_error is not None and last_error.code is failure.code
+        crashed_before = trouble.last_error and trouble.last_error.code is failure.code
         return GiveUp(failure) if crashed_before else Retry(failure, 0.0)
+    if failure.code in _FETCHING and trouble.passes and trouble.attempts <= len(FETCH_DELAYS_S):
+        return Retry(failure, _fetch_delay_s(trouble, chance))
     return GiveUp(failure)
+
+
+def _fetch_delay_s(trouble: Trouble, chance: float) -> float:
+    """A quarter more or less than planned, and no earlier than the host asked for."""
+    planned_s = FETCH_DELAYS_S[trouble.attempts - 1] * (0.75 + chance / 2)
+    return max(planned_s, min(trouble.retry_after_s or 0.0, MAX_RETRY_AFTER_S))

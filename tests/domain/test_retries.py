@@ -3,38 +3,73 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imgsvc.domain.rendering import Failure
-from imgsvc.domain.retries import GiveUp, Retry, decide_retry
+from imgsvc.domain.retries import GiveUp, Retry, Trouble, decide_retry
 from imgsvc.errors import ImageErrorCode
 
 CRASH = Failure(ImageErrorCode.WORKER_CRASHED, "died")
+FULL = Failure(ImageErrorCode.STORAGE_FULL, "full")
+FETCHES = [
+    Failure(ImageErrorCode.FETCH_FAILED, "refused"),
+    Failure(ImageErrorCode.FETCH_TIMEOUT, "slow"),
+]
+FINAL_CODES = set(ImageErrorCode) - {
+    ImageErrorCode.WORKER_CRASHED,
+    ImageErrorCode.STORAGE_FULL,
+    *(failure.code for failure in FETCHES),
+}
 
 
 def test_a_first_crash_is_tried_again_at_once() -> None:
-    assert decide_retry(CRASH, None) == Retry(CRASH, 0.0)
+    assert decide_retry(Trouble(CRASH, 1), 0.5) == Retry(CRASH, 0.0)
 
 
 def test_a_second_crash_is_final() -> None:
-    assert decide_retry(CRASH, CRASH) == GiveUp(CRASH)
+    assert decide_retry(Trouble(CRASH, 2, CRASH), 0.5) == GiveUp(CRASH)
 
 
 def test_a_crash_after_another_trouble_is_the_first_one() -> None:
-    earlier = Failure(ImageErrorCode.STORAGE_FULL, "full")
-    assert isinstance(decide_retry(CRASH, earlier), Retry)
+    assert decide_retry(Trouble(CRASH, 2, FULL), 0.5) == Retry(CRASH, 0.0)
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        ImageErrorCode.TIMEOUT,
-        ImageErrorCode.CORRUPT_IMAGE,
-        ImageErrorCode.UNSUPPORTED_FORMAT,
-        ImageErrorCode.OUT_OF_MEMORY,
-        ImageErrorCode.INTERNAL,
-    ],
-)
+@pytest.mark.parametrize("attempts", [1, 2, 50])
+def test_a_full_disk_is_waited_for_and_costs_no_attempt(attempts: int) -> None:
+    assert decide_retry(Trouble(FULL, attempts, FULL), 0.5) == Retry(FULL, 1.0, counts=False)
+
+
+@pytest.mark.parametrize("failure", FETCHES)
+def test_a_fetch_is_tried_three_times_in_all(failure: Failure) -> None:
+    assert decide_retry(Trouble(failure, 1), 0.5) == Retry(failure, 1.0)
+    assert decide_retry(Trouble(failure, 2, failure), 0.5) == Retry(failure, 4.0)
+    assert decide_retry(Trouble(failure, 3, failure), 0.5) == GiveUp(failure)
+
+
+@pytest.mark.parametrize("failure", FETCHES)
+def test_a_fetch_that_can_never_succeed_is_not_tried_again(failure: Failure) -> None:
+    assert decide_retry(Trouble(failure, 1, passes=False), 0.5) == GiveUp(failure)
+
+
+@pytest.mark.parametrize(("asked_s", "delay_s"), [(0.2, 1.0), (7.0, 7.0), (3600.0, 30.0)])
+def test_a_host_that_asks_for_patience_gets_it_up_to_a_limit(
+    asked_s: float, delay_s: float
+) -> None:
+    trouble = Trouble(FETCHES[0], 1, retry_after_s=asked_s)
+    assert decide_retry(trouble, 0.5) == Retry(FETCHES[0], delay_s)
+
+
+@given(st.integers(1, 2), st.floats(0, 1))
+def test_delays_are_spread_by_a_quarter(attempts: int, chance: float) -> None:
+    decision = decide_retry(Trouble(FETCHES[0], attempts), chance)
+    planned_s = 4.0 ** (attempts - 1)
+    assert isinstance(decision, Retry)
+    assert 0.75 * planned_s <= decision.delay_s <= 1.25 * planned_s
+
+
+@pytest.mark.parametrize("code", sorted(FINAL_CODES))
 def test_other_failures_are_final_at_once(code: ImageErrorCode) -> None:
     failure = Failure(code, "")
-    assert decide_retry(failure, None) == GiveUp(failure)
-    assert decide_retry(failure, CRASH) == GiveUp(failure)
+    assert decide_retry(Trouble(failure, 1), 0.5) == GiveUp(failure)
+    assert decide_retry(Trouble(failure, 1, CRASH), 0.5) == GiveUp(failure)

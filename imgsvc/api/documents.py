@@ -72,7 +72,7 @@ def image_document(image: Image) -> dict[str, Any]:
         "source": {"kind": image.kind, "url": image.url},
         "error": _failure(image.error),
         "last_error": _failure(image.last_error),
-        "warnings": [_warning(warning) for warning in image.warnings],
+        "warnings": [{"code": w.code, "message": warning_text(w)} for w in image.warnings],
         "analysis": None,
         "input": _input(image),
         "outputs": [_output(image, output) for output in image.outputs],
@@ -97,9 +97,9 @@ def _failure(failure: Failure | None) -> dict[str, str] | None:
     return None if failure is None else {"code": failure.code, "message": failure.message}
 
 
-def _warning(warning: ImageWarning) -> dict[str, str]:
+def warning_text(warning: ImageWarning) -> str:
     about = f": {', '.join(warning.variants)}" if warning.variants else ""
-    return {"code": warning.code, "message": f"{warning.message}{about}"}
+    return f"{warning.message}{about}"
 
 
 def _input(image: Image) -> dict[str, Any]:

@@ -90,8 +90,28 @@ class WorkerSettings(_Section):
     """The worker processes."""
 
     size: int = Field(default_factory=_usable_cpus, ge=1, le=1024)
+    min: int | None = Field(None, ge=1, le=1024)
+    max: int | None = Field(None, ge=1, le=1024)
     memory_bytes: Size = Field(default_factory=_half_of_ram)
     timeout_s: float = Field(60, gt=0)
+
+    @model_validator(mode="after")
+    def _make_sense_together(self) -> Self:
+        if (self.min is None) != (self.max is None):
+            raise ValueError("min and max belong together: set both, or neither for a fixed size.")
+        if self.min is not None and self.max is not None:
+            if self.min > self.max:
+                raise ValueError("min must not be greater than max.")
+            if "size" in self.model_fields_set and not self.min <= self.size <= self.max:
+                raise ValueError("size, which the pool begins with, must be from min to max.")
+        return self
+
+    @property
+    def first_size(self) -> int:
+        """What the pool begins with."""
+        if self.min is None or self.max is None:
+            return self.size
+        return max(self.min, min(self.size, self.max))
 
 
 class LimitSettings(_Section):

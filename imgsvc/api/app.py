@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from imgsvc.api import events, health, jobs, outputs, presets, report
+from imgsvc.api import events, health, jobs, outputs, presets, report, workers
 from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.locality import check_locality
 from imgsvc.api.middleware import answer_errors, identify_request, note_start
@@ -21,6 +21,6 @@ def build_app(context: Context) -> web.Application:
     )
     app[CONTEXT] = context
     app.on_response_prepare.append(note_start)
-    for resource in (jobs, outputs, report, events, presets, health):
+    for resource in (jobs, outputs, report, events, presets, workers, health):
         app.add_routes(resource.routes)
     return app

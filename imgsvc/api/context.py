@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.config import Settings
+from imgsvc.dispatch.workforce import Workforce
 from imgsvc.progress.hub import Hub
 from imgsvc.service.append import Appender
 from imgsvc.service.delete import Deleter
@@ -24,8 +23,6 @@ from imgsvc.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """workers: facts about the worker pool, for /api/v1/info."""
-
     settings: Settings
     store: Store
     blobs: BlobStore
@@ -38,7 +35,7 @@ class Context:
     appender: Appender
     waiter: Waiter
     idempotency: Idempotency
-    workers: Callable[[], dict[str, Any]]
+    workforce: Workforce
 
 
 CONTEXT = web.AppKey("context", Context)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+from imgsvc.dispatch.workforce import WorkforceFacts
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
 from imgsvc.domain.rendering import Failure, ImageWarning, OutputFacts
@@ -79,6 +80,19 @@ def image_document(image: Image) -> dict[str, Any]:
         "started_at": rfc3339(image.started_at),
         "finished_at": rfc3339(image.finished_at),
         "duration_ms": image.duration_ms,
+    }
+
+
+def workers_document(facts: WorkforceFacts) -> dict[str, Any]:
+    """The numbers of workers; `size` is what the pool has or is on its way to."""
+    return {
+        "size": facts.size,
+        "min": facts.least,
+        "max": facts.most,
+        "busy": facts.busy,
+        "idle": facts.idle,
+        "starting": facts.starting,
+        "leaving": facts.leaving,
     }
 
 

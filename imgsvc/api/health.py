@@ -6,6 +6,7 @@ from aiohttp import web
 
 from imgsvc import __version__
 from imgsvc.api.context import CONTEXT
+from imgsvc.api.documents import workers_document
 
 routes = web.RouteTableDef()
 
@@ -41,7 +42,7 @@ async def info(request: web.Request) -> web.Response:
             "version": __version__,
             "formats": {"read": READABLE, "write": WRITABLE},
             "limits": limits.model_dump(),
-            "workers": context.workers(),
+            "workers": workers_document(context.workforce.facts()),
             "queue": {"pending_images": context.store.pending_images},
         }
     )

@@ -4,43 +4,61 @@ Every worker may use its share of the budget, so ordinary tasks need no counting
 task, whose decode is known to cost more than a share, waits until no ordinary task is in
 flight and then runs beside other heavy ones as far as their costs fit the budget; until
 it has run, no ordinary task begins, so it cannot starve.
+
+Shares shrink and grow with the pool. What a task was allowed when it began stays; for a
+moment after the pool has grown, all together may therefore hold more than the budget.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a task in flight may use."""
+
+    memory_bytes: int
+    is_heavy: bool
+
 
 class Admission:
-    def __init__(self, budget_bytes: int, share_bytes: int) -> None:
+    """share_bytes: tells what one task may cost when all workers are busy."""
+
+    def __init__(self, budget_bytes: int, share_bytes: Callable[[], int]) -> None:
         self.budget_bytes = budget_bytes
-        self.share_bytes = share_bytes
+        self._share_bytes = share_bytes
         self._ordinary = 0
-        self._heavy_bytes: list[int] = []
+        self._heavy_count = 0
+        self._heavy_bytes = 0
         self.heavy_waits = False
 
     def is_heavy(self, cost_bytes: int | None) -> bool:
-        return cost_bytes is not None and cost_bytes > self.share_bytes
+        return cost_bytes is not None and cost_bytes > self._share_bytes()
 
     def can_ever_fit(self, cost_bytes: int) -> bool:
         return cost_bytes <= self.budget_bytes
 
     def admits_ordinary(self) -> bool:
-        return not self._heavy_bytes and not self.heavy_waits
+        return not self._heavy_count and not self.heavy_waits
 
     def admits_heavy(self, cost_bytes: int) -> bool:
-        charged = sum(self._heavy_bytes)
-        return self._ordinary == 0 and charged + cost_bytes <= self.budget_bytes
+        return self._ordinary == 0 and self._heavy_bytes + cost_bytes <= self.budget_bytes
 
-    def begin(self, cost_bytes: int | None) -> int:
-        """Count a task in; returns what it may use."""
+    def begin(self, cost_bytes: int | None) -> Allowance:
+        """Count a task in."""
         if cost_bytes is not None and self.is_heavy(cost_bytes):
-            self._heavy_bytes.append(cost_bytes)
-            return cost_bytes
+            self._heavy_count += 1
+            self._heavy_bytes += cost_bytes
+            return Allowance(cost_bytes, is_heavy=True)
         self._ordinary += 1
-        return self.share_bytes
+        return Allowance(self._share_bytes(), is_heavy=False)
 
-    def end(self, cost_bytes: int | None) -> None:
-        """Count a task out; `cost_bytes` as given to `begin`."""
-        if cost_bytes is not None and self.is_heavy(cost_bytes):
-            self._heavy_bytes.remove(cost_bytes)
+    def end(self, allowance: Allowance) -> None:
+        """Count a task out."""
+        if allowance.is_heavy:
+            self._heavy_count -= 1
+            self._heavy_bytes -= allowance.memory_bytes
         else:
             self._ordinary -= 1

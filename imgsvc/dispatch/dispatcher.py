@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.dispatch.admission import Admission
+from imgsvc.dispatch.admission import Admission, Allowance
 from imgsvc.dispatch.bundles import Pace, split_bundles
 from imgsvc.dispatch.pieces import Piece
 from imgsvc.dispatch.recorder import Made, Recorder, Refused, Returned
@@ -75,13 +75,13 @@ class Dispatcher:
         self._blobs = blobs
         self._engine = engine
         self._limits = limits
-        self._admission = Admission(memory_bytes, engine.share_bytes)
+        self._admission = Admission(memory_bytes, lambda: engine.share_bytes)
         self._turns = Turns()
         self._pace = Pace()
         self._reuse = Reuse(store, blobs)
         self._waiting: list[list[Piece]] = []
         self._followers: list[Piece] = []
-        self._in_flight: dict[TaskKey, Piece] = {}
+        self._in_flight: dict[TaskKey, tuple[Piece, Allowance]] = {}
         self._jobs: dict[str, Job | NewJob] = {}
         self._wake = asyncio.Event()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -153,11 +153,21 @@ class Dispatcher:
         """After the engine has ended: return what never reached it, and flush."""
         bundled = [piece for bundle in self._waiting for piece in bundle]
         held = self._take_followers() + self._reuse.give_back()
-        for piece in (*bundled, *held, *self._in_flight.values()):
+        in_flight = [piece for piece, _ in self._in_flight.values()]
+        for piece in (*bundled, *held, *in_flight):
             self.recorder.add(Returned(piece.image, counts=False))
         self._waiting.clear()
         self._in_flight.clear()
         await self.recorder.flush()
+
+    def wake(self) -> None:
+        """There may be more room than before."""
+        self._wake.set()
+
+    @property
+    def work_waits(self) -> bool:
+        """Whether more workers would have something to do."""
+        return self._engine.room() == 0 and bool(self._waiting or self._turns)
 
     @property
     def in_flight(self) -> int:
@@ -255,8 +265,9 @@ class Dispatcher:
     async def _submit(self, bundle: Sequence[Piece], cost_bytes: int | None) -> None:
         tasks = []
         for piece in bundle:
-            self._in_flight[piece.image.key] = piece
-            tasks.append(self._task(piece, self._admission.begin(cost_bytes)))
+            allowance = self._admission.begin(cost_bytes)
+            self._in_flight[piece.image.key] = piece, allowance
+            tasks.append(self._task(piece, allowance.memory_bytes))
         with suppress(PoolClosed):  # what is in flight is given back at the end of the drain
             await self._engine.submit(tasks)
 
@@ -286,9 +297,10 @@ class Dispatcher:
                     self._handle_loss(piece.image, cause)
 
     def _land(self, key: TaskKey) -> Piece | None:
-        piece = self._in_flight.pop(key, None)
-        if piece is not None:
-            self._admission.end(piece.image.memory_bytes)
+        if key not in self._in_flight:
+            return None
+        piece, allowance = self._in_flight.pop(key)
+        self._admission.end(allowance)
         return piece
 
     def _handle_outcome(

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.config import Settings
+from imgsvc.config import Settings, WorkerSettings
 from imgsvc.dispatch.dispatcher import Dispatcher
+from imgsvc.dispatch.workforce import Bounds, Workforce
 from imgsvc.domain.job import JobChange
 from imgsvc.domain.rendering import DecodeLimits, Outcome, RenderTask
 from imgsvc.domain.times import now_ms
@@ -55,6 +56,7 @@ class Core:
     submitter: Submitter
     deleter: Deleter
     presets: Presets
+    workforce: Workforce
     failure: asyncio.Future[None]
     events: asyncio.Task[None] | None = None
     is_stopped: bool = False
@@ -145,7 +147,7 @@ def _build(
     workers, limits, storage = settings.workers, settings.limits, settings.storage
     pool = WorkerPool(
         folder=storage.data_dir.absolute() / "slots",
-        size=workers.size,
+        size=workers.first_size,
         timeout_s=workers.timeout_s,
         memory_bytes=workers.memory_bytes,
         render=render,
@@ -186,8 +188,15 @@ def _build(
         submitter=submitter,
         deleter=Deleter(store, blobs),
         presets=presets,
+        workforce=Workforce(pool, dispatcher, _bounds(workers)),
         failure=asyncio.get_running_loop().create_future(),
     )
+
+
+def _bounds(workers: WorkerSettings) -> Bounds | None:
+    if workers.min is None or workers.max is None:
+        return None
+    return Bounds(workers.min, workers.max)
 
 
 async def _recover(store: Store, blobs: BlobStore) -> None:
@@ -215,6 +224,7 @@ async def _start(core: Core) -> None:
     await core.dispatcher.load()
     core.keep("dispatcher", core.dispatcher.run())
     core.events = core.keep("engine-events", core.dispatcher.read_events())
+    core.keep("workforce", core.workforce.run())
     core.keep("recorder", core.dispatcher.recorder.run())
     idle_s = core.settings.limits.open_idle_s
     core.keep("idle-jobs", IdleJobs(core.store, idle_s=idle_s).run())

@@ -51,7 +51,7 @@ async def _serve(settings: Settings, render: Callable[[RenderTask], Outcome]) ->
             "listening",
             url=url,
             data_dir=str(settings.storage.data_dir.absolute()),
-            workers=settings.workers.size,
+            workers=core.pool.size,
             version=__version__,
         )
         core.failure.add_done_callback(lambda _: stop.set())
@@ -94,7 +94,7 @@ async def _start_runner(core: Core, sock: socket.socket) -> web.AppRunner:
         ),
         waiter=Waiter(core.store, core.hub),
         idempotency=Idempotency(core.store, core.blobs, core.settings.limits),
-        workers=lambda: {"size": core.pool.size, "busy_images": core.dispatcher.in_flight},
+        workforce=core.workforce,
     )
     runner = web.AppRunner(
         build_app(context),

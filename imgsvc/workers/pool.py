@@ -12,13 +12,16 @@ from time import monotonic
 from typing import Any
 
 from imgsvc.domain.rendering import EngineEvent, RenderTask
+from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.child import Render, import_imaging, render_image
-from imgsvc.workers.engine import PoolClosed, WorkerFacts
+from imgsvc.workers.engine import PoolBroken, PoolClosed, WorkerFacts
 from imgsvc.workers.notes import MAX_TASKS_PER_BUNDLE
 from imgsvc.workers.process import ENVIRONMENT
 from imgsvc.workers.scratch import Scratch
 from imgsvc.workers.slot import DEPTH, Slot, SlotSettings
 from imgsvc.workers.stream import EventStream
+
+log = get_logger(__name__)
 
 LOOK_EVERY_S = 0.05
 MAX_TASKS_PER_CHILD = 5000
@@ -205,6 +208,12 @@ class WorkerPool:
     async def _keep_slot(self, slot: Slot) -> None:
         try:
             await slot.run()
+        except PoolBroken as exc:
+            if not any(other.is_ready for other in self._slots.values()):
+                raise
+            # The others work on: the machine can carry no more of them, as it seems.
+            log.error("worker_slot_given_up", slot=slot.number, reason=exc.message)  # noqa: TRY400
+            self._size -= 1
         finally:
             slot.leave()
             await slot.wait_gone()

@@ -22,6 +22,9 @@ from imgsvc.domain.rendering import (
 GLIB_CRY = "GLib-ERROR **: 12:00:00.000: gmem.c:106: failed to allocate 99 bytes"
 
 
+DYING = "IMGSVC_TEST_DYING"
+
+
 def render(task: RenderTask) -> Outcome:
     """The first word of the input names what happens, the rest is for it."""
     word, _, rest = Path(task.input_path).read_text().partition(" ")
@@ -32,6 +35,12 @@ def die_at_once() -> None:
     """A warm-up that never succeeds."""
     sys.stderr.write("no such library")
     os._exit(3)
+
+
+def die_if_told() -> None:
+    """A warm-up that goes wrong from some moment on."""
+    if DYING in os.environ:
+        die_at_once()
 
 
 def make_output(task: RenderTask, content: str) -> Rendered:

@@ -196,6 +196,18 @@ async def test_children_that_die_while_they_start_break_the_pool(open_pool: Pool
         await pool.pool.submit([pool.task("ok")])
 
 
+async def test_a_slot_that_cannot_start_beside_others_is_given_up(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = await open_pool(warm_up=faults.die_if_told)
+    await pool.ready()
+    monkeypatch.setenv(faults.DYING, "1")
+    await pool.pool.resize(2)
+    while pool.pool.size == 2:
+        (outcome,) = await pool.finish("ok")
+        assert isinstance(outcome, Rendered)
+
+
 async def test_a_bundle_at_a_child_that_never_starts_is_given_back(open_pool: Pools) -> None:
     pool = await open_pool(warm_up=faults.die_at_once)
     (key,) = await pool.submit("ok")

@@ -6,6 +6,8 @@ from aiohttp import web
 
 from imgsvc.api import events, health, jobs, outputs, presets, report, workers
 from imgsvc.api.context import CONTEXT, Context
+from imgsvc.api.dialects import batch_upload
+from imgsvc.api.dialects import jobs as jobs_dialect
 from imgsvc.api.locality import check_locality
 from imgsvc.api.middleware import answer_errors, identify_request, note_start
 
@@ -23,4 +25,6 @@ def build_app(context: Context) -> web.Application:
     app.on_response_prepare.append(note_start)
     for resource in (jobs, outputs, report, events, presets, workers, health):
         app.add_routes(resource.routes)
+    for dialect in (batch_upload, jobs_dialect):
+        app.add_routes(dialect.routes)
     return app

@@ -9,19 +9,23 @@ from typing import Any
 from aiohttp import web
 
 from imgsvc.api.context import CONTEXT
-from imgsvc.api.submissions import receive
+from imgsvc.api.forms import Receiver
 from imgsvc.errors import MalformedRequest
 from imgsvc.store.keys import KnownKey
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
+TakeIn = Callable[[web.Request, Receiver], Awaitable[None]]
 Perform = Callable[[str | None], Awaitable[web.Response]]
 Recover = Callable[[KnownKey], Awaitable[web.Response]]
 
 
-async def answer_once(request: web.Request, perform: Perform, recover: Recover) -> web.Response:
+async def answer_once(
+    request: web.Request, take_in: TakeIn, perform: Perform, recover: Recover
+) -> web.Response:
     """Carry out a request that brings images, once for each key.
 
+    take_in: reads what it brings, to compare a repeated one.
     perform: does it, given the key to commit with it (None without one).
     recover: the answer to a request that was committed and never answered.
     Raises IdempotencyInProgress, IdempotencyMismatch, MalformedRequest.
@@ -37,7 +41,8 @@ async def answer_once(request: web.Request, perform: Perform, recover: Recover) 
             await idempotency.remember(key, _take_down(response))
             return response
         async with idempotency.recite() as recital:
-            await receive(request, recital)
+            recital.fingerprint.add(request.method, request.path)
+            await take_in(request, recital)
             recital.check_same(known)
         response = _read_out(known.answer) if known.answer else await recover(known)
         response.headers["Idempotency-Replayed"] = "true"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -10,35 +11,29 @@ from aiohttp import web
 from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import image_document, job_document, job_url
-from imgsvc.api.idempotency import answer_once
 from imgsvc.api.outputs import find_image
 from imgsvc.api.pages import link_next, read_choice, read_limit
 from imgsvc.api.preferences import preferred_wait_s
-from imgsvc.api.submissions import receive_append, receive_submission
+from imgsvc.api.submissions import append, submit
 from imgsvc.domain.job import Job
 from imgsvc.domain.states import ImageState, JobState
 from imgsvc.intake.json_body import read_plain_json
 from imgsvc.intake.retry import RetrySpec, parse_retry
 from imgsvc.store.cursors import decode_id_cursor, decode_index_cursor, encode_cursor
-from imgsvc.store.keys import KnownKey
 
 routes = web.RouteTableDef()
 
 MAX_RETRY_BYTES = 1 << 20
 
+_CLI_AGENT = "imgsvc-cli/"
+
 
 @routes.post("/api/v1/jobs")
 async def submit_job(request: web.Request) -> web.Response:
-    context = request.app[CONTEXT]
-
-    async def submit(key: str | None) -> web.Response:
-        job = await receive_submission(request, context.submitter, key)
-        return await _answer_submit(request, job)
-
-    async def recover(known: KnownKey) -> web.Response:
-        return await _answer_submit(request, await context.store.job(known.job_id))
-
-    return await answer_once(request, submit, recover)
+    is_cli = request.headers.get("User-Agent", "").startswith(_CLI_AGENT)
+    return await submit(
+        request, source="cli" if is_cli else "api", answer=partial(_answer_submit, request)
+    )
 
 
 async def _answer_submit(request: web.Request, job: Job) -> web.Response:
@@ -80,15 +75,7 @@ async def delete_job(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/jobs/{id}/images")
 async def append_images(request: web.Request) -> web.Response:
-    appender, job_id = request.app[CONTEXT].appender, request.match_info["id"]
-
-    async def append(key: str | None) -> web.Response:
-        return _answer_append(await receive_append(request, appender, job_id, key))
-
-    async def recover(known: KnownKey) -> web.Response:
-        return _answer_append(known.accepted or ())
-
-    return await answer_once(request, append, recover)
+    return await append(request, request.match_info["id"], answer=_answer_append)
 
 
 def _answer_append(accepted: Sequence[tuple[int, str]]) -> web.Response:

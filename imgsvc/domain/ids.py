@@ -13,6 +13,11 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+def created_ms(id_: str) -> int:
+    """When an id was made, in milliseconds since 1970."""
+    return int(id_[:8] + id_[9:13], 16)
+
+
 def is_id(text: str) -> bool:
     """Whether `text` is spelled as our ids are: lower case, with dashes."""
     return _UUID.fullmatch(text) is not None

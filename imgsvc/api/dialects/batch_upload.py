@@ -1,0 +1,167 @@
+"""Dialect A: a form of files to `/upload` becomes a batch, its results have keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from imgsvc.api.addresses import absolute_url
+from imgsvc.api.context import CONTEXT
+from imgsvc.api.dialects.operations import OPERATION_FIELDS, describe_operation, refuse_unknown
+from imgsvc.api.forms import Receiver, receive_parts
+from imgsvc.api.outputs import output_response
+from imgsvc.api.submissions import submit
+from imgsvc.domain.ids import created_ms
+from imgsvc.domain.image import Image
+from imgsvc.domain.job import Job
+from imgsvc.domain.rendering import OutputFacts
+from imgsvc.domain.states import ImageState, JobState
+from imgsvc.domain.times import rfc3339
+from imgsvc.errors import Fault, InvalidRequest, NotFound, UnsupportedMediaType
+from imgsvc.intake.spec import parse_fields
+
+routes = web.RouteTableDef()
+
+FIELDS = OPERATION_FIELDS | {"preset"}
+FLUSH_CHARS = 64 << 10
+
+_JOB_STATES = {JobState.PARTIAL: "completed", JobState.CANCELLED: "failed"}
+_IMAGE_STATES = {ImageState.FETCHING: "processing", ImageState.CANCELLED: "failed"}
+
+
+@routes.post("/upload")
+async def upload(request: web.Request) -> web.Response:
+    return await submit(request, source="upload", answer=_answer_upload, take_in=_take_in)
+
+
+@routes.get("/batch/{id}")
+async def get_batch(request: web.Request) -> web.Response:
+    job = await request.app[CONTEXT].store.job(request.match_info["id"])
+    document = {
+        "batch_id": job.id,
+        "status": _job_status(job),
+        "created_at": rfc3339(job.created_at),
+        "completed_at": rfc3339(job.finished_at),
+        "total_images": job.total,
+        "processed_images": job.finished_images,
+        "progress": job.progress,
+    }
+    return web.json_response(document)
+
+
+@routes.get("/batch/{id}/images")
+async def get_images(request: web.Request) -> web.StreamResponse:
+    """All images at once, written as they are read; a job deleted meanwhile breaks it off."""
+    job = await request.app[CONTEXT].store.job(request.match_info["id"])
+    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
+    await response.prepare(request)
+    if request.method != "HEAD":
+        async for text in _image_list(request, job):
+            await response.write(text.encode())
+    await response.write_eof()
+    return response
+
+
+@routes.get("/status/{id}")
+async def get_status(request: web.Request) -> web.Response:
+    store = request.app[CONTEXT].store
+    job = await store.job(request.match_info["id"])
+    keys: list[str] = []
+    error: str | None = None
+    async for image in store.iter_images(job.id):
+        keys += [_key(image, output) for output in image.outputs]
+        error = error or _image_error(image)
+    document = {
+        "task_id": job.id,
+        "status": _job_status(job),
+        "error": error if _job_status(job) == "failed" else None,
+        "created_at": rfc3339(job.created_at),
+        "updated_at": rfc3339(job.finished_at or job.started_at or job.created_at),
+        "image_keys": keys,
+    }
+    return web.json_response(document)
+
+
+@routes.get("/image/{key}")
+async def get_image(request: web.Request) -> web.StreamResponse:
+    context = request.app[CONTEXT]
+    image_id, _, variant = request.match_info["key"].partition(".")
+    image = await context.store.image_by_id(image_id)
+    output = next((o for o in image.outputs if o.variant == variant), None)
+    if output is None:
+        raise NotFound("There is no image of that key.")
+    path = context.blobs.output_path(image.job_id, image.id, image.claim, variant, output.format)
+    return output_response(request, path, image, output)
+
+
+async def _take_in(request: web.Request, receiver: Receiver) -> None:
+    if request.content_type != "multipart/form-data":
+        raise UnsupportedMediaType("Send the files as multipart/form-data.")
+    fields = {k: v for k, v in (await receive_parts(request, receiver)).items() if v != ""}
+    refuse_unknown(fields, FIELDS)
+    asked = sorted(fields.keys() & OPERATION_FIELDS)
+    if not asked:
+        receiver.describe(parse_fields(fields))
+        return
+    if "preset" in fields:
+        detail = f"not together with {asked[0]}"
+        raise InvalidRequest(f"preset: {detail}.", (Fault("/preset", detail),))
+    fields.setdefault("operation", "thumbnail")
+    describe_operation(receiver, fields, fields["operation"])
+
+
+async def _answer_upload(job: Job) -> web.Response:
+    document = {"batch_id": job.id, "status": "pending", "total_images": job.total}
+    if job.total == 1:
+        document["task_id"] = job.id
+    return web.json_response(document, status=202, headers={"Location": f"/batch/{job.id}"})
+
+
+async def _image_list(request: web.Request, job: Job) -> AsyncIterator[str]:
+    """The document in pieces. Raises NotFound when the job goes away meanwhile."""
+    dump = partial(json.dumps, separators=(",", ":"))
+    gathered = f'{{"batch_id":{dump(job.id)},"images":['
+    count = 0
+    async for image in request.app[CONTEXT].store.iter_images(job.id):
+        gathered += ("," if count else "") + dump(_image_document(request, image))
+        count += 1
+        if len(gathered) > FLUSH_CHARS:
+            yield gathered
+            gathered = ""
+    if count < job.total:
+        raise NotFound("The job was deleted.")
+    yield gathered + "]}"
+
+
+def _image_document(request: web.Request, image: Image) -> dict[str, Any]:
+    is_completed = image.state is ImageState.COMPLETED
+    return {
+        "image_id": image.id,
+        "image_name": image.name,
+        "status": _IMAGE_STATES.get(image.state, image.state.value),
+        "error": _image_error(image),
+        "created_at": rfc3339(created_ms(image.id)),
+        "processed_at": rfc3339(image.finished_at) if is_completed else None,
+        "outputs": {
+            output.variant: absolute_url(request, f"/image/{_key(image, output)}")
+            for output in image.outputs
+        },
+    }
+
+
+def _key(image: Image, output: OutputFacts) -> str:
+    return f"{image.id}.{output.variant}"
+
+
+def _job_status(job: Job) -> str:
+    return _JOB_STATES.get(job.state, job.state.value)
+
+
+def _image_error(image: Image) -> str | None:
+    if image.state is ImageState.CANCELLED:
+        return "cancelled"
+    return f"{image.error.code}: {image.error.message}" if image.error else None

@@ -1,0 +1,69 @@
+"""What two of the dialects share: one operation with a size and a format, as a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from imgsvc.api.forms import Receiver
+from imgsvc.errors import Fault, InvalidRecipe, InvalidRequest
+from imgsvc.intake.spec import JobSpec
+
+MODES = {"resize": "force", "thumbnail": "fit"}
+"""Mode of each operation: `resize` keeps no ratio and enlarges, `thumbnail` does neither."""
+
+OPERATION_FIELDS = frozenset({"operation", "width", "height", "output_format"})
+
+_FIELD_OF = {
+    "/recipe/variants/0/width": "/width",
+    "/recipe/variants/0/height": "/height",
+    "/recipe/variants/0/format": "/output_format",
+}
+_SAME_FORMATS = {"jpg": "jpeg", "tif": "tiff"}
+
+
+def describe_operation(receiver: Receiver, fields: Mapping[str, Any], name: str) -> None:
+    """Ask for one variant, called `name`. Raises InvalidRequest, InvalidRecipe."""
+    variant: dict[str, Any] = {"name": name, "mode": MODES[read_operation(fields)]}
+    for side in ("width", "height"):
+        if (value := fields.get(side)) is not None:
+            variant[side] = _read_side(side, value)
+    if not variant.keys() & {"width", "height"}:
+        raise _wrong("/width", "width, height or both are needed")
+    if (format_ := fields.get("output_format")) is not None:
+        lowered = format_.lower() if isinstance(format_, str) else format_
+        variant["format"] = _SAME_FORMATS.get(lowered, lowered)
+    try:
+        receiver.describe(JobSpec(recipe={"variants": [variant]}))
+    except InvalidRecipe as exc:
+        faults = tuple(Fault(_FIELD_OF.get(f.pointer, f.pointer), f.detail) for f in exc.faults)
+        where = f" at {faults[0].pointer}: {faults[0].detail}" if faults else ""
+        raise InvalidRequest(f"The operation is not valid{where}", faults) from exc
+
+
+def read_operation(fields: Mapping[str, Any]) -> str:
+    """Raises InvalidRequest."""
+    operation = fields.get("operation")
+    if not isinstance(operation, str) or operation not in MODES:
+        raise _wrong("/operation", f"one of {', '.join(MODES)}")
+    return operation
+
+
+def refuse_unknown(fields: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Raises InvalidRequest for fields that the dialect does not have."""
+    if unknown := sorted(fields.keys() - known):
+        faults = tuple(Fault(f"/{name}", "Unknown field.") for name in unknown)
+        raise InvalidRequest(f"{unknown[0]}: unknown field.", faults)
+
+
+def _read_side(side: str, value: Any) -> int:
+    """A number, or as forms send it, its digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong(f"/{side}", "a whole number of pixels")
+    return value
+
+
+def _wrong(pointer: str, detail: str) -> InvalidRequest:
+    return InvalidRequest(f"{pointer[1:]}: {detail}.", (Fault(pointer, detail),))

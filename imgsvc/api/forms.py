@@ -1,0 +1,161 @@
+"""The three forms in which images come: a form, a JSON document, one image as the body."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Protocol
+
+from aiohttp import web
+
+from imgsvc.api.bodies import read_body
+from imgsvc.blobs.stage import Stage
+from imgsvc.config import LimitSettings
+from imgsvc.domain.image import NewImage
+from imgsvc.errors import Fault, InvalidRequest, UnsupportedMediaType
+from imgsvc.intake.fingerprint import Fingerprint
+from imgsvc.intake.json_body import JOB_SPEC_IMAGES, JsonBody, JsonLimits, read_json
+from imgsvc.intake.json_document import parse_document
+from imgsvc.intake.json_scanner import LiftPath
+from imgsvc.intake.multipart import Field, FilePart, read_multipart
+from imgsvc.intake.reception import receive_body, receive_part
+from imgsvc.intake.spec import JobSpec, parse_fields, parse_spec
+
+
+class Receiver(Protocol):
+    """Takes images in: a submit, or an append to an open job."""
+
+    limits: LimitSettings
+    stage: Stage
+    fingerprint: Fingerprint
+
+    def describe(self, spec: JobSpec) -> None:
+        """Say what is wanted."""
+
+    def check_room(self) -> None:
+        """Raises TooManyImages when no further image can be taken."""
+
+    async def add(self, image: NewImage) -> None:
+        """Take an image whose bytes are staged."""
+
+
+async def take_in(request: web.Request, receiver: Receiver) -> None:
+    """Read the request's body, in whichever form it comes.
+
+    Raises UnsupportedMediaType, and RequestErrors of many kinds.
+    """
+    await _choose_form(request)(request, receiver)
+
+
+def _choose_form(request: web.Request) -> Callable[[web.Request, Receiver], Awaitable[None]]:
+    form = {
+        "multipart/form-data": _receive_form,
+        "application/json": _receive_json,
+        "application/octet-stream": _receive_image,
+    }.get(request.content_type)
+    if request.content_type.startswith("image/"):
+        form = _receive_image
+    if form is None:
+        raise UnsupportedMediaType(
+            "Send images as multipart/form-data, application/json, image/* or "
+            "application/octet-stream."
+        )
+    return form
+
+
+async def _receive_form(request: web.Request, receiver: Receiver) -> None:
+    """With `spec` ahead of the files they are worked on at once."""
+    spec: JobSpec | None = None
+
+    async def take_spec(field: Field) -> None:
+        nonlocal spec
+        if spec is not None:
+            raise _beside("/spec", "given twice")
+        spec = await asyncio.to_thread(_parse_spec_field, field)
+        receiver.describe(spec)
+
+    fields = await receive_parts(request, receiver, {"spec": take_spec})
+    if spec is None:
+        receiver.describe(parse_fields(fields))
+    elif fields:
+        raise _beside(f"/{min(fields)}", "belongs into spec when there is one")
+
+
+async def receive_parts(
+    request: web.Request,
+    receiver: Receiver,
+    own: Mapping[str, Callable[[Field], Awaitable[None]]] = MappingProxyType({}),
+) -> dict[str, str]:
+    """Take in the files of a form as they come; returns its plain fields.
+
+    own: fields that are handed over when their turn comes, and not returned.
+    """
+    limits = receiver.limits
+    chunks = read_body(request, limits.max_request_bytes)
+    fields: dict[str, str] = {}
+    async for part in read_multipart(request.headers["Content-Type"], chunks):
+        if isinstance(part, FilePart):
+            receiver.check_room()
+            receiver.fingerprint.add("part", part.name)
+            image = await receive_part(part, receiver.stage, max_image_bytes=limits.max_image_bytes)
+            await receiver.add(image)
+        elif part.name in own:
+            await own[part.name](part)
+        elif part.name in fields:
+            raise _beside(f"/{part.name}", "given twice")
+        else:
+            fields[part.name] = part.text()
+    return fields
+
+
+def _parse_spec_field(field: Field) -> JobSpec:
+    return parse_spec(parse_document(field.value), takes_images=False)
+
+
+async def _receive_json(request: web.Request, receiver: Receiver) -> None:
+    body = await receive_document(request, receiver, JOB_SPEC_IMAGES)
+    spec = parse_spec(body.document)
+    receiver.describe(spec)
+    await _add_lifted(spec, body, receiver)
+
+
+async def receive_document(request: web.Request, receiver: Receiver, lift: LiftPath) -> JsonBody:
+    """Read a JSON body, with the images at `lift` staged."""
+    limits = receiver.limits
+    return await read_json(
+        read_body(request, limits.max_json_bytes),
+        receiver.stage,
+        JsonLimits(
+            max_images=limits.max_images_per_job,
+            max_image_bytes=limits.max_image_bytes,
+            max_json_bytes=limits.max_json_bytes,
+        ),
+        lift=(lift,),
+    )
+
+
+async def _add_lifted(spec: JobSpec, body: JsonBody, receiver: Receiver) -> None:
+    for index, image_spec in enumerate(spec.images):
+        image = body.images.get(image_spec.data or "")
+        if image is None:  # the key is spelled with escapes, so the data was not recognised
+            raise _beside(f"/images/{index}/data", "must be spelled plainly")
+        await receiver.add(replace(image, name=image_spec.name))
+
+
+async def _receive_image(request: web.Request, receiver: Receiver) -> None:
+    query = dict(request.query)
+    name = query.pop("name", None)
+    receiver.describe(parse_fields(query))
+    image = await receive_body(
+        read_body(request, receiver.limits.max_image_bytes),
+        receiver.stage,
+        name=name,
+        max_image_bytes=receiver.limits.max_image_bytes,
+    )
+    await receiver.add(image)
+
+
+def _beside(pointer: str, detail: str) -> InvalidRequest:
+    return InvalidRequest(f"{pointer[1:]}: {detail}.", (Fault(pointer, detail),))

@@ -23,6 +23,7 @@ from imgsvc.recipes.model import load_recipe
 routes = web.RouteTableDef()
 
 CHUNK_BYTES = 1 << 20
+ENTRIES_AT_ONCE = 1000
 
 
 @routes.get("/api/v1/jobs/{id}/images/{index:\\d+}/outputs/{variant}")
@@ -32,15 +33,16 @@ async def get_output(request: web.Request) -> web.StreamResponse:
     output = next((o for o in image.outputs if o.variant == request.match_info["variant"]), None)
     if output is None:
         raise NotFound("The image has no such output.")
-    path = context.blobs.output_path(
+    return output_response(request, image, output)
+
+
+def output_file(context: Context, image: Image, output: OutputFacts) -> Path:
+    return context.blobs.output_path(
         image.job_id, image.id, image.claim, output.variant, output.format
     )
-    return output_response(request, path, image, output)
 
 
-def output_response(
-    request: web.Request, path: Path, image: Image, output: OutputFacts
-) -> web.StreamResponse:
+def output_response(request: web.Request, image: Image, output: OutputFacts) -> web.StreamResponse:
     """The file, with conditional requests and ranges by aiohttp, and what we know of it."""
     inline = request.query.get("inline") == "1"
     name = f"{PurePosixPath(image.name).stem}-{output.variant}.{EXTENSIONS[output.format]}"
@@ -52,6 +54,7 @@ def output_response(
         "Cache-Control": "private, max-age=0, must-revalidate",
         "X-Content-Type-Options": "nosniff",
     }
+    path = output_file(request.app[CONTEXT], image, output)
     return web.FileResponse(path, chunk_size=CHUNK_BYTES, headers=headers)
 
 
@@ -94,29 +97,42 @@ async def get_archive(request: web.Request) -> web.StreamResponse:
 
 
 async def _build_archive(context: Context, job: Job, variant: str | None) -> ZipStream:
-    """A ZIP of the outputs finished so far; they are opened only as their turn comes."""
+    """A ZIP of the outputs finished so far; they are opened only as their turn comes.
+
+    Raises NotFound for a variant that the recipe does not have, and for a job deleted
+    meanwhile.
+    """
     variants = [(v.name, v.format) for v in load_recipe(job.recipe).variants]
     if variant is not None and variant not in dict(variants):
         raise NotFound("The recipe has no such variant.")
-    images = [image async for image in context.store.iter_images(job.id)]
-    names = ResultNames([(image.index, image.name) for image in images], variants)
-    entries = [
-        (
-            context.blobs.output_path(job.id, image.id, image.claim, output.variant, output.format),
-            names.path(image.index, output.variant, output.format),
-        )
-        for image in images
-        for output in image.outputs
-        if variant in (None, output.variant)
-    ]
-    return await asyncio.to_thread(_describe_archive, entries)
-
-
-def _describe_archive(entries: Iterable[tuple[Path, str]]) -> ZipStream:
+    names = ResultNames(await context.store.image_names(job.id), variants)
     archive = ZipStream(compress_type=ZIP_STORED, sized=True)
-    for path, name in entries:
-        archive.add_path(path, name)
+    entries: list[tuple[Path, str]] = []
+    async for image in context.store.iter_images(job.id):
+        if image.index not in names:  # appended since
+            break
+        entries += [
+            (output_file(context, image, output), names.path(image.index, *_tail(output)))
+            for output in image.outputs
+            if variant in {None, output.variant}
+        ]
+        if len(entries) >= ENTRIES_AT_ONCE:
+            await asyncio.to_thread(_add_entries, archive, entries)
+            entries = []
+    await asyncio.to_thread(_add_entries, archive, entries)
     return archive
+
+
+def _tail(output: OutputFacts) -> tuple[str, str]:
+    return output.variant, output.format
+
+
+def _add_entries(archive: ZipStream, entries: Iterable[tuple[Path, str]]) -> None:
+    try:
+        for path, name in entries:
+            archive.add_path(path, name)
+    except FileNotFoundError as exc:
+        raise NotFound("The job was deleted.") from exc
 
 
 def _read_some(chunks: Iterator[bytes]) -> bytes:

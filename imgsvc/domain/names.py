@@ -79,6 +79,10 @@ class ResultNames:
         parsed = sorted((_parse(*entry) for entry in inputs), key=lambda one: one.index)
         self._choices = _Chooser(parsed, variants, self._suffixes).choose()
 
+    def __contains__(self, index: int) -> bool:
+        """Whether there is an input of this index."""
+        return index in self._choices
+
     def path(self, index: int, variant: str, format_: str) -> str:
         """Relative path, with `/`, of the finished file of `variant`, which is a `format_`.
 

@@ -94,8 +94,7 @@ async def get_image(request: web.Request) -> web.StreamResponse:
     output = next((o for o in image.outputs if o.variant == variant), None)
     if output is None:
         raise NotFound("There is no image of that key.")
-    path = context.blobs.output_path(image.job_id, image.id, image.claim, variant, output.format)
-    return output_response(request, path, image, output)
+    return output_response(request, image, output)
 
 
 async def _take_in(request: web.Request, receiver: Receiver) -> None:

@@ -74,10 +74,7 @@ async def download(request: web.Request) -> web.StreamResponse:
     if image is None or not image.outputs:
         raise NotReady(f"There is no file: the job is {job.state}.")
     output = image.outputs[0]
-    path = context.blobs.output_path(
-        image.job_id, image.id, image.claim, output.variant, output.format
-    )
-    return output_response(request, path, image, output)
+    return output_response(request, image, output)
 
 
 async def _take_in(request: web.Request, receiver: Receiver) -> None:

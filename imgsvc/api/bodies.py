@@ -7,18 +7,23 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from imgsvc.errors import MalformedRequest, PayloadTooLarge, RequestTimeout
+from imgsvc.errors import MalformedRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+
+_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
+"""Content codings that aiohttp undoes."""
 
 STALL_S = 30.0
 """How long a body may bring nothing before it is given up."""
 
 
 async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body as it arrives.
+    """The body as it arrives, unpacked.
 
-    Raises PayloadTooLarge beyond `max_bytes`, RequestTimeout when it stalls and
-    MalformedRequest when it breaks off.
+    Raises UnsupportedMediaType for an unknown content coding, PayloadTooLarge beyond
+    `max_bytes`, RequestTimeout when it stalls and MalformedRequest when it breaks off.
     """
+    if request.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
+        raise UnsupportedMediaType("A body may be packed with gzip or deflate, nothing else.")
     if request.content_length is not None and request.content_length > max_bytes:
         raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
     received = 0

@@ -49,6 +49,7 @@ _BY_STATUS: dict[int, type[RequestError]] = {
     408: errors.RequestTimeout,
     413: errors.PayloadTooLarge,
     415: errors.UnsupportedMediaType,
+    417: errors.MalformedRequest,
 }
 
 
@@ -90,5 +91,10 @@ def translate_http_error(exc: web.HTTPException, instance: str) -> web.Response 
 
 
 def _plain_detail(exc: web.HTTPException) -> str:
-    details = {404: "Nothing is served at this address.", 405: "This address takes other methods."}
-    return details.get(exc.status, exc.reason)
+    details = {
+        400: exc.text,
+        404: "Nothing is served at this address.",
+        405: "This address takes other methods.",
+        417: "The only expectation known here is 100-continue.",
+    }
+    return details.get(exc.status) or exc.reason

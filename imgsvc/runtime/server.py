@@ -13,6 +13,7 @@ from aiohttp import web
 
 from imgsvc import __version__
 from imgsvc.api.app import build_app
+from imgsvc.api.connections import Runner
 from imgsvc.api.context import Context
 from imgsvc.config import Settings
 from imgsvc.domain.rendering import Outcome, RenderTask
@@ -78,7 +79,7 @@ async def open_server(
             await runner.cleanup()
 
 
-async def _start_runner(core: Core, sock: socket.socket) -> web.AppRunner:
+async def _start_runner(core: Core, sock: socket.socket) -> Runner:
     context = Context(
         settings=core.settings,
         store=core.store,
@@ -96,7 +97,7 @@ async def _start_runner(core: Core, sock: socket.socket) -> web.AppRunner:
         idempotency=Idempotency(core.store, core.blobs, core.settings.limits),
         workforce=core.workforce,
     )
-    runner = web.AppRunner(
+    runner = Runner(
         build_app(context),
         access_log=None,
         keepalive_timeout=KEEPALIVE_S,

@@ -1,0 +1,87 @@
+"""Connections below the application: what cannot be parsed is answered as a problem too."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from imgsvc.api.problems import problem_response, translate_http_error
+from imgsvc.domain.ids import new_id
+from imgsvc.errors import Internal, MalformedRequest
+from imgsvc.telemetry.logs import get_logger
+
+_Handler = Callable[[Any], Awaitable[web.StreamResponse]]
+
+log = get_logger(__name__)
+
+
+class Connection(RequestHandler):
+    """One client's connection; aiohttp asks it for an answer where no handler could give one."""
+
+    __slots__ = ()
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """One line for a body that fell apart while nobody was reading it any more."""
+        log.info("connection_broken", reason=type(kwargs.get("exc_info")).__name__)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """A problem document that ends the connection. Raises ConnectionError in mid-answer."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("Half an answer was sent already.")
+        request_id = new_id()
+        log.info(
+            "request_refused",
+            request_id=request_id,
+            status=status,
+            reason=type(exc).__name__ if exc else None,
+        )
+        if status == HTTPStatus.BAD_REQUEST:
+            response = problem_response(MalformedRequest("This is not valid HTTP."), request.path)
+        else:
+            response = problem_response(Internal("The server could not answer."), request.path)
+        response.headers["X-Request-ID"] = request_id
+        response.force_close()
+        return response
+
+
+class _Connections(web.Server):
+    """Makes a Connection of every socket accepted."""
+
+    def __call__(self) -> Connection:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+class Runner(web.AppRunner):
+    """aiohttp's runner with our connections."""
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Connections(
+            _translating(made.request_handler), request_factory=made.request_factory, **self._kwargs
+        )
+
+
+def _translating(handle: _Handler) -> _Handler:
+    """`handle`, with the errors that aiohttp raises before any middleware runs as problems."""
+
+    async def translated(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handle(request)
+        except web.HTTPException as exc:
+            response = translate_http_error(exc, request.path)
+            if response is None:
+                raise
+            response.headers["X-Request-ID"] = new_id()
+            return response
+
+    return translated

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
+import structlog
 from blockbuster import BlockBuster, BlockBusterFunction
 
 hypothesis.settings.register_profile(
@@ -24,6 +26,17 @@ def _no_settings_from_outside() -> None:
     """A developer's own IMGSVC_ variables must not decide what a test sees."""
     for name in [name for name in os.environ if name.startswith("IMGSVC_")]:
         del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A test that sets up the logs, as every command does, does so for itself alone."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

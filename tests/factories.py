@@ -29,6 +29,7 @@ _JOB = Job(
     errors={},
     reuse=True,
     retain_s=0,
+    remaining_ms=0,
     seq=0,
     created_at=1_000,
     started_at=None,

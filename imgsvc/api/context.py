@@ -10,6 +10,7 @@ from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.config import Settings
 from imgsvc.dispatch.workforce import Workforce
 from imgsvc.progress.hub import Hub
+from imgsvc.progress.pace import Paces
 from imgsvc.service.append import Appender
 from imgsvc.service.delete import Deleter
 from imgsvc.service.idempotency import Idempotency
@@ -27,6 +28,7 @@ class Context:
     store: Store
     blobs: BlobStore
     hub: Hub
+    paces: Paces
     submitter: Submitter
     deleter: Deleter
     presets: Presets

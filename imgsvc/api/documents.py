@@ -10,8 +10,8 @@ from imgsvc.dispatch.workforce import WorkforceFacts
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
 from imgsvc.domain.rendering import Failure, ImageWarning, OutputFacts
-from imgsvc.domain.states import JobState
-from imgsvc.domain.times import now_ms, rfc3339
+from imgsvc.domain.times import rfc3339
+from imgsvc.progress.pace import Paces
 
 
 def job_url(job_id: str) -> str:
@@ -22,7 +22,7 @@ def output_url(job_id: str, index: int, variant: str) -> str:
     return f"{job_url(job_id)}/images/{index}/outputs/{quote(variant)}"
 
 
-def job_summary(job: Job) -> dict[str, Any]:
+def job_summary(job: Job, paces: Paces) -> dict[str, Any]:
     """What progress messages say of a job."""
     return {
         "id": job.id,
@@ -32,14 +32,14 @@ def job_summary(job: Job) -> dict[str, Any]:
         "failed": job.failed,
         "cancelled": job.cancelled,
         "progress": job.progress,
-        "eta_s": estimate_remaining_s(job, now_ms()),
+        "eta_s": paces.remaining_s(job),
     }
 
 
-def job_document(job: Job) -> dict[str, Any]:
+def job_document(job: Job, paces: Paces) -> dict[str, Any]:
     url = job_url(job.id)
     return {
-        **job_summary(job),
+        **job_summary(job, paces),
         "label": job.label,
         "priority": job.priority,
         "preset": job.preset,
@@ -94,17 +94,6 @@ def workers_document(facts: WorkforceFacts) -> dict[str, Any]:
         "starting": facts.starting,
         "leaving": facts.leaving,
     }
-
-
-def estimate_remaining_s(job: Job, now: int) -> float | None:
-    """Seconds until the job's end at the pace so far; None while nothing is known."""
-    if job.state.is_final:
-        return 0.0
-    if job.state is not JobState.PROCESSING or not job.finished_images or not job.started_at:
-        return None
-    elapsed_s = max(now - job.started_at, 0) / 1000
-    remaining = job.total - job.finished_images
-    return round(elapsed_s / job.finished_images * remaining, 1)
 
 
 def _failure(failure: Failure | None) -> dict[str, str] | None:

@@ -17,6 +17,7 @@ from imgsvc.domain.job import Job
 from imgsvc.domain.states import JobState
 from imgsvc.errors import ImgsvcError, NotAcceptable
 from imgsvc.progress.hub import Event, HubClosed
+from imgsvc.progress.pace import Paces
 
 routes = web.RouteTableDef()
 
@@ -52,9 +53,10 @@ async def all_events(request: web.Request) -> web.StreamResponse:
 
 async def _job_messages(context: Context, job_id: str) -> AsyncGenerator[Message, None]:
     """Snapshot, changes, end. Raises HubClosed when the server stops."""
+    paces = context.paces
     with context.hub.watch(job_id) as reader:
         job = await context.store.job(job_id)
-        yield job.seq, _dump({"type": "snapshot", "seq": job.seq, "job": job_document(job)})
+        yield job.seq, _dump({"type": "snapshot", "seq": job.seq, "job": job_document(job, paces)})
         seen = job.seq
         ended = job.state.is_final
         while not ended:
@@ -62,41 +64,54 @@ async def _job_messages(context: Context, job_id: str) -> AsyncGenerator[Message
                 if event.seq <= seen:
                     continue
                 seen = event.seq
-                yield event.seq, _encode(event)
+                yield event.seq, _encode(event, paces)
                 job = event.job
                 if event.image is None and (event.deleted or job.state.is_final):
                     ended = True
                     break
-        yield _end(job)
+        yield _end(job, paces)
 
 
-def _end(job: Job) -> Message:
+def _end(job: Job, paces: Paces) -> Message:
     """The last message of a job; one that was deleted half-way ends as cancelled."""
     if not job.state.is_final:
         job = replace(job, state=JobState.CANCELLED)
     seq = job.seq + 1
-    return seq, _dump({"type": "end", "seq": seq, "job": job_document(job)})
+    return seq, _dump({"type": "end", "seq": seq, "job": job_document(job, paces)})
 
 
 async def _all_messages(context: Context) -> AsyncGenerator[Message, None]:
     """Snapshot of the newest jobs, then a message for every change of a job."""
     seq = 0
+    paces = context.paces
     with context.hub.watch(None) as reader:
         jobs, _ = await context.store.jobs(limit=NEWEST_JOBS)
-        yield seq, _dump({"type": "snapshot", "seq": seq, "jobs": [job_document(j) for j in jobs]})
+        yield (
+            seq,
+            _dump(
+                {
+                    "type": "snapshot",
+                    "seq": seq,
+                    "jobs": [job_document(j, context.paces) for j in jobs],
+                }
+            ),
+        )
         while True:
             for event in await reader.take():
                 seq += 1
-                yield seq, _dump({"type": "job", "seq": seq, "job": job_summary(event.job)})
+                yield (
+                    seq,
+                    _dump({"type": "job", "seq": seq, "job": job_summary(event.job, paces)}),
+                )
 
 
-def _encode(event: Event) -> str:
+def _encode(event: Event, paces: Paces) -> str:
     if event.encoded is None:
         document: dict[str, Any] = {"type": "job", "seq": event.seq}
         if event.image is not None:
             document["type"] = "image"
             document["image"] = image_document(event.image)
-        document["job"] = job_summary(event.job)
+        document["job"] = job_summary(event.job, paces)
         event.encoded = _dump(document)
     return event.encoded
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,9 +43,7 @@ async def _answer_submit(request: web.Request, job: Job) -> web.Response:
         job = await request.app[CONTEXT].waiter.wait(job.id, wait_s)
         headers["Preference-Applied"] = f"wait={wait_s}"
     is_answered_late = wait_s is not None and job.state.is_final
-    return web.json_response(
-        job_document(job), status=200 if is_answered_late else 202, headers=headers
-    )
+    return _answer_job(request, job, status=200 if is_answered_late else 202, headers=headers)
 
 
 @routes.get("/api/v1/jobs")
@@ -58,13 +56,13 @@ async def list_jobs(request: web.Request) -> web.Response:
         limit=read_limit(query, most=500, default=50),
         after=decode_id_cursor(cursor) if cursor else None,
     )
-    return _page(request, [job_document(job) for job in jobs], after)
+    return _page(request, [job_document(job, request.app[CONTEXT].paces) for job in jobs], after)
 
 
 @routes.get("/api/v1/jobs/{id}")
 async def get_job(request: web.Request) -> web.Response:
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
-    return web.json_response(job_document(job))
+    return _answer_job(request, job)
 
 
 @routes.delete("/api/v1/jobs/{id}")
@@ -86,13 +84,13 @@ def _answer_append(accepted: Sequence[tuple[int, str]]) -> web.Response:
 @routes.post("/api/v1/jobs/{id}/close")
 async def close_job(request: web.Request) -> web.Response:
     job = await request.app[CONTEXT].reconsiderer.close(request.match_info["id"])
-    return web.json_response(job_document(job))
+    return _answer_job(request, job)
 
 
 @routes.post("/api/v1/jobs/{id}/cancel")
 async def cancel_job(request: web.Request) -> web.Response:
     job = await request.app[CONTEXT].reconsiderer.cancel(request.match_info["id"])
-    return web.json_response(job_document(job))
+    return _answer_job(request, job)
 
 
 @routes.post("/api/v1/jobs/{id}/retry")
@@ -104,7 +102,7 @@ async def retry_job(request: web.Request) -> web.Response:
     job = await request.app[CONTEXT].reconsiderer.retry(
         request.match_info["id"], codes=spec.codes, indexes=spec.indexes
     )
-    return web.json_response(job_document(job))
+    return _answer_job(request, job)
 
 
 @routes.get("/api/v1/images")
@@ -137,6 +135,13 @@ async def list_images(request: web.Request) -> web.Response:
 @routes.get("/api/v1/jobs/{id}/images/{index:\\d+}")
 async def get_image(request: web.Request) -> web.Response:
     return web.json_response(image_document(await find_image(request.app[CONTEXT], request)))
+
+
+def _answer_job(
+    request: web.Request, job: Job, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    document = job_document(job, request.app[CONTEXT].paces)
+    return web.json_response(document, status=status, headers=headers)
 
 
 def _page(request: web.Request, items: list[Any], after: str | int | None) -> web.Response:

@@ -18,6 +18,7 @@ from imgsvc.blobs.disk import (
 )
 from imgsvc.blobs.layout import JobFolder, Layout
 from imgsvc.domain.ids import new_id
+from imgsvc.domain.picture import HEADER_BYTES
 from imgsvc.errors import NotFound
 
 BLOCK_BYTES = 1 << 20
@@ -27,12 +28,16 @@ _JOB_GONE = "This job was deleted."
 
 
 class StagedFile:
-    """One file being received. Give it bytes in order, then `finish` or `abort` it."""
+    """One file being received. Give it bytes in order, then `finish` or `abort` it.
+
+    head: its first bytes, HEADER_BYTES at most; empty before some of them are on disk.
+    """
 
     def __init__(self, stage: Stage, image_id: str, path: Path) -> None:
         self.image_id = image_id
         self.path = path
         self.size_bytes = 0
+        self.head = b""
         self._stage = stage
         self._buffer = bytearray()
         self._is_on_disk = False
@@ -65,6 +70,8 @@ class StagedFile:
 
     async def _flush(self, *, last: bool) -> None:
         data, self._buffer = self._buffer, bytearray()
+        if not self._is_on_disk:
+            self.head = bytes(data[:HEADER_BYTES])
         self._is_on_disk = True
         await self._stage.write_file(self._file, data, last=last)
 

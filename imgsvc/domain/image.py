@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from imgsvc.domain.picture import Picture
 from imgsvc.domain.rendering import Failure, ImageWarning, InputFacts, OutputFacts, TaskKey
 from imgsvc.domain.states import ImageState
 
@@ -38,6 +39,8 @@ class NewImage:
     url: for SourceKind.URL, where to fetch from.
     size_bytes, sha256: None while the bytes are not known (an URL not fetched yet).
     failure: set when intake already knows that it cannot be made; it is stored as failed.
+    picture: what its first bytes promise, None where they are of no known format.
+    cost_ms: predicted milliseconds of one worker.
     """
 
     id: str
@@ -48,6 +51,8 @@ class NewImage:
     url: str | None = None
     path: str | None = None
     failure: Failure | None = None
+    picture: Picture | None = None
+    cost_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Image:
     attempts: tries begun that count against the retry rules.
     claim: number of dispatches ever made; never reset.
     memory_bytes: what a decode is known to cost, once a worker has refused it for that.
+    cost_ms: predicted milliseconds of one worker; 0 where nothing is known.
     outputs: in the order of the recipe's variants; empty until completed.
     """
 
@@ -81,6 +87,7 @@ class Image:
     started_at: int | None
     finished_at: int | None
     duration_ms: int | None
+    cost_ms: int = 0
 
     @property
     def key(self) -> TaskKey:

@@ -40,6 +40,7 @@ class Job:
     seq: rises with every change to the job or to one of its images.
     expires_at: None until it is final, and for ever when retain_s is 0.
     input_bytes: sum of what was received; output_bytes: sum of the finished files.
+    remaining_ms: sum of `cost_ms` of the images that are not final.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Job:
     errors: dict[str, int]
     reuse: bool
     retain_s: int
+    remaining_ms: int
     seq: int
     created_at: int
     started_at: int | None

@@ -8,10 +8,10 @@ from pathlib import Path
 import pyvips
 
 from imgsvc.domain.rendering import DecodeLimits, InputFacts
+from imgsvc.domain.sniffing import HEAD_BYTES, sniff
 from imgsvc.errors import ImageError, ImageErrorCode
 from imgsvc.imaging.gif_blocks import is_cut_off
 from imgsvc.imaging.loaders import open_file
-from imgsvc.imaging.sniffing import HEAD_BYTES, sniff
 from imgsvc.imaging.translation import corrupt_image, reading
 from imgsvc.recipes.sizes import Size
 

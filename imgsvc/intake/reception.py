@@ -9,6 +9,7 @@ from imgsvc.domain.image import NewImage, SourceKind
 from imgsvc.domain.rendering import Failure
 from imgsvc.errors import ImageErrorCode, PayloadTooLarge
 from imgsvc.intake.filenames import clean_name
+from imgsvc.intake.headers import read_header
 from imgsvc.intake.multipart import FilePart
 
 EMPTY = Failure(ImageErrorCode.EMPTY_IMAGE, "The image has no bytes.")
@@ -65,4 +66,4 @@ async def conclude(
         await file.abort()
         return NewImage(file.image_id, name, kind, size_bytes, failure=failure)
     size_bytes, sha256 = await file.finish()
-    return NewImage(file.image_id, name, kind, size_bytes, sha256)
+    return NewImage(file.image_id, name, kind, size_bytes, sha256, picture=read_header(file.head))

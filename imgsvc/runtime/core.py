@@ -21,6 +21,7 @@ from imgsvc.domain.rendering import DecodeLimits, Outcome, RenderTask
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import StartError
 from imgsvc.progress.hub import Hub
+from imgsvc.progress.pace import Paces
 from imgsvc.service.delete import Deleter
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
@@ -50,6 +51,7 @@ class Core:
     store: Store
     blobs: BlobStore
     hub: Hub
+    paces: Paces
     pool: WorkerPool
     dispatcher: Dispatcher
     readiness: Readiness
@@ -182,6 +184,7 @@ def _build(
         store=store,
         blobs=blobs,
         hub=Hub(),
+        paces=Paces(),
         pool=pool,
         dispatcher=dispatcher,
         readiness=readiness,
@@ -217,6 +220,7 @@ async def _start(core: Core) -> None:
         for change in changes:
             if change.deleted or change.job.state.is_final:
                 core.dispatcher.job_is_gone(change.job.id)
+        core.paces.follow(changes)
         core.hub.publish(changes)
 
     core.store.subscribe(follow)

@@ -85,6 +85,7 @@ async def _start_runner(core: Core, sock: socket.socket) -> Runner:
         store=core.store,
         blobs=core.blobs,
         hub=core.hub,
+        paces=core.paces,
         submitter=core.submitter,
         deleter=core.deleter,
         presets=core.presets,

@@ -9,9 +9,11 @@ from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.config import LimitSettings
 from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.domain.image import NewImage
+from imgsvc.domain.job import Job
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import Fault, InvalidRequest, JobClosed, TooManyImages
 from imgsvc.intake.fingerprint import Fingerprint
+from imgsvc.intake.headers import weigh
 from imgsvc.intake.spec import JobSpec
 from imgsvc.service.idempotency import new_key
 from imgsvc.service.readiness import Readiness
@@ -42,20 +44,19 @@ class Appender:
         if not job.open:
             raise JobClosed("The job takes no more images.")
         await self.readiness.check_accepts()
-        return Append(self, job_id, job.total)
+        return Append(self, job)
 
 
 class Append:
     """The images of one request, on their way to an open job."""
 
-    def __init__(self, appender: Appender, job_id: str, total: int) -> None:
+    def __init__(self, appender: Appender, job: Job) -> None:
         self._appender = appender
-        self._job_id = job_id
-        self._total = total
+        self._job = job
         self._arrived: list[NewImage] = []
         self._is_done = False
         self.limits = appender.limits
-        self.stage = appender.blobs.stage(job_id)
+        self.stage = appender.blobs.stage(job.id)
         self.fingerprint = Fingerprint()
 
     async def __aenter__(self) -> Self:
@@ -88,7 +89,7 @@ class Append:
     def check_room(self) -> None:
         """Raises TooManyImages when the job can take no further image."""
         most = self.limits.max_images_per_job
-        if self._total + len(self._arrived) >= most:
+        if self._job.total + len(self._arrived) >= most:
             raise TooManyImages(f"A job takes at most {most} images.")
 
     async def add(self, image: NewImage) -> None:
@@ -111,8 +112,8 @@ class Append:
         appender.readiness.check_not_draining()
         await self.stage.sync()
         job, accepted = await appender.store.append_images(
-            self._job_id,
-            self._arrived,
+            self._job.id,
+            weigh(self._arrived, self._job.recipe),
             now_ms(),
             max_images=self.limits.max_images_per_job,
             key=new_key(idempotency_key, self.fingerprint),

@@ -23,8 +23,10 @@ from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import Image, NewImage, SourceKind, quote_path
 from imgsvc.domain.job import NewJob
 from imgsvc.domain.names import ResultNames
+from imgsvc.domain.picture import HEADER_BYTES
 from imgsvc.domain.states import ImageState, Priority
 from imgsvc.domain.times import now_ms
+from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub
 from imgsvc.recipes.model import Recipe, canonical_json
 from imgsvc.store.exports import Export, ExportedFile
@@ -177,7 +179,8 @@ class LocalRun:
         await self._blobs.stage(job_id).sync()  # makes the job's folder
         await self._store.create_job(job, [], now_ms())
         for start in range(0, len(items), APPEND):
-            images = [_new_image(item) for item in items[start : start + APPEND]]
+            images = await asyncio.to_thread(_new_images, items[start : start + APPEND])
+            images = weigh(images, self._recipe_json)
             await self._store.append_images(job_id, images, now_ms())
             self._dispatcher.job_has_work(job)
         await self._store.close_job(job_id, now_ms())
@@ -224,13 +227,24 @@ class LocalRun:
         await self._blobs.delete_job(job_id)
 
 
+def _new_images(items: Sequence[LocalInput]) -> list[NewImage]:
+    """Blocking: it looks at the beginning of each file."""
+    return [_new_image(item) for item in items]
+
+
 def _new_image(item: LocalInput) -> NewImage:
+    try:
+        with item.path.open("rb") as file:
+            picture = read_header(file.read(HEADER_BYTES))
+    except OSError:  # the worker will say so
+        picture = None
     return NewImage(
         id=new_id(),
         name=item.name,
         kind=SourceKind.FILE,
         size_bytes=item.size_bytes,
         path=quote_path(item.path),
+        picture=picture,
     )
 
 

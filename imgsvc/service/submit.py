@@ -21,6 +21,7 @@ from imgsvc.domain.states import Priority
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import Fault, InvalidRequest, TooManyImages
 from imgsvc.intake.fingerprint import Fingerprint
+from imgsvc.intake.headers import weigh
 from imgsvc.intake.spec import JobSpec
 from imgsvc.recipes.model import canonical_json
 from imgsvc.service.idempotency import new_key
@@ -175,7 +176,7 @@ class Submission:
             return
         store = self._submitter.store
         while self._arrived:
-            images, self._arrived = self._arrived, []
+            images, self._arrived = weigh(self._arrived, self._job.recipe), []
             await self.stage.sync()
             if self._is_stored:
                 await store.append_images(self.job_id, images, now_ms())

@@ -112,6 +112,7 @@ def _empty_job(new: NewJob, now_ms: int) -> Job:
         errors={},
         reuse=new.reuse,
         retain_s=new.retain_s,
+        remaining_ms=0,
         seq=1,
         created_at=now_ms,
         started_at=None,

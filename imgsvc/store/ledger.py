@@ -22,6 +22,7 @@ def count_final(job: Job, images: Sequence[Image]) -> Job:
         output_bytes=job.output_bytes
         + sum(output.size_bytes for image in images for output in image.outputs),
         errors=_add(job.errors, Counter(i.error.code.value for i in images if i.error)),
+        remaining_ms=job.remaining_ms - sum(i.cost_ms for i in images if i.state.is_final),
     )
 
 
@@ -31,12 +32,16 @@ def count_new(job: Job, images: Sequence[Image]) -> Job:
         job,
         total=job.total + len(images),
         input_bytes=job.input_bytes + sum(image.size_bytes or 0 for image in images),
+        remaining_ms=job.remaining_ms + sum(image.cost_ms for image in images),
     )
     return count_final(grown, images)
 
 
-def reopen(job: Job, codes: Mapping[str, int], cancelled: int) -> Job:
-    """After failed images (how many of each error code) and cancelled ones wait again."""
+def reopen(job: Job, codes: Mapping[str, int], cancelled: int, cost_ms: int) -> Job:
+    """After failed images (how many of each error code) and cancelled ones wait again.
+
+    cost_ms: theirs together.
+    """
     final = job.state.is_final
     return replace(
         job,
@@ -44,6 +49,7 @@ def reopen(job: Job, codes: Mapping[str, int], cancelled: int) -> Job:
         failed=job.failed - sum(codes.values()),
         cancelled=job.cancelled - cancelled,
         errors=_add(job.errors, {code: -count for code, count in codes.items()}),
+        remaining_ms=job.remaining_ms + cost_ms,
         finished_at=None,
         expires_at=None,
     )

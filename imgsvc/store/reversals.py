@@ -48,7 +48,8 @@ async def retry_images(
     parameters = {"job_id": job_id, "indexes": dump_json([row["idx"] for row in rows])}
     images = await images_from_rows(await tx.fetch(IMAGES["retry_images"], parameters))
     errors = _count_errors(rows)
-    reopened = ledger.reopen(job, errors, len(rows) - errors.total())
+    cost_ms = sum(row["cost_ms"] for row in rows)
+    reopened = ledger.reopen(job, errors, len(rows) - errors.total(), cost_ms)
     return await change_job(tx, reopened, images)
 
 

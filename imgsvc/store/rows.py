@@ -46,6 +46,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         errors=json.loads(row["errors"]),
         reuse=bool(row["reuse"]),
         retain_s=row["retain_s"],
+        remaining_ms=row["remaining_ms"],
         seq=row["seq"],
         created_at=row["created_at"],
         started_at=row["started_at"],
@@ -75,6 +76,7 @@ def job_parameters(job: Job) -> dict[str, Any]:
         "errors": dump_json(job.errors),
         "reuse": job.reuse,
         "retain_s": job.retain_s,
+        "remaining_ms": job.remaining_ms,
         "seq": job.seq,
         "created_at": job.created_at,
         "started_at": job.started_at,
@@ -113,6 +115,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         finished_at,
         duration_ms,
         _reuse_key,
+        cost_ms,
     ) = row
     return Image(
         job_id=job_id,
@@ -136,6 +139,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         started_at=started_at,
         finished_at=finished_at,
         duration_ms=duration_ms,
+        cost_ms=cost_ms,
     )
 
 
@@ -170,6 +174,7 @@ def image_from_new(job_id: str, index: int, new: NewImage, now_ms: int) -> Image
         started_at=None,
         finished_at=None if new.failure is None else now_ms,
         duration_ms=None,
+        cost_ms=new.cost_ms,
     )
 
 
@@ -190,6 +195,7 @@ def new_image_parameters(image: Image) -> dict[str, Any]:
         "error_code": error and error.code.value,
         "error_message": error and error.message,
         "finished_at": image.finished_at,
+        "cost_ms": image.cost_ms,
     }
 
 

@@ -19,6 +19,7 @@ EMPTY = Failure(ImageErrorCode.EMPTY_IMAGE, "There are no bytes.")
 CRASHED = Failure(ImageErrorCode.WORKER_CRASHED, "The worker died.")
 PHOTO = InputFacts("jpeg", 4000, 3000, 1)
 OUTPUT = OutputFacts("standard", "webp", 800, 600, 1, 100, "ab" * 32)
+COST_MS = 7
 RENDERED = Rendered(PHOTO, (OUTPUT,), (), 80)
 
 
@@ -39,7 +40,12 @@ def new_job(**fields: Any) -> NewJob:
 
 def new_image(**fields: Any) -> NewImage:
     image = NewImage(
-        id=new_id(), name="a.jpg", kind=SourceKind.UPLOAD, size_bytes=10, sha256="cd" * 32
+        id=new_id(),
+        name="a.jpg",
+        kind=SourceKind.UPLOAD,
+        size_bytes=10,
+        sha256="cd" * 32,
+        cost_ms=COST_MS,
     )
     return replace(image, **fields)
 

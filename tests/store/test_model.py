@@ -28,7 +28,7 @@ from imgsvc.domain.states import IMAGE_TRANSITIONS, ImageState, JobState, final_
 from imgsvc.errors import ImageErrorCode, JobClosed, NotFound
 from imgsvc.store.images import ImageResult
 from imgsvc.store.store import Store
-from tests.store.builders import OUTPUT, RENDERED, key, new_image, new_job, release
+from tests.store.builders import COST_MS, OUTPUT, RENDERED, key, new_image, new_job, release
 
 T = TypeVar("T")
 
@@ -370,6 +370,7 @@ class StoreMachine(RuleBasedStateMachine):
             )
             assert job.errors == Counter(i.error.code.value for i in model.images if i.error)
             assert job.output_bytes == job.completed * OUTPUT.size_bytes
+            assert job.remaining_ms == COST_MS * (job.total - job.finished_images)
             waiting += job.total - job.finished_images
             if not model.hidden:
                 await self.compare_images(job_id, model)

@@ -16,7 +16,7 @@ IMAGE_COLUMNS = [
     "job_id", "idx", "id", "name", "state", "attempts", "claim", "kind", "url", "path",
     "size_bytes", "sha256", "error_code", "error_message", "last_error_code",
     "last_error_message", "warnings", "input", "outputs", "memory_bytes", "not_before",
-    "started_at", "finished_at", "duration_ms", "reuse_key",
+    "started_at", "finished_at", "duration_ms", "reuse_key", "cost_ms",
 ]  # fmt: skip
 
 

@@ -3,11 +3,11 @@
 INSERT INTO jobs (
     id, state, label, priority, preset, recipe, open, hidden, source,
     total, completed, failed, cancelled, input_bytes, output_bytes, errors,
-    reuse, retain_s, seq, created_at, appended_at, started_at, finished_at, expires_at
+    reuse, retain_s, remaining_ms, seq, created_at, appended_at, started_at, finished_at, expires_at
 ) VALUES (
     :id, :state, :label, :priority, :preset, :recipe, :open, :hidden, :source,
     :total, :completed, :failed, :cancelled, :input_bytes, :output_bytes, :errors,
-    :reuse, :retain_s, :seq, :created_at, :created_at, :started_at, :finished_at, :expires_at
+    :reuse, :retain_s, :remaining_ms, :seq, :created_at, :created_at, :started_at, :finished_at, :expires_at
 );
 
 -- name: save_job
@@ -15,7 +15,8 @@ INSERT INTO jobs (
 UPDATE jobs SET
     state = :state, open = :open, hidden = :hidden,
     total = :total, completed = :completed, failed = :failed, cancelled = :cancelled,
-    input_bytes = :input_bytes, output_bytes = :output_bytes, errors = :errors, seq = :seq,
+    input_bytes = :input_bytes, output_bytes = :output_bytes, errors = :errors,
+    remaining_ms = :remaining_ms, seq = :seq,
     started_at = :started_at, finished_at = :finished_at, expires_at = :expires_at
 WHERE id = :id;
 

@@ -1,0 +1,110 @@
+"""The size of a picture from the first bytes of its file.
+
+It is read on the way in, without a decoder, to tell large images from small ones. What an
+image really is only a worker says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from struct import error as StructError  # noqa: N812 - its own name says nothing
+from struct import unpack_from
+
+from imgsvc.domain.image import NewImage
+from imgsvc.domain.picture import Picture
+from imgsvc.domain.sniffing import HEAD_BYTES, sniff
+from imgsvc.recipes.cost import predict_cost_ms
+
+_BARE_JPEG_MARKERS = frozenset({0x01, *range(0xD0, 0xDA)})
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_SCAN = 0xDA
+_PROGRESSIVE_FRAMES = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+
+
+def read_header(head: bytes) -> Picture | None:
+    """What `head`, the beginning of a file, promises; None for no format read here."""
+    format_ = sniff(head[:HEAD_BYTES])
+    if format_ is None:
+        return None
+    try:
+        return _READERS[format_](format_, head)
+    except StructError:  # it ends before its size
+        return Picture(format_)
+
+
+def weigh(images: Iterable[NewImage], recipe: str) -> list[NewImage]:
+    """The images with what each will cost under a canonical recipe; a failed one costs nothing."""
+    return [
+        replace(image, cost_ms=predict_cost_ms(recipe, image.picture, image.size_bytes or 0))
+        if image.failure is None
+        else image
+        for image in images
+    ]
+
+
+def _read_jpeg(format_: str, head: bytes) -> Picture:
+    """ITU-T T.81, B.1: segments of a marker and a length, up to the frame header."""
+    at = 2
+    while True:
+        ff, marker = unpack_from(">BB", head, at)
+        if ff != 0xFF or marker == _JPEG_SCAN:
+            return Picture(format_)
+        if marker == 0xFF:  # a fill byte
+            at += 1
+        elif marker in _BARE_JPEG_MARKERS:
+            at += 2
+        elif marker in _JPEG_FRAMES:
+            height, width = unpack_from(">HH", head, at + 5)
+            return Picture(format_, width, height, marker in _PROGRESSIVE_FRAMES)
+        else:
+            at += 2 + max(2, *unpack_from(">H", head, at + 2))
+
+
+def _read_png(format_: str, head: bytes) -> Picture:
+    return Picture(format_, *unpack_from(">II", head, 16))
+
+
+def _read_gif(format_: str, head: bytes) -> Picture:
+    return Picture(format_, *unpack_from("<HH", head, 6))
+
+
+def _read_webp(format_: str, head: bytes) -> Picture:
+    """RFC 9649, 2.5 to 2.7: lossy, lossless and extended files keep it in different places."""
+    chunk = head[12:16]
+    if chunk == b"VP8X":
+        (sides,) = unpack_from("<Q", head, 24)
+        return Picture(format_, (sides & 0xFFFFFF) + 1, (sides >> 24 & 0xFFFFFF) + 1)
+    if chunk == b"VP8L":
+        (sides,) = unpack_from("<I", head, 21)
+        return Picture(format_, (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1)
+    width, height = unpack_from("<HH", head, 26)
+    return Picture(format_, width & 0x3FFF, height & 0x3FFF)
+
+
+def _read_heif(format_: str, head: bytes) -> Picture:
+    """ISO 23008-12, 6.5.3: `ispe` properties; the picture is larger than its tiles."""
+    sizes: list[tuple[int, int]] = []
+    at = head.find(b"ispe")
+    while at >= 0:
+        width, height = unpack_from(">II", head, at + 8)
+        sizes.append((width, height))
+        at = head.find(b"ispe", at + 4)
+    largest = max(sizes, key=lambda size: size[0] * size[1], default=(None, None))
+    return Picture(format_, *largest)
+
+
+def _read_tiff(format_: str, _head: bytes) -> Picture:
+    """Its directory may stand anywhere, often at the end."""
+    return Picture(format_)
+
+
+_READERS: dict[str, Callable[[str, bytes], Picture]] = {
+    "jpeg": _read_jpeg,
+    "png": _read_png,
+    "gif": _read_gif,
+    "webp": _read_webp,
+    "avif": _read_heif,
+    "heic": _read_heif,
+    "tiff": _read_tiff,
+}

@@ -54,7 +54,7 @@ async def list_jobs(
         print_json(found)
         return
     print_rows(
-        ("ID", "Status", "Done", "Failed", "Created", "Label"),
+        ("ID", "Status", "Done", "Failed", "Created", "Expires", "Label"),
         [
             (
                 job["id"],
@@ -62,6 +62,7 @@ async def list_jobs(
                 f"{final_images(job)}/{job['total']}",
                 str(job["failed"]),
                 job["created_at"],
+                job["expires_at"] or "",
                 job["label"] or "",
             )
             for job in found

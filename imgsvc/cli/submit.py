@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from imgsvc.cli import exits
 from imgsvc.cli.inputs import find_files
+from imgsvc.cli.journals import open_journal
 from imgsvc.cli.output import bytes_bar, count_text, print_json, say, size_text
 from imgsvc.cli.progress import follow_job, save_results, say_failures
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.session import json_option, talks_to_server
-from imgsvc.client import BytesUpload, Client, ClientError, FileUpload, Job, Upload
+from imgsvc.client import BytesUpload, Client, ClientError, FileUpload, Job, Journal, Upload
+from imgsvc.client.sending import fits_one_request, make_parcels
+from imgsvc.domain.names import without_controls
 
 STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class _Sending:
-    """What is to be sent, and the files of this machine that it is read from."""
+    """What is to be sent, and the files of this machine that it is read from.
+
+    sources: the paths that were given, as they are the same from everywhere.
+    is_small: it goes in one request, whole or not at all.
+    """
 
     uploads: Sequence[Upload]
     files: Collection[Path]
     total_bytes: int
+    sources: Sequence[str]
+    is_small: bool
 
 
 @click.command()
@@ -46,6 +57,7 @@ class _Sending:
     type=click.Path(file_okay=False, path_type=Path),
     help="Wait, and save the results in this folder.",
 )
+@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @json_option
 @talks_to_server
 async def submit(
@@ -57,35 +69,79 @@ async def submit(
     priority: str | None,
     wait: bool,
     out: Path | None,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Send images to a server, as one job.
 
     PATH is a file, a folder (with all images below it; hidden files are left out), a pattern
     such as 'photos/**/*.jpg', or - for one image from stdin. Prints the job's id.
+
+    Many images go over several connections, and are worked on while others are still sent. A
+    server that is away for a moment is waited for. Broken off, the same command again sends
+    what is missing.
     """
     if preset and recipe:
         raise click.UsageError("Give either --preset or --recipe.")
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
     sending = await asyncio.to_thread(_gather, paths, out)
-    with bytes_bar("Sending", sending.total_bytes) as on_sent:
-        job = await client.submit(
-            sending.uploads,
-            preset=preset,
-            recipe=own,
-            label=label,
-            priority=priority,
-            on_sent=on_sent,
-        )
-    say(f"Sent {count_text(job['total'], 'image')}, {size_text(sending.total_bytes)}.")
-    if not as_json:
-        click.echo(job["id"])
-    if wait or out:
-        job = await _finish(client, job["id"], out, sending.files)
+    if dry_run:
+        _show_plan(sending, as_json=as_json)
+        return
+    spec = {"preset": preset, "recipe": own, "label": label, "priority": priority}
+    journal = await asyncio.to_thread(_open_journal, client.server, sending, spec)
+    with journal or nullcontext():
+        job = await _send(client, sending, spec, journal)
+        if not as_json:
+            click.echo(job["id"])
+        if wait or out:
+            job = await _finish(client, job["id"], out, sending.files)
+        if journal:
+            await asyncio.to_thread(journal.forget)
     if as_json:
         print_json(job)
     if await say_failures(client, job):
         sys.exit(exits.SOME_FAILED)
+
+
+async def _send(
+    client: Client, sending: _Sending, spec: Mapping[str, Any], journal: Journal | None
+) -> Job:
+    if journal and journal.job_id:
+        say(f"Going on with job {journal.job_id}.")
+    try:
+        with bytes_bar("Sending", sending.total_bytes) as on_sent:
+            job = await client.submit(sending.uploads, **spec, journal=journal, on_sent=on_sent)
+    except (asyncio.CancelledError, ClientError):
+        if journal and journal.job_id:
+            say("What was sent is safe. The same command again sends the rest.")
+        elif journal:
+            await asyncio.to_thread(journal.forget)
+        raise
+    say(f"Sent {count_text(job['total'], 'image')}, {size_text(sending.total_bytes)}.")
+    return job
+
+
+def _open_journal(server: str, sending: _Sending, spec: Mapping[str, Any]) -> Journal | None:
+    """Where to go on from, should it break off; what is sent at a stroke needs none."""
+    if sending.is_small:
+        return None
+    return open_journal([server, sending.sources, spec])
+
+
+def _show_plan(sending: _Sending, *, as_json: bool) -> None:
+    """What would be sent."""
+    if as_json:
+        images = [
+            {"name": u.name, "path": str(u.path) if isinstance(u, FileUpload) else None}
+            for u in sending.uploads
+        ]
+        print_json({"images": images, "total_bytes": sending.total_bytes})
+        return
+    for upload in sending.uploads:
+        click.echo(without_controls(upload.name))
+    count = count_text(len(sending.uploads), "image")
+    say(f"{count}, {size_text(sending.total_bytes)}, would be sent.")
 
 
 async def _finish(client: Client, job_id: str, out: Path | None, files: Collection[Path]) -> Job:
@@ -111,4 +167,6 @@ def _gather(paths: Sequence[str], out: Path | None) -> _Sending:
         data = sys.stdin.buffer.read()
         uploads.append(BytesUpload(data, "stdin"))
         total_bytes += len(data)
-    return _Sending(uploads, [file.path for file in found], total_bytes)
+    sources = [str(Path(path).absolute()) for path in named]
+    is_small = len(named) < len(paths) or fits_one_request(make_parcels(uploads))
+    return _Sending(uploads, [file.path for file in found], total_bytes, sources, is_small)

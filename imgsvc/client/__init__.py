@@ -11,7 +11,14 @@ from imgsvc.client.answers import (
 from imgsvc.client.client import Client
 from imgsvc.client.connection import DEFAULT_SERVER
 from imgsvc.client.download import Downloaded
-from imgsvc.client.errors import ApiError, ClientError, LocalFileError, ServerUnreachable
+from imgsvc.client.errors import (
+    ApiError,
+    ClientError,
+    JournalBusy,
+    LocalFileError,
+    ServerUnreachable,
+)
+from imgsvc.client.journal import Journal
 from imgsvc.client.upload import BytesUpload, FileUpload, Upload
 
 __all__ = [
@@ -25,6 +32,8 @@ __all__ = [
     "Image",
     "ImageProblem",
     "Job",
+    "Journal",
+    "JournalBusy",
     "LocalFileError",
     "Output",
     "Preset",

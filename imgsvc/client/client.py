@@ -13,7 +13,9 @@ from imgsvc.client.answers import Image, Job, Output, Preset, ProgressMessage
 from imgsvc.client.connection import DEFAULT_SERVER, Connection
 from imgsvc.client.download import Downloaded, Result, fetch_to_file, save_results
 from imgsvc.client.errors import ClientError
+from imgsvc.client.journal import Journal
 from imgsvc.client.progress import follow
+from imgsvc.client.sending import Sending, make_parcels
 from imgsvc.client.upload import MultipartBody, Upload
 from imgsvc.domain.names import SAME_FORMAT, ResultNames
 
@@ -72,6 +74,7 @@ class Client:
         label: str | None = None,
         priority: str | None = None,
         reuse: bool | None = None,
+        journal: Journal | None = None,
         on_sent: Callable[[int], None] | None = None,
     ) -> Job:
         """Send images as one job; when this returns, the server keeps them for good.
@@ -80,9 +83,14 @@ class Client:
             called by its last part; see FileUpload for names with folders.
         preset, recipe, label, priority: None leaves the server's default.
         reuse: False makes everything anew, also what was made of the same bytes before.
+        journal: with one, thousands of images go over several connections, in no
+            particular order, to a job that is being worked on meanwhile; a server that is
+            away for a moment is waited for. What breaks off all the same goes on where it
+            stopped when it is called again with the journal; `forget` it in the end.
         on_sent: told the number of bytes of images sent so far, again and again.
 
-        Raises LocalFileError for a file that cannot be read: then nothing was submitted.
+        Raises LocalFileError for a file that cannot be read; without a journal nothing was
+        submitted then.
         """
         given = {
             "preset": preset,
@@ -92,6 +100,11 @@ class Client:
             "reuse": reuse,
         }
         spec = {key: value for key, value in given.items() if value is not None}
+        if journal is not None:
+            parcels = await asyncio.to_thread(make_parcels, images)
+            return await Sending(self._connection, self.images, journal, on_sent).send(
+                spec, parcels
+            )
         body = MultipartBody(spec, images, on_sent)
         try:
             answer = await self._connection.upload(

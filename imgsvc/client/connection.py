@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -95,7 +96,13 @@ class Connection:
             except (aiohttp.ContentTypeError, ValueError) as exc:
                 raise ServerUnreachable(self.server, "what answers there is no imgsvc") from exc
 
-    async def upload(self, *parts: str | int, content_type: str, body: AsyncIterable[bytes]) -> Any:
+    async def upload(
+        self,
+        *parts: str | int,
+        content_type: str,
+        body: AsyncIterable[bytes],
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Any:
         """POST a stream, which may take as long as it takes. Returns the answer's JSON."""
         loop = asyncio.get_running_loop()
         try:
@@ -110,7 +117,7 @@ class Connection:
                     "POST",
                     *parts,
                     data=watched(),
-                    headers={"Content-Type": content_type},
+                    headers={"Content-Type": content_type, **headers},
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
                 )
         except TimeoutError as exc:

@@ -15,7 +15,7 @@ from typing import IO
 
 from imgsvc.client.connection import Connection
 from imgsvc.client.errors import ClientError, LocalFileError, ServerUnreachable
-from imgsvc.client.progress import pause_s
+from imgsvc.client.patience import pause_s
 
 CHUNK_BYTES = 256 << 10
 FILES_AT_ONCE = 8

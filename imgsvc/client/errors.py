@@ -3,7 +3,8 @@
 ClientError
 ├── ServerUnreachable     nobody answers, or the connection broke, or it is no imgsvc
 ├── ApiError              the server refused; `code` is stable (see the API's errors)
-└── LocalFileError        a file here cannot be read or written
+├── LocalFileError        a file here cannot be read or written
+└── JournalBusy           another process is at this submission
 """
 
 from __future__ import annotations
@@ -58,3 +59,11 @@ class LocalFileError(ClientError):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+class JournalBusy(ClientError):
+    """Another process has the journal open."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is in use: another process is sending the same images.")
+        self.path = path

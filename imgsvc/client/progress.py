@@ -11,19 +11,7 @@ import aiohttp
 from imgsvc.client.answers import ProgressMessage
 from imgsvc.client.connection import Connection
 from imgsvc.client.errors import ServerUnreachable
-
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 5.0
-PATIENCE_S = 120.0
-"""How long a server that was there may be away, as for an update, before we give up."""
-
-
-def pause_s(tries: int, jitter: float) -> float:
-    """Seconds to wait after so many failed connections in a row (1 or more).
-
-    jitter: 0 to 1; spreads clients that lost the same server.
-    """
-    return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(tries - 1, 10)) * (0.5 + jitter / 2))
+from imgsvc.client.patience import Patience, pause_s
 
 
 async def follow(connection: Connection, job_id: str) -> AsyncGenerator[ProgressMessage, None]:
@@ -31,9 +19,8 @@ async def follow(connection: Connection, job_id: str) -> AsyncGenerator[Progress
 
     After a broken connection they begin with a `snapshot` again.
     """
-    loop = asyncio.get_running_loop()
+    patience = Patience()
     tries = 0
-    last_heard_s: float | None = None
     while True:
         try:
             async with connection.websocket("jobs", job_id, "events") as socket:
@@ -41,12 +28,13 @@ async def follow(connection: Connection, job_id: str) -> AsyncGenerator[Progress
                     if frame.type is not aiohttp.WSMsgType.TEXT:
                         continue
                     message: ProgressMessage = frame.json()
-                    tries, last_heard_s = 0, loop.time()
+                    tries = 0
+                    patience.note_answer()
                     yield message
                     if message["type"] == "end":
                         return
         except ServerUnreachable:
-            if last_heard_s is None or loop.time() - last_heard_s > PATIENCE_S:
+            if patience.is_at_its_end:
                 raise
         tries += 1
         await asyncio.sleep(pause_s(tries, random.random()))  # noqa: S311  (no secret)

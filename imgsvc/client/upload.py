@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import quote
 
 from imgsvc.client.errors import LocalFileError
+from imgsvc.domain.input_names import MAX_NAME_CHARS
 
 CHUNK_BYTES = 256 << 10
-MAX_NAME_CHARS = 255
-"""Longest name of an image that the API takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,13 @@ Upload = FileUpload | BytesUpload
 class MultipartBody:
     """The body of a submit: the `spec` first, so that the server knows what to do, then files.
 
-    on_sent: told how many bytes of images have gone out so far.
+    spec: None for an append, which has none. on_sent: told how many bytes of images have gone
+    out so far.
     """
 
     def __init__(
         self,
-        spec: Mapping[str, Any],
+        spec: Mapping[str, Any] | None,
         images: Iterable[Path | Upload],
         on_sent: Callable[[int], None] | None = None,
     ) -> None:
@@ -52,7 +53,7 @@ class MultipartBody:
         self._images = images
         self._on_sent = on_sent
         self._boundary = f"imgsvc-{secrets.token_hex(16)}"
-        self.failure: LocalFileError | None = None
+        self.failure: Exception | None = None
         """Why the stream broke off, if it did: aiohttp hides what ends its body."""
 
     @property
@@ -61,12 +62,21 @@ class MultipartBody:
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The bytes of the body, once. Raises LocalFileError when a file cannot be read."""
-        spec = json.dumps(self._spec).encode()
-        yield self._head('name="spec"', "application/json") + spec + b"\r\n"
+        try:
+            async for chunk in self._parts():
+                yield chunk
+        except Exception as exc:
+            self.failure = exc
+            raise
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        if self._spec is not None:
+            spec = json.dumps(self._spec).encode()
+            yield self._head('name="spec"', "application/json") + spec + b"\r\n"
         sent_bytes = 0
         for image in self._images:
             upload = FileUpload(image, image.name) if isinstance(image, Path) else image
-            head = self._head(f'name="images"; filename="{_quote(upload.name)}"')
+            head = self._head(f'name="images"; {_filename(upload.name)}')
             async for chunk in self._chunks(upload):
                 yield head + chunk if head else chunk
                 head = b""
@@ -100,8 +110,7 @@ class MultipartBody:
                 if rest is not None:
                     rest.close()
         except OSError as exc:
-            self.failure = LocalFileError(upload.path, exc.strerror or "it cannot be read")
-            raise self.failure from exc
+            raise LocalFileError(upload.path, exc.strerror or "it cannot be read") from exc
 
 
 def _open(path: Path) -> tuple[bytes, BinaryIO | None]:
@@ -118,8 +127,13 @@ def _open(path: Path) -> tuple[bytes, BinaryIO | None]:
     return chunk, file
 
 
-def _quote(name: str) -> str:
-    """A file name as browsers write it into a part's header (WHATWG multipart/form-data)."""
+def _filename(name: str) -> str:
+    """The parameter that names a file (WHATWG multipart/form-data).
+
+    Where that form is not read alike everywhere, the one of RFC 5987, which is.
+    """
     valid = name.encode(errors="surrogateescape").decode(errors="replace")
     short = valid[-MAX_NAME_CHARS:]
-    return short.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
+    if '"' in short or "%" in short or not short.isprintable():
+        return f"filename*=UTF-8''{quote(short, safe='')}"
+    return f'filename="{short}"'

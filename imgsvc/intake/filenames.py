@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from urllib.parse import unquote_to_bytes
-
-MAX_NAME_CHARS = 255
 
 _PARAMETER = re.compile(
     r"""; \s* ([^\s=;"]+) \s* = \s*
@@ -60,20 +57,6 @@ def _decode_filename(value: str) -> str:
         except UnicodeDecodeError:
             return value
     return _BROWSER_ESCAPE.sub(lambda m: _BROWSER_ESCAPES[m[0]], value)
-
-
-def clean_name(name: str | None) -> str | None:
-    """A name fit to be stored: `/` between folders, no control characters.
-
-    Of more than 255 characters the last ones are kept: they tell files apart. None when
-    nothing is left.
-    """
-    if name is None:
-        return None
-    text = name.replace("\\", "/")
-    if not text.isprintable():
-        text = "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cs"})
-    return text[-MAX_NAME_CHARS:] or None
 
 
 def _decode(value: bytes) -> str:

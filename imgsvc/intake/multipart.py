@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
+from imgsvc.domain.input_names import clean_name
 from imgsvc.errors import MalformedRequest, PayloadTooLarge
-from imgsvc.intake.filenames import clean_name, parse_header, pick_filename
+from imgsvc.intake.filenames import parse_header, pick_filename
 
 MAX_SPEC_BYTES = 16 << 20
 MAX_FIELD_BYTES = 64 << 10

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterable
 
 from imgsvc.blobs.stage import Stage, StagedFile
 from imgsvc.domain.image import NewImage, SourceKind
+from imgsvc.domain.input_names import clean_name
 from imgsvc.domain.rendering import Failure
 from imgsvc.errors import ImageErrorCode, PayloadTooLarge
-from imgsvc.intake.filenames import clean_name
 from imgsvc.intake.headers import read_header
 from imgsvc.intake.multipart import FilePart
 

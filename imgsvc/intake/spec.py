@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from imgsvc.domain.input_names import MAX_NAME_CHARS, clean_name
 from imgsvc.domain.states import Priority
 from imgsvc.errors import Fault, InvalidRequest
-from imgsvc.intake.filenames import MAX_NAME_CHARS, clean_name
 
 DEFAULT_PRESET = "standard"
 MAX_LABEL_CHARS = 200

@@ -39,15 +39,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture
-def imgsvc(server: ServerProcess) -> Run:
+def imgsvc(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Runs a command against the server; stdin is bytes."""
+
+    state = tmp_path_factory.mktemp("state")
 
     def run(*arguments: str | Path, stdin: bytes = b"") -> Ran:
         result = CliRunner().invoke(
             cli,
             [str(argument) for argument in arguments],
             input=stdin,
-            env={"IMGSVC_SERVER": server.url},
+            env={"IMGSVC_SERVER": server.url, "XDG_STATE_HOME": str(state)},
             prog_name="imgsvc",
         )
         if result.exception and not isinstance(result.exception, SystemExit):

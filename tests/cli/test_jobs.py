@@ -58,7 +58,7 @@ def test_list_gives_a_line_for_each_job_that_scripts_can_cut(imgsvc: Run, partia
     (line,) = ran.stdout.splitlines()
     cells = line.split("\t")
     assert cells[:4] == [partial, "partial", "4/4", "1"]
-    assert cells[5] == "halfdone"
+    assert cells[6] == "halfdone"
 
 
 def test_list_is_limited_and_chosen_by_status(imgsvc: Run, photos: Path, partial: str) -> None:

@@ -134,3 +134,21 @@ def test_a_path_that_means_no_image_ends_with_2_and_sends_nothing(
         assert (ran.exit_code, ran.stdout) == (2, "")
         assert path.name in ran.stderr
     assert imgsvc("list", "--label=nothing sent", "--json").document == []
+
+
+def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(imgsvc: Run, photos: Path) -> None:
+    ran = imgsvc("submit", photos, "--label=dry", "--dry-run")
+    assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")
+    assert "3 images" in ran.stderr
+    document = imgsvc("submit", photos, "--label=dry", "--dry-run", "--json").document
+    assert [image["name"] for image in document["images"]] == ["a.png", "b.jpg", "trip/c.png"]
+    assert imgsvc("list", "--label=dry", "--json").document == []
+
+
+def test_many_images_are_sent_in_groups_and_no_note_is_left(imgsvc: Run, tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / f"{number:02}.png").write_bytes(picture((number, 1, 1)))
+    ran = imgsvc("submit", tmp_path, "--preset=thumbnail", "--wait", "--json")
+    assert (ran.exit_code, ran.document["total"], ran.document["status"]) == (0, 100, "completed")
+    again = imgsvc("submit", tmp_path, "--preset=thumbnail", "--json")
+    assert again.document["id"] != ran.document["id"]

@@ -7,7 +7,11 @@ import io
 from PIL import Image
 
 
-def picture(colour: str = "teal", size: tuple[int, int] = (60, 40), format_: str = "PNG") -> bytes:
+def picture(
+    colour: str | tuple[int, int, int] = "teal",
+    size: tuple[int, int] = (60, 40),
+    format_: str = "PNG",
+) -> bytes:
     """An image file of one colour."""
     buffer = io.BytesIO()
     Image.new("RGB", size, colour).save(buffer, format_)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from imgsvc.client import ApiError, BytesUpload, Client, ServerUnreachable, progress
+from imgsvc.client import ApiError, BytesUpload, Client, ServerUnreachable, patience
 from imgsvc.client import client as client_module
 from tests.client.pictures import picture
 from tests.server_process import ServerProcess
@@ -109,7 +109,7 @@ async def test_following_survives_a_server_that_is_killed_and_started_again(
 async def test_following_gives_up_on_a_server_that_stays_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "PATIENCE_S", 0)
+    monkeypatch.setattr(patience, "PATIENCE_S", 0)
     server = ServerProcess(tmp_path / "data")
     try:
         async with Client(server.url) as client:
@@ -123,6 +123,6 @@ async def test_following_gives_up_on_a_server_that_stays_away(
 
 
 def test_pauses_grow_up_to_a_bound_and_are_spread() -> None:
-    pauses = [progress.pause_s(tries, 1.0) for tries in (1, 2, 3, 4, 5, 6, 100_000)]
+    pauses = [patience.pause_s(tries, 1.0) for tries in (1, 2, 3, 4, 5, 6, 100_000)]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
-    assert progress.pause_s(1, 0.0) == 0.1
+    assert patience.pause_s(1, 0.0) == 0.1

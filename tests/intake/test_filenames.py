@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgsvc.intake.filenames import clean_name, parse_header, pick_filename
+from imgsvc.domain.input_names import clean_name
+from imgsvc.intake.filenames import parse_header, pick_filename
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+"""A note of an unfinished submission, by which the same one can be taken up again."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+import uuid
+from pathlib import Path
+from typing import IO, Any, Self
+
+from imgsvc.client.errors import JournalBusy, LocalFileError
+
+
+class Journal:
+    """Give one to `Client.submit`, and once more after an interruption; `forget` it at the end.
+
+    It says which job the images go to, nothing of the images: what has arrived the server
+    knows best. All methods block for a moment. One process at a time has a journal open.
+
+    key: names the submission to the server. begun_at: seconds since 1970.
+    job_id: None until there is a job.
+    """
+
+    def __init__(self, path: Path, file: IO[str]) -> None:
+        self.path = path
+        self._file = file
+        lines = [_parse(line) for line in file]
+        known = {key: value for line in lines for key, value in line.items()}
+        self.key = str(known.get("key") or "")
+        self.begun_at = float(known.get("begun_at") or 0.0)
+        self.job_id: str | None = known.get("job_id") or None
+        if not self.key:
+            self.begin_anew()
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The journal at `path`, a new one if there is none.
+
+        Raises JournalBusy when another process has it open, LocalFileError.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+", encoding="utf-8")
+        except OSError as exc:
+            raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            file.close()
+            raise JournalBusy(path) from exc
+        file.seek(0)
+        return cls(path, file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Keep it for another time; after `forget` there is nothing to keep."""
+        self._file.close()
+
+    def begin_anew(self) -> None:
+        """The submission that stands here is over, or gone: this is another one."""
+        self.key, self.begun_at, self.job_id = str(uuid.uuid4()), time.time(), None
+        self._file.seek(0)
+        self._file.truncate()
+        self._append({"key": self.key, "begun_at": self.begun_at})
+
+    def note_job(self, job_id: str) -> None:
+        self.job_id = job_id
+        self._append({"job_id": job_id})
+
+    def forget(self) -> None:
+        """The submission is finished."""
+        self.path.unlink(missing_ok=True)
+
+    def _append(self, facts: dict[str, Any]) -> None:
+        """A line of its own, so that one which is torn takes no other with it."""
+        self._file.write(json.dumps(facts) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        facts = json.loads(line)
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -1,0 +1,67 @@
+"""Trying again: a server that was there may be away for a while, as for an update."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from imgsvc.client.errors import ApiError, ServerUnreachable
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+PATIENCE_S = 120.0
+"""How long a server that was there may be away before we give up."""
+
+_PASSING = frozenset({"idempotency_in_progress", "rate_limited", "queue_full", "shutting_down"})
+
+T = TypeVar("T")
+
+
+def pause_s(tries: int, jitter: float) -> float:
+    """Seconds to wait after so many failed connections in a row (1 or more).
+
+    jitter: 0 to 1; spreads clients that lost the same server.
+    """
+    return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(tries - 1, 10)) * (0.5 + jitter / 2))
+
+
+class Patience:
+    """Shared by all requests of one undertaking: as long as one of them gets on, all try."""
+
+    def __init__(self) -> None:
+        self._last_heard_s: float | None = None
+
+    def note_answer(self) -> None:
+        self._last_heard_s = asyncio.get_running_loop().time()
+
+    @property
+    def is_at_its_end(self) -> bool:
+        """Also while nothing has answered yet: who mistyped a URL need not wait."""
+        if self._last_heard_s is None:
+            return True
+        return asyncio.get_running_loop().time() - self._last_heard_s > PATIENCE_S
+
+    async def insist(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Make a request that does no harm when it is made twice, until it is answered.
+
+        Raises ServerUnreachable and ApiError when the server stays away, or says no.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            pause = pause_s(tries, random.random())  # noqa: S311  (no secret)
+            try:
+                answer = await request()
+            except ServerUnreachable:
+                if self.is_at_its_end:
+                    raise
+            except ApiError as exc:
+                if exc.code not in _PASSING or self.is_at_its_end:
+                    raise
+                pause = max(pause, exc.retry_after_s or 0)
+            else:
+                self.note_answer()
+                return answer
+            await asyncio.sleep(pause)

@@ -1,0 +1,245 @@
+"""Sending thousands of images to one job, over a few connections, so that it can break off.
+
+The job is open. Images are appended in groups; the server takes a group whole or not at all,
+and each has a key of its own, so that one whose answer was lost is not taken twice. After an
+interruption the server's own list says what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from imgsvc.client.answers import Image, Job
+from imgsvc.client.connection import Connection
+from imgsvc.client.errors import ApiError, ClientError, LocalFileError
+from imgsvc.client.journal import Journal
+from imgsvc.client.patience import Patience
+from imgsvc.client.upload import BytesUpload, FileUpload, MultipartBody, Upload
+from imgsvc.domain.input_names import clean_name
+
+CONNECTIONS = 4
+GROUP_IMAGES = 32
+GROUP_BYTES = 32 << 20
+"""What one request brings, unless a single image is larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """An image to send. stored_name: what the server will call it.
+
+    changed_at: of a file, seconds since 1970; None for what is in memory.
+    """
+
+    upload: Upload
+    stored_name: str
+    size_bytes: int
+    changed_at: float | None
+
+    def sha256(self) -> str:
+        """Hexadecimal. Blocking. Raises LocalFileError."""
+        if isinstance(self.upload, BytesUpload):
+            return hashlib.sha256(self.upload.data).hexdigest()
+        try:
+            with self.upload.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as exc:
+            raise LocalFileError(self.upload.path, exc.strerror or "it cannot be read") from exc
+
+
+def make_parcels(images: Iterable[Path | Upload]) -> list[Parcel]:
+    """Blocking. Raises LocalFileError."""
+    return [_make_parcel(image) for image in images]
+
+
+def fits_one_request(parcels: Sequence[Parcel]) -> bool:
+    return len(parcels) <= GROUP_IMAGES and _size_of(parcels) <= GROUP_BYTES
+
+
+class Sending:
+    """One submission on its way.
+
+    list_images: all images that a job has. on_sent: told how many bytes have gone out so
+        far, counting what had arrived before.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        list_images: Callable[[str], AsyncIterator[Image]],
+        journal: Journal,
+        on_sent: Callable[[int], None] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._list_images = list_images
+        self._journal = journal
+        self._on_sent = on_sent
+        self._patience = Patience()
+        self._arrived_bytes = 0
+        self._under_way: dict[str, int] = {}
+
+    async def send(self, spec: Mapping[str, Any], parcels: Sequence[Parcel]) -> Job:
+        """Send what is missing; the job, closed. Raises ClientErrors of all kinds: then it
+        can be taken up again with the same journal.
+        """
+        job, missing = await self._take_up(parcels)
+        if job is None:
+            job = await self._open(spec)
+        if not job["open"]:
+            return job
+        groups = iter(_groups_of(parcels, {id(parcel) for parcel in missing}))
+        await _run_side_by_side(self._send_groups(job["id"], groups) for _ in range(CONNECTIONS))
+        return await self._post(job["id"], "close")
+
+    async def _take_up(self, parcels: Sequence[Parcel]) -> tuple[Job | None, Sequence[Parcel]]:
+        """The job of an earlier try and what is missing of it; None to begin a new one.
+
+        One that was closed or cancelled meanwhile is of use only if it has everything.
+        """
+        job_id = self._journal.job_id
+        if job_id is None:
+            return None, parcels
+        try:
+            job = cast("Job", await self._connection.json("GET", "jobs", job_id))
+            images = [image async for image in self._list_images(job_id)]
+        except ApiError as exc:
+            if exc.code != "not_found":
+                raise
+        else:
+            self._patience.note_answer()
+            begun_at = self._journal.begun_at
+            missing = await asyncio.to_thread(_find_missing, parcels, images, begun_at)
+            if job["open"] or not missing:
+                self._arrived_bytes = _size_of(parcels) - _size_of(missing)
+                return job, missing
+        await asyncio.to_thread(self._journal.begin_anew)
+        return None, parcels
+
+    async def _open(self, spec: Mapping[str, Any]) -> Job:
+        job = await self._post(json={**spec, "open": True}, key=self._journal.key)
+        await asyncio.to_thread(self._journal.note_job, job["id"])
+        return job
+
+    async def _post(
+        self, *parts: str, json: Mapping[str, Any] | None = None, key: str | None = None
+    ) -> Job:
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = await self._patience.insist(
+            lambda: self._connection.json("POST", "jobs", *parts, json=json, headers=headers)
+        )
+        return cast("Job", answer)
+
+    async def _send_groups(self, job_id: str, groups: Iterator[Sequence[Parcel]]) -> None:
+        for group in groups:
+            key = _key_of(job_id, group)
+            try:
+                await self._patience.insist(lambda: self._send_group(job_id, key, group))  # noqa: B023 - awaited at once
+            except ApiError as exc:
+                if exc.code != "idempotency_mismatch":
+                    raise
+                # it arrived, and only then a file of it was changed
+            self._under_way.pop(key, None)
+            self._arrived_bytes += _size_of(group)
+            self._tell()
+
+    async def _send_group(self, job_id: str, key: str, group: Sequence[Parcel]) -> None:
+        def tell(sent_bytes: int) -> None:
+            self._under_way[key] = sent_bytes
+            self._tell()
+
+        body = MultipartBody(None, [parcel.upload for parcel in group], tell)
+        try:
+            await self._connection.upload(
+                "jobs",
+                job_id,
+                "images",
+                content_type=body.content_type,
+                body=body.stream(),
+                headers={"Idempotency-Key": key},
+            )
+        except ClientError as exc:
+            raise (body.failure or exc) from exc
+
+    def _tell(self) -> None:
+        if self._on_sent:
+            self._on_sent(self._arrived_bytes + sum(self._under_way.values()))
+
+
+def _size_of(parcels: Iterable[Parcel]) -> int:
+    return sum(parcel.size_bytes for parcel in parcels)
+
+
+def _make_parcel(image: Path | Upload) -> Parcel:
+    upload = FileUpload(image, image.name) if isinstance(image, Path) else image
+    name = upload.name.encode(errors="surrogateescape").decode(errors="replace")
+    stored_name = clean_name(name) or ""
+    if isinstance(upload, BytesUpload):
+        return Parcel(upload, stored_name, len(upload.data), None)
+    try:
+        facts = upload.path.stat()
+    except OSError as exc:
+        raise LocalFileError(upload.path, exc.strerror or "it cannot be read") from exc
+    return Parcel(upload, stored_name, facts.st_size, facts.st_mtime)
+
+
+def _find_missing(
+    parcels: Iterable[Parcel], images: Iterable[Image], begun_at: float
+) -> list[Parcel]:
+    """What is not among `images`, each of which accounts for one parcel. Blocking.
+
+    Name and size decide; the bytes too where a file may have changed since the beginning.
+    """
+    arrived: dict[tuple[str, int | None], list[str | None]] = {}
+    for image in images:
+        facts = image["input"]
+        arrived.setdefault((image["name"], facts["size_bytes"]), []).append(facts["sha256"])
+    missing = []
+    for parcel in parcels:
+        digests = arrived.get((parcel.stored_name, parcel.size_bytes))
+        if not digests:
+            missing.append(parcel)
+        elif parcel.changed_at is not None and parcel.changed_at < begun_at:
+            digests.pop()
+        elif (digest := parcel.sha256()) in digests:
+            digests.remove(digest)
+        else:
+            missing.append(parcel)
+    return missing
+
+
+def _groups_of(parcels: Sequence[Parcel], missing: set[int]) -> Iterator[Sequence[Parcel]]:
+    """All parcels fall into the same groups at every try; of each what is missing is left."""
+    group: list[Parcel] = []
+    for parcel in parcels:
+        if group and not fits_one_request([*group, parcel]):
+            yield from _left_of(group, missing)
+            group = []
+        group.append(parcel)
+    yield from _left_of(group, missing)
+
+
+def _left_of(group: Sequence[Parcel], missing: set[int]) -> Iterator[Sequence[Parcel]]:
+    left = [parcel for parcel in group if id(parcel) in missing]
+    if left:
+        yield left
+
+
+def _key_of(job_id: str, group: Sequence[Parcel]) -> str:
+    """The same group of the same job has the same key, whoever sends it and when."""
+    text = "\n".join([job_id, *(f"{p.size_bytes} {p.stored_name}" for p in group)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def _run_side_by_side(works: Iterable[Any]) -> None:
+    """The first that fails ends the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,21 @@
+"""What an image is called: a client's own name for it, fit to be stored."""
+
+from __future__ import annotations
+
+import unicodedata
+
+MAX_NAME_CHARS = 255
+
+
+def clean_name(name: str | None) -> str | None:
+    """A name fit to be stored: `/` between folders, no control characters.
+
+    Of more than 255 characters the last ones are kept: they tell files apart. None when
+    nothing is left.
+    """
+    if name is None:
+        return None
+    text = name.replace("\\", "/")
+    if not text.isprintable():
+        text = "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cs"})
+    return text[-MAX_NAME_CHARS:] or None

@@ -1,0 +1,280 @@
+"""Submissions that break off and go on: everything arrives, and nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgsvc.client import (
+    ApiError,
+    BytesUpload,
+    Client,
+    FileUpload,
+    Journal,
+    JournalBusy,
+    LocalFileError,
+    ServerUnreachable,
+)
+from imgsvc.client import client as client_module
+from imgsvc.client import sending as module
+from imgsvc.client.connection import Connection
+from tests.client.pictures import picture
+
+COUNT = 20
+
+
+@pytest.fixture(autouse=True)
+def _small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GROUP_IMAGES", 3)
+
+
+@pytest.fixture
+def journal_path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+@pytest.fixture
+def journal(journal_path: Path) -> Iterator[Journal]:
+    with Journal.open(journal_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Files of different bytes, all older than any journal."""
+    paths = []
+    for number in range(COUNT):
+        path = tmp_path / f"{number:02}.png"
+        path.write_bytes(picture((number, 0, 0)))
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        paths.append(path)
+    return paths
+
+
+async def names_of(client: Client, job_id: str) -> Counter[str]:
+    return Counter([image["name"] async for image in client.images(job_id)])
+
+
+async def break_off(client: Client, files: list[Path], journal: Journal, share: float) -> str:
+    """Submit until so much of it has been sent; the id of the job."""
+    total_bytes = sum(path.stat().st_size for path in files)
+
+    def check(sent_bytes: int) -> None:
+        if sent_bytes > share * total_bytes:
+            sending.cancel()
+
+    sending = asyncio.create_task(client.submit(files, journal=journal, on_sent=check))
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert journal.job_id is not None
+    return journal.job_id
+
+
+async def test_a_job_of_many_groups_has_every_image_once_and_is_closed(
+    client: Client, files: list[Path], journal: Journal
+) -> None:
+    job = await client.submit(files, journal=journal, label="autumn")
+    assert (job["total"], job["open"], job["label"]) == (COUNT, False, "autumn")
+    assert await names_of(client, job["id"]) == Counter(path.name for path in files)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.95])
+async def test_what_broke_off_goes_on_where_it_stopped(
+    client: Client, files: list[Path], journal: Journal, share: float
+) -> None:
+    job_id = await break_off(client, files, journal, share)
+    told: list[int] = []
+    job = await client.submit(files, journal=journal, on_sent=told.append)
+    assert (job["id"], job["total"], job["open"]) == (job_id, COUNT, False)
+    assert await names_of(client, job_id) == Counter(path.name for path in files)
+    assert max(told) == sum(path.stat().st_size for path in files)
+
+
+async def test_it_goes_on_in_another_process_that_has_only_the_journal(
+    client: Client, files: list[Path], journal_path: Path
+) -> None:
+    with await asyncio.to_thread(Journal.open, journal_path) as first:
+        job_id = await break_off(client, files, first, 0.5)
+    with await asyncio.to_thread(Journal.open, journal_path) as second:
+        assert second.key == first.key
+        assert (await client.submit(files, journal=second))["id"] == job_id
+    assert (await names_of(client, job_id)).total() == COUNT
+
+
+async def test_a_group_whose_answer_was_lost_is_not_taken_twice(
+    client: Client, files: list[Path], journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = Connection.upload
+    lost: list[Any] = []
+
+    async def lose_answer(self: Connection, *parts: Any, **options: Any) -> Any:
+        answer = await upload(self, *parts, **options)
+        if len(lost) < 4:
+            lost.append(answer)
+            raise ServerUnreachable(self.server, "the connection broke")
+        return answer
+
+    monkeypatch.setattr(Connection, "upload", lose_answer)
+    job = await client.submit(files, journal=journal)
+    assert len(lost) == 4
+    assert job["total"] == COUNT
+
+
+async def test_new_files_are_sent_too_when_it_goes_on(
+    client: Client, files: list[Path], journal: Journal
+) -> None:
+    job_id = await break_off(client, files[5:], journal, 0.5)
+    job = await client.submit(files, journal=journal)
+    assert (job["id"], job["total"]) == (job_id, COUNT)
+
+
+async def test_a_file_changed_meanwhile_is_sent_as_it_is_now(
+    client: Client, files: list[Path], journal: Journal
+) -> None:
+    job_id = await break_off(client, files, journal, 0.9)
+    arrived = await names_of(client, job_id)
+    changed = next(path for path in files if path.name in arrived)
+    kept = next(path for path in files if path.name in arrived and path != changed)
+    data = bytearray(changed.read_bytes())
+    data[-1] ^= 1
+    changed.write_bytes(data)
+    kept.write_bytes(kept.read_bytes())
+    names = await names_of(client, (await client.submit(files, journal=journal))["id"])
+    assert (names[changed.name], names[kept.name]) == (2, 1)
+
+
+async def test_images_of_equal_names_are_told_apart_by_their_bytes(
+    client: Client, journal: Journal
+) -> None:
+    uploads = [BytesUpload(picture((n, 9, 9)), "same.png") for n in range(6)]
+    await client.submit(uploads[:4], journal=journal)
+    await asyncio.to_thread(journal.begin_anew)
+    job = await client.submit(uploads, journal=journal)
+    shas = [image["input"]["sha256"] async for image in client.images(job["id"])]
+    assert len(set(shas)) == len(shas) == 6
+
+
+@pytest.mark.parametrize(
+    "name", ['say "cheese".png', "Käse 写真.png", "100%25.png", "a\tb\\c.png", "x" * 300, "a\udcff"]
+)
+async def test_an_image_is_known_again_whatever_it_is_called(
+    client: Client, journal: Journal, name: str
+) -> None:
+    uploads = [BytesUpload(picture(), name)]
+    job = await client.submit(uploads, journal=journal)
+    again = await client.submit(uploads, journal=journal)
+    assert (again["id"], again["total"]) == (job["id"], 1)
+
+
+async def test_a_job_that_has_everything_is_the_answer_even_if_it_is_done(
+    client: Client, files: list[Path], journal: Journal
+) -> None:
+    job = await client.submit(files, journal=journal)
+    await client.wait(job["id"])
+    assert (await client.submit(files, journal=journal))["id"] == job["id"]
+
+
+@pytest.mark.parametrize("end", ["cancel", "delete"])
+async def test_a_job_that_is_gone_or_cancelled_is_begun_anew(
+    client: Client, files: list[Path], journal: Journal, end: str
+) -> None:
+    job_id = await break_off(client, files, journal, 0.3)
+    await getattr(client, end)(job_id)
+    job = await client.submit(files, journal=journal)
+    assert job["id"] != job_id
+    assert job["total"] == COUNT
+
+
+async def test_a_file_that_cannot_be_read_leaves_the_rest_to_go_on_with(
+    client: Client, files: list[Path], journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = files[-1].read_bytes()
+
+    make_parcels = module.make_parcels
+
+    def make_and_take_away(images: list[Path]) -> list[module.Parcel]:
+        parcels = make_parcels(images)
+        files[-1].unlink()
+        return parcels
+
+    monkeypatch.setattr(client_module, "make_parcels", make_and_take_away)
+    with pytest.raises(LocalFileError) as caught:
+        await client.submit(files, journal=journal)
+    assert caught.value.path == files[-1]
+    monkeypatch.undo()
+    files[-1].write_bytes(kept)
+    job = await client.submit(files, journal=journal)
+    assert (job["id"], job["total"]) == (journal.job_id, COUNT)
+
+
+async def test_what_goes_wrong_in_the_caller_ends_it_at_once(
+    client: Client, files: list[Path], journal: Journal
+) -> None:
+    def fail(_sent_bytes: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await client.submit(files, journal=journal, on_sent=fail)
+    with pytest.raises(ZeroDivisionError):
+        await client.submit(files, on_sent=fail)
+
+
+async def test_what_the_server_refuses_is_told_at_once(client: Client, journal: Journal) -> None:
+    with pytest.raises(ApiError) as caught:
+        await client.submit([BytesUpload(picture(), "a.png")], preset="nonsense", journal=journal)
+    assert caught.value.code == "invalid_request"
+    assert journal.job_id is None
+
+
+async def test_nobody_there_is_told_at_once(unused_tcp_port: int, journal: Journal) -> None:
+    async with Client(f"http://127.0.0.1:{unused_tcp_port}") as client:
+        with pytest.raises(ServerUnreachable):
+            await client.submit([BytesUpload(picture(), "a.png")], journal=journal)
+
+
+async def test_folders_are_part_of_the_name(
+    client: Client, tmp_path: Path, journal: Journal
+) -> None:
+    (tmp_path / "a.png").write_bytes(picture())
+    job = await client.submit([FileUpload(tmp_path / "a.png", "trip/a.png")], journal=journal)
+    assert await names_of(client, job["id"]) == {"trip/a.png": 1}
+
+
+def test_a_journal_is_open_once(journal: Journal, journal_path: Path) -> None:
+    with pytest.raises(JournalBusy):
+        Journal.open(journal_path)
+    assert journal.key
+
+
+def test_a_torn_line_takes_no_other_with_it(journal_path: Path) -> None:
+    with Journal.open(journal_path) as first:
+        first.note_job("some-job")
+    journal_path.write_bytes(journal_path.read_bytes()[:-3])
+    with Journal.open(journal_path) as second:
+        assert (second.key, second.job_id) == (first.key, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense\n", b"[1]\n", b'{"key": ""}\n'])
+def test_a_journal_that_says_nothing_is_a_new_one(journal_path: Path, content: bytes) -> None:
+    journal_path.write_bytes(content)
+    with Journal.open(journal_path) as journal:
+        assert journal.key
+        assert journal.begun_at > 0
+
+
+def test_a_journal_that_is_forgotten_leaves_nothing(journal_path: Path) -> None:
+    with Journal.open(journal_path) as journal:
+        journal.forget()
+    assert not journal_path.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LocalFileError):
+        Journal.open(tmp_path / "file" / "journal.jsonl")

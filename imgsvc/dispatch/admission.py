@@ -2,8 +2,8 @@
 
 Every worker may use its share of the budget, so ordinary tasks need no counting. A heavy
 task, whose decode is known to cost more than a share, waits until no ordinary task is in
-flight and then runs beside other heavy ones as far as their costs fit the budget; until
-it has run, no ordinary task begins, so it cannot starve.
+flight and then runs beside other heavy ones as far as their costs fit the budget. Nobody may
+overtake it meanwhile, which is for the caller's queue to keep, so it cannot starve.
 
 Shares shrink and grow with the pool. What a task was allowed when it began stays; for a
 moment after the pool has grown, all together may therefore hold more than the budget.
@@ -32,7 +32,6 @@ class Admission:
         self._ordinary = 0
         self._heavy_count = 0
         self._heavy_bytes = 0
-        self.heavy_waits = False
 
     def is_heavy(self, cost_bytes: int | None) -> bool:
         return cost_bytes is not None and cost_bytes > self._share_bytes()
@@ -41,7 +40,7 @@ class Admission:
         return cost_bytes <= self.budget_bytes
 
     def admits_ordinary(self) -> bool:
-        return not self._heavy_count and not self.heavy_waits
+        return not self._heavy_count
 
     def admits_heavy(self, cost_bytes: int) -> bool:
         return self._ordinary == 0 and self._heavy_bytes + cost_bytes <= self.budget_bytes

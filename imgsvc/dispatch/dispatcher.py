@@ -96,10 +96,8 @@ class Dispatcher:
 
     async def load(self) -> None:
         """Learn from the store which jobs have pending images."""
-        for job_id, not_before in await self._store.jobs_with_pending():
-            self.job_has_work(await self._store.job(job_id))
-            if not_before is not None:
-                self._wake_job_later(job_id, (not_before - now_ms()) / 1000)
+        for job_id in await self._store.jobs_with_pending():
+            self.job_has_work(await self._store.job(job_id, hidden=True))
 
     def job_has_work(self, job: Job | NewJob) -> None:
         """The job has pending images, committed."""
@@ -187,15 +185,25 @@ class Dispatcher:
             size = max(self._pace.bundle_size(job_id), self._reuse.run_length(job_id))
             picks[job_id] = picks.get(job_id, 0) + size
         claimed: dict[str, list[Image]] = {}
+        exhausted: list[str] = []
         for image in await self._store.claim_images(list(picks.items()), now_ms()):
             claimed.setdefault(image.job_id, []).append(image)
         for job_id, wanted in picks.items():
             images = claimed.get(job_id, [])
             if len(images) < wanted:
                 self._turns.exhaust(job_id, *turns[job_id])
+                exhausted.append(job_id)
             job = self._jobs.get(job_id)
             if job is not None:  # else deleted meanwhile; there is nothing to give back to
                 await self._sort_out([Piece(image, job.recipe, job.recipe) for image in images])
+        for job_id in exhausted:
+            await self._wait_for_delayed(job_id)
+
+    async def _wait_for_delayed(self, job_id: str) -> None:
+        """Come back to the job when an image of it that waits for a later try may be tried."""
+        not_before = await self._store.next_try_ms(job_id)
+        if not_before is not None:
+            self._wake_job_later(job_id, (not_before - now_ms()) / 1000)
 
     async def _sort_out(self, pieces: Sequence[Piece]) -> None:
         """Record what was made before, bundle what is to be made."""
@@ -246,20 +254,20 @@ class Dispatcher:
         self._wake.set()
 
     async def _submit_waiting(self) -> None:
-        """Submit claimed bundles as far as room and memory go; heavy ones keep their place."""
+        """Submit claimed bundles as far as room and memory go; none overtakes another, so a
+        heavy one gets its turn.
+        """
         while self._waiting and self._engine.room() and not self._stopping:
             bundle = self._waiting[0]
             cost = bundle[0].image.memory_bytes
             if not self._admits(cost):
                 return
             self._waiting.pop(0)
-            self._admission.heavy_waits = False
             await self._submit(bundle, cost)
 
     def _admits(self, cost_bytes: int | None) -> bool:
         if cost_bytes is not None and self._admission.is_heavy(cost_bytes):
-            self._admission.heavy_waits = not self._admission.admits_heavy(cost_bytes)
-            return not self._admission.heavy_waits
+            return self._admission.admits_heavy(cost_bytes)
         return self._admission.admits_ordinary()
 
     async def _submit(self, bundle: Sequence[Piece], cost_bytes: int | None) -> None:

@@ -150,7 +150,7 @@ class Recorder:
                 else record
                 for record in records
             ]
-        obstacles = {u.publication.image_id: u.obstacle for u in failed}
+        obstacles = {(u.publication.image_id, u.publication.claim): u.obstacle for u in failed}
         return [kept for record in records if (kept := _after_obstacle(record, obstacles))]
 
     async def _record(self, records: Sequence[Record]) -> None:
@@ -207,9 +207,9 @@ async def _insist(write: Callable[[], Awaitable[list[bool]]]) -> list[bool]:
             await asyncio.sleep(STORAGE_DELAY_S)
 
 
-def _after_obstacle(record: Record, obstacles: Mapping[str, Obstacle]) -> Record | None:
+def _after_obstacle(record: Record, obstacles: Mapping[tuple[str, int], Obstacle]) -> Record | None:
     """What becomes of a record whose files could not be moved; None for a deleted job's."""
-    obstacle = obstacles.get(record.image.id)
+    obstacle = obstacles.get((record.image.id, record.image.claim))
     if not isinstance(record, Made) or obstacle is None:
         return record
     if obstacle is Obstacle.JOB_GONE:

@@ -29,11 +29,14 @@ _BYTES_PER_PIXEL = {"jpeg": 0.25, "png": 1.2, "webp": 0.15, "gif": 0.4, "tiff": 
 _UNUSUAL_BYTES_PER_PIXEL = 0.1
 """What a picture's size is guessed by when its header could not be read."""
 
+MOST_MS = 600_000
+"""A header may promise anything; who promises more than this is refused by a worker."""
+
 _MEGA = 1_000_000
 
 
 def predict_cost_ms(recipe: str, picture: Picture | None, size_bytes: int) -> int:
-    """Milliseconds that one worker will take; a whole number, at least 1.
+    """Milliseconds that one worker will take; a whole number, from 1 to MOST_MS.
 
     recipe: canonical JSON. picture: None for a file of no known format, which fails early.
     """
@@ -45,7 +48,8 @@ def predict_cost_ms(recipe: str, picture: Picture | None, size_bytes: int) -> in
         size = _guess_size(picture.format, size_bytes)
     decode_ms = _decode_ms(picture, size, size_bytes)
     variants = load_recipe(recipe).variants
-    return round(_FIXED_MS + decode_ms + sum(_encode_ms(v, picture, size) for v in variants))
+    cost_ms = _FIXED_MS + decode_ms + sum(_encode_ms(v, picture, size) for v in variants)
+    return min(round(cost_ms), MOST_MS)
 
 
 def _guess_size(format_: str, size_bytes: int) -> Size:

@@ -233,7 +233,7 @@ async def _start(core: Core) -> None:
     idle_s = core.settings.limits.open_idle_s
     core.keep("idle-jobs", IdleJobs(core.store, idle_s=idle_s).run())
     core.keep("expired-keys", ExpiredKeys(core.store).run())
-    core.keep("expiry", Expiry(core.store, core.deleter.delete).run())
+    core.keep("expiry", Expiry(core.store, core.deleter.delete_expired).run())
 
 
 def _make_folder(folder: Path) -> None:

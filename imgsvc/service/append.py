@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +16,7 @@ from imgsvc.errors import Fault, InvalidRequest, JobClosed, TooManyImages
 from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.headers import weigh
 from imgsvc.intake.spec import JobSpec
+from imgsvc.service.commits import was_carried_out
 from imgsvc.service.idempotency import new_key
 from imgsvc.service.readiness import Readiness
 from imgsvc.store.store import Store
@@ -54,7 +56,7 @@ class Append:
         self._appender = appender
         self._job = job
         self._arrived: list[NewImage] = []
-        self._is_done = False
+        self._committing: asyncio.Task[tuple[Job, list[tuple[int, str]]]] | None = None
         self.limits = appender.limits
         self.stage = appender.blobs.stage(job.id)
         self.fingerprint = Fingerprint()
@@ -68,7 +70,8 @@ class Append:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._is_done:
+        self._appender.readiness.give_places(len(self._arrived))
+        if not await was_carried_out(self._committing):
             await self.stage.discard()
 
     def describe(self, spec: JobSpec) -> None:
@@ -93,8 +96,9 @@ class Append:
             raise TooManyImages(f"A job takes at most {most} images.")
 
     async def add(self, image: NewImage) -> None:
-        """One more image, its bytes staged. Raises TooManyImages."""
+        """One more image, its bytes staged. Raises TooManyImages, QueueFull."""
         self.check_room()
+        self._appender.readiness.take_place()
         self.fingerprint.add_image(image)
         self._arrived.append(image)
 
@@ -111,13 +115,16 @@ class Append:
         appender = self._appender
         appender.readiness.check_not_draining()
         await self.stage.sync()
-        job, accepted = await appender.store.append_images(
-            self._job.id,
-            weigh(self._arrived, self._job.recipe),
-            now_ms(),
-            max_images=self.limits.max_images_per_job,
-            key=new_key(idempotency_key, self.fingerprint),
+        self._committing = asyncio.create_task(
+            appender.store.append_images(
+                self._job.id,
+                weigh(self._arrived, self._job.recipe),
+                now_ms(),
+                max_images=self.limits.max_images_per_job,
+                key=new_key(idempotency_key, self.fingerprint),
+            ),
+            name="append-commit",
         )
-        self._is_done = True
+        job, accepted = await asyncio.shield(self._committing)
         appender.dispatcher.job_has_work(job)
         return accepted

@@ -22,5 +22,15 @@ class Deleter:
         """What still runs is left to end and then thrown away. Raises NotFound."""
         if not await self._store.delete_job(job_id):
             raise NotFound("There is no such job.")
+        await self._remove_files(job_id)
+
+    async def delete_expired(self, job_id: str, now_ms: int) -> None:
+        """The same for a job whose time is over; one that is gone, or was taken up again
+        meanwhile, is left alone.
+        """
+        if await self._store.delete_job(job_id, expired_at_ms=now_ms):
+            await self._remove_files(job_id)
+
+    async def _remove_files(self, job_id: str) -> None:
         await self._blobs.delete_job(job_id)
         log.info("job_deleted", job_id=job_id)

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from imgsvc import __version__
@@ -27,7 +28,7 @@ from imgsvc.domain.picture import HEADER_BYTES
 from imgsvc.domain.states import ImageState, Priority
 from imgsvc.domain.times import now_ms
 from imgsvc.intake.headers import read_header, weigh
-from imgsvc.progress.hub import Hub
+from imgsvc.progress.hub import Hub, HubClosed, Reader
 from imgsvc.recipes.model import Recipe, canonical_json
 from imgsvc.store.exports import Export, ExportedFile
 from imgsvc.store.store import Store
@@ -148,6 +149,7 @@ class LocalRun:
         with self._hub.watch(job_id) as reader:
             items = [item for _, item in todo]
             feeding = asyncio.create_task(self._feed(job_id, items), name="run-feed")
+            feeding.add_done_callback(partial(_end_reading, reader))
             try:
                 ended = False
                 while not ended:
@@ -158,6 +160,9 @@ class LocalRun:
                     last = events[-1]
                     ended = last.image is None and last.job.state.is_final
                 await feeding
+            except HubClosed:
+                await feeding
+                raise
             finally:
                 feeding.cancel()
                 await asyncio.gather(feeding, return_exceptions=True)
@@ -225,6 +230,12 @@ class LocalRun:
     async def _delete(self, job_id: str) -> None:
         await self._store.delete_job(job_id)
         await self._blobs.delete_job(job_id)
+
+
+def _end_reading(reader: Reader, feeding: asyncio.Task[None]) -> None:
+    """Nobody waits for the end of a job that is not fed any more."""
+    if not feeding.cancelled() and feeding.exception() is not None:
+        reader.close()
 
 
 def _new_images(items: Sequence[LocalInput]) -> list[NewImage]:

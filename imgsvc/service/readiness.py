@@ -17,6 +17,7 @@ class Readiness:
         self._blobs = blobs
         self._reserve_bytes = reserve_bytes
         self._max_pending_images = max_pending_images
+        self._arriving = 0
         self.draining = False
 
     async def problems(self) -> list[str]:
@@ -35,10 +36,23 @@ class Readiness:
     async def check_accepts(self) -> None:
         """Raises ShuttingDown, QueueFull or StorageFull when nothing new can be taken."""
         self.check_not_draining()
-        if self._store.pending_images >= self._max_pending_images:
-            raise QueueFull("Too many images are waiting already.")
+        self._check_queue()
         if await self._blobs.free_bytes() < self._reserve_bytes:
             raise StorageFull("Free disk space is below the reserve.")
+
+    def take_place(self) -> None:
+        """Count an image that is on its way in; what was taken is to be given back once its
+        row is stored, or it is dropped. Raises QueueFull.
+        """
+        self._check_queue()
+        self._arriving += 1
+
+    def give_places(self, count: int) -> None:
+        self._arriving -= count
+
+    def _check_queue(self) -> None:
+        if self._store.pending_images + self._arriving >= self._max_pending_images:
+            raise QueueFull("Too many images are waiting already.")
 
     def check_not_draining(self) -> None:
         if self.draining:

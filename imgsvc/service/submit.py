@@ -24,6 +24,7 @@ from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.headers import weigh
 from imgsvc.intake.spec import JobSpec
 from imgsvc.recipes.model import canonical_json
+from imgsvc.service.commits import was_carried_out
 from imgsvc.service.idempotency import new_key
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
@@ -72,7 +73,8 @@ class Submission:
         self._arrived: list[NewImage] = []
         self._job: NewJob | None = None
         self._is_stored = False
-        self._is_done = False
+        self._committing: asyncio.Task[Job] | None = None
+        self._places = 0
         self._flushing: asyncio.Task[None] | None = None
         self._stays_open = False
         self.limits = submitter.limits
@@ -90,7 +92,8 @@ class Submission:
         exc: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._is_done:
+        self._submitter.readiness.give_places(self._places)
+        if await was_carried_out(self._committing):
             return
         if self._flushing is not None:
             self._flushing.cancel()
@@ -123,8 +126,10 @@ class Submission:
         )
 
     async def add(self, image: NewImage) -> None:
-        """One more image, its bytes staged. Raises TooManyImages."""
+        """One more image, its bytes staged. Raises TooManyImages, QueueFull."""
         self.check_room()
+        self._submitter.readiness.take_place()
+        self._places += 1
         self.fingerprint.add_image(image)
         self._arrived.append(image)
         self.count += 1
@@ -155,8 +160,9 @@ class Submission:
         if self._flushing is not None:
             await self._flushing
         await self._flush()
-        job = await self._show(new_key(idempotency_key, self.fingerprint))
-        self._is_done = True
+        key = new_key(idempotency_key, self.fingerprint)
+        self._committing = asyncio.create_task(self._show(key), name="submission-commit")
+        job = await asyncio.shield(self._committing)
         log.info("job_submitted", job_id=job.id, images=job.total, bytes=job.input_bytes)
         return job
 
@@ -183,6 +189,8 @@ class Submission:
             else:
                 self._is_stored = True
                 await store.create_job(self._job, images, now_ms())
+            self._submitter.readiness.give_places(len(images))
+            self._places -= len(images)
             self._submitter.dispatcher.job_has_work(self._job)
 
 

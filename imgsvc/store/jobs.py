@@ -81,11 +81,25 @@ async def show_job(tx: Transaction, job_id: str, key: NewKey | None = None) -> J
     return await change_job(tx, replace(job, hidden=False)) if job.hidden else job
 
 
-async def delete_job(tx: Transaction, job_id: str) -> bool:
-    """Remove a job and its images; False when there is none."""
+async def close_idle_job(tx: Transaction, job_id: str, idle_since_ms: int, now_ms: int) -> bool:
+    """Close a job that has been open without an append since then; False for any other."""
+    parameters = {"id": job_id, "before_ms": idle_since_ms}
+    if not await tx.fetch(JOBS["is_idle"], parameters):
+        return False
+    await close_job(tx, job_id, now_ms)
+    return True
+
+
+async def delete_job(tx: Transaction, job_id: str, expired_at_ms: int | None = None) -> bool:
+    """Remove a job and its images; False when there is none.
+
+    expired_at_ms: leave it alone unless it is expired at that time; None removes any.
+    """
     try:
         job = await load_job(tx, job_id)
     except NotFound:
+        return False
+    if expired_at_ms is not None and (job.expires_at is None or job.expires_at > expired_at_ms):
         return False
     await tx.fetch(JOBS["delete_job"], {"id": job_id})
     tell_deleted(tx, job)

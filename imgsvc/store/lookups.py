@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
-from typing import NamedTuple
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
@@ -18,16 +17,6 @@ from imgsvc.store.sql import EXPORTS, IMAGES, JOBS, KEYS
 
 _AFTER_EVERY_ID = "~"
 """Sorts after all ids: where a list that is newest first begins."""
-
-
-class PendingJob(NamedTuple):
-    """An unfinished job with pending images.
-
-    not_before: None when an image can be claimed at once, else the earliest time for one.
-    """
-
-    job_id: str
-    not_before: int | None
 
 
 class Lookups:
@@ -155,10 +144,18 @@ class Lookups:
         rows = await self._readers.fetch(JOBS["known_job_ids"], {"ids": dump_json(list(ids))})
         return {row["id"] for row in rows}
 
-    async def jobs_with_pending(self) -> list[PendingJob]:
-        """Oldest first, hidden ones among them."""
+    async def jobs_with_pending(self) -> list[str]:
+        """Ids, oldest first, hidden ones among them."""
         rows = await self._readers.fetch(JOBS["jobs_with_pending"], {})
-        return [PendingJob(r["id"], r["not_before"]) for r in rows]
+        return [row["id"] for row in rows]
+
+    async def next_try_ms(self, job_id: str) -> int | None:
+        """When the first of the job's delayed images may be tried again, in milliseconds
+        since 1970; None when none is delayed.
+        """
+        rows = await self._readers.fetch(IMAGES["next_try"], {"job_id": job_id})
+        not_before: int | None = rows[0]["not_before"]
+        return not_before
 
     async def expired_jobs(self, now_ms: int, limit: int) -> list[str]:
         """Ids of jobs whose time is over, longest first."""

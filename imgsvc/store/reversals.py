@@ -37,11 +37,12 @@ async def retry_images(
     codes: only images that failed with one of these; indexes: only these images.
     """
     job = await load_job(tx, job_id)
+    wanted = None if indexes is None else frozenset(indexes)
     rows = [
         row
         for row in await tx.fetch(IMAGES["retryable_images"], {"job_id": job_id})
         if (codes is None or row["error_code"] in codes)
-        and (indexes is None or row["idx"] in indexes)
+        and (wanted is None or row["idx"] in wanted)
     ]
     if not rows:
         return job

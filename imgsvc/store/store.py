@@ -123,9 +123,13 @@ class Store(Lookups):
         """Remove up to `limit` idempotency keys expired at `now_ms`; returns how many."""
         return await self._writer.apply(keys.forget_keys, now_ms, limit)
 
-    async def delete_job(self, job_id: str) -> bool:
-        """False when there was none."""
-        return await self._writer.apply(jobs.delete_job, job_id)
+    async def close_idle_job(self, job_id: str, idle_since_ms: int, now_ms: int) -> bool:
+        """Close an open job unless something was appended since; whether it was closed."""
+        return await self._writer.apply(jobs.close_idle_job, job_id, idle_since_ms, now_ms)
+
+    async def delete_job(self, job_id: str, *, expired_at_ms: int | None = None) -> bool:
+        """False when there was none, or it is not expired at that time (None: always)."""
+        return await self._writer.apply(jobs.delete_job, job_id, expired_at_ms)
 
     async def claim_images(self, picks: Sequence[tuple[str, int]], now_ms: int) -> list[Image]:
         """Begins a try of up to `count` images of each (job id, count), in index order."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-
-from imgsvc.domain.times import now_ms
-from imgsvc.errors import NotFound
 from imgsvc.store.store import Store
+from imgsvc.upkeep.rounds import repeat
 
-EVERY_S = 30.0
+EVERY_S = 5.0
 BATCH = 100
 
 
@@ -21,14 +17,12 @@ class IdleJobs:
         self._idle_s = idle_s
 
     async def run(self) -> None:
-        while True:
-            if not await self.run_once(now_ms()):
-                await asyncio.sleep(EVERY_S)
+        await repeat(self.run_once, EVERY_S)
 
     async def run_once(self, now: int) -> int:
         """Close a batch of the jobs that are idle at `now`; returns how many."""
-        idle = await self._store.idle_open_jobs(now - self._idle_s * 1000, BATCH)
+        idle_since = now - self._idle_s * 1000
+        idle = await self._store.idle_open_jobs(idle_since, BATCH)
         for job_id in idle:
-            with suppress(NotFound):  # deleted by somebody meanwhile
-                await self._store.close_job(job_id, now)
+            await self._store.close_idle_job(job_id, idle_since, now)
         return len(idle)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from imgsvc.domain.times import now_ms
 from imgsvc.store.store import Store
+from imgsvc.upkeep.rounds import repeat
 
 EVERY_S = 300.0
 BATCH = 1000
@@ -16,9 +14,7 @@ class ExpiredKeys:
         self._store = store
 
     async def run(self) -> None:
-        while True:
-            if not await self.run_once(now_ms()):
-                await asyncio.sleep(EVERY_S)
+        await repeat(self.run_once, EVERY_S)
 
     async def run_once(self, now: int) -> int:
         """Forget a batch of the keys expired at `now`; returns how many."""

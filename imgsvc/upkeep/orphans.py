@@ -26,7 +26,7 @@ async def sweep_orphans(store: Store, blobs: BlobStore) -> int:
 async def _sweep_outputs(store: Store, blobs: BlobStore) -> int:
     """Only jobs with images to be done again can have such outputs."""
     swept = 0
-    for job_id, _ in await store.jobs_with_pending():
+    for job_id in await store.jobs_with_pending():
         known = {
             blobs.output_name(image.id, image.claim, output.variant, output.format)
             async for image in store.iter_images(job_id)

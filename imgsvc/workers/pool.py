@@ -7,21 +7,19 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from imgsvc.domain.rendering import EngineEvent, RenderTask
-from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.child import Render, import_imaging, render_image
-from imgsvc.workers.engine import PoolBroken, PoolClosed, WorkerFacts
+from imgsvc.workers.engine import PoolClosed, WorkerFacts
 from imgsvc.workers.notes import MAX_TASKS_PER_BUNDLE
 from imgsvc.workers.process import ENVIRONMENT
 from imgsvc.workers.scratch import Scratch
 from imgsvc.workers.slot import DEPTH, Slot, SlotSettings
 from imgsvc.workers.stream import EventStream
-
-log = get_logger(__name__)
 
 LOOK_EVERY_S = 0.05
 MAX_TASKS_PER_CHILD = 5000
@@ -83,6 +81,7 @@ class WorkerPool:
             on_change=self._on_change,
             keep=self._keep,
             share_bytes=lambda: self.share_bytes,
+            anyone_ready=lambda: any(slot.is_ready for slot in self._slots.values()),
         )
 
     async def start(self) -> None:
@@ -92,8 +91,8 @@ class WorkerPool:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         await asyncio.to_thread(_empty, self._folder)
-        for number in range(self._size):
-            await self._open_slot(number)
+        for _ in range(self._size):
+            await self._open_slot()
         self._watcher = self._keep(self._watch(), "worker-watcher")
 
     @property
@@ -153,8 +152,7 @@ class WorkerPool:
             for slot in sorted(staying, key=lambda s: (s.load, -s.number))[: len(staying) - size]:
                 slot.leave()
             for _ in range(size - len(staying)):
-                free = next(n for n in range(len(self._slots) + 1) if n not in self._slots)
-                await self._open_slot(free)
+                await self._open_slot()
 
     async def drain(self, grace_s: float) -> None:
         """Take no more; give back at once what has not begun; let what runs finish within
@@ -198,22 +196,20 @@ class WorkerPool:
         self._stream.end()
         self._ended.set()
 
-    async def _open_slot(self, number: int) -> None:
-        slot = Slot(number, Scratch(self._folder / str(number)), self._settings)
+    async def _open_slot(self) -> None:
+        """Under the first number that neither a slot has nor outputs of one that left."""
+        for number in count():
+            scratch = Scratch(self._folder / str(number))
+            if number not in self._slots and await asyncio.to_thread(scratch.make):
+                break
+        slot = Slot(number, scratch, self._settings)
         self._slots[number] = slot
-        await asyncio.to_thread(slot.scratch.make)
         self._keep(self._keep_slot(slot), f"slot-{number}")
         self._on_change()
 
     async def _keep_slot(self, slot: Slot) -> None:
         try:
             await slot.run()
-        except PoolBroken as exc:
-            if not any(other.is_ready for other in self._slots.values()):
-                raise
-            # The others work on: the machine can carry no more of them, as it seems.
-            log.error("worker_slot_given_up", slot=slot.number, reason=exc.message)  # noqa: TRY400
-            self._size -= 1
         finally:
             slot.leave()
             await slot.wait_gone()
@@ -277,7 +273,7 @@ def _check_size(size: int) -> None:
 
 
 def _is_open(slot: Slot) -> bool:
-    return not slot.leaving
+    return not slot.leaving and not slot.is_ill
 
 
 def _empty(folder: Path) -> None:

@@ -34,13 +34,17 @@ class Scratch:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def make(self) -> None:
-        """Make the folder, empty."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+    def make(self) -> bool:
+        """Make the folder, empty. False while outputs of an earlier slot wait there."""
+        self.remove_if_empty()
+        try:
+            self.folder.mkdir(parents=True)
+        except FileExistsError:
+            return False
+        return True
 
     def remove_if_empty(self) -> None:
-        """Outputs that still wait to be moved away keep the folder; the next start wipes it."""
+        """Outputs that still wait to be moved away keep the folder."""
         try:
             self.folder.rmdir()
         except OSError as exc:

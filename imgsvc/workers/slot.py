@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +26,10 @@ DEPTH = 2
 
 MAX_FAILED_STARTS = 3
 
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 30.0
+"""Between starts that fail: the machine may be short of processes or memory for a while."""
+
 _T = TypeVar("_T")
 
 
@@ -42,6 +47,7 @@ class SlotSettings:
     emit: takes events. on_change: told when a slot may take more, or has more to watch.
     keep: runs what a slot does on the side.
     share_bytes: what one task may cost without being suspect when its worker dies.
+    anyone_ready: whether any slot of the pool has a process that works.
     """
 
     render: Render
@@ -55,6 +61,7 @@ class SlotSettings:
     on_change: Callable[[], None]
     keep: Keep
     share_bytes: Callable[[], int]
+    anyone_ready: Callable[[], bool]
 
 
 class Slot:
@@ -65,6 +72,8 @@ class Slot:
         self.scratch = scratch
         self.restarts = 0
         self.leaving = False
+        self._failed_starts = 0
+        self._left = asyncio.Event()
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._bundles: dict[int, Bundle] = {}
@@ -88,24 +97,39 @@ class Slot:
         """Whether nothing here has a deadline."""
         return not self._bundles and all(w.ready and not w.dead for w in self._workers)
 
+    @property
+    def is_ill(self) -> bool:
+        """Whether it has no process, and the last one died before it was warm."""
+        return self._failed_starts > 0 and self._active is None
+
     async def run(self) -> None:
         """Keep a process in the slot until the slot leaves. Raises PoolBroken when processes
-        die again and again before they are warm.
+        die again and again before they are warm, and no other in the pool works either.
         """
-        failed_starts = 0
         while not self.leaving:
             worker = await self._start_worker()
             if worker is not None and await self._await_ready(worker):
-                failed_starts = 0
+                self._failed_starts = 0
                 self._activate(worker)
                 await worker.spent.wait()
             elif not self.leaving:
-                failed_starts += 1
-                if failed_starts == MAX_FAILED_STARTS:
-                    raise PoolBroken(
-                        f"Worker processes died {failed_starts} times in a row while they "
-                        "started; the log holds what they said."
-                    )
+                await self._note_failed_start()
+
+    async def _note_failed_start(self) -> None:
+        """Wait a little, longer each time; a worker that is to be replaced goes on meanwhile."""
+        self._failed_starts += 1
+        failed = self._failed_starts
+        self._changed.set()
+        if failed >= MAX_FAILED_STARTS and not self._settings.anyone_ready():
+            raise PoolBroken(
+                f"Worker processes died {failed} times in a row while they started; the log "
+                "holds what they said."
+            )
+        pause_s = min(FIRST_PAUSE_S * 4 ** min(failed - 1, 10), LONGEST_PAUSE_S)
+        log.error("worker_start_failed", slot=self.number, times=failed, pause_s=pause_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._left.wait()
 
     async def wait_gone(self) -> None:
         """Until no process of the slot is left, and no file of a lost task."""
@@ -140,8 +164,7 @@ class Slot:
 
     def leave(self) -> None:
         """Accept nothing more; go when what is here has ended."""
-        self.leaving = True
-        self._changed.set()
+        self._go()
         self._dismiss_unneeded()
 
     def stop(self) -> None:
@@ -155,10 +178,14 @@ class Slot:
 
     def kill(self) -> None:
         """End every process now; what they hold is lost through no fault of its own."""
-        self.leaving = True
-        self._changed.set()
+        self._go()
         for worker in self._workers:
             worker.dismiss()
+
+    def _go(self) -> None:
+        self.leaving = True
+        self._left.set()
+        self._changed.set()
 
     def look(self, elapsed_s: float) -> None:
         """Report what has begun, and keep the deadlines."""
@@ -238,7 +265,7 @@ class Slot:
         while bundle.is_open:
             if self._active is not None and not self._active.dead:
                 return self._active
-            if self.leaving:
+            if self.leaving or self.is_ill:
                 return None
             self._changed.clear()
             await self._changed.wait()

@@ -207,7 +207,7 @@ async def test_a_file_that_cannot_be_read_leaves_the_rest_to_go_on_with(
     with pytest.raises(LocalFileError) as caught:
         await client.submit(files, journal=journal)
     assert caught.value.path == files[-1]
-    monkeypatch.undo()
+    monkeypatch.setattr(client_module, "make_parcels", make_parcels)
     files[-1].write_bytes(kept)
     job = await client.submit(files, journal=journal)
     assert (job["id"], job["total"]) == (journal.job_id, COUNT)

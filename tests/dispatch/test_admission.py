@@ -38,13 +38,12 @@ def test_heavy_tasks_share_the_budget() -> None:
     assert admission.admits_heavy(400)
 
 
-def test_nothing_ordinary_begins_beside_a_heavy_task_or_before_a_waiting_one() -> None:
+def test_nothing_ordinary_begins_beside_a_heavy_task() -> None:
     admission = _admission()
     heavy = admission.begin(300)
     assert not admission.admits_ordinary()
     admission.end(heavy)
-    admission.heavy_waits = True
-    assert not admission.admits_ordinary()
+    assert admission.admits_ordinary()
 
 
 def test_more_than_the_whole_budget_can_never_fit() -> None:

@@ -104,7 +104,9 @@ async def test_known_ids_are_told_from_others(store: Store) -> None:
     assert await store.job_ids([]) == set()
 
 
-async def test_jobs_with_pending_images_are_found_with_their_next_time(store: Store) -> None:
+async def test_jobs_with_pending_images_are_found_and_when_delayed_ones_come_up(
+    store: Store,
+) -> None:
     plain = await create(store, 2)
     delayed, mixed, running = [await create(store, 2) for _ in range(3)]
     images = await claim(store, delayed)
@@ -114,11 +116,9 @@ async def test_jobs_with_pending_images_are_found_with_their_next_time(store: St
     images = await claim(store, mixed, 1)
     await store.release_images([release(images[0], not_before=9_000)], 3_000)
     await claim(store, running)
-    assert await store.jobs_with_pending() == [
-        (plain.id, None),
-        (delayed.id, 8_000),
-        (mixed.id, None),
-    ]
+    assert await store.jobs_with_pending() == [plain.id, delayed.id, mixed.id]
+    times = [await store.next_try_ms(job.id) for job in (plain, delayed, mixed, running)]
+    assert times == [None, 8_000, 9_000, None]
 
 
 async def test_expired_jobs_are_found_longest_expired_first(store: Store) -> None:

@@ -68,6 +68,7 @@ async def test_set_based_statements_go_from_the_given_rows_to_the_table(
         ("jobs_newest", "sqlite_autoindex_jobs_1"),
         ("jobs_newest_in_state", "jobs_in_state"),
         ("jobs_newest_labelled", "jobs_labelled"),
+        ("next_try", "images_in_state"),
         ("expired_jobs", "jobs_expiring"),
         ("idle_open_jobs", "jobs_open"),
         ("recover_images", "images_newest"),

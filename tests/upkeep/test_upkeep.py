@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.times import now_ms
+from imgsvc.errors import StorageFull
 from imgsvc.service.delete import Deleter
 from imgsvc.upkeep.expiry import Expiry
+from imgsvc.upkeep.rounds import repeat
 from tests.pictures import make_jpeg
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
 
@@ -32,7 +35,7 @@ async def test_a_job_is_deleted_when_its_time_is_over(server: Running) -> None:
     job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
     assert job["expires_at"] > job["finished_at"]
     deleter = Deleter(server.core.store, server.core.blobs)
-    expiry = Expiry(server.core.store, deleter.delete)
+    expiry = Expiry(server.core.store, deleter.delete_expired)
     assert await expiry.run_once(now_ms()) == 0
     assert await expiry.run_once(now_ms() + DAY_MS) == 1
     await get_json(server, job["links"]["self"], 404)
@@ -42,7 +45,7 @@ async def test_a_job_is_deleted_when_its_time_is_over(server: Running) -> None:
 async def test_a_job_kept_for_ever_stays(server: Running) -> None:
     job = await submit(server, ("a.jpg", make_jpeg(20, 20)), spec='{"retain_s": 0}')
     assert job["expires_at"] is None
-    expiry = Expiry(server.core.store, Deleter(server.core.store, server.core.blobs).delete)
+    expiry = Expiry(server.core.store, Deleter(server.core.store, server.core.blobs).delete_expired)
     assert await expiry.run_once(now_ms() + 1000 * DAY_MS) == 0
 
 
@@ -72,3 +75,49 @@ async def test_images_of_an_append_that_a_crash_cut_short_are_swept_at_start(
     (inputs / new_id()).write_bytes(b"half an append")
     async with running_server(settings):
         assert list(inputs.iterdir()) == [kept]
+
+
+async def test_a_job_taken_up_again_while_others_expire_is_kept(server: Running) -> None:
+    jobs = [await submit(server, (f"{n}.jpg", b"no image" + bytes([n]))) for n in range(2)]
+    later = now_ms() + DAY_MS
+    deleter = Deleter(server.core.store, server.core.blobs)
+
+    async def retry_the_other_first(job_id: str, now: int) -> None:
+        if job_id == jobs[0]["id"]:
+            await server.core.store.retry_images(jobs[1]["id"])
+        await deleter.delete_expired(job_id, now)
+
+    assert await Expiry(server.core.store, retry_the_other_first).run_once(later) == 2
+    assert _folders(server) == {jobs[1]["id"]}
+    await get_json(server, jobs[1]["links"]["self"])
+
+
+async def test_a_job_appended_to_meanwhile_is_not_idle(server: Running) -> None:
+    form = form_of(spec='{"open": true}')
+    async with server.http.post("/api/v1/jobs", data=form) as answer:
+        job = await answer.json()
+    store = server.core.store
+    idle_since = now_ms()
+    assert await store.idle_open_jobs(idle_since, 10) == [job["id"]]
+    appended = form_of(("a.jpg", make_jpeg(20, 20)))
+    async with server.http.post(f"{job['links']['images']}", data=appended) as answer:
+        assert answer.status == 202
+    assert not await store.close_idle_job(job["id"], idle_since - 1, now_ms())
+    assert (await get_json(server, job["links"]["self"]))["open"]
+    assert await store.close_idle_job(job["id"], now_ms() + 1, now_ms())
+
+
+async def test_a_full_disk_does_not_end_upkeep() -> None:
+    calls: list[int] = []
+
+    async def run_once(now: int) -> int:
+        calls.append(now)
+        if len(calls) == 1:
+            raise StorageFull("There is not enough free disk space.")
+        if len(calls) == 3:
+            raise asyncio.CancelledError
+        return 1
+
+    with pytest.raises(asyncio.CancelledError):
+        await repeat(run_once, 0.0)
+    assert len(calls) == 3

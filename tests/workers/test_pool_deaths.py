@@ -10,7 +10,7 @@ import pytest
 
 from imgsvc.domain.rendering import LossCause, Rendered, RenderFailed, TaskKey
 from imgsvc.errors import ImageErrorCode
-from imgsvc.workers.engine import PoolBroken
+from imgsvc.workers.engine import PoolBroken, WorkerState
 from tests.workers import faults
 from tests.workers.conftest import SHARE_BYTES, Follower, Gate, Pools
 
@@ -196,16 +196,36 @@ async def test_children_that_die_while_they_start_break_the_pool(open_pool: Pool
         await pool.pool.submit([pool.task("ok")])
 
 
-async def test_a_slot_that_cannot_start_beside_others_is_given_up(
-    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+async def test_a_slot_that_cannot_start_leaves_the_work_to_others_until_it_can(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pool = await open_pool(warm_up=faults.die_if_told)
     await pool.ready()
     monkeypatch.setenv(faults.DYING, "1")
     await pool.pool.resize(2)
-    while pool.pool.size == 2:
+    logged = ""
+    while "times=3" not in logged:
         (outcome,) = await pool.finish("ok")
         assert isinstance(outcome, Rendered)
+        logged += capsys.readouterr().out
+    monkeypatch.delenv(faults.DYING)
+    while not all(facts.state is WorkerState.IDLE for facts in pool.pool.workers()):
+        (outcome,) = await pool.finish("ok")
+        assert isinstance(outcome, Rendered)
+
+
+async def test_a_worker_that_cannot_be_replaced_works_on(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = await open_pool(warm_up=faults.die_if_told, max_tasks_per_child=1)
+    await pool.ready()
+    monkeypatch.setenv(faults.DYING, "1")
+    logged = ""
+    while "times=3" not in logged:
+        (outcome,) = await pool.finish("ok")
+        assert isinstance(outcome, Rendered)
+        logged += capsys.readouterr().out
+    assert pool.pool.size == 1
 
 
 async def test_a_bundle_at_a_child_that_never_starts_is_given_back(open_pool: Pools) -> None:

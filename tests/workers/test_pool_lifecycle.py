@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from imgsvc.domain.rendering import LossCause, Rendered
+from imgsvc.domain.rendering import LossCause, Rendered, output_path
 from imgsvc.workers.engine import PoolClosed, WorkerState
 from imgsvc.workers.pool import WorkerPool
 from tests.workers import faults
@@ -235,3 +235,21 @@ async def test_a_pool_that_was_never_started_can_be_drained(tmp_path: Path) -> N
     pool = WorkerPool(folder=tmp_path / "slots", size=1, timeout_s=1, memory_bytes=1)
     await pool.drain(0)
     assert [batch async for batch in pool.events()] == []
+
+
+async def test_outputs_of_a_slot_that_left_outlive_the_slots_that_come(open_pool: Pools) -> None:
+    pool = await open_pool(size=2)
+    await pool.ready()
+    keys = [(await pool.submit("ok"))[0] for _ in range(4)]
+    await pool.ended(keys)
+    outputs = [
+        Path(output_path(pool.finished(key).task.output_prefix, "only", "png"))
+        for key in pool.submitted
+    ]
+    assert len({path.parent for path in outputs}) == 2
+    await pool.pool.resize(1)
+    while len(pool.pool.workers()) == 2:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
+    await pool.pool.resize(2)
+    await pool.finish("ok")
+    assert all(path.exists() for path in outputs)

@@ -121,6 +121,11 @@ UPDATE images SET
 WHERE state IN ('fetching', 'processing')
 RETURNING *;
 
+-- name: next_try
+-- When the first of a job's delayed images may be tried again; null when none is delayed.
+SELECT min(not_before) AS not_before FROM images INDEXED BY images_in_state
+WHERE job_id = :job_id AND state = 'pending' AND not_before IS NOT NULL;
+
 -- name: image
 -- One image of a visible job.
 SELECT images.* FROM images

@@ -67,16 +67,18 @@ WHERE hidden = 0 AND label = :label AND state = :state AND id < :after
 ORDER BY id DESC LIMIT :limit;
 
 -- name: jobs_with_pending
--- Unfinished jobs with pending images, oldest first; not_before is null when one of the
--- images is not delayed, else the earliest of their times.
-SELECT
-    jobs.id,
-    CASE WHEN count(*) = count(images.not_before) THEN min(images.not_before) END AS not_before
+-- Unfinished jobs with pending images, oldest first.
+SELECT jobs.id
 FROM jobs INDEXED BY jobs_unfinished
-CROSS JOIN images ON images.job_id = jobs.id AND images.state = 'pending'
-WHERE jobs.finished_at IS NULL
-GROUP BY jobs.id
+WHERE jobs.finished_at IS NULL AND EXISTS (
+    SELECT 1 FROM images WHERE images.job_id = jobs.id AND images.state = 'pending'
+)
 ORDER BY jobs.id;
+
+-- name: is_idle
+-- Whether a job is open, without an append since a moment.
+SELECT 1 FROM jobs
+WHERE id = :id AND open = 1 AND hidden = 0 AND appended_at <= :before_ms;
 
 -- name: unfinished_jobs
 -- How many images of each unfinished job are not final.

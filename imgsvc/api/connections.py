@@ -7,11 +7,12 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.web_protocol import RequestHandler
 
 from imgsvc.api.problems import problem_response, translate_http_error
 from imgsvc.domain.ids import new_id
-from imgsvc.errors import Internal, MalformedRequest
+from imgsvc.errors import Internal, MalformedRequest, UnsupportedMediaType
 from imgsvc.telemetry.logs import get_logger
 
 _Handler = Callable[[Any], Awaitable[web.StreamResponse]]
@@ -45,7 +46,10 @@ class Connection(RequestHandler):
             status=status,
             reason=type(exc).__name__ if exc else None,
         )
-        if status == HTTPStatus.BAD_REQUEST:
+        if isinstance(exc, ContentEncodingError):
+            detail = "A body may be packed with gzip or deflate, nothing else."
+            response = problem_response(UnsupportedMediaType(detail), request.path)
+        elif status == HTTPStatus.BAD_REQUEST:
             response = problem_response(MalformedRequest("This is not valid HTTP."), request.path)
         else:
             response = problem_response(Internal("The server could not answer."), request.path)

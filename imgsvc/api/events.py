@@ -26,6 +26,8 @@ PING_S = 20.0
 
 NEWEST_JOBS = 50
 
+MAX_SEQ_DIGITS = 18
+
 Message = tuple[int, str]
 """A message's seq and its text."""
 
@@ -125,17 +127,25 @@ def _wants_websocket(request: web.Request) -> bool:
 
 
 def _check_accepts_events(request: web.Request) -> None:
-    accept = request.headers.get("Accept", "")
-    if "text/event-stream" not in accept:
+    if not any(map(_is_event_stream, request.headers.get("Accept", "").split(","))):
         raise NotAcceptable(
             "Progress comes as a WebSocket, or as Server-Sent Events with "
             "Accept: text/event-stream."
         )
 
 
+def _is_event_stream(accepted: str) -> bool:
+    """Whether one part of an Accept header takes events, with a weight above nothing."""
+    kind, *parameters = [part.strip().lower() for part in accepted.split(";")]
+    weight = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
+    return kind in {"text/event-stream", "text/*"} and weight.strip("0.") != ""
+
+
 def _last_event_id(request: web.Request) -> int:
     given = request.headers.get("Last-Event-ID", "")
-    return int(given) if given.isascii() and given.isdigit() else -1
+    if not (given.isascii() and given.isdigit()):
+        return -1
+    return int(given) if len(given) <= MAX_SEQ_DIGITS else 1 << 62
 
 
 async def _serve_websocket(

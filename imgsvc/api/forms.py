@@ -21,7 +21,7 @@ from imgsvc.intake.json_document import parse_document
 from imgsvc.intake.json_scanner import LiftPath
 from imgsvc.intake.multipart import Field, FilePart, read_multipart
 from imgsvc.intake.reception import receive_body, receive_part
-from imgsvc.intake.spec import JobSpec, parse_fields, parse_spec
+from imgsvc.intake.spec import JobSpec, parse_fields, parse_query, parse_spec
 
 
 class Receiver(Protocol):
@@ -50,6 +50,10 @@ async def take_in(request: web.Request, receiver: Receiver) -> None:
 
 
 def _choose_form(request: web.Request) -> Callable[[web.Request, Receiver], Awaitable[None]]:
+    if "Content-Type" not in request.headers and not request.body_exists:
+        raise InvalidRequest(
+            "The request has no image.", (Fault("/images", "at least one image is needed"),)
+        )
     form = {
         "multipart/form-data": _receive_form,
         "application/json": _receive_json,
@@ -147,7 +151,7 @@ async def _add_lifted(spec: JobSpec, body: JsonBody, receiver: Receiver) -> None
 async def _receive_image(request: web.Request, receiver: Receiver) -> None:
     query = dict(request.query)
     name = query.pop("name", None)
-    receiver.describe(parse_fields(query))
+    receiver.describe(parse_query(query))
     image = await receive_body(
         read_body(request, receiver.limits.max_image_bytes),
         receiver.stage,

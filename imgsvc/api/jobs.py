@@ -12,7 +12,7 @@ from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import image_document, job_document, job_url
 from imgsvc.api.outputs import find_image
-from imgsvc.api.pages import link_next, read_choice, read_limit
+from imgsvc.api.pages import check_query, link_next, read_choice, read_limit
 from imgsvc.api.preferences import preferred_wait_s
 from imgsvc.api.submissions import append, submit
 from imgsvc.domain.job import Job
@@ -49,6 +49,7 @@ async def _answer_submit(request: web.Request, job: Job) -> web.Response:
 @routes.get("/api/v1/jobs")
 async def list_jobs(request: web.Request) -> web.Response:
     query = request.query
+    check_query(query, "status", "label", "limit", "cursor")
     cursor = query.get("cursor")
     jobs, after = await request.app[CONTEXT].store.jobs(
         status=read_choice(query, "status", JobState),
@@ -108,6 +109,7 @@ async def retry_job(request: web.Request) -> web.Response:
 @routes.get("/api/v1/images")
 async def list_images_of_all_jobs(request: web.Request) -> web.Response:
     query = request.query
+    check_query(query, "status", "limit", "cursor")
     cursor = query.get("cursor")
     images, after = await request.app[CONTEXT].store.images_by_state(
         read_choice(query, "status", ImageState),
@@ -121,6 +123,7 @@ async def list_images_of_all_jobs(request: web.Request) -> web.Response:
 @routes.get("/api/v1/jobs/{id}/images")
 async def list_images(request: web.Request) -> web.Response:
     store, query = request.app[CONTEXT].store, request.query
+    check_query(query, "status", "limit", "cursor")
     job = await store.job(request.match_info["id"])
     cursor = query.get("cursor")
     images, after = await store.images(

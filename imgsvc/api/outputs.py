@@ -13,6 +13,8 @@ from aiohttp import web
 from zipstream import ZIP_STORED, ZipStream
 
 from imgsvc.api.context import CONTEXT, Context
+from imgsvc.api.files import CHUNK_BYTES, FileAnswer
+from imgsvc.api.pages import check_query
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
 from imgsvc.domain.names import ResultNames
@@ -22,7 +24,7 @@ from imgsvc.recipes.model import load_recipe
 
 routes = web.RouteTableDef()
 
-CHUNK_BYTES = 1 << 20
+MAX_INDEX_DIGITS = 9
 ENTRIES_AT_ONCE = 1000
 
 
@@ -55,7 +57,7 @@ def output_response(request: web.Request, image: Image, output: OutputFacts) -> 
         "X-Content-Type-Options": "nosniff",
     }
     path = output_file(request.app[CONTEXT], image, output)
-    return web.FileResponse(path, chunk_size=CHUNK_BYTES, headers=headers)
+    return FileAnswer(path, headers)
 
 
 def disposition(kind: str, name: str) -> str:
@@ -69,16 +71,17 @@ def disposition(kind: str, name: str) -> str:
 
 async def find_image(context: Context, request: web.Request) -> Image:
     """Raises NotFound."""
-    index = int(request.match_info["index"])
-    if index >= 1 << 31:
+    index = request.match_info["index"]
+    if len(index) > MAX_INDEX_DIGITS:
         raise NotFound("The job has no such image.")
-    return await context.store.image(request.match_info["id"], index)
+    return await context.store.image(request.match_info["id"], int(index))
 
 
 @routes.get("/api/v1/jobs/{id}/archive.zip")
 async def get_archive(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
     job = await context.store.job(request.match_info["id"])
+    check_query(request.query, "variant")
     archive = await _build_archive(context, job, request.query.get("variant"))
     response = web.StreamResponse(
         headers={

@@ -7,10 +7,28 @@ from enum import StrEnum
 from typing import TypeVar
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from imgsvc.errors import Fault, InvalidRequest
 
 E = TypeVar("E", bound=StrEnum)
+
+
+def check_query(query: MultiMapping[str], *known: str) -> None:
+    """Raises InvalidRequest for a parameter that is not known, or given twice: what is
+    misspelled must not look like an answer.
+    """
+    faults = [
+        Fault(f"/{name}", "unknown parameter; known: " + ", ".join(known))
+        for name in query
+        if name not in known
+    ]
+    faults += [
+        Fault(f"/{name}", "given twice") for name in known if len(query.getall(name, [])) > 1
+    ]
+    if faults:
+        first = faults[0]
+        raise InvalidRequest(f"{first.pointer[1:]}: {first.detail}.", tuple(faults[:100]))
 
 
 def read_limit(query: Mapping[str, str], *, most: int, default: int) -> int:

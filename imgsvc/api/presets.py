@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from imgsvc.api.context import CONTEXT
+from imgsvc.errors import PresetReadonly
 from imgsvc.recipes.model import Recipe
 
 routes = web.RouteTableDef()
@@ -22,6 +23,14 @@ async def list_presets(request: web.Request) -> web.Response:
 async def get_preset(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     return web.json_response(_document(name, request.app[CONTEXT].presets.get(name)))
+
+
+@routes.put("/api/v1/presets/{name}")
+@routes.delete("/api/v1/presets/{name}")
+async def change_preset(request: web.Request) -> web.Response:
+    """There are only built-in presets in this version. Raises PresetReadonly, NotFound."""
+    request.app[CONTEXT].presets.get(request.match_info["name"])
+    raise PresetReadonly("Built-in presets cannot be changed.")
 
 
 def _document(name: str, recipe: Recipe) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ("Job", job["id"]),
         ("Status", job["status"]),
         ("Progress", f"{progress} ({rest})" if rest else progress),
-        ("Recipe", job["preset"] or ""),
+        ("Recipe", job["preset"] or "own"),
         *(("", variant_text(variant)) for variant in job["recipe"]["variants"]),
         ("Received", size_text(job["input_bytes"])),
         ("Made", size_text(job["output_bytes"])),

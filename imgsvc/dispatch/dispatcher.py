@@ -325,7 +325,7 @@ class Dispatcher:
                 self.recorder.add(Returned(image, counts=False, memory_bytes=cost))
             case NeedsMemory(cost_bytes=cost):
                 budget = self._admission.budget_bytes >> 20
-                message = f"Decoding needs {cost >> 20} MiB; all workers together have {budget}."
+                message = f"It needs {cost >> 20} MiB of memory; all workers share {budget}."
                 self._fail(image, Failure(ImageErrorCode.OUT_OF_MEMORY, message))
 
     def _handle_loss(self, image: Image, cause: LossCause) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from imgsvc.errors import Fault, ImageErrorCode, InvalidRequest
+from imgsvc.errors import ImageErrorCode, InvalidRequest
+from imgsvc.intake.faults import faults_of
 
 _Index = Annotated[int, Field(ge=0, strict=True)]
 
@@ -31,8 +32,4 @@ def parse_retry(document: object) -> RetrySpec:
     try:
         return RetrySpec.model_validate(document)
     except ValidationError as exc:
-        faults = tuple(
-            Fault("".join(f"/{part}" for part in error["loc"]), error["msg"])
-            for error in exc.errors(include_url=False, include_context=False)
-        )
-        raise InvalidRequest("The retry is not valid.", faults[:100]) from exc
+        raise InvalidRequest("The retry is not valid.", faults_of(exc)) from exc

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -10,15 +11,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from imgsvc.domain.input_names import MAX_NAME_CHARS, clean_name
 from imgsvc.domain.states import Priority
 from imgsvc.errors import Fault, InvalidRequest
+from imgsvc.intake.faults import MAX_FAULTS, faults_of, pointer_to
 
 DEFAULT_PRESET = "standard"
 MAX_LABEL_CHARS = 200
 MAX_URL_CHARS = 2048
 MAX_RETAIN_S = 100 * 366 * 86_400
 """A hundred years: longer ends in dates that cannot be written."""
-MAX_FAULTS = 100
-"""Faults told of one document; the first ones are enough to find what is wrong."""
+MAX_DIGITS = 18
 FORM_FIELDS = ("preset", "label", "priority", "webhook_url", "open")
+QUERY_FIELDS = (*FORM_FIELDS, "recipe", "retain_s", "analyze", "reuse")
 
 _SWITCHES = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
 
@@ -83,7 +85,7 @@ class JobSpec(_Strict):
 
     images: list[ImageSpec] = []
     preset: _Text | None = None
-    recipe: dict[str, Any] | None = None
+    recipe: Any = None
     label: _Label | None = None
     priority: Annotated[Priority, Field(strict=False)] = Priority.NORMAL
     open: bool = False
@@ -106,7 +108,7 @@ def parse_spec(document: object, *, takes_images: bool = True) -> JobSpec:
     try:
         spec = JobSpec.model_validate(document)
     except ValidationError as exc:
-        raise _refusal(_faults(exc)) from exc
+        raise _refusal(faults_of(exc)) from exc
     faults = list(_find_conflicts(spec, takes_images=takes_images))
     if faults:
         raise _refusal(faults)
@@ -118,18 +120,27 @@ def parse_fields(fields: Mapping[str, str]) -> JobSpec:
 
     Raises InvalidRequest as `parse_spec` does, for unknown fields too.
     """
+    return _parse_texts(fields, FORM_FIELDS)
+
+
+def parse_query(fields: Mapping[str, str]) -> JobSpec:
+    """The same where the body is an image and everything else stands in the query: `recipe`
+    is JSON there.
+    """
+    return _parse_texts(fields, QUERY_FIELDS)
+
+
+def _parse_texts(fields: Mapping[str, str], known: Collection[str]) -> JobSpec:
     given = {name: value for name, value in fields.items() if value != ""}
-    unknown = [Fault(_pointer([name]), "Unknown field.") for name in given.keys() - FORM_FIELDS]
+    unknown = [Fault(pointer_to([name]), "Unknown field.") for name in given.keys() - known]
     if unknown:
         raise _refusal(sorted(unknown, key=lambda fault: fault.pointer))
-    document: dict[str, Any] = dict(given)
+    document: dict[str, Any] = {
+        name: _VALUES[name](name, value) if name in _VALUES else value
+        for name, value in given.items()
+    }
     if "webhook_url" in given:
         document["webhook"] = {"url": document.pop("webhook_url")}
-    if "open" in given:
-        switch = _SWITCHES.get(given["open"].lower())
-        if switch is None:
-            raise _refusal([Fault("/open", "Must be true or false.")])
-        document["open"] = switch
     try:
         return parse_spec(document)
     except InvalidRequest as exc:
@@ -137,6 +148,36 @@ def parse_fields(fields: Mapping[str, str]) -> JobSpec:
             Fault(f.pointer.replace("/webhook/url", "/webhook_url"), f.detail) for f in exc.faults
         ]
         raise _refusal(faults) from exc
+
+
+def _switch(name: str, text: str) -> bool:
+    switch = _SWITCHES.get(text.lower())
+    if switch is None:
+        raise _refusal([Fault(f"/{name}", "Must be true or false.")])
+    return switch
+
+
+def _number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+        raise _refusal([Fault(f"/{name}", "Must be a whole number.")])
+    return int(text)
+
+
+def _json(name: str, text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise _refusal([Fault(f"/{name}", "Must be JSON.")]) from exc
+
+
+_VALUES: dict[str, Callable[[str, str], object]] = {
+    "open": _switch,
+    "analyze": _switch,
+    "reuse": _switch,
+    "retain_s": _number,
+    "recipe": _json,
+}
+"""How what is no text is written as one."""
 
 
 def _find_conflicts(spec: JobSpec, *, takes_images: bool) -> Iterable[Fault]:
@@ -149,26 +190,7 @@ def _find_conflicts(spec: JobSpec, *, takes_images: bool) -> Iterable[Fault]:
             yield Fault(f"/images/{index}", "Give either data or url.")
 
 
-def _faults(error: ValidationError) -> list[Fault]:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [Fault(_pointer(fault["loc"]), _detail(fault["type"], fault["msg"])) for fault in found]
-
-
-def _detail(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return "Unknown field."
-    if kind in {"model_type", "dict_type"}:
-        return "Must be an object."
-    return f"{message.removeprefix('Value error, ').rstrip('.')}."
-
-
-def _pointer(location: Iterable[int | str]) -> str:
-    """A JSON Pointer (RFC 6901)."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in location)
-    return "".join(f"/{step}" for step in steps)
-
-
-def _refusal(faults: list[Fault]) -> InvalidRequest:
+def _refusal(faults: Sequence[Fault]) -> InvalidRequest:
     first = faults[0]
     where = f" at {first.pointer}" if first.pointer else ""
     more = f" ({len(faults)} faults in all)" if len(faults) > 1 else ""

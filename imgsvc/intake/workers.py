@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imgsvc.errors import Fault, InvalidRequest
+from imgsvc.errors import InvalidRequest
+from imgsvc.intake.faults import faults_of
 
 
 class WorkersSpec(BaseModel):
@@ -20,8 +21,4 @@ def parse_workers(document: object) -> WorkersSpec:
     try:
         return WorkersSpec.model_validate(document)
     except ValidationError as exc:
-        faults = tuple(
-            Fault("".join(f"/{part}" for part in error["loc"]), error["msg"])
-            for error in exc.errors(include_url=False, include_context=False)
-        )
-        raise InvalidRequest("The change to the workers is not valid.", faults[:100]) from exc
+        raise InvalidRequest("The change to the workers is not valid.", faults_of(exc)) from exc

@@ -114,3 +114,20 @@ async def test_all_jobs_can_be_followed_at_once(server: Running) -> None:
                 assert message["type"] == "job"
                 if message["job"]["id"] == job["id"] and message["job"]["status"] == "completed":
                     break
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("text/event-stream", 204),
+        ("text/*", 204),
+        ("application/json, text/event-stream;q=0.5", 204),
+        ("text/event-stream;q=0", 406),
+        ("*/*", 406),
+    ],
+)
+async def test_events_are_sent_to_who_takes_them(server: Running, accept: str, status: int) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+    headers = {"Accept": accept, "Last-Event-ID": "9" * 5000}
+    async with server.http.get(job["links"]["events"], headers=headers) as answer:
+        assert answer.status == status

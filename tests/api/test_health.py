@@ -49,3 +49,10 @@ async def test_a_request_id_is_echoed_or_made(server: Running) -> None:
         assert answer.headers["X-Request-ID"] == "abc-1"
     async with server.http.get("/nope", headers={"X-Request-ID": "x" * 500}) as answer:
         assert len(answer.headers["X-Request-ID"]) == 36
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_built_in_presets_cannot_be_changed(server: Running, method: str) -> None:
+    for name, status, code in (("standard", 409, "preset_readonly"), ("mine", 404, "not_found")):
+        async with server.http.request(method, f"/api/v1/presets/{name}") as answer:
+            assert (answer.status, (await answer.json())["code"]) == (status, code)

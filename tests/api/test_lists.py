@@ -96,3 +96,18 @@ async def test_a_deleted_job_is_gone_with_its_files(server: Running) -> None:
     assert not folder.exists()
     await get_json(server, job["links"]["self"], 404)
     await get_json(server, f"{job['links']['images']}/0/outputs/standard", 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer"),
+    [
+        ("/api/v1/jobs?statuss=failed", "/statuss"),
+        ("/api/v1/jobs?limit=1&limit=2", "/limit"),
+        ("/api/v1/images?label=x", "/label"),
+    ],
+)
+async def test_a_misspelled_parameter_is_no_answer(
+    server: Running, path: str, pointer: str
+) -> None:
+    problem = await get_json(server, path, 422)
+    assert (problem["code"], problem["errors"][0]["pointer"]) == ("invalid_request", pointer)

@@ -151,3 +151,52 @@ async def test_an_archive_that_cannot_go_on_is_broken_off(
     with pytest.raises(aiohttp.ClientError):
         async with server.http.get(job["links"]["archive"]) as answer:
             await answer.read()
+
+
+@pytest.mark.parametrize("unit", ["bites=0-1", "bytes=0-1,5-6", "items=3"])
+async def test_a_range_that_need_not_be_followed_gives_the_whole_file(
+    server: Running, unit: str
+) -> None:
+    output = await _one(server)
+    async with server.http.get(str(output["url"]), headers={"Range": unit}) as answer:
+        assert (answer.status, len(await answer.read())) == (200, output["size_bytes"])
+
+
+@pytest.mark.parametrize("range_", ["bytes=-0", "bytes=9-2", "bytes=99999999-", "bytes=x"])
+async def test_a_range_that_cannot_be_met_is_refused_without_a_word_of_the_file(
+    server: Running, range_: str
+) -> None:
+    output = await _one(server)
+    async with server.http.get(str(output["url"]), headers={"Range": range_}) as answer:
+        assert (answer.status, await answer.read()) == (416, b"")
+        assert answer.headers["Content-Range"] == f"bytes */{output['size_bytes']}"
+        assert answer.headers["Content-Length"] == "0"
+        assert "Repr-Digest" not in answer.headers
+        assert "Content-Disposition" not in answer.headers
+
+
+async def test_a_head_knows_no_range(server: Running) -> None:
+    output = await _one(server)
+    async with server.http.head(str(output["url"]), headers={"Range": "bytes=0-9"}) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Length"] == str(output["size_bytes"])
+
+
+async def test_a_part_is_given_only_of_the_file_that_the_client_has(server: Running) -> None:
+    output = await _one(server)
+    async with server.http.head(str(output["url"])) as answer:
+        etag, modified = answer.headers["ETag"], answer.headers["Last-Modified"]
+    same = {etag: 206, modified: 206}
+    other = ['"stale"', f"W/{etag}", "Thu, 01 Jan 2037 00:00:00 GMT", "nonsense", ""]
+    for validator, status in {**same, **dict.fromkeys(other, 200)}.items():
+        headers = {"Range": "bytes=0-9", "If-Range": validator}
+        async with server.http.get(str(output["url"]), headers=headers) as answer:
+            assert answer.status == status, validator
+
+
+@pytest.mark.parametrize("index", ["9" * 5000, "2147483648", "1"])
+async def test_an_index_beyond_every_job_is_not_found(server: Running, index: str) -> None:
+    output = await _one(server)
+    base = str(output["url"]).partition("/images/")[0]
+    await get_json(server, f"{base}/images/{index}", 404)
+    await get_json(server, f"{base}/images/{index}/outputs/s", 404)

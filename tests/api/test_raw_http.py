@@ -71,8 +71,11 @@ async def test_what_is_not_http_is_a_malformed_request(server: Running, sent: by
     assert await get_json(server, "/livez") == {"status": "ok"}
 
 
-async def test_a_coding_that_cannot_be_undone_is_an_unsupported_media_type(server: Running) -> None:
-    sent = POST + b"Content-Type: application/json\r\nContent-Encoding: foo\r\n"
+@pytest.mark.parametrize("coding", [b"foo", b"br"])
+async def test_a_coding_that_cannot_be_undone_is_an_unsupported_media_type(
+    server: Running, coding: bytes
+) -> None:
+    sent = POST + b"Content-Type: application/json\r\nContent-Encoding: " + coding + b"\r\n"
     status, _, problem = await exchange(server, sent + b"Content-Length: 2\r\n\r\n{}")
     assert (status, problem["code"]) == (415, "unsupported_media_type")
 

@@ -280,3 +280,60 @@ async def test_a_request_that_breaks_off_leaves_nothing_behind(server: Running) 
         if set(folder.iterdir()) == before:  # the server notices in its own time
             break
     assert await _job_ids(server) == jobs_before
+
+
+async def test_a_request_without_anything_has_no_image(server: Running) -> None:
+    async with server.http.post("/api/v1/jobs", skip_auto_headers=["Content-Type"]) as answer:
+        problem = await answer.json()
+    assert (answer.status, problem["code"]) == (422, "invalid_request")
+
+
+async def test_one_image_as_the_body_has_every_option_in_the_query(server: Running) -> None:
+    recipe = json.dumps({"variants": [{"name": "tiny", "width": 9, "format": "png"}]})
+    query = {"recipe": recipe, "retain_s": "0", "reuse": "false", "label": "x", "name": "a.jpg"}
+    async with server.http.post(
+        "/api/v1/jobs",
+        params=query,
+        data=make_jpeg(20, 20),
+        headers={"Content-Type": "image/jpeg", "Prefer": "wait=30"},
+    ) as answer:
+        job = await answer.json()
+    assert (answer.status, job["label"], job["expires_at"]) == (200, "x", None)
+    assert job["recipe"]["variants"][0]["name"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ({"recipe": "{"}, "/recipe"),
+        ({"recipe": "[]"}, "/recipe"),
+        ({"retain_s": "-1"}, "/retain_s"),
+        ({"retain_s": "9" * 5000}, "/retain_s"),
+        ({"reuse": "maybe"}, "/reuse"),
+    ],
+)
+async def test_a_wrong_option_in_the_query_is_pointed_at(
+    server: Running, query: dict[str, str], pointer: str
+) -> None:
+    headers = {"Content-Type": "image/jpeg"}
+    async with server.http.post(
+        "/api/v1/jobs", params=query, data=make_jpeg(20, 20), headers=headers
+    ) as answer:
+        problem = await answer.json()
+    assert (answer.status, problem["errors"][0]["pointer"]) == (422, pointer)
+
+
+@pytest.mark.parametrize("recipe", [[], "standard", 3])
+async def test_a_recipe_that_is_no_object_is_an_invalid_recipe(
+    server: Running, recipe: object
+) -> None:
+    async with server.http.post("/api/v1/jobs", json={"recipe": recipe, "open": True}) as answer:
+        problem = await answer.json()
+    assert (answer.status, problem["code"]) == (422, "invalid_recipe")
+    assert problem["errors"][0]["pointer"] == "/recipe"
+
+
+async def test_a_preset_that_is_not_available_yet_is_pointed_at(server: Running) -> None:
+    async with server.http.post("/api/v1/jobs", json={"preset": "web", "open": True}) as answer:
+        problem = await answer.json()
+    assert [fault["pointer"] for fault in problem["errors"]] == ["/preset"]

@@ -27,6 +27,9 @@ from imgsvc.intake.spec import parse_fields
 routes = web.RouteTableDef()
 
 FIELDS = OPERATION_FIELDS | {"preset"}
+DEFAULT_SIZES = {"thumbnail": {"width": "200", "height": "200"}}
+"""Of an operation without one: as the preset of that name."""
+
 FLUSH_CHARS = 64 << 10
 
 _JOB_STATES = {JobState.PARTIAL: "completed", JobState.CANCELLED: "failed"}
@@ -35,7 +38,8 @@ _IMAGE_STATES = {ImageState.FETCHING: "processing", ImageState.CANCELLED: "faile
 
 @routes.post("/upload")
 async def upload(request: web.Request) -> web.Response:
-    return await submit(request, source="upload", answer=_answer_upload, take_in=_take_in)
+    answer = partial(_answer_upload, request)
+    return await submit(request, source="upload", answer=answer, take_in=_take_in)
 
 
 @routes.get("/batch/{id}")
@@ -109,15 +113,19 @@ async def _take_in(request: web.Request, receiver: Receiver) -> None:
     if "preset" in fields:
         detail = f"not together with {asked[0]}"
         raise InvalidRequest(f"preset: {detail}.", (Fault("/preset", detail),))
-    fields.setdefault("operation", "thumbnail")
-    describe_operation(receiver, fields, fields["operation"])
+    if fields.keys() & {"width", "height"}:
+        fields.setdefault("operation", "thumbnail")
+    if "operation" in fields:
+        fields = DEFAULT_SIZES.get(fields["operation"], {}) | fields
+    describe_operation(receiver, fields, fields.get("operation", "converted"))
 
 
-async def _answer_upload(job: Job) -> web.Response:
+async def _answer_upload(request: web.Request, job: Job) -> web.Response:
     document = {"batch_id": job.id, "status": "pending", "total_images": job.total}
     if job.total == 1:
         document["task_id"] = job.id
-    return web.json_response(document, status=202, headers={"Location": f"/batch/{job.id}"})
+    location = absolute_url(request, f"/batch/{job.id}")
+    return web.json_response(document, status=202, headers={"Location": location})
 
 
 async def _image_list(request: web.Request, job: Job) -> AsyncIterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from imgsvc.api.dialects.operations import (
     read_operation,
     refuse_unknown,
 )
+from imgsvc.api.files import FileAnswer
 from imgsvc.api.forms import Receiver, receive_document, receive_parts
 from imgsvc.api.outputs import disposition, output_response
 from imgsvc.api.submissions import submit
@@ -38,7 +40,8 @@ routes = web.RouteTableDef()
 
 @routes.post("/jobs")
 async def submit_job(request: web.Request) -> web.Response:
-    return await submit(request, source="jobs", answer=_answer_submit, take_in=_take_in)
+    answer = partial(_answer_submit, request)
+    return await submit(request, source="jobs", answer=answer, take_in=_take_in)
 
 
 @routes.get("/jobs/{id}")
@@ -61,7 +64,7 @@ async def get_input(request: web.Request) -> web.StreamResponse:
         "Content-Disposition": disposition("attachment", image.name),
         "X-Content-Type-Options": "nosniff",
     }
-    return web.FileResponse(context.blobs.input_path(image.job_id, image.id), headers=headers)
+    return FileAnswer(context.blobs.input_path(image.job_id, image.id), headers)
 
 
 @routes.get("/jobs/{id}/download")
@@ -130,9 +133,10 @@ def _no_image(pointer: str, detail: str) -> InvalidRequest:
     return InvalidRequest(f"{pointer[1:]}: {detail}.", (Fault(pointer, detail),))
 
 
-async def _answer_submit(job: Job) -> web.Response:
+async def _answer_submit(request: web.Request, job: Job) -> web.Response:
     document = {"job_id": job.id, "status": "pending", "message": "The image was accepted."}
-    return web.json_response(document, status=202, headers={"Location": f"/jobs/{job.id}"})
+    location = absolute_url(request, f"/jobs/{job.id}")
+    return web.json_response(document, status=202, headers={"Location": location})
 
 
 def _document(request: web.Request, job: Job, image: Image | None) -> dict[str, Any]:

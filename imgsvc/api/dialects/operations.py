@@ -23,13 +23,19 @@ _SAME_FORMATS = {"jpg": "jpeg", "tif": "tiff"}
 
 
 def describe_operation(receiver: Receiver, fields: Mapping[str, Any], name: str) -> None:
-    """Ask for one variant, called `name`. Raises InvalidRequest, InvalidRecipe."""
-    variant: dict[str, Any] = {"name": name, "mode": MODES[read_operation(fields)]}
+    """Ask for one variant, called `name`; without an operation it keeps its size.
+
+    Raises InvalidRequest.
+    """
+    operation = read_operation(fields) if "operation" in fields else None
+    variant: dict[str, Any] = {"name": name}
     for side in ("width", "height"):
         if (value := fields.get(side)) is not None:
             variant[side] = _read_side(side, value)
-    if not variant.keys() & {"width", "height"}:
-        raise _wrong("/width", "width, height or both are needed")
+    if operation is not None:
+        variant["mode"] = MODES[operation]
+        if not variant.keys() & {"width", "height"}:
+            raise _wrong("/width", "width, height or both are needed")
     if (format_ := fields.get("output_format")) is not None:
         lowered = format_.lower() if isinstance(format_, str) else format_
         variant["format"] = _SAME_FORMATS.get(lowered, lowered)

@@ -127,6 +127,7 @@ def test_fields_choose_what_is_made(
         ({"operation": "resize"}, "/width"),
         ({"width": "-3"}, "/width"),
         ({"height": "0"}, "/height"),
+        ({"output_format": "bmp"}, "/output_format"),
         ({"width": "3", "output_format": "bmp"}, "/output_format"),
         ({"preset": "nonsense"}, "/preset"),
         ({"preset": "standard", "width": "3"}, "/preset"),
@@ -181,3 +182,20 @@ def test_absolute_urls_follow_the_base_url(tmp_path: Path, monkeypatch: pytest.M
         assert image["outputs"]["standard"] == url
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize(
+    ("fields", "variant"),
+    [
+        ({"output_format": "png"}, {"name": "converted", "format": "png"}),
+        ({"operation": "thumbnail"}, {"name": "thumbnail", "width": 200, "height": 200}),
+    ],
+)
+def test_every_field_is_optional(
+    client: UrllibClient, fields: dict[str, str], variant: dict[str, object]
+) -> None:
+    answer = client.post_form("/upload", [("f", "a.jpg", PICTURE)], fields)
+    assert answer.headers["Location"].startswith("http://")
+    job = client.get(f"/api/v1/jobs/{answer.document['batch_id']}").document
+    (made,) = job["recipe"]["variants"]
+    assert variant.items() <= made.items()

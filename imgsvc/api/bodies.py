@@ -16,18 +16,27 @@ STALL_S = 30.0
 """How long a body may bring nothing before it is given up."""
 
 
+SLOW_AFTER_S = 60.0
+"""How long we may have waited for a body in all before its rate counts."""
+
+MIN_BYTES_PER_S = 1000.0
+"""Slower senders only hold a place that others need."""
+
+
 async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
     """The body as it arrives, unpacked.
 
     Raises UnsupportedMediaType for an unknown content coding, PayloadTooLarge beyond
-    `max_bytes`, RequestTimeout when it stalls and MalformedRequest when it breaks off.
+    `max_bytes`, RequestTimeout when it stalls or drips, MalformedRequest when it breaks off.
     """
     if request.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
         raise UnsupportedMediaType("A body may be packed with gzip or deflate, nothing else.")
     if request.content_length is not None and request.content_length > max_bytes:
         raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
-    received = 0
+    clock = asyncio.get_running_loop().time
+    received, waited_s = 0, 0.0
     while True:
+        began_s = clock()
         try:
             async with asyncio.timeout(STALL_S):
                 chunk = await request.content.readany()
@@ -38,6 +47,9 @@ async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes
         if not chunk:
             return
         received += len(chunk)
+        waited_s += clock() - began_s
+        if waited_s > SLOW_AFTER_S and received < waited_s * MIN_BYTES_PER_S:
+            raise RequestTimeout("The body arrives too slowly.")
         if received > max_bytes:
             raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
         yield chunk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -23,7 +24,16 @@ log = get_logger(__name__)
 class Connection(RequestHandler):
     """One client's connection; aiohttp asks it for an answer where no handler could give one."""
 
-    __slots__ = ()
+    __slots__ = ("_is_refused",)
+
+    def __init__(self, manager: web.Server, *, is_refused: bool, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._is_refused = is_refused
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._is_refused:
+            self.force_close()
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
         """One line for a body that fell apart while nobody was reading it any more."""
@@ -59,20 +69,34 @@ class Connection(RequestHandler):
 
 
 class _Connections(web.Server):
-    """Makes a Connection of every socket accepted."""
+    """Makes a Connection of every socket accepted, and closes those that are too many."""
+
+    most = 0
 
     def __call__(self) -> Connection:
-        return Connection(self, loop=self._loop, **self._kwargs)
+        is_refused = len(self.connections) >= self.most
+        return Connection(self, is_refused=is_refused, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
-    """aiohttp's runner with our connections."""
+    """aiohttp's runner with our connections.
+
+    max_connections: more at a time are closed as they come; files need descriptors too.
+    """
+
+    __slots__ = ("_max_connections",)
+
+    def __init__(self, app: web.Application, *, max_connections: int, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._max_connections = max_connections
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Connections(
+        connections = _Connections(
             _translating(made.request_handler), request_factory=made.request_factory, **self._kwargs
         )
+        connections.most = self._max_connections
+        return connections
 
 
 def _translating(handle: _Handler) -> _Handler:

@@ -18,6 +18,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def is_disk_full(error: OSError) -> bool:
@@ -26,12 +27,16 @@ def is_disk_full(error: OSError) -> bool:
 
 @contextmanager
 def naming_full_disk() -> Iterator[None]:
-    """Turn the two errors that mean "no space left" into StorageFull; let the others by."""
+    """Turn the errors that pass, "no space left" and "too many open files", into StorageFull;
+    let the others by.
+    """
     try:
         yield
     except OSError as exc:
         if is_disk_full(exc):
             raise StorageFull("There is not enough free disk space.") from exc
+        if exc.errno in _TOO_MANY_FILES:
+            raise StorageFull("The server has too many files open at the moment.") from exc
         raise
 
 

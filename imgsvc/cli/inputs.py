@@ -48,7 +48,8 @@ def find_files(paths: Sequence[str], leave_out: Path | None = None) -> list[Foun
         if not files:
             raise click.UsageError(f"There are no images in {given}.")
         for file in files:
-            found.setdefault(file.path.resolve(), file)
+            # a link is a file of its own: its results belong where it stands
+            found.setdefault(Path(os.path.abspath(file.path)), file)  # noqa: PTH100
     return list(found.values())
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from aiohttp import web
 
@@ -31,6 +32,8 @@ log = get_logger(__name__)
 KEEPALIVE_S = 75.0
 """How long an idle connection is kept; aiohttp's own default is an hour."""
 
+MAX_FILES = 65_536
+
 SHUTDOWN_S = 5.0
 """How long requests may go on after everything else has ended."""
 
@@ -41,6 +44,7 @@ def serve(settings: Settings, render: Callable[[RenderTask], Outcome] = render_i
     A first SIGTERM or SIGINT stops gracefully, a second one at once.
     """
     configure_logs(settings.log.level, settings.log.format)
+    _raise_file_limit()
     return asyncio.run(_serve(settings, render))
 
 
@@ -67,16 +71,17 @@ async def open_server(
     settings: Settings, render: Callable[[RenderTask], Outcome] = render_image
 ) -> AsyncIterator[tuple[Core, str]]:
     """The core and the URL under which it is served. Raises StartError."""
-    async with open_core(settings, render) as core:
-        sock = await asyncio.to_thread(listen, settings.server.host, settings.server.port)
-        url = url_of(sock)
-        await asyncio.to_thread(core.lock.announce, url)
-        runner = await _start_runner(core, sock)
-        try:
-            yield core, url
-        finally:
-            await core.stop()
-            await runner.cleanup()
+    sock = await asyncio.to_thread(listen, settings.server.host, settings.server.port)
+    with closing(sock):
+        async with open_core(settings, render) as core:
+            url = url_of(sock)
+            await asyncio.to_thread(core.lock.announce, url)
+            runner = await _start_runner(core, sock)
+            try:
+                yield core, url
+            finally:
+                await core.stop()
+                await runner.cleanup()
 
 
 async def _start_runner(core: Core, sock: socket.socket) -> Runner:
@@ -95,7 +100,7 @@ async def _start_runner(core: Core, sock: socket.socket) -> Runner:
             core.store, core.blobs, core.dispatcher, core.readiness, core.settings.limits
         ),
         waiter=Waiter(core.store, core.hub),
-        idempotency=Idempotency(core.store, core.blobs, core.settings.limits),
+        idempotency=Idempotency(core.store, core.blobs, core.readiness, core.settings.limits),
         workforce=core.workforce,
     )
     runner = Runner(
@@ -103,10 +108,17 @@ async def _start_runner(core: Core, sock: socket.socket) -> Runner:
         access_log=None,
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=SHUTDOWN_S,
+        max_connections=resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2,
     )
     await runner.setup()
     await web.SockSite(runner, sock).start()
     return runner
+
+
+def _raise_file_limit() -> None:
+    """Every connection is a file to the system, which gives a process few unless asked."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, MAX_FILES), hard))
 
 
 def _stop_on_signals(core: Core, stop: asyncio.Event) -> None:

@@ -16,9 +16,10 @@ from imgsvc.config import LimitSettings
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import NewImage
 from imgsvc.domain.times import now_ms
-from imgsvc.errors import IdempotencyInProgress, IdempotencyMismatch
+from imgsvc.errors import IdempotencyInProgress, IdempotencyMismatch, TooManyImages
 from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.spec import JobSpec
+from imgsvc.service.readiness import Readiness
 from imgsvc.store.keys import KnownKey, NewKey
 from imgsvc.store.store import Store
 
@@ -39,14 +40,20 @@ class Recital:
         self.stage = stage
         self.limits = limits
         self.fingerprint = Fingerprint()
+        self._count = 0
 
     def describe(self, spec: JobSpec) -> None:
         self.fingerprint.add_spec(spec)
 
     def check_room(self) -> None:
-        """The first request was accepted, and one that is longer does not match."""
+        """Raises TooManyImages: then it cannot be what was accepted."""
+        most = self.limits.max_images_per_job
+        if self._count >= most:
+            raise TooManyImages(f"A job takes at most {most} images.")
 
     async def add(self, image: NewImage) -> None:
+        self.check_room()
+        self._count += 1
         self.fingerprint.add_image(image)
 
     def check_same(self, known: KnownKey) -> None:
@@ -56,8 +63,11 @@ class Recital:
 
 
 class Idempotency:
-    def __init__(self, store: Store, blobs: BlobStore, limits: LimitSettings) -> None:
+    def __init__(
+        self, store: Store, blobs: BlobStore, readiness: Readiness, limits: LimitSettings
+    ) -> None:
         self._store = store
+        self._readiness = readiness
         self._blobs = blobs
         self._limits = limits
         self._held: set[str] = set()
@@ -83,7 +93,8 @@ class Idempotency:
 
     @asynccontextmanager
     async def recite(self) -> AsyncIterator[Recital]:
-        """A place for the repeated bytes, gone with the context."""
+        """A place for the repeated bytes, gone with the context. Raises StorageFull."""
+        await self._readiness.check_space()
         stage = self._blobs.stage(new_id())
         try:
             yield Recital(stage, self._limits)

@@ -37,6 +37,10 @@ class Readiness:
         """Raises ShuttingDown, QueueFull or StorageFull when nothing new can be taken."""
         self.check_not_draining()
         self._check_queue()
+        await self.check_space()
+
+    async def check_space(self) -> None:
+        """Raises StorageFull."""
         if await self._blobs.free_bytes() < self._reserve_bytes:
             raise StorageFull("Free disk space is below the reserve.")
 

@@ -76,6 +76,11 @@ class TestFindFiles:
     def test_sizes_come_along(self) -> None:
         assert [file.size_bytes for file in find_files(["more"])] == [5]
 
+    def test_links_are_files_of_their_own(self) -> None:
+        Path("more/b.png").symlink_to("a.png")
+        assert names("more") == ["a.png", "b.png"]
+        assert names("more/a.png", "more/b.png") == ["a.png", "b.png"]
+
     def test_a_link_to_nowhere_in_a_folder_is_passed_over(self) -> None:
         Path("more/gone.jpg").symlink_to("nowhere")
         assert names("more") == ["a.png"]

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from imgsvc.cli.main import cli
+from imgsvc.errors import StorageFull
+from imgsvc.store.store import Store
 from tests.pictures import make_jpeg, make_png
 
 OTHER_DISK = Path("/dev/shm")  # noqa: S108 - a file system in memory, where there is one
@@ -156,3 +158,15 @@ def test_nothing_to_do_and_nothing_found_are_said(tmp_path: Path) -> None:
     result = _run(tmp_path / "nope", "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "nope" in result.stderr
+
+
+def test_a_full_disk_ends_the_run_with_a_word(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: object, **_options: object) -> None:
+        raise StorageFull("There is not enough free disk space.")
+
+    monkeypatch.setattr(Store, "append_images", fail)
+    result = _run(photos, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "disk space" in result.stderr

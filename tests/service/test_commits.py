@@ -1,0 +1,106 @@
+"""Requests that end while what they bring is being committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgsvc.domain.job import Job
+from imgsvc.intake.reception import receive_body
+from imgsvc.intake.spec import JobSpec
+from imgsvc.service.append import Appender
+from imgsvc.service.wait import Waiter
+from tests.pictures import make_jpeg
+from tests.servers import Running, make_settings, running_server
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running_server(make_settings(tmp_path / "data")) as running:
+        yield running
+
+
+class Held:
+    """A write of the store that waits until it is let go, as on a slow disk."""
+
+    def __init__(self, write: Callable[..., Awaitable[Any]]) -> None:
+        self._write = write
+        self.begun = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.begun.set()
+        await self.go.wait()
+        return await self._write(*args, **kwargs)
+
+
+async def take_in(receiver: Any, content: bytes) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    image = await receive_body(chunks(), receiver.stage, name="a.jpg", max_image_bytes=1 << 20)
+    await receiver.add(image)
+
+
+async def open_job(server: Running) -> Job:
+    async with await server.core.submitter.begin("api") as submission:
+        submission.describe(JobSpec(open=True, preset="thumbnail"))
+        return await submission.commit()
+
+
+async def test_an_append_that_is_cancelled_while_it_is_committed_keeps_its_files(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = server.core
+    job = await open_job(server)
+    held = Held(core.store.append_images)
+    monkeypatch.setattr(core.store, "append_images", held)
+    appender = Appender(
+        core.store, core.blobs, core.dispatcher, core.readiness, core.settings.limits
+    )
+
+    async def append() -> None:
+        async with await appender.begin(job.id) as appending:
+            appending.describe(JobSpec())
+            await take_in(appending, make_jpeg(20, 20))
+            await appending.commit()
+
+    request = asyncio.create_task(append())
+    await held.begun.wait()
+    request.cancel()
+    held.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    core.dispatcher.job_has_work(await core.store.job(job.id))
+    await core.store.close_job(job.id, 1)
+    done = await Waiter(core.store, core.hub).wait(job.id, 30)
+    assert (done.state, done.completed) == ("completed", 1)
+
+
+async def test_a_submit_that_is_cancelled_while_it_is_committed_stays(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = server.core
+    held = Held(core.store.close_job)
+    monkeypatch.setattr(core.store, "close_job", held)
+    ids: list[str] = []
+
+    async def submit() -> None:
+        async with await core.submitter.begin("api") as submission:
+            ids.append(submission.job_id)
+            submission.describe(JobSpec(preset="thumbnail"))
+            await take_in(submission, make_jpeg(20, 20))
+            await submission.commit("a-key")
+
+    request = asyncio.create_task(submit())
+    await held.begun.wait()
+    request.cancel()
+    held.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    done = await Waiter(core.store, core.hub).wait(ids[0], 30)
+    assert (done.state, done.completed) == ("completed", 1)

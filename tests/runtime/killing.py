@@ -26,12 +26,13 @@ from tests.pictures import make_jpeg
 from tests.server_process import ServerProcess
 
 SPEC = {
+    "reuse": False,
     "recipe": {
         "variants": [
             {"name": "m", "width": 80, "format": "webp"},
             {"name": "s", "width": 40, "format": "png"},
         ]
-    }
+    },
 }
 
 
@@ -112,9 +113,10 @@ async def _work_until_killed(
                 report.jobs.append(job["id"])
                 report.acknowledged += batch
                 seen = 0
-                async for _ in socket:
+                async for frame in socket:
                     seen += 1
-                    if seen >= min(kill_at_message, 20):
+                    is_done = frame.json().get("job", {}).get("progress") == 100.0
+                    if is_done or seen >= min(kill_at_message, 20):
                         break
         except (aiohttp.ClientError, OSError):
             pass

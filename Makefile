@@ -10,7 +10,7 @@ READY = $(VENV)/.ready
 
 # What may be given on the command line, as in `make test ARGS="-k store"`.
 ARGS =
-CORPUS =
+CORPUS ?=
 JOBS = auto
 
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile

@@ -149,6 +149,11 @@ class Lookups:
         rows = await self._readers.fetch(JOBS["jobs_with_pending"], {})
         return [row["id"] for row in rows]
 
+    async def lately_active_jobs(self, within_ms: int) -> list[str]:
+        """Ids of jobs that are not finished, or ended at most so long before the last one."""
+        rows = await self._readers.fetch(JOBS["lately_active_jobs"], {"within_ms": within_ms})
+        return [row["id"] for row in rows]
+
     async def next_try_ms(self, job_id: str) -> int | None:
         """When the first of the job's delayed images may be tried again, in milliseconds
         since 1970; None when none is delayed.

@@ -3,46 +3,44 @@
 from __future__ import annotations
 
 from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.domain.states import ImageState
 from imgsvc.store.store import Store
 
 _BATCH = 500
-_ALWAYS_MS = 1 << 53
-"""Later than any append."""
-_MOST_OPEN_JOBS = 100_000
+
+_RECENT_MS = 10 * 60 * 1000
+"""How long after its end something may still come in for a job, at the very most: late
+results of what was cancelled, files of an append that found it closed.
+"""
 
 
-async def sweep_orphans(store: Store, blobs: BlobStore) -> int:
-    """Remove folders of jobs that do not exist, and outputs and appended images that were in
-    place when a crash came before their row; returns how many.
+async def sweep_orphans(store: Store, blobs: BlobStore, *, keep_inputs: bool) -> int:
+    """Remove folders of jobs that do not exist, and files that a crash left in others: those
+    that are not finished, or were when the last job ended; returns how many.
 
-    Only at start, before anything is received or dispatched: until then a folder or an
-    output may be about to get its row.
+    Only at start, before anything is received or dispatched: until then a folder or a file
+    may be about to get its row.
+
+    keep_inputs: False when inputs of completed images are dropped.
     """
     swept = await _sweep_folders(store, blobs)
-    swept += await _sweep_outputs(store, blobs)
-    return swept + await _sweep_appends(store, blobs)
+    for job_id in await store.lately_active_jobs(_RECENT_MS):
+        swept += await _sweep_job(store, blobs, job_id, keep_inputs=keep_inputs)
+    return swept
 
 
-async def _sweep_outputs(store: Store, blobs: BlobStore) -> int:
-    """Only jobs with images to be done again can have such outputs."""
-    swept = 0
-    for job_id in await store.jobs_with_pending():
-        known = {
+async def _sweep_job(store: Store, blobs: BlobStore, job_id: str, *, keep_inputs: bool) -> int:
+    inputs: set[str] = set()
+    outputs: set[str] = set()
+    async for image in store.iter_images(job_id):
+        if keep_inputs or image.state is not ImageState.COMPLETED:
+            inputs.add(image.id)
+        outputs.update(
             blobs.output_name(image.id, image.claim, output.variant, output.format)
-            async for image in store.iter_images(job_id)
             for output in image.outputs
-        }
-        swept += await blobs.sweep_outputs(job_id, known)
-    return swept
-
-
-async def _sweep_appends(store: Store, blobs: BlobStore) -> int:
-    """Only open jobs can have been appended to."""
-    swept = 0
-    for job_id in await store.idle_open_jobs(_ALWAYS_MS, _MOST_OPEN_JOBS):
-        known = {image.id async for image in store.iter_images(job_id)}
-        swept += await blobs.sweep_inputs(job_id, known)
-    return swept
+        )
+    swept = await blobs.sweep_outputs(job_id, outputs)
+    return swept + await blobs.sweep_inputs(job_id, inputs)
 
 
 async def _sweep_folders(store: Store, blobs: BlobStore) -> int:

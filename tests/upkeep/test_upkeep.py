@@ -121,3 +121,28 @@ async def test_a_full_disk_does_not_end_upkeep() -> None:
     with pytest.raises(asyncio.CancelledError):
         await repeat(run_once, 0.0)
     assert len(calls) == 3
+
+
+async def test_files_that_came_too_late_for_a_job_are_swept_at_start(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "data")
+    async with running_server(settings) as server:
+        job = await submit(server, ("a.jpg", make_jpeg(20, 20)), preset="thumbnail")
+    folder = settings.storage.data_dir / "jobs" / job["id"]
+    kept = {path for path in folder.rglob("*") if path.is_file()}
+    (folder / "out" / f"{new_id()}-1-thumbnail.webp").write_bytes(b"a late result")
+    (folder / "in" / new_id()).write_bytes(b"an append that found the job closed")
+    async with running_server(settings):
+        assert {path for path in folder.rglob("*") if path.is_file()} == kept
+
+
+async def test_inputs_that_were_to_be_dropped_are_swept_at_start(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "data")
+    async with running_server(settings) as server:
+        job = await submit(
+            server, ("a.jpg", make_jpeg(20, 20)), ("b.jpg", b"no image"), preset="thumbnail"
+        )
+        images = (await get_json(server, job["links"]["images"]))["items"]
+    settings = make_settings(tmp_path / "data", storage={"keep_inputs": False})
+    async with running_server(settings):
+        inputs = settings.storage.data_dir / "jobs" / job["id"] / "in"
+        assert [path.name for path in inputs.iterdir()] == [images[1]["id"]]

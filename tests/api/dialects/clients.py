@@ -37,6 +37,9 @@ class UrllibClient:
     def post(self, path: str) -> Answer:
         return self._send("POST", path, b"", {})
 
+    def delete(self, path: str) -> Answer:
+        return self._send("DELETE", path, None, {})
+
     def post_form(
         self, path: str, files: Sequence[tuple[str, str, bytes]], fields: Mapping[str, str]
     ) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from imgsvc.api import events, health, jobs, outputs, presets, report, workers
+from imgsvc.api import archives, backup, events, health, jobs, outputs, presets, report, workers
 from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.dialects import batch_upload
 from imgsvc.api.dialects import jobs as jobs_dialect
@@ -23,7 +23,7 @@ def build_app(context: Context) -> web.Application:
     )
     app[CONTEXT] = context
     app.on_response_prepare.append(note_start)
-    for resource in (jobs, outputs, report, events, presets, workers, health):
+    for resource in (jobs, outputs, archives, report, events, presets, workers, backup, health):
         app.add_routes(resource.routes)
     for dialect in (batch_upload, jobs_dialect):
         app.add_routes(dialect.routes)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from imgsvc.blobs import publication
-from imgsvc.blobs.disk import DiskThreads, remove_files, sync_paths
-from imgsvc.blobs.layout import DELETED, Layout, output_name
+from imgsvc.blobs.disk import DiskThreads, link_tree, remove_files, sync_paths
+from imgsvc.blobs.layout import BACKUP, DELETED, Layout, output_name
 from imgsvc.blobs.publication import Publication, Unpublished
 from imgsvc.blobs.stage import Stage, remove_folder
 from imgsvc.domain.ids import is_id
@@ -25,6 +27,9 @@ class BlobStore:
     def __init__(self, data_dir: Path) -> None:
         self._layout = Layout(data_dir)
         self._threads = DiskThreads()
+        self._may_remove = asyncio.Event()
+        self._may_remove.set()
+        self._keepers = 0
 
     async def prepare(self) -> None:
         """Make the folders, and finish deletes that a crash cut short."""
@@ -59,6 +64,7 @@ class BlobStore:
 
     async def discard(self, paths: Iterable[Path]) -> None:
         """Remove files, whether they are there or not."""
+        await self._may_remove.wait()
         await self._threads.run(remove_files, list(paths))
 
     async def remove_input(self, job_id: str, image_id: str) -> None:
@@ -67,7 +73,35 @@ class BlobStore:
     async def delete_job(self, job_id: str) -> None:
         """Remove everything of a job; a job without a folder is fine."""
         folder = self._layout.job(job_id)
+        await self._may_remove.wait()
         await self._threads.run(remove_folder, folder.path, self._layout)
+
+    @asynccontextmanager
+    async def removing_nothing(self) -> AsyncIterator[None]:
+        """Whoever wants to remove a file that a row may name waits until this is over."""
+        self._keepers += 1
+        self._may_remove.clear()
+        try:
+            yield
+        finally:
+            self._keepers -= 1
+            if not self._keepers:
+                self._may_remove.set()
+
+    async def make_backup_folder(self) -> Path:
+        """A new folder on the same disk."""
+        folder = self._layout.new_backup_folder()
+        await self._threads.run(folder.mkdir, mode=0o750)
+        return folder
+
+    async def link_jobs(self, folder: Path) -> None:
+        """Links to all files of all jobs, in their folders, below `folder`. Files that are
+        moved or removed at the same time may be missing.
+        """
+        await self._threads.run(link_tree, self._layout.jobs, folder / self._layout.jobs.name)
+
+    async def remove_backup_folder(self, folder: Path) -> None:
+        await self._threads.run(shutil.rmtree, folder, ignore_errors=True)
 
     async def job_folders(self) -> list[str]:
         """Ids of the jobs that have a folder, in no order."""
@@ -95,6 +129,8 @@ class BlobStore:
         for folder in (self._layout.jobs, self._layout.slots):
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         for leftover in self._layout.jobs.glob(f"{DELETED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in self._layout.data_dir.glob(f"{BACKUP}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         sync_paths([self._layout.data_dir, self._layout.data_dir.parent])
 

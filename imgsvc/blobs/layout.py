@@ -53,9 +53,16 @@ class Layout:
         """Where a job folder is moved before its files are removed, one by one."""
         return self.jobs / f"{DELETED}{new_id()}"
 
+    def new_backup_folder(self) -> Path:
+        """Where links to all files stand while they are read for a backup."""
+        return self.data_dir / f"{BACKUP}{new_id()}"
+
 
 DELETED = "deleted-"
 """Prefix of folders that are being removed; a crash may leave them behind."""
+
+BACKUP = "backup-"
+"""Prefix of folders of links; likewise."""
 
 
 def output_name(image_id: str, claim: int, variant: str, format_: str) -> str:

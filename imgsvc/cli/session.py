@@ -45,13 +45,14 @@ def talks_to_server(
             async with Client(server, api_key, agent="imgsvc-cli") as client:
                 await command(client, *args, **kwargs)
 
-        api_key = _read_key(api_key_file) if api_key_file else None
+        api_key = read_key(api_key_file) if api_key_file else None
         asyncio.run(main())
 
     return run
 
 
-def _read_key(file: Path) -> str:
+def read_key(file: Path) -> str:
+    """The API key in a file. Raises click.UsageError."""
     try:
         key = file.read_text(encoding="ascii").strip()
     except OSError as exc:

@@ -194,6 +194,12 @@ class Client:
         parts = ("jobs", job_id, "archive.zip")
         return await fetch_to_file(self._connection, parts, path, params=params)
 
+    async def backup(self, path: Path) -> int:
+        """Save the server's whole data folder, as of one moment, as one ZIP file. Returns its
+        bytes.
+        """
+        return await fetch_to_file(self._connection, ("backup",), path, method="POST")
+
     async def _results(self, job_id: str, out_dir: Path) -> list[Result]:
         job = await self.job(job_id)
         inputs: list[tuple[int, str]] = []

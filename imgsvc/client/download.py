@@ -107,15 +107,16 @@ async def fetch_to_file(
     parts: Iterable[str | int],
     path: Path,
     *,
+    method: str = "GET",
     params: dict[str, str] | None = None,
     sha256: str | None = None,
 ) -> int:
     """One resource to a file, which appears whole or not at all. Returns its bytes.
 
-    parts, params: as for Connection.request. sha256: hexadecimal; None is not checked.
+    method, parts, params: as for Connection.request. sha256: hexadecimal; None is not checked.
     Raises LocalFileError, ServerUnreachable, ApiError, and ClientError on other bytes.
     """
-    async with connection.request("GET", *parts, params=params) as response:
+    async with connection.request(method, *parts, params=params) as response:
         part = _PartFile(path)
         try:
             async for chunk in response.content.iter_chunked(CHUNK_BYTES):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyvips
 
-_LOADERS: dict[str, tuple[str, str]] = {
+LOADERS: dict[str, tuple[str, str]] = {
     "jpeg": ("jpegload", "VipsForeignLoadJpegFile"),
     "png": ("pngload", "VipsForeignLoadPngFile"),
     "webp": ("webpload", "VipsForeignLoadWebpFile"),
@@ -18,7 +18,7 @@ _LOADERS: dict[str, tuple[str, str]] = {
 }
 """By format: libvips' operation and its class. UltraHDR comes in as the plain JPEG it is."""
 
-READABLE_FORMATS = tuple(_LOADERS)
+READABLE_FORMATS = tuple(LOADERS)
 
 
 @cache
@@ -29,7 +29,7 @@ def prepare() -> None:
     would leave the matrix loader open.
     """
     pyvips.operation_block_set("VipsForeignLoad", True)
-    for _, class_name in _LOADERS.values():
+    for _, class_name in LOADERS.values():
         pyvips.operation_block_set(class_name, False)
     pyvips.cache_set_max(0)
 
@@ -42,7 +42,7 @@ def open_file(path: str, format_: str, **options: Any) -> pyvips.Image:
     and 'warning' would refuse valid files of some cameras. What is missing from a TIFF
     only counts as an 'error'.
     """
-    operation, _ = _LOADERS[format_]
+    operation, _ = LOADERS[format_]
     fail_on = "error" if format_ == "tiff" else "truncated"
     image: pyvips.Image = pyvips.Operation.call(
         operation, path, access="sequential", fail_on=fail_on, **options

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import aiosqlite
 
@@ -43,6 +45,17 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
     await connection.execute_fetchall("PRAGMA query_only = ON")
     await connection.execute_fetchall("PRAGMA wal_autocheckpoint = 0")
     return connection
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Blocking: a copy as of one moment, while others read and write. Raises sqlite3.Error."""
+    uri = f"file:{quote(str(source))}?mode=ro"
+    with (
+        closing(sqlite3.connect(uri, uri=True)) as reader,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        reader.execute("PRAGMA wal_autocheckpoint = 0")
+        reader.backup(copy)
 
 
 async def _connect(path: Path) -> aiosqlite.Connection:

@@ -57,6 +57,20 @@ class DataFolderLock:
             os.close(self._file)
             self._file = None
 
+    def is_held(self) -> bool:
+        """Whether another process has it."""
+        try:
+            file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
     def holder(self) -> Holder | None:
         """Who says to have it; None when nobody does, or it cannot be read."""
         try:

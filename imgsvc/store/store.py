@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import aiosqlite
 from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import Job, NewJob
 from imgsvc.store import images, jobs, keys, recovery, reversals
-from imgsvc.store.connections import open_writer
+from imgsvc.store.connections import copy_database, open_writer, translate_error
 from imgsvc.store.exports import Export, record_exports
 from imgsvc.store.images import ImageResult, Release
 from imgsvc.store.keys import NewKey
@@ -36,9 +37,14 @@ class Store(Lookups):
     """
 
     def __init__(
-        self, connection: aiosqlite.Connection, readers: Readers, tally: PendingTally
+        self,
+        path: Path,
+        connection: aiosqlite.Connection,
+        readers: Readers,
+        tally: PendingTally,
     ) -> None:
         super().__init__(readers)
+        self._path = path
         self._connection = connection
         self._tally = tally
         self._writer = Writer(connection)
@@ -61,7 +67,7 @@ class Store(Lookups):
             await readers.close()
             await connection.close()
             raise
-        return cls(connection, readers, tally)
+        return cls(path, connection, readers, tally)
 
     async def close(self) -> None:
         """Finish what is queued, then close. The writer is closed last: the last connection
@@ -167,6 +173,13 @@ class Store(Lookups):
     async def record_exports(self, exports: Sequence[Export]) -> None:
         """Remember what a run without a server has put into its folder."""
         await self._writer.apply(record_exports, exports)
+
+    async def copy_to(self, target: Path) -> None:
+        """A copy of the whole database, as of one moment. Raises StorageFull, Internal."""
+        try:
+            await asyncio.to_thread(copy_database, self._path, target)
+        except sqlite3.Error as exc:
+            raise translate_error(exc) from exc
 
     async def ping_writable(self) -> None:
         """Commit the smallest write. Raises what a write raises."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
-from imgsvc.api import outputs as outputs_module
+from imgsvc.api import archives as archives_module
 from tests.pictures import make_jpeg
 from tests.servers import Running, get_json, submit
 
@@ -140,14 +140,14 @@ async def test_an_archive_that_cannot_go_on_is_broken_off(
     """The files vanish when it has begun, as by a delete: the client must notice."""
     job = await submit(server, *[(f"{n}.jpg", make_jpeg(64, 48)) for n in range(3)], spec=TWO)
     folder = server.core.settings.storage.data_dir / "jobs" / job["id"] / "out"
-    read_some = outputs_module._read_some
+    read_some = archives_module._read_some
 
     def read_some_without_files(chunks: Iterator[bytes]) -> bytes:
         for path in folder.iterdir():
             path.unlink()
         return read_some(chunks)
 
-    monkeypatch.setattr(outputs_module, "_read_some", read_some_without_files)
+    monkeypatch.setattr(archives_module, "_read_some", read_some_without_files)
     with pytest.raises(aiohttp.ClientError):
         async with server.http.get(job["links"]["archive"]) as answer:
             await answer.read()

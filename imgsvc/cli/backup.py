@@ -1,0 +1,81 @@
+"""`imgsvc backup`: everything a server has, as one file."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from imgsvc.cli.output import print_json, say, size_text
+from imgsvc.cli.session import json_option, read_key
+from imgsvc.client import Client, LocalFileError
+from imgsvc.config import load_settings
+from imgsvc.runtime.offline import back_up, find_server, is_data_folder
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The server's data folder, when it is on this machine.  [default: data]",
+)
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The server's settings in TOML, which name the folder.",
+)
+@click.option("--server", envvar="IMGSVC_SERVER", help="URL of a server, wherever it is.")
+@click.option(
+    "--api-key-file",
+    envvar="IMGSVC_API_KEY_FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that holds the API key; IMGSVC_API_KEY may hold the key itself.",
+)
+@json_option
+def backup(
+    file: Path,
+    data: Path | None,
+    config: Path | None,
+    server: str | None,
+    api_key_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Save everything a server has as one ZIP file, while it works.
+
+    Without --server it is the one that has the data folder; when none is running the folder is
+    read itself. Unpacked, the file is a data folder again: unzip FILE -d DIR, and then
+    imgsvc serve --data DIR.
+    """
+    settings = load_settings(config, flags={"storage": {"data_dir": data}})
+    data_dir = settings.storage.data_dir.absolute()
+    if server is None and is_data_folder(data_dir):
+        holder = find_server(data_dir)
+        if holder is None:
+            _report(_back_up_folder(data_dir, file), file, as_json=as_json)
+            return
+        server = holder.url
+    elif server is None and data is not None:
+        raise click.UsageError(f"{data_dir} is no data folder: it has no database.")
+    api_key = read_key(api_key_file) if api_key_file else None
+    _report(asyncio.run(_fetch(server, api_key, file)), file, as_json=as_json)
+
+
+def _back_up_folder(data_dir: Path, file: Path) -> int:
+    try:
+        return asyncio.run(back_up(data_dir, file))
+    except OSError as exc:
+        raise LocalFileError(file, exc.strerror or "it cannot be written") from exc
+
+
+async def _fetch(server: str | None, api_key: str | None, file: Path) -> int:
+    async with Client(server, api_key, agent="imgsvc-cli") as client:
+        return await client.backup(file)
+
+
+def _report(size_bytes: int, file: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"path": str(file), "size_bytes": size_bytes})
+    else:
+        say(f"Saved {file}, {size_text(size_bytes)}.")

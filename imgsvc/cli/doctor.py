@@ -1,0 +1,204 @@
+"""`imgsvc doctor`: is everything here that the program needs, and if not, what helps?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from imgsvc import __version__
+from imgsvc.cli import exits
+from imgsvc.cli.output import print_json, print_rows, size_text
+from imgsvc.cli.session import json_option
+from imgsvc.client import Client, ClientError
+from imgsvc.config import Settings, load_settings
+from imgsvc.errors import ImgsvcError
+from imgsvc.runtime.offline import find_server, is_data_folder
+
+PACKAGES = ("aiohttp", "aiosqlite", "pyvips", "pillow", "pydantic")
+FEW_FILES = 4096
+SMALL_SHARE_BYTES = 256 << 20
+"""Below it photos of some 20 megapixels have to be done one after the other."""
+
+_FORMATS = """
+import json, pyvips
+from imgsvc.imaging.encoders import ENCODERS
+from imgsvc.imaging.loaders import LOADERS, READABLE_FORMATS
+found = [f for f in READABLE_FORMATS if f != "heic" and pyvips.type_find("VipsOperation", LOADERS[f][0])]
+print(json.dumps({"libvips": pyvips.version(0), "minor": pyvips.version(1),
+    "read": found, "write": list(ENCODERS)}))
+"""
+
+Verdict = Literal["ok", "warning", "problem"]
+_SIGNS: dict[Verdict, str] = {"ok": "ok", "warning": "!", "problem": "✗"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """advice: what to do about it; empty when nothing is to be done."""
+
+    subject: str
+    verdict: Verdict
+    fact: str
+    advice: str = ""
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The data folder to look at.  [default: data]",
+)
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Settings in TOML, as for serve.",
+)
+@json_option
+def doctor(data: Path | None, config: Path | None, as_json: bool) -> None:
+    """Check versions, formats, settings, disk, memory and the database.
+
+    Nothing is changed, and a running server is not disturbed. The exit code is 1 when
+    something has to be done.
+    """
+    findings = list(_examine(config, data))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        print_rows(
+            ("", "What", "Found", "What to do"),
+            [(_SIGNS[f.verdict], f.subject, f.fact, f.advice) for f in findings],
+        )
+    if any(finding.verdict == "problem" for finding in findings):
+        sys.exit(exits.SOME_FAILED)
+
+
+def _examine(config: Path | None, data: Path | None) -> Iterator[Finding]:
+    yield _versions()
+    yield _formats()
+    try:
+        settings = load_settings(config, flags={"storage": {"data_dir": data}})
+    except ImgsvcError as exc:
+        yield Finding("settings", "problem", exc.message, "Correct it; see docs/settings.md.")
+        return
+    yield Finding("settings", "ok", "valid")
+    for look in _LOOKS:
+        yield look(settings)
+
+
+def _versions() -> Finding:
+    found = [f"imgsvc {__version__}", f"Python {platform.python_version()}"]
+    found.append(f"SQLite {sqlite3.sqlite_version}")
+    try:
+        found += [f"{name} {version(name)}" for name in PACKAGES]
+    except PackageNotFoundError as exc:
+        advice = "Install it again: pip install ."
+        return Finding("versions", "problem", f"{exc.name} is missing", advice)
+    return Finding("versions", "ok", ", ".join(found))
+
+
+def _formats() -> Finding:
+    """Asked of another process, as the server does: libvips stays out of this one."""
+    asked = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", _FORMATS], capture_output=True, text=True, check=False
+    )
+    if asked.returncode:
+        reason = asked.stderr.strip().splitlines()[-1:] or ["it says nothing"]
+        advice = "Install libvips with the program: pip install 'pyvips[binary]'"
+        return Finding("formats", "problem", f"libvips does not load: {reason[0]}", advice)
+    facts = json.loads(asked.stdout)
+    fact = (
+        f"libvips {facts['libvips']}.{facts['minor']} reads {', '.join(facts['read'])}; "
+        f"written are {', '.join(facts['write'])}"
+    )
+    return Finding("formats", "ok", fact)
+
+
+def _workers(settings: Settings) -> Finding:
+    workers = settings.workers
+    share_bytes = workers.memory_bytes // workers.first_size
+    fact = f"{workers.first_size}, {size_text(share_bytes)} of memory each"
+    if share_bytes < SMALL_SHARE_BYTES:
+        advice = "Fewer workers (workers.size), or more workers.memory_bytes."
+        return Finding("workers", "warning", fact, advice)
+    return Finding("workers", "ok", fact)
+
+
+def _open_files(_settings: Settings) -> Finding:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fact = f"{hard} at most"
+    if hard < FEW_FILES:
+        return Finding("open files", "warning", fact, "Allow more: ulimit -n, or LimitNOFILE.")
+    return Finding("open files", "ok", fact)
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.storage.data_dir.absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        advice = "Give the right to write there, or choose another with --data."
+        return Finding("disk", "problem", f"{there} cannot be written", advice)
+    free_bytes = shutil.disk_usage(there).free
+    fact = f"{size_text(free_bytes)} free at {there}"
+    if free_bytes < settings.storage.reserve_bytes:
+        advice = "Make room: below storage.reserve_bytes nothing is accepted."
+        return Finding("disk", "problem", fact, advice)
+    return Finding("disk", "ok", fact)
+
+
+def _database(settings: Settings) -> Finding:
+    folder = settings.storage.data_dir.absolute()
+    if not is_data_folder(folder):
+        return Finding("database", "ok", f"none yet in {folder}")
+    uri = f"{(folder / 'imgsvc.db').as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            (jobs,) = connection.execute("SELECT count(*) FROM jobs").fetchone()
+    except sqlite3.Error as exc:
+        verdict, jobs = str(exc), 0
+    if verdict != "ok":
+        advice = "Stop the server, keep the folder aside, and restore the last backup."
+        return Finding("database", "problem", f"damaged: {verdict}", advice)
+    return Finding("database", "ok", f"sound, jobs: {jobs}")
+
+
+def _server(settings: Settings) -> Finding:
+    folder = settings.storage.data_dir.absolute()
+    holder = find_server(folder) if folder.exists() else None
+    if holder is None:
+        return Finding("server", "ok", "none has this folder now")
+    fact = f"process {holder.pid} at {holder.url or 'no address yet'}"
+    try:
+        asyncio.run(_ask(holder.url))
+    except ClientError as exc:
+        return Finding("server", "problem", f"{fact}: {exc.message}", "See what its log says.")
+    return Finding("server", "ok", fact)
+
+
+async def _ask(url: str | None) -> None:
+    async with Client(url) as client:
+        await client.info()
+
+
+_LOOKS: tuple[Callable[[Settings], Finding], ...] = (
+    _workers,
+    _open_files,
+    _disk,
+    _database,
+    _server,
+)

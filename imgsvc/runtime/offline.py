@@ -1,0 +1,61 @@
+"""Administration of a data folder that no server has: under its lock, as one would."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from zipstream import ZipStream
+
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.blobs.disk import naming_full_disk, sync_path
+from imgsvc.service.backup import DATABASE, open_backup
+from imgsvc.store.lock import DataFolderLock, Holder
+from imgsvc.store.store import Store
+
+
+def is_data_folder(data_dir: Path) -> bool:
+    return (data_dir / DATABASE).exists()
+
+
+def find_server(data_dir: Path) -> Holder | None:
+    """The server that has the folder, None when none has."""
+    lock = DataFolderLock(data_dir / "lock")
+    return lock.holder() if lock.is_held() else None
+
+
+async def back_up(data_dir: Path, file: Path) -> int:
+    """A folder that no server has, as one ZIP file, which appears whole or not at all.
+
+    Returns its bytes. Raises StartError when a server has the folder, StorageFull, OSError.
+    """
+    lock = DataFolderLock(data_dir / "lock")
+    await asyncio.to_thread(lock.acquire)
+    try:
+        store = await Store.open(data_dir / DATABASE)
+        blobs = BlobStore(data_dir)
+        try:
+            async with open_backup(store, blobs) as archive:
+                return await asyncio.to_thread(_write, archive, file)
+        finally:
+            blobs.close()
+            await store.close()
+    finally:
+        lock.release()
+
+
+def _write(archive: ZipStream, file: Path) -> int:
+    part = file.with_name(f".{file.name}.part")
+    try:
+        with naming_full_disk(), part.open("wb") as out:
+            for chunk in archive:
+                out.write(chunk)
+            out.flush()
+            os.fsync(out.fileno())
+            size_bytes = out.tell()
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    sync_path(file.parent)
+    return size_bytes

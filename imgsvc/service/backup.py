@@ -1,0 +1,46 @@
+"""A backup: the database and all files as they stood together at one moment.
+
+For that moment nothing is removed. The database is copied and every file linked, which takes
+seconds whatever they weigh; then all goes on, and the links are read at leisure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from zipstream import ZIP_STORED, ZipStream
+
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.store.store import Store
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+DATABASE = "imgsvc.db"
+
+
+@asynccontextmanager
+async def open_backup(store: Store, blobs: BlobStore) -> AsyncIterator[ZipStream]:
+    """A ZIP that holds a whole data folder: unpacked, it is one. Raises StorageFull.
+
+    It is read from links that are gone with the context.
+    """
+    folder = await blobs.make_backup_folder()
+    try:
+        async with blobs.removing_nothing():
+            await store.copy_to(folder / DATABASE)
+            await blobs.link_jobs(folder)
+        archive = await asyncio.to_thread(_build, folder)
+        log.info("backup_begun", size_bytes=len(archive))
+        yield archive
+    finally:
+        await blobs.remove_backup_folder(folder)
+
+
+def _build(folder: Path) -> ZipStream:
+    archive = ZipStream(compress_type=ZIP_STORED, sized=True)
+    archive.add_path(folder, "/")
+    return archive

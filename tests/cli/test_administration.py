@@ -1,0 +1,107 @@
+"""`backup` and `doctor`."""
+
+from __future__ import annotations
+
+import sqlite3
+import zipfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from imgsvc.cli.main import cli
+from tests.server_process import ServerProcess
+
+
+def run(*arguments: object, **env: str) -> Result:
+    return CliRunner().invoke(cli, [str(a) for a in arguments], env=env, prog_name="imgsvc")
+
+
+def test_backup_goes_through_the_server_that_has_the_folder(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    result = run("backup", tmp_path / "all.zip", "--data", server.data_dir)
+    assert result.exit_code == 0, result.output
+    assert "all.zip" in result.stderr
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert "imgsvc.db" in archive.namelist()
+
+
+def test_backup_of_a_server_elsewhere_goes_by_its_url(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    result = run("backup", tmp_path / "all.zip", "--json", IMGSVC_SERVER=server.url)
+    assert result.exit_code == 0, result.output
+    assert zipfile.is_zipfile(tmp_path / "all.zip")
+
+
+def test_backup_of_a_folder_without_a_server_reads_it(tmp_path: Path) -> None:
+    ServerProcess(tmp_path / "data").stop()
+    result = run("backup", tmp_path / "all.zip", "--data", tmp_path / "data")
+    assert result.exit_code == 0, result.output
+    assert zipfile.is_zipfile(tmp_path / "all.zip")
+
+
+def test_backup_of_nothing_is_an_error(tmp_path: Path, unused_tcp_port: int) -> None:
+    result = run("backup", tmp_path / "all.zip", "--data", tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert "no data folder" in result.stderr
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    assert run("backup", tmp_path / "all.zip", "--server", url).exit_code == 3
+    assert not (tmp_path / "all.zip").exists()
+
+
+def test_a_backup_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    ServerProcess(tmp_path / "data").stop()
+    result = run("backup", tmp_path / "gone" / "all.zip", "--data", tmp_path / "data")
+    assert result.exit_code == 2
+    assert "all.zip" in result.stderr
+
+
+def verdicts(result: Result) -> dict[str, str]:
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    return {subject: sign for sign, subject, *_ in lines}
+
+
+def test_doctor_finds_nothing_wrong_beside_a_running_server(server: ServerProcess) -> None:
+    result = run("doctor", "--data", server.data_dir)
+    assert result.exit_code == 0, result.output
+    found = verdicts(result)
+    assert {"versions", "formats", "settings", "disk", "database", "server"} <= found.keys()
+    assert "✗" not in found.values()
+    assert server.url in result.stdout
+
+
+def test_doctor_says_what_to_do_about_a_damaged_database(tmp_path: Path) -> None:
+    ServerProcess(tmp_path / "data").stop()
+    database = tmp_path / "data" / "imgsvc.db"
+    content = bytearray(database.read_bytes())
+    content[4096:12288] = bytes(8192)
+    database.write_bytes(content)
+    result = run("doctor", "--data", tmp_path / "data")
+    assert result.exit_code == 1
+    assert verdicts(result)["database"] == "✗"
+    assert "backup" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("env", "subject"),
+    [
+        ({"IMGSVC_WORKERS__SIZE": "many"}, "settings"),
+        ({"IMGSVC_STORAGE__RESERVE_BYTES": str(1 << 60)}, "disk"),
+    ],
+)
+def test_doctor_names_what_is_wrong(tmp_path: Path, env: dict[str, str], subject: str) -> None:
+    result = run("doctor", "--data", tmp_path / "data", **env)
+    assert result.exit_code == 1
+    assert verdicts(result)[subject] == "✗"
+
+
+def test_doctor_disturbs_nothing(tmp_path: Path) -> None:
+    run("doctor", "--data", tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+    ServerProcess(tmp_path / "data").stop()
+    run("doctor", "--data", tmp_path / "data")
+    with closing(sqlite3.connect(tmp_path / "data" / "imgsvc.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

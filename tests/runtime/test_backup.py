@@ -1,0 +1,124 @@
+"""A backup is a data folder: whatever went on while it was made, a server can go on from it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgsvc.client import BytesUpload, Client
+from imgsvc.runtime.offline import back_up, find_server
+from imgsvc.service.backup import open_backup
+from tests.pictures import make_jpeg
+from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
+
+
+async def describe(server: Running) -> dict[str, Any]:
+    """Every job with its images, and what its outputs are."""
+    found = {}
+    for job in (await get_json(server, "/api/v1/jobs"))["items"]:
+        images = (await get_json(server, job["links"]["images"]))["items"]
+        for image in images:
+            for output in image["outputs"]:
+                async with server.http.get(output["url"]) as answer:
+                    content = await answer.read()
+                assert hashlib.sha256(content).hexdigest() == output["sha256"]
+        found[job["id"]] = {"job": job, "images": images}
+    return found
+
+
+def unpack(file: Path, folder: Path) -> None:
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        archive.extractall(folder)
+
+
+async def test_a_backup_of_a_running_server_can_be_gone_on_from(tmp_path: Path) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        await submit(server, ("a.jpg", make_jpeg(20, 20)), ("b.jpg", b"no image"))
+        await submit(server, ("again.jpg", make_jpeg(20, 20)))
+        form = form_of(("c.jpg", make_jpeg(30, 20)), spec=json.dumps({"open": True}))
+        async with server.http.post("/api/v1/jobs", data=form) as answer:
+            open_job = await answer.json()
+        async with server.http.ws_connect(open_job["links"]["events"]) as socket:
+            while (await socket.receive_json())["job"]["completed"] < 1:
+                pass
+        before = await describe(server)
+        async with Client(server.url) as client:
+            size_bytes = await client.backup(tmp_path / "all.zip")
+        assert size_bytes == (tmp_path / "all.zip").stat().st_size
+        assert list((tmp_path / "data").glob("backup-*")) == []
+    unpack(tmp_path / "all.zip", tmp_path / "restored")
+    async with running_server(make_settings(tmp_path / "restored")) as server:
+        assert await describe(server) == before
+        form = form_of(("d.jpg", make_jpeg(40, 20)))
+        async with server.http.post(open_job["links"]["images"], data=form) as answer:
+            assert answer.status == 202
+        async with server.http.post(f"{open_job['links']['self']}/close") as answer:
+            assert answer.status == 200
+        async with Client(server.url) as client:
+            assert (await client.wait(open_job["id"]))["completed"] == 2
+
+
+async def test_what_waited_at_the_moment_of_the_backup_is_done_after_it(tmp_path: Path) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        async with Client(server.url) as client:
+            images = [BytesUpload(make_jpeg(200 + n, 150), f"{n}.jpg") for n in range(40)]
+            job = await client.submit(images)
+            await client.backup(tmp_path / "all.zip")
+            await client.wait(job["id"])
+    unpack(tmp_path / "all.zip", tmp_path / "restored")
+    async with running_server(make_settings(tmp_path / "restored")) as server:
+        async with Client(server.url) as client:
+            assert (await client.wait(job["id"]))["completed"] == 40
+        await describe(server)
+
+
+async def test_nothing_is_removed_at_the_moment_of_a_backup(tmp_path: Path) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+        blobs = server.core.blobs
+        async with blobs.removing_nothing():
+            deleting = asyncio.create_task(server.core.deleter.delete(job["id"]))
+            while await server.core.store.job_ids([job["id"]]):
+                await asyncio.sleep(0)
+            assert await blobs.job_folders() == [job["id"]]
+        await deleting
+        assert await blobs.job_folders() == []
+
+
+async def test_links_left_by_a_crash_are_removed_at_start(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "data")
+    async with running_server(settings) as server:
+        folder = await server.core.blobs.make_backup_folder()
+    async with running_server(settings):
+        assert not folder.exists()
+
+
+async def test_a_folder_that_no_server_has_is_read_itself(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    async with running_server(make_settings(data_dir)) as server:
+        await submit(server, ("a.jpg", make_jpeg(20, 20)))
+        before = await describe(server)
+        assert find_server(data_dir) is not None
+        with pytest.raises(Exception, match="in use"):
+            await back_up(data_dir, tmp_path / "all.zip")
+    assert find_server(data_dir) is None
+    size_bytes = await back_up(data_dir, tmp_path / "all.zip")
+    assert size_bytes == (tmp_path / "all.zip").stat().st_size
+    unpack(tmp_path / "all.zip", tmp_path / "restored")
+    async with running_server(make_settings(tmp_path / "restored")) as server:
+        assert await describe(server) == before
+
+
+async def test_a_backup_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        with pytest.raises(ZeroDivisionError):
+            async with open_backup(server.core.store, server.core.blobs):
+                raise ZeroDivisionError
+        assert list((tmp_path / "data").glob("backup-*")) == []

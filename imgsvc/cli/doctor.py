@@ -38,7 +38,8 @@ _FORMATS = """
 import json, pyvips
 from imgsvc.imaging.encoders import ENCODERS
 from imgsvc.imaging.loaders import LOADERS, READABLE_FORMATS
-found = [f for f in READABLE_FORMATS if f != "heic" and pyvips.type_find("VipsOperation", LOADERS[f][0])]
+names = [name for name in READABLE_FORMATS if name != "heic"]
+found = [name for name in names if pyvips.type_find("VipsOperation", LOADERS[name][0])]
 print(json.dumps({"libvips": pyvips.version(0), "minor": pyvips.version(1),
     "read": found, "write": list(ENCODERS)}))
 """

@@ -52,7 +52,7 @@ async def test_a_backup_of_a_running_server_can_be_gone_on_from(tmp_path: Path) 
         async with Client(server.url) as client:
             size_bytes = await client.backup(tmp_path / "all.zip")
         assert size_bytes == (tmp_path / "all.zip").stat().st_size
-        assert list((tmp_path / "data").glob("backup-*")) == []
+    assert list((tmp_path / "data").glob("backup-*")) == []
     unpack(tmp_path / "all.zip", tmp_path / "restored")
     async with running_server(make_settings(tmp_path / "restored")) as server:
         assert await describe(server) == before
@@ -66,12 +66,14 @@ async def test_a_backup_of_a_running_server_can_be_gone_on_from(tmp_path: Path) 
 
 
 async def test_what_waited_at_the_moment_of_the_backup_is_done_after_it(tmp_path: Path) -> None:
-    async with running_server(make_settings(tmp_path / "data")) as server:
-        async with Client(server.url) as client:
-            images = [BytesUpload(make_jpeg(200 + n, 150), f"{n}.jpg") for n in range(40)]
-            job = await client.submit(images)
-            await client.backup(tmp_path / "all.zip")
-            await client.wait(job["id"])
+    async with (
+        running_server(make_settings(tmp_path / "data")) as server,
+        Client(server.url) as client,
+    ):
+        images = [BytesUpload(make_jpeg(200 + n, 150), f"{n}.jpg") for n in range(40)]
+        job = await client.submit(images)
+        await client.backup(tmp_path / "all.zip")
+        await client.wait(job["id"])
     unpack(tmp_path / "all.zip", tmp_path / "restored")
     async with running_server(make_settings(tmp_path / "restored")) as server:
         async with Client(server.url) as client:
@@ -85,7 +87,7 @@ async def test_nothing_is_removed_at_the_moment_of_a_backup(tmp_path: Path) -> N
         blobs = server.core.blobs
         async with blobs.removing_nothing():
             deleting = asyncio.create_task(server.core.deleter.delete(job["id"]))
-            while await server.core.store.job_ids([job["id"]]):
+            while await server.core.store.job_ids([job["id"]]):  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0)
             assert await blobs.job_folders() == [job["id"]]
         await deleting
@@ -105,10 +107,10 @@ async def test_a_folder_that_no_server_has_is_read_itself(tmp_path: Path) -> Non
     async with running_server(make_settings(data_dir)) as server:
         await submit(server, ("a.jpg", make_jpeg(20, 20)))
         before = await describe(server)
-        assert find_server(data_dir) is not None
+        assert await asyncio.to_thread(find_server, data_dir) is not None
         with pytest.raises(Exception, match="in use"):
             await back_up(data_dir, tmp_path / "all.zip")
-    assert find_server(data_dir) is None
+    assert await asyncio.to_thread(find_server, data_dir) is None
     size_bytes = await back_up(data_dir, tmp_path / "all.zip")
     assert size_bytes == (tmp_path / "all.zip").stat().st_size
     unpack(tmp_path / "all.zip", tmp_path / "restored")

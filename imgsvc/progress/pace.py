@@ -43,11 +43,11 @@ class Paces:
             pace.note(now_s, done_ms, has_more=job.remaining_ms > 0)
 
     def remaining_s(self, job: Job) -> float | None:
-        """Seconds until every image that the job has now is final, 0.0 for a final job.
+        """Seconds until every image that the job has now is final, 0.0 when all are.
 
         None while that is unknown: before the job's first image since the server's start.
         """
-        if job.state.is_final:
+        if job.state.is_final or (job.state is JobState.PROCESSING and not job.remaining_ms):
             return 0.0
         pace = self._paces.get(job.id)
         per_second = pace.per_second(self._clock()) if pace else 0.0

@@ -1,6 +1,9 @@
-"""The Python client: `async with Client() as client: job = await client.submit([...])`."""
+"""The Python client: `async with Client() as client: job = await client.submit([...])`, or
+without asyncio `with SyncClient() as client: job = client.submit([...])`.
+"""
 
 from imgsvc.client.answers import (
+    Accepted,
     Image,
     ImageProblem,
     Job,
@@ -19,10 +22,12 @@ from imgsvc.client.errors import (
     ServerUnreachable,
 )
 from imgsvc.client.journal import Journal
+from imgsvc.client.sync import SyncClient
 from imgsvc.client.upload import BytesUpload, FileUpload, Upload
 
 __all__ = [
     "DEFAULT_SERVER",
+    "Accepted",
     "ApiError",
     "BytesUpload",
     "Client",
@@ -39,5 +44,6 @@ __all__ = [
     "Preset",
     "ProgressMessage",
     "ServerUnreachable",
+    "SyncClient",
     "Upload",
 ]

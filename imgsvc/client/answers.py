@@ -76,6 +76,13 @@ class Job(TypedDict):
     links: dict[str, str]
 
 
+class Accepted(TypedDict):
+    """An image that an open job has taken."""
+
+    index: int
+    name: str
+
+
 class Preset(TypedDict):
     """A recipe with a name; built-in ones are read-only."""
 

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Self, cast
 
-from imgsvc.client.answers import Image, Job, Output, Preset, ProgressMessage
+from imgsvc.client.answers import Accepted, Image, Job, Output, Preset, ProgressMessage
 from imgsvc.client.connection import DEFAULT_SERVER, Connection
 from imgsvc.client.download import Downloaded, Result, fetch_to_file, save_results
 from imgsvc.client.errors import ClientError
@@ -92,27 +92,40 @@ class Client:
         Raises LocalFileError for a file that cannot be read; without a journal nothing was
         submitted then.
         """
-        given = {
-            "preset": preset,
-            "recipe": recipe,
-            "label": label,
-            "priority": priority,
-            "reuse": reuse,
-        }
-        spec = {key: value for key, value in given.items() if value is not None}
+        spec = _spec(preset, recipe, label, priority, reuse)
         if journal is not None:
             parcels = await asyncio.to_thread(make_parcels, images)
             return await Sending(self._connection, self.images, journal, on_sent).send(
                 spec, parcels
             )
-        body = MultipartBody(spec, images, on_sent)
-        try:
-            answer = await self._connection.upload(
-                "jobs", content_type=body.content_type, body=body.stream()
-            )
-        except ClientError as exc:
-            raise (body.failure or exc) from exc
+        return cast("Job", await self._upload("jobs", body=MultipartBody(spec, images, on_sent)))
+
+    async def open_job(
+        self,
+        *,
+        preset: str | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        label: str | None = None,
+        priority: str | None = None,
+        reuse: bool | None = None,
+    ) -> Job:
+        """A job without images yet: `append` some, as they come, and `close` it in the end."""
+        spec = _spec(preset, recipe, label, priority, reuse)
+        answer = await self._connection.json("POST", "jobs", json={**spec, "open": True})
         return cast("Job", answer)
+
+    async def append(self, job_id: str, images: Iterable[Path | Upload]) -> list[Accepted]:
+        """Send images to an open job, all or none of them; they are worked on at once.
+
+        Raises ApiError `job_closed` for a job that takes no more, LocalFileError.
+        """
+        body = MultipartBody(None, images)
+        answer = await self._upload("jobs", job_id, "images", body=body)
+        return cast("list[Accepted]", answer["accepted"])
+
+    async def close(self, job_id: str) -> Job:
+        """No more images will come; the job is final when those it has are."""
+        return cast("Job", await self._connection.json("POST", "jobs", job_id, "close"))
 
     async def job(self, job_id: str) -> Job:
         return cast("Job", await self._connection.json("GET", "jobs", job_id))
@@ -220,6 +233,14 @@ class Client:
             for index, output in outputs
         ]
 
+    async def _upload(self, *parts: str, body: MultipartBody) -> Any:
+        try:
+            return await self._connection.upload(
+                *parts, content_type=body.content_type, body=body.stream()
+            )
+        except ClientError as exc:
+            raise (body.failure or exc) from exc
+
     async def _pages(
         self, *parts: str, params: Mapping[str, str | None]
     ) -> AsyncIterator[dict[str, Any]]:
@@ -231,6 +252,23 @@ class Client:
             if page["next_cursor"] is None:
                 return
             query["cursor"] = page["next_cursor"]
+
+
+def _spec(
+    preset: str | None,
+    recipe: Mapping[str, Any] | None,
+    label: str | None,
+    priority: str | None,
+    reuse: bool | None,
+) -> dict[str, Any]:
+    given = {
+        "preset": preset,
+        "recipe": recipe,
+        "label": label,
+        "priority": priority,
+        "reuse": reuse,
+    }
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _check_protected(results: Iterable[Result], protected: Collection[Path]) -> None:

@@ -1,0 +1,167 @@
+"""The client without asyncio: the same methods, which return when they are done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from imgsvc.client.answers import Accepted, Image, Job, Preset, ProgressMessage
+from imgsvc.client.client import Client
+from imgsvc.client.download import Downloaded
+from imgsvc.client.journal import Journal
+from imgsvc.client.upload import Upload
+
+T = TypeVar("T")
+
+
+class SyncClient:
+    """A server's API, for use in `with`, by one thread at a time and outside of event loops.
+
+    Every method does what the one of the same name of `Client` does, and raises the same.
+    """
+
+    def __init__(
+        self,
+        server: str | None = None,
+        api_key: str | None = None,
+        *,
+        agent: str = "imgsvc-client",
+    ) -> None:
+        self._client = Client(server, api_key, agent=agent)
+        self._runner = asyncio.Runner()
+
+    @property
+    def server(self) -> str:
+        return self._client.server
+
+    def __enter__(self) -> Self:
+        self._run(self._client.__aenter__())
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            self._run(self._client.__aexit__(*exc))
+        finally:
+            self._runner.close()
+
+    def info(self) -> dict[str, Any]:
+        return self._run(self._client.info())
+
+    def presets(self) -> list[Preset]:
+        return self._run(self._client.presets())
+
+    def submit(
+        self,
+        images: Iterable[Path | Upload],
+        *,
+        preset: str | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        label: str | None = None,
+        priority: str | None = None,
+        reuse: bool | None = None,
+        journal: Journal | None = None,
+        on_sent: Callable[[int], None] | None = None,
+    ) -> Job:
+        return self._run(
+            self._client.submit(
+                images,
+                preset=preset,
+                recipe=recipe,
+                label=label,
+                priority=priority,
+                reuse=reuse,
+                journal=journal,
+                on_sent=on_sent,
+            )
+        )
+
+    def open_job(
+        self,
+        *,
+        preset: str | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        label: str | None = None,
+        priority: str | None = None,
+        reuse: bool | None = None,
+    ) -> Job:
+        return self._run(
+            self._client.open_job(
+                preset=preset, recipe=recipe, label=label, priority=priority, reuse=reuse
+            )
+        )
+
+    def append(self, job_id: str, images: Iterable[Path | Upload]) -> list[Accepted]:
+        return self._run(self._client.append(job_id, images))
+
+    def close(self, job_id: str) -> Job:
+        return self._run(self._client.close(job_id))
+
+    def job(self, job_id: str) -> Job:
+        return self._run(self._client.job(job_id))
+
+    def jobs(self, *, status: str | None = None, label: str | None = None) -> Iterator[Job]:
+        return self._each(self._client.jobs(status=status, label=label))
+
+    def images(self, job_id: str, *, status: str | None = None) -> Iterator[Image]:
+        return self._each(self._client.images(job_id, status=status))
+
+    def follow(self, job_id: str) -> Iterator[ProgressMessage]:
+        return self._each(self._client.follow(job_id))
+
+    def wait(self, job_id: str) -> Job:
+        return self._run(self._client.wait(job_id))
+
+    def cancel(self, job_id: str) -> Job:
+        return self._run(self._client.cancel(job_id))
+
+    def retry(self, job_id: str) -> Job:
+        return self._run(self._client.retry(job_id))
+
+    def delete(self, job_id: str) -> None:
+        self._run(self._client.delete(job_id))
+
+    def download(
+        self,
+        job_id: str,
+        out_dir: Path,
+        *,
+        protected: Collection[Path] = (),
+        on_file: Callable[[Downloaded], None] | None = None,
+    ) -> Downloaded:
+        return self._run(
+            self._client.download(job_id, out_dir, protected=protected, on_file=on_file)
+        )
+
+    def download_archive(self, job_id: str, path: Path, *, variant: str | None = None) -> int:
+        return self._run(self._client.download_archive(job_id, path, variant=variant))
+
+    def backup(self, path: Path) -> int:
+        return self._run(self._client.backup(path))
+
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(call)
+
+    def _each(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
+        """One after the other; what is left is let go of when the caller stops."""
+        try:
+            while True:
+                try:
+                    yield self._run(_next(items))
+                except StopAsyncIteration:
+                    return
+        finally:
+            self._run(items.aclose())
+
+
+async def _next(items: AsyncGenerator[T, None]) -> T:
+    return await anext(items)

@@ -17,10 +17,13 @@ from imgsvc.cli.output import count_bar, count_text, print_json, say, size_text
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.session import json_option
 from imgsvc.config import Settings, load_settings
+from imgsvc.domain.names import without_controls
 from imgsvc.errors import StartError
 from imgsvc.recipes.model import Recipe
 from imgsvc.runtime.core import open_core
-from imgsvc.service.local_run import LocalInput, LocalRun, RunSummary
+from imgsvc.runtime.offline import read_exports
+from imgsvc.service.local_plan import LocalInput, LocalPlan
+from imgsvc.service.local_run import LocalRun, RunSummary
 from imgsvc.service.presets import Presets
 from imgsvc.telemetry.logs import configure_logs
 
@@ -44,6 +47,7 @@ MAX_FAILURES_SHOWN = 20
     help="JSON file that says what to make, in place of a preset.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: all CPUs]")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
 def run(
     paths: tuple[str, ...],
@@ -51,6 +55,7 @@ def run(
     preset: str | None,
     recipe: Path | None,
     workers: int | None,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Process files without a server.
@@ -65,6 +70,9 @@ def run(
     found = find_files(paths, leave_out=out)
     settings = _settings(out, workers)
     configure_logs("error", "console")
+    if dry_run:
+        _show_plan(out, _inputs(found), chosen, as_json=as_json)
+        return
     try:
         summary = asyncio.run(_run(settings, out.absolute(), _inputs(found), chosen, name))
     except asyncio.CancelledError:
@@ -73,6 +81,19 @@ def run(
     _report(summary, out, as_json=as_json)
     if summary.failed:
         sys.exit(exits.SOME_FAILED)
+
+
+def _show_plan(out: Path, inputs: Sequence[LocalInput], recipe: Recipe, *, as_json: bool) -> None:
+    plan = LocalPlan(out.absolute(), recipe)
+    exports = asyncio.run(read_exports(out / STATE_FOLDER))
+    todo = [item.name for _, item in plan.find_todo(inputs, plan.name_results(inputs), exports)]
+    unchanged = len(inputs) - len(todo)
+    if as_json:
+        print_json({"todo": todo, "unchanged": unchanged})
+        return
+    for name in todo:
+        click.echo(without_controls(name))
+    say(f"{count_text(len(todo), 'image')} would be done, {unchanged} unchanged.")
 
 
 def _settings(out: Path, workers: int | None) -> Settings:

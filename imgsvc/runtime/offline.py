@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from zipstream import ZipStream
@@ -11,6 +13,7 @@ from zipstream import ZipStream
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.disk import naming_full_disk, sync_path
 from imgsvc.service.backup import DATABASE, open_backup
+from imgsvc.store.exports import Export
 from imgsvc.store.lock import DataFolderLock, Holder
 from imgsvc.store.store import Store
 
@@ -30,16 +33,34 @@ async def back_up(data_dir: Path, file: Path) -> int:
 
     Returns its bytes. Raises StartError when a server has the folder, StorageFull, OSError.
     """
-    lock = DataFolderLock(data_dir / "lock")
-    await asyncio.to_thread(lock.acquire)
-    try:
-        store = await Store.open(data_dir / DATABASE)
+    async with _opened(data_dir) as store:
         blobs = BlobStore(data_dir)
         try:
             async with open_backup(store, blobs) as archive:
                 return await asyncio.to_thread(_write, archive, file)
         finally:
             blobs.close()
+
+
+async def read_exports(data_dir: Path) -> dict[str, Export]:
+    """What runs without a server have put into their folder, by input name; nothing where
+    there was none. Raises StartError when another process is at it.
+    """
+    if not is_data_folder(data_dir):
+        return {}
+    async with _opened(data_dir) as store:
+        return await store.exports()
+
+
+@asynccontextmanager
+async def _opened(data_dir: Path) -> AsyncIterator[Store]:
+    lock = DataFolderLock(data_dir / "lock")
+    await asyncio.to_thread(lock.acquire)
+    try:
+        store = await Store.open(data_dir / DATABASE)
+        try:
+            yield store
+        finally:
             await store.close()
     finally:
         lock.release()

@@ -8,15 +8,13 @@ changed. Results are hard links to the engine's own files, which are let go at t
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from imgsvc import __version__
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.disk import sync_path
 from imgsvc.dispatch.dispatcher import Dispatcher
@@ -30,21 +28,12 @@ from imgsvc.domain.times import now_ms
 from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub, HubClosed, Reader
 from imgsvc.recipes.model import Recipe, canonical_json
+from imgsvc.service.local_plan import LocalInput, LocalPlan
 from imgsvc.store.exports import Export, ExportedFile
 from imgsvc.store.store import Store
 
 APPEND = 1000
 """Images appended to the run's job at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalInput:
-    """name: relative, with `/`; it decides where the results belong."""
-
-    name: str
-    path: Path
-    size_bytes: int
-    mtime_ns: int
 
 
 @dataclass
@@ -79,8 +68,8 @@ class LocalRun:
         self._hub = hub
         self._dispatcher = dispatcher
         self._out_dir = out_dir
+        self._plan = LocalPlan(out_dir, recipe)
         self._recipe_json = canonical_json(recipe)
-        self._variants = [(variant.name, variant.format) for variant in recipe.variants]
         self._preset = preset
 
     async def run(
@@ -92,10 +81,10 @@ class LocalRun:
         """
         await self._forget_interrupted_runs()
         summary = RunSummary(total=len(inputs))
-        names = ResultNames([(n, item.name) for n, item in enumerate(inputs)], self._variants)
-        done = await asyncio.to_thread(self._find_done, inputs, names, await self._store.exports())
-        todo = [(n, item) for n, item in enumerate(inputs) if n not in done]
-        summary.skipped = len(done)
+        names = self._plan.name_results(inputs)
+        exports = await self._store.exports()
+        todo = await asyncio.to_thread(self._plan.find_todo, inputs, names, exports)
+        summary.skipped = len(inputs) - len(todo)
         on_progress(summary)
         if todo:
             await self._make(todo, names, summary, on_progress)
@@ -109,34 +98,6 @@ class LocalRun:
                 await self._delete(job.id)
             if not jobs:
                 return
-
-    def _find_done(
-        self, inputs: Sequence[LocalInput], names: ResultNames, exports: Mapping[str, Export]
-    ) -> set[int]:
-        """Which inputs are unchanged since a run whose results are still there. Blocking."""
-        done = set()
-        for index, item in enumerate(inputs):
-            export = exports.get(item.name)
-            if export is None or export.fingerprint != self._fingerprint(item):
-                continue
-            if all(self._is_there(names, index, file) for file in export.files):
-                done.add(index)
-        return done
-
-    def _is_there(self, names: ResultNames, index: int, file: ExportedFile) -> bool:
-        if names.path(index, file.variant, file.format) != file.target:
-            return False
-        try:
-            return (self._out_dir / file.target).stat().st_size == file.size_bytes
-        except OSError:
-            return False
-
-    def _fingerprint(self, item: LocalInput) -> str:
-        """Changes with the input's place, content (by size and time), recipe and program."""
-        parts = (item.path, item.size_bytes, item.mtime_ns, self._recipe_json, __version__)
-        return hashlib.sha256(
-            "\n".join(map(str, parts)).encode(errors="surrogateescape")
-        ).hexdigest()
 
     async def _make(
         self,
@@ -204,7 +165,7 @@ class LocalRun:
             index, item = todo[image.index]
             if image.state is ImageState.COMPLETED:
                 files = self._place(image, index, names, placements)
-                exports.append(Export(item.name, self._fingerprint(item), files))
+                exports.append(Export(item.name, self._plan.fingerprint(item), files))
                 summary.completed += 1
                 summary.output_bytes += sum(file.size_bytes for file in files)
             elif image.state is ImageState.FAILED and image.error is not None:

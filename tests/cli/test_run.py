@@ -170,3 +170,15 @@ def test_a_full_disk_ends_the_run_with_a_word(
     result = _run(photos, "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "disk space" in result.stderr
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = _run(photos, "--out", out, "--dry-run")
+    assert (result.exit_code, result.stdout) == (0, "a.jpg\nshop/b.png\n")
+    assert not out.exists()
+    _summary(photos, "--out", out)
+    (photos / "c.jpg").write_bytes(make_jpeg(20, 20))
+    before = _results(out)
+    assert _summary(photos, "--out", out, "--dry-run") == {"todo": ["c.jpg"], "unchanged": 2}
+    assert _results(out) == before

@@ -1,0 +1,71 @@
+"""What a run without a server has to do: everything but what is unchanged and still there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgsvc import __version__
+from imgsvc.domain.names import ResultNames
+from imgsvc.recipes.model import Recipe, canonical_json
+from imgsvc.store.exports import Export, ExportedFile
+
+
+@dataclass(frozen=True, slots=True)
+class LocalInput:
+    """name: relative, with `/`; it decides where the results belong."""
+
+    name: str
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+
+
+class LocalPlan:
+    """`recipe` over inputs, with results in `out_dir`."""
+
+    def __init__(self, out_dir: Path, recipe: Recipe) -> None:
+        self._out_dir = out_dir
+        self._recipe_json = canonical_json(recipe)
+        self._variants = [(variant.name, variant.format) for variant in recipe.variants]
+
+    def name_results(self, inputs: Sequence[LocalInput]) -> ResultNames:
+        return ResultNames([(n, item.name) for n, item in enumerate(inputs)], self._variants)
+
+    def find_todo(
+        self, inputs: Sequence[LocalInput], names: ResultNames, exports: Mapping[str, Export]
+    ) -> list[tuple[int, LocalInput]]:
+        """Inputs, with their positions, that are new or changed, or whose results are gone.
+        Blocking.
+
+        exports: what was put into the folder, by the input's name.
+        """
+        return [
+            (index, item)
+            for index, item in enumerate(inputs)
+            if not self._is_done(index, item, names, exports.get(item.name))
+        ]
+
+    def fingerprint(self, item: LocalInput) -> str:
+        """Changes with the input's place, content (by size and time), recipe and program."""
+        parts = (item.path, item.size_bytes, item.mtime_ns, self._recipe_json, __version__)
+        return hashlib.sha256(
+            "\n".join(map(str, parts)).encode(errors="surrogateescape")
+        ).hexdigest()
+
+    def _is_done(
+        self, index: int, item: LocalInput, names: ResultNames, export: Export | None
+    ) -> bool:
+        if export is None or export.fingerprint != self.fingerprint(item):
+            return False
+        return all(self._is_there(names, index, file) for file in export.files)
+
+    def _is_there(self, names: ResultNames, index: int, file: ExportedFile) -> bool:
+        if names.path(index, file.variant, file.format) != file.target:
+            return False
+        try:
+            return (self._out_dir / file.target).stat().st_size == file.size_bytes
+        except OSError:
+            return False

@@ -118,7 +118,7 @@ async def open_core(
         async with _open_store(data_dir / "imgsvc.db") as store:
             blobs = BlobStore(data_dir)
             await blobs.prepare()
-            await _recover(store, blobs, keep_inputs=settings.storage.keep_inputs)
+            await _recover(settings, lock, store, blobs)
             core = _build(settings, lock, store, blobs, render)
             try:
                 await _start(core)
@@ -202,10 +202,17 @@ def _bounds(workers: WorkerSettings) -> Bounds | None:
     return Bounds(workers.min, workers.max)
 
 
-async def _recover(store: Store, blobs: BlobStore, *, keep_inputs: bool) -> None:
+async def _recover(
+    settings: Settings, lock: DataFolderLock, store: Store, blobs: BlobStore
+) -> None:
     """Put right what a crash left: interrupted images, unfinished submits, orphaned files."""
     recovered = await store.recover(now_ms())
-    swept = await sweep_orphans(store, blobs, keep_inputs=keep_inputs)
+    swept = await sweep_orphans(
+        store,
+        blobs,
+        keep_inputs=settings.storage.keep_inputs,
+        after_crash=lock.was_abandoned,
+    )
     if recovered.images or recovered.hidden_jobs or swept:
         log.info(
             "recovered",

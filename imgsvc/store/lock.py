@@ -20,11 +20,15 @@ class Holder:
 
 
 class DataFolderLock:
-    """An flock on a file. The kernel lets go of it when the process ends, however it ends."""
+    """An flock on a file. The kernel lets go of it when the process ends, however it ends.
+
+    was_abandoned: once it is held, whether the last holder ended without letting go.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
+        self.was_abandoned = False
 
     def acquire(self, url: str | None = None) -> None:
         """Take the lock. Raises StartError, naming the holder, when another one has it."""
@@ -40,6 +44,7 @@ class DataFolderLock:
             os.close(file)
             raise StartError(self._refusal(exc)) from exc
         self._file = file
+        self.was_abandoned = os.fstat(file).st_size > 0
         self.announce(url)
 
     def announce(self, url: str | None) -> None:

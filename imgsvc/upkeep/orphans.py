@@ -8,15 +8,17 @@ from imgsvc.store.store import Store
 
 _BATCH = 500
 
-_RECENT_MS = 10 * 60 * 1000
-"""How long after its end something may still come in for a job, at the very most: late
-results of what was cancelled, files of an append that found it closed.
+_RECENT_MS = 2 * 60 * 1000
+"""How long after its end something may still come in for a job: late results of what was
+cancelled, files of an append that found it closed.
 """
 
 
-async def sweep_orphans(store: Store, blobs: BlobStore, *, keep_inputs: bool) -> int:
-    """Remove folders of jobs that do not exist, and files that a crash left in others: those
-    that are not finished, or were when the last job ended; returns how many.
+async def sweep_orphans(
+    store: Store, blobs: BlobStore, *, keep_inputs: bool, after_crash: bool
+) -> int:
+    """Remove folders of jobs that do not exist, and after a crash the files it left in others:
+    those that are not finished, or were when the last job ended; returns how many.
 
     Only at start, before anything is received or dispatched: until then a folder or a file
     may be about to get its row.
@@ -24,6 +26,8 @@ async def sweep_orphans(store: Store, blobs: BlobStore, *, keep_inputs: bool) ->
     keep_inputs: False when inputs of completed images are dropped.
     """
     swept = await _sweep_folders(store, blobs)
+    if not after_crash:
+        return swept
     for job_id in await store.lately_active_jobs(_RECENT_MS):
         swept += await _sweep_job(store, blobs, job_id, keep_inputs=keep_inputs)
     return swept

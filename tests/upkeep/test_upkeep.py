@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.config import Settings
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import StorageFull
@@ -25,6 +26,11 @@ DAY_MS = 86_400_000
 async def server(tmp_path: Path) -> AsyncIterator[Running]:
     async with running_server(make_settings(tmp_path / "data")) as running:
         yield running
+
+
+def _crash(settings: Settings) -> None:
+    """Leave the lock as a server does that is killed."""
+    (settings.storage.data_dir / "lock").write_text('{"pid": 1, "url": null}')
 
 
 def _folders(server: Running) -> set[str]:
@@ -73,6 +79,7 @@ async def test_images_of_an_append_that_a_crash_cut_short_are_swept_at_start(
     inputs = settings.storage.data_dir / "jobs" / job["id"] / "in"
     (kept,) = inputs.iterdir()
     (inputs / new_id()).write_bytes(b"half an append")
+    _crash(settings)
     async with running_server(settings):
         assert list(inputs.iterdir()) == [kept]
 
@@ -131,6 +138,7 @@ async def test_files_that_came_too_late_for_a_job_are_swept_at_start(tmp_path: P
     kept = {path for path in folder.rglob("*") if path.is_file()}
     (folder / "out" / f"{new_id()}-1-thumbnail.webp").write_bytes(b"a late result")
     (folder / "in" / new_id()).write_bytes(b"an append that found the job closed")
+    _crash(settings)
     async with running_server(settings):
         assert {path for path in folder.rglob("*") if path.is_file()} == kept
 
@@ -143,6 +151,7 @@ async def test_inputs_that_were_to_be_dropped_are_swept_at_start(tmp_path: Path)
         )
         images = (await get_json(server, job["links"]["images"]))["items"]
     settings = make_settings(tmp_path / "data", storage={"keep_inputs": False})
+    _crash(settings)
     async with running_server(settings):
         inputs = settings.storage.data_dir / "jobs" / job["id"] / "in"
         assert [path.name for path in inputs.iterdir()] == [images[1]["id"]]

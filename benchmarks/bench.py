@@ -17,10 +17,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import around
 from benchmarks.bare_loop import BareLoop, LoopResult
 from benchmarks.corpus import find_photos, make_batch
 from benchmarks.photos import make_photos, make_small_photos
@@ -206,7 +207,28 @@ def run(arguments: argparse.Namespace, folder: Path) -> str:
         f"{arguments.workers} workers on {os.cpu_count()} CPUs, {platform.machine()}, "
         f"Python {platform.python_version()}, medians of {arguments.rounds} rounds\n"
     )
-    return f"{heading}\n{table(comparisons)}"
+    parts = [heading, table(comparisons)]
+    if not arguments.speed_only:
+        parts += ["", around.table(_measure_around(arguments, courses[0].photos, folder))]
+    return "\n".join(parts)
+
+
+def _measure_around(
+    arguments: argparse.Namespace, photos: Sequence[Path], folder: Path
+) -> list[around.Row]:
+    workers, rounds = arguments.workers, arguments.rounds
+    measures: tuple[Callable[[], list[around.Row]], ...] = (
+        lambda: around.measure_reruns(photos, folder, workers),
+        lambda: around.measure_archive(folder, workers),
+        lambda: around.measure_readers(photos, folder, workers, rounds),
+        lambda: around.measure_lists(folder, workers),
+    )
+    rows: list[around.Row] = []
+    for measure in measures:
+        rows += measure()
+        what, figure = rows[-1]
+        print(f"{what}: {figure}", file=sys.stderr, flush=True)
+    return rows
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -219,6 +241,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of either side (3)")
     parser.add_argument(
         "--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes (CPUs)"
+    )
+    parser.add_argument(
+        "--speed-only", action="store_true", help="only the comparison with libvips"
     )
     parser.add_argument("--scratch", type=Path, help="where the files of the run go (/tmp)")
     return parser.parse_args()

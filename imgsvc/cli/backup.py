@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from imgsvc.cli.output import print_json, say, size_text
-from imgsvc.cli.session import json_option, read_key
+from imgsvc.cli.output import json_option, print_json, say, size_text
+from imgsvc.cli.session import read_key
 from imgsvc.client import Client, LocalFileError
 from imgsvc.config import load_settings
 from imgsvc.runtime.offline import back_up, find_server, is_data_folder

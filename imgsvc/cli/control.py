@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from imgsvc.cli.output import count_text, print_json, say
-from imgsvc.cli.session import json_option, talks_to_server
+from imgsvc.cli.output import count_text, json_option, print_json, say
+from imgsvc.cli.session import talks_to_server
 from imgsvc.client import Client
 
 

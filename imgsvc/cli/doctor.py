@@ -22,8 +22,7 @@ import click
 
 from imgsvc import __version__
 from imgsvc.cli import exits
-from imgsvc.cli.output import print_json, print_rows, size_text
-from imgsvc.cli.session import json_option
+from imgsvc.cli.output import json_option, print_json, print_rows, size_text
 from imgsvc.client import Client, ClientError
 from imgsvc.config import Settings, load_settings
 from imgsvc.errors import ImgsvcError

@@ -1,4 +1,4 @@
-"""Exit codes, and what a person is told when a command fails.
+"""Exit codes.
 
 0 all is well · 1 some images failed · 2 the command, a file or a request is wrong ·
 3 the server cannot be reached or cannot serve now · 130 interrupted
@@ -6,37 +6,7 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
-from imgsvc.client import ApiError, ServerUnreachable
-from imgsvc.domain.names import without_controls
-from imgsvc.errors import ImgsvcError
-
 SOME_FAILED = 1
 WRONG = 2
 UNREACHABLE = 3
 INTERRUPTED = 130
-
-_PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
-
-
-def code_of(error: ImgsvcError) -> int:
-    if isinstance(error, ServerUnreachable):
-        return UNREACHABLE
-    if isinstance(error, ApiError) and (error.status in _PASSING or error.status >= 500):
-        return UNREACHABLE
-    return WRONG
-
-
-def explain(error: ImgsvcError) -> str:
-    """What went wrong and what may help, as lines for stderr."""
-    lines = f"Error: {error.message}".splitlines()
-    if isinstance(error, ServerUnreachable):
-        lines.append("Start one with `imgsvc serve`, or name another with --server.")
-    if isinstance(error, ApiError):
-        lines += [f"  {fault.pointer or '/'}: {fault.detail}" for fault in error.errors]
-        if error.retry_after_s is not None:
-            lines.append(f"Try again in {error.retry_after_s} s.")
-        if error.status == HTTPStatus.UNAUTHORIZED:
-            lines.append("Give an API key in IMGSVC_API_KEY, or with --api-key-file.")
-    return "\n".join(without_controls(line) for line in lines)

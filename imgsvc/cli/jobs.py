@@ -10,9 +10,17 @@ from pathlib import Path
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.output import print_facts, print_json, print_rows, say, size_text, variant_text
+from imgsvc.cli.output import (
+    json_option,
+    print_facts,
+    print_json,
+    print_rows,
+    say,
+    size_text,
+    variant_text,
+)
 from imgsvc.cli.progress import final_images, follow_job, remark, save_results, say_failures
-from imgsvc.cli.session import json_option, talks_to_server
+from imgsvc.cli.session import talks_to_server
 from imgsvc.client import Client, Job
 
 STATUSES = ("pending", "processing", "completed", "partial", "failed", "cancelled")

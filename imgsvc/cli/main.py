@@ -60,10 +60,10 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             ctx.exit(130)
         except ImgsvcError as exc:
-            from imgsvc.cli import exits  # loads the client, which --help does without
+            from imgsvc.cli import explain  # loads the client, which --help does without
 
-            click.echo(exits.explain(exc), err=True)
-            ctx.exit(exits.code_of(exc))
+            click.echo(explain.explain(exc), err=True)
+            ctx.exit(explain.code_of(exc))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
 
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document to stdout."
+)
+
+
 def print_json(document: object) -> None:
     """To stdout; in ASCII, so that no terminal and no pipe can take it amiss."""
     click.echo(json.dumps(document, indent=2))

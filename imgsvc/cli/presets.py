@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from imgsvc.cli.output import print_json, print_rows, variant_text
-from imgsvc.cli.session import json_option, talks_to_server
+from imgsvc.cli.output import json_option, print_json, print_rows, variant_text
+from imgsvc.cli.session import talks_to_server
 from imgsvc.client import Client
 
 

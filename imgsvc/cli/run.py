@@ -13,17 +13,14 @@ import click
 
 from imgsvc.cli import exits
 from imgsvc.cli.inputs import FoundFile, find_files
-from imgsvc.cli.output import count_bar, count_text, print_json, say, size_text
+from imgsvc.cli.output import count_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.recipes import read_recipe_file
-from imgsvc.cli.session import json_option
 from imgsvc.config import Settings, load_settings
 from imgsvc.domain.names import without_controls
 from imgsvc.errors import StartError
 from imgsvc.recipes.model import Recipe
-from imgsvc.runtime.core import open_core
 from imgsvc.runtime.offline import read_exports
-from imgsvc.service.local_plan import LocalInput, LocalPlan
-from imgsvc.service.local_run import LocalRun, RunSummary
+from imgsvc.service.local_plan import LocalInput, LocalPlan, RunSummary
 from imgsvc.service.presets import Presets
 from imgsvc.telemetry.logs import configure_logs
 
@@ -70,24 +67,32 @@ def run(
     found = find_files(paths, leave_out=out)
     settings = _settings(out, workers)
     configure_logs("error", "console")
+    inputs = _inputs(found)
+    todo = _find_todo(out.absolute(), inputs, chosen)
     if dry_run:
-        _show_plan(out, _inputs(found), chosen, as_json=as_json)
+        _show_todo(todo, len(inputs), as_json=as_json)
         return
-    try:
-        summary = asyncio.run(_run(settings, out.absolute(), _inputs(found), chosen, name))
-    except asyncio.CancelledError:
-        say("Interrupted. Run it again to go on from here.")
-        sys.exit(exits.INTERRUPTED)
+    summary = RunSummary(total=len(inputs), skipped=len(inputs))
+    if todo:
+        try:
+            summary = asyncio.run(_run(settings, out.absolute(), inputs, chosen, name))
+        except asyncio.CancelledError:
+            say("Interrupted. Run it again to go on from here.")
+            sys.exit(exits.INTERRUPTED)
     _report(summary, out, as_json=as_json)
     if summary.failed:
         sys.exit(exits.SOME_FAILED)
 
 
-def _show_plan(out: Path, inputs: Sequence[LocalInput], recipe: Recipe, *, as_json: bool) -> None:
-    plan = LocalPlan(out.absolute(), recipe)
+def _find_todo(out: Path, inputs: Sequence[LocalInput], recipe: Recipe) -> list[str]:
+    """Names of what has to be made; found without starting any worker."""
+    plan = LocalPlan(out, recipe)
     exports = asyncio.run(read_exports(out / STATE_FOLDER))
-    todo = [item.name for _, item in plan.find_todo(inputs, plan.name_results(inputs), exports)]
-    unchanged = len(inputs) - len(todo)
+    return [item.name for _, item in plan.find_todo(inputs, plan.name_results(inputs), exports)]
+
+
+def _show_todo(todo: Sequence[str], total: int, *, as_json: bool) -> None:
+    unchanged = total - len(todo)
     if as_json:
         print_json({"todo": todo, "unchanged": unchanged})
         return
@@ -110,6 +115,9 @@ async def _run(
     settings: Settings, out: Path, inputs: Sequence[LocalInput], recipe: Recipe, preset: str | None
 ) -> RunSummary:
     """Raises CancelledError after SIGINT or SIGTERM."""
+    from imgsvc.runtime.core import open_core  # who has nothing to do needs none of this
+    from imgsvc.service.local_run import LocalRun
+
     current = asyncio.current_task()
     loop = asyncio.get_running_loop()
     if current is not None:

@@ -36,8 +36,8 @@ def serve(
     Settings come from the file, then from IMGSVC_<SECTION>__<KEY> in the environment, then
     from these options. A first Ctrl-C lets running images finish, a second one does not.
     """
-    from imgsvc import runtime
     from imgsvc.config import load_settings
+    from imgsvc.runtime.server import serve as run_server
 
     settings = load_settings(
         config,
@@ -47,4 +47,4 @@ def serve(
             "storage": {"data_dir": data},
         },
     )
-    sys.exit(runtime.serve(settings))
+    sys.exit(run_server(settings))

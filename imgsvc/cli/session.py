@@ -14,10 +14,6 @@ from imgsvc.client import DEFAULT_SERVER, Client
 
 P = ParamSpec("P")
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document to stdout."
-)
-
 
 def talks_to_server(
     command: Callable[Concatenate[Client, P], Coroutine[Any, Any, None]],

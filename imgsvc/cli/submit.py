@@ -15,10 +15,10 @@ import click
 from imgsvc.cli import exits
 from imgsvc.cli.inputs import find_files
 from imgsvc.cli.journals import open_journal
-from imgsvc.cli.output import bytes_bar, count_text, print_json, say, size_text
+from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.progress import follow_job, save_results, say_failures
 from imgsvc.cli.recipes import read_recipe_file
-from imgsvc.cli.session import json_option, talks_to_server
+from imgsvc.cli.session import talks_to_server
 from imgsvc.client import BytesUpload, Client, ClientError, FileUpload, Job, Journal, Upload
 from imgsvc.client.sending import fits_one_request, make_parcels
 from imgsvc.domain.names import without_controls

@@ -1,5 +1,1 @@
-"""The composition root: the core, and the server around it."""
-
-from imgsvc.runtime.server import serve
-
-__all__ = ["serve"]
+"""The composition root: the core, the server around it, and work on a folder without one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgsvc import __version__
@@ -21,6 +21,19 @@ class LocalInput:
     path: Path
     size_bytes: int
     mtime_ns: int
+
+
+@dataclass
+class RunSummary:
+    """skipped: inputs whose results were there already."""
+
+    total: int = 0
+    skipped: int = 0
+    completed: int = 0
+    failed: int = 0
+    output_bytes: int = 0
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    """(input name, code, message) of every image that failed."""
 
 
 class LocalPlan:

@@ -11,7 +11,6 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -28,25 +27,12 @@ from imgsvc.domain.times import now_ms
 from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub, HubClosed, Reader
 from imgsvc.recipes.model import Recipe, canonical_json
-from imgsvc.service.local_plan import LocalInput, LocalPlan
+from imgsvc.service.local_plan import LocalInput, LocalPlan, RunSummary
 from imgsvc.store.exports import Export, ExportedFile
 from imgsvc.store.store import Store
 
 APPEND = 1000
 """Images appended to the run's job at a time."""
-
-
-@dataclass
-class RunSummary:
-    """skipped: inputs whose results were there already."""
-
-    total: int = 0
-    skipped: int = 0
-    completed: int = 0
-    failed: int = 0
-    output_bytes: int = 0
-    failures: list[tuple[str, str, str]] = field(default_factory=list)
-    """(input name, code, message) of every image that failed."""
 
 
 class LocalRun:

@@ -1,0 +1,34 @@
+"""What a person is told when a command fails, and the exit code for it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from imgsvc.cli.exits import UNREACHABLE, WRONG
+from imgsvc.client import ApiError, ServerUnreachable
+from imgsvc.domain.names import without_controls
+from imgsvc.errors import ImgsvcError
+
+_PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+def code_of(error: ImgsvcError) -> int:
+    if isinstance(error, ServerUnreachable):
+        return UNREACHABLE
+    if isinstance(error, ApiError) and (error.status in _PASSING or error.status >= 500):
+        return UNREACHABLE
+    return WRONG
+
+
+def explain(error: ImgsvcError) -> str:
+    """What went wrong and what may help, as lines for stderr."""
+    lines = f"Error: {error.message}".splitlines()
+    if isinstance(error, ServerUnreachable):
+        lines.append("Start one with `imgsvc serve`, or name another with --server.")
+    if isinstance(error, ApiError):
+        lines += [f"  {fault.pointer or '/'}: {fault.detail}" for fault in error.errors]
+        if error.retry_after_s is not None:
+            lines.append(f"Try again in {error.retry_after_s} s.")
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            lines.append("Give an API key in IMGSVC_API_KEY, or with --api-key-file.")
+    return "\n".join(without_controls(line) for line in lines)

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
+from struct import pack
 from typing import Any
 
 from aiohttp import WSCloseCode, web
@@ -31,6 +32,9 @@ MAX_SEQ_DIGITS = 18
 Message = tuple[int, str]
 """A message's seq and its text."""
 
+Batch = list[Message]
+"""Messages that go out together."""
+
 
 @routes.get("/api/v1/jobs/{id}/events")
 async def job_events(request: web.Request) -> web.StreamResponse:
@@ -53,25 +57,28 @@ async def all_events(request: web.Request) -> web.StreamResponse:
     return await _serve_events(request, _all_messages(context))
 
 
-async def _job_messages(context: Context, job_id: str) -> AsyncGenerator[Message, None]:
+async def _job_messages(context: Context, job_id: str) -> AsyncGenerator[Batch, None]:
     """Snapshot, changes, end. Raises HubClosed when the server stops."""
     paces = context.paces
     with context.hub.watch(job_id) as reader:
         job = await context.store.job(job_id)
-        yield job.seq, _dump({"type": "snapshot", "seq": job.seq, "job": job_document(job, paces)})
+        snapshot = {"type": "snapshot", "seq": job.seq, "job": job_document(job, paces)}
+        yield [(job.seq, _dump(snapshot))]
         seen = job.seq
         ended = job.state.is_final
         while not ended:
+            batch: Batch = []
             for event in await reader.take():
                 if event.seq <= seen:
                     continue
                 seen = event.seq
-                yield event.seq, _encode(event, paces)
+                batch.append((event.seq, _encode(event, paces)))
                 job = event.job
                 if event.image is None and (event.deleted or job.state.is_final):
                     ended = True
                     break
-        yield _end(job, paces)
+            yield batch
+        yield [_end(job, paces)]
 
 
 def _end(job: Job, paces: Paces) -> Message:
@@ -82,29 +89,21 @@ def _end(job: Job, paces: Paces) -> Message:
     return seq, _dump({"type": "end", "seq": seq, "job": job_document(job, paces)})
 
 
-async def _all_messages(context: Context) -> AsyncGenerator[Message, None]:
+async def _all_messages(context: Context) -> AsyncGenerator[Batch, None]:
     """Snapshot of the newest jobs, then a message for every change of a job."""
     seq = 0
     paces = context.paces
     with context.hub.watch(None) as reader:
         jobs, _ = await context.store.jobs(limit=NEWEST_JOBS)
-        yield (
-            seq,
-            _dump(
-                {
-                    "type": "snapshot",
-                    "seq": seq,
-                    "jobs": [job_document(j, context.paces) for j in jobs],
-                }
-            ),
-        )
+        newest = [job_document(job, paces) for job in jobs]
+        yield [(seq, _dump({"type": "snapshot", "seq": seq, "jobs": newest}))]
         while True:
+            batch: Batch = []
             for event in await reader.take():
                 seq += 1
-                yield (
-                    seq,
-                    _dump({"type": "job", "seq": seq, "job": job_summary(event.job, paces)}),
-                )
+                change = {"type": "job", "seq": seq, "job": job_summary(event.job, paces)}
+                batch.append((seq, _dump(change)))
+            yield batch
 
 
 def _encode(event: Event, paces: Paces) -> str:
@@ -149,11 +148,11 @@ def _last_event_id(request: web.Request) -> int:
 
 
 async def _serve_websocket(
-    request: web.Request, messages: AsyncGenerator[Message, None]
+    request: web.Request, batches: AsyncGenerator[Batch, None]
 ) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=4096, compress=False)
     await socket.prepare(request)
-    sender = asyncio.create_task(_send_all(socket, messages), name="progress-sender")
+    sender = asyncio.create_task(_send_all(request, socket, batches), name="progress-sender")
     try:
         async for _ in socket:  # nothing is expected; reading keeps pongs and closes coming in
             pass
@@ -163,11 +162,18 @@ async def _serve_websocket(
     return socket
 
 
-async def _send_all(socket: web.WebSocketResponse, messages: AsyncGenerator[Message, None]) -> None:
+async def _send_all(
+    request: web.Request, socket: web.WebSocketResponse, batches: AsyncGenerator[Batch, None]
+) -> None:
+    """A batch goes out in one write: with hundreds of readers, writes are what costs."""
     try:
-        async with aclosing(messages):
-            async for _, text in messages:
-                await socket.send_str(text)
+        async with aclosing(batches):
+            async for batch in batches:
+                transport = request.transport
+                if socket.closed or transport is None or transport.is_closing():
+                    return
+                transport.write(b"".join(_frame(text) for _, text in batch))
+                await request.writer.drain()  # waits for a reader that does not keep up
     except HubClosed:
         await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server stops")
     except ConnectionError:
@@ -178,26 +184,37 @@ async def _send_all(socket: web.WebSocketResponse, messages: AsyncGenerator[Mess
         await socket.close()
 
 
+def _frame(text: str) -> bytes:
+    """A whole text message as a server sends it: final, unmasked (RFC 6455, 5.2)."""
+    payload = text.encode()
+    size = len(payload)
+    if size < 126:
+        return pack("!BB", 0x81, size) + payload
+    if size < 1 << 16:
+        return pack("!BBH", 0x81, 126, size) + payload
+    return pack("!BBQ", 0x81, 127, size) + payload
+
+
 async def _serve_events(
-    request: web.Request, messages: AsyncGenerator[Message, None]
+    request: web.Request, batches: AsyncGenerator[Batch, None]
 ) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
     )
     await response.prepare(request)
-    following = asyncio.ensure_future(anext(messages))
+    following = asyncio.ensure_future(anext(batches))
     try:
         while True:
             done, _ = await asyncio.wait({following}, timeout=PING_S)
             if not done:
                 await response.write(b": ping\n\n")
                 continue
-            seq, text = following.result()
-            await response.write(f"id: {seq}\ndata: {text}\n\n".encode())
-            following = asyncio.ensure_future(anext(messages))
+            events = "".join(f"id: {seq}\ndata: {text}\n\n" for seq, text in following.result())
+            await response.write(events.encode())
+            following = asyncio.ensure_future(anext(batches))
     except (StopAsyncIteration, HubClosed, ConnectionError):
         return response
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        await messages.aclose()
+        await batches.aclose()

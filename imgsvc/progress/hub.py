@@ -9,7 +9,7 @@ all readers; nothing waits for a reader.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from imgsvc.domain.image import Image
@@ -40,11 +40,21 @@ class HubClosed(Exception):
     """The server stops; no more events will come."""
 
 
-class Reader:
-    """One watcher of one job, or of all jobs when `job_id` is None."""
+FEW_READERS = 20
+PAUSE_PER_READER_S = 0.001
+LONGEST_PAUSE_S = 0.25
 
-    def __init__(self, job_id: str | None) -> None:
+
+class Reader:
+    """One watcher of one job, or of all jobs when `job_id` is None.
+
+    pause_s: how long it rests between two takes.
+    """
+
+    def __init__(self, job_id: str | None, pause_s: Callable[[], float] = lambda: 0.0) -> None:
         self.job_id = job_id
+        self._pause_s = pause_s
+        self._rested_at_s = 0.0
         self._unseen: dict[object, Event] = {}
         self._wake = asyncio.Event()
         self._closed = False
@@ -65,11 +75,15 @@ class Reader:
 
     async def take(self, most: int = 100) -> list[Event]:
         """The next events in the order of `seq`, at least one. Raises HubClosed."""
+        clock = asyncio.get_running_loop().time
+        if not self._closed and (rest_s := self._rested_at_s - clock()) > 0:
+            await asyncio.sleep(rest_s)
         while not self._unseen:
             if self._closed:
                 raise HubClosed
             self._wake.clear()
             await self._wake.wait()
+        self._rested_at_s = clock() + self._pause_s()
         keys = list(self._unseen)[:most] if len(self._unseen) > most else list(self._unseen)
         return [self._unseen.pop(key) for key in keys]
 
@@ -79,17 +93,20 @@ class Hub:
         self._readers: dict[str | None, set[Reader]] = {}
         self._states: dict[str, JobState] = {}
         self._closed = False
+        self._count = 0
 
     @contextmanager
     def watch(self, job_id: str | None) -> Iterator[Reader]:
         """A reader of everything that is published from now on."""
-        reader = Reader(job_id)
+        reader = Reader(job_id, self._pause_s)
         self._readers.setdefault(job_id, set()).add(reader)
+        self._count += 1
         if self._closed:
             reader.close()
         try:
             yield reader
         finally:
+            self._count -= 1
             readers = self._readers[job_id]
             readers.discard(reader)
             if not readers:
@@ -106,6 +123,14 @@ class Hub:
                 event = Event(change.job.seq, change.job, deleted=change.deleted)
                 for reader in readers:
                     reader.offer(change.job.id, event)
+
+    def _pause_s(self) -> float:
+        """Nothing for a few readers; for hundreds a quarter of a second, so that what changes
+        meanwhile goes out at once, and what has changed twice goes out once.
+        """
+        if self._count <= FEW_READERS:
+            return 0.0
+        return min(self._count * PAUSE_PER_READER_S, LONGEST_PAUSE_S)
 
     def close(self) -> None:
         """Let every reader take what it has not seen yet and then end."""

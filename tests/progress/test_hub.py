@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
 from imgsvc.domain.job import JobChange
 from imgsvc.domain.states import ImageState, JobState
-from imgsvc.progress.hub import Hub, HubClosed
+from imgsvc.progress.hub import FEW_READERS, Hub, HubClosed
 from tests.factories import change_images, make_image, make_job
 
 
@@ -117,3 +118,31 @@ async def test_taking_some_leaves_the_rest_for_later() -> None:
         hub.publish([change_images(job, *images)])
         assert len(await reader.take(most=4)) == 4
         assert len(await reader.take()) == 7
+
+
+async def test_among_many_readers_each_rests_and_then_takes_what_is_newest() -> None:
+    hub, job = Hub(), make_job()
+    with ExitStack() as stack:
+        reader = [stack.enter_context(hub.watch(job.id)) for _ in range(FEW_READERS + 5)][0]
+        first = change_images(job, make_image(job_id=job.id))
+        hub.publish([first])
+        assert len(await reader.take()) == 2
+        resting = asyncio.create_task(reader.take())
+        second = change_images(first.job, make_image(job_id=job.id, attempts=1))
+        hub.publish([second])
+        await asyncio.sleep(0)
+        hub.publish([change_images(second.job, make_image(job_id=job.id, attempts=2))])
+        (event,) = await resting
+        assert event.image is not None
+        assert event.image.attempts == 2
+
+
+async def test_a_few_readers_get_everything_at_once() -> None:
+    hub, job = Hub(), make_job()
+    with hub.watch(job.id) as reader:
+        first = change_images(job, make_image(job_id=job.id))
+        hub.publish([first])
+        await reader.take()
+        hub.publish([change_images(first.job, make_image(job_id=job.id, attempts=1))])
+        async with asyncio.timeout(0):
+            assert len(await reader.take()) == 1

@@ -123,7 +123,7 @@ async def test_taking_some_leaves_the_rest_for_later() -> None:
 async def test_among_many_readers_each_rests_and_then_takes_what_is_newest() -> None:
     hub, job = Hub(), make_job()
     with ExitStack() as stack:
-        reader = [stack.enter_context(hub.watch(job.id)) for _ in range(FEW_READERS + 5)][0]
+        reader, *_ = [stack.enter_context(hub.watch(job.id)) for _ in range(FEW_READERS + 5)]
         first = change_images(job, make_image(job_id=job.id))
         hub.publish([first])
         assert len(await reader.take()) == 2

@@ -17,6 +17,7 @@ from imgsvc.cli.output import (
     print_rows,
     say,
     size_text,
+    time_text,
     variant_text,
 )
 from imgsvc.cli.progress import final_images, follow_job, remark, save_results, say_failures
@@ -69,8 +70,8 @@ async def list_jobs(
                 job["status"],
                 f"{final_images(job)}/{job['total']}",
                 str(job["failed"]),
-                job["created_at"],
-                job["expires_at"] or "",
+                time_text(job["created_at"]),
+                time_text(job["expires_at"]),
                 job["label"] or "",
             )
             for job in found

@@ -47,6 +47,7 @@ def print_rows(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
     table = Table(*headers, box=None, pad_edge=False, header_style="bold")
+    table.columns[0].no_wrap = True  # what is to be copied stays whole
     for row in clean:
         table.add_row(*map(Text, row))
     Console().print(table)
@@ -57,6 +58,12 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     width = max(len(label) for label, _ in facts)
     for label, value in facts:
         click.echo(f"{label:<{width}}  {without_controls(value)}")
+
+
+def time_text(rfc3339: str | None) -> str:
+    """To the minute on a terminal, where there is little room; whole for a script."""
+    text = rfc3339 or ""
+    return text[:16].replace("T", " ") if sys.stdout.isatty() else text
 
 
 def size_text(size_bytes: int) -> str:

@@ -60,7 +60,8 @@ async def _build_archive(context: Context, job: Job, variant: str | None) -> Zip
     variants = [(v.name, v.format) for v in load_recipe(job.recipe).variants]
     if variant is not None and variant not in dict(variants):
         raise NotFound("The recipe has no such variant.")
-    names = ResultNames(await context.store.image_names(job.id), variants)
+    inputs = await context.store.image_names(job.id)
+    names = await asyncio.to_thread(ResultNames, inputs, variants)
     archive = ZipStream(compress_type=ZIP_STORED, sized=True)
     entries: list[tuple[Path, str]] = []
     async for image in context.store.iter_images(job.id):

@@ -70,5 +70,5 @@ def _is_unchanged(path: Path, if_range: str) -> bool:
         return if_range == f'"{facts.st_mtime_ns:x}-{facts.st_size:x}"'  # as aiohttp makes it
     try:
         return parsedate_to_datetime(if_range).timestamp() == math.ceil(facts.st_mtime)  # likewise
-    except ValueError:
+    except (ValueError, OverflowError):
         return False

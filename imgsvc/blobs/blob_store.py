@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from imgsvc.blobs import publication
-from imgsvc.blobs.disk import DiskThreads, link_tree, remove_files, sync_paths
+from imgsvc.blobs.disk import DiskThreads, remove_files, sync_paths
 from imgsvc.blobs.layout import BACKUP, DELETED, Layout, output_name
+from imgsvc.blobs.links import LinkFolder
 from imgsvc.blobs.publication import Publication, Unpublished
 from imgsvc.blobs.stage import Stage, remove_folder
 from imgsvc.domain.ids import is_id
@@ -30,6 +31,7 @@ class BlobStore:
         self._may_remove = asyncio.Event()
         self._may_remove.set()
         self._keepers = 0
+        self._postponed: list[Path] = []
 
     async def prepare(self) -> None:
         """Make the folders, and finish deletes that a crash cut short."""
@@ -63,8 +65,10 @@ class BlobStore:
         return await publication.publish(self._layout, self._threads, items)
 
     async def discard(self, paths: Iterable[Path]) -> None:
-        """Remove files, whether they are there or not."""
-        await self._may_remove.wait()
+        """Remove files, whether they are there or not; later, if nothing is to be removed now."""
+        if self._keepers:
+            self._postponed += paths
+            return
         await self._threads.run(remove_files, list(paths))
 
     async def remove_input(self, job_id: str, image_id: str) -> None:
@@ -87,6 +91,8 @@ class BlobStore:
             self._keepers -= 1
             if not self._keepers:
                 self._may_remove.set()
+                postponed, self._postponed = self._postponed, []
+                await self.discard(postponed)
 
     async def make_backup_folder(self) -> Path:
         """A new folder on the same disk."""
@@ -94,11 +100,9 @@ class BlobStore:
         await self._threads.run(folder.mkdir, mode=0o750)
         return folder
 
-    async def link_jobs(self, folder: Path) -> None:
-        """Links to all files of all jobs, in their folders, below `folder`. Files that are
-        moved or removed at the same time may be missing.
-        """
-        await self._threads.run(link_tree, self._layout.jobs, folder / self._layout.jobs.name)
+    def link_folder(self, folder: Path) -> LinkFolder:
+        """A data folder below `folder` to be filled with links to the files here."""
+        return LinkFolder(self._layout, Layout(folder))
 
     async def remove_backup_folder(self, folder: Path) -> None:
         await self._threads.run(shutil.rmtree, folder, ignore_errors=True)

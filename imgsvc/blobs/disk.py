@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -108,30 +107,3 @@ def write_all(fd: int, data: bytes | bytearray) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
-
-
-def link_tree(source: Path, target: Path) -> None:
-    """The same folders below `target`, with hard links to the files, or copies where the file
-    system has none. What goes away meanwhile is passed over.
-    """
-    target.mkdir()
-    try:
-        entries = list(os.scandir(source))
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            link_tree(Path(entry.path), target / entry.name)
-        else:
-            _link(entry.path, target / entry.name)
-
-
-def _link(source: str, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        return
-    except OSError as exc:
-        if is_disk_full(exc):
-            raise
-        shutil.copy2(source, target)

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from imgsvc.cli.output import json_option, print_json, say, size_text
 from imgsvc.cli.session import read_key
@@ -48,18 +49,31 @@ def backup(
     read itself. Unpacked, the file is a data folder again: unzip FILE -d DIR, and then
     imgsvc serve --data DIR.
     """
+    source = click.get_current_context().get_parameter_source("server")
+    if data and source is ParameterSource.COMMANDLINE:
+        raise click.UsageError("Give either --data or --server.")
     settings = load_settings(config, flags={"storage": {"data_dir": data}})
     data_dir = settings.storage.data_dir.absolute()
-    if server is None and is_data_folder(data_dir):
-        holder = find_server(data_dir)
+    if data or (server is None and is_data_folder(data_dir)):
+        holder = _find_holder(data_dir)
         if holder is None:
             _report(_back_up_folder(data_dir, file), file, as_json=as_json)
             return
-        server = holder.url
-    elif server is None and data is not None:
-        raise click.UsageError(f"{data_dir} is no data folder: it has no database.")
+        server = holder
     api_key = read_key(api_key_file) if api_key_file else None
     _report(asyncio.run(_fetch(server, api_key, file)), file, as_json=as_json)
+
+
+def _find_holder(data_dir: Path) -> str | None:
+    """URL of the server that has the folder, None when none has. Raises UsageError."""
+    if not is_data_folder(data_dir):
+        raise click.UsageError(f"{data_dir} is no data folder: it has no database.")
+    holder = find_server(data_dir)
+    if holder is not None and holder.url is None:
+        raise click.UsageError(
+            f"{data_dir} is in use by process {holder.pid}, which is no server that could be asked."
+        )
+    return holder.url if holder else None
 
 
 def _back_up_folder(data_dir: Path, file: Path) -> int:

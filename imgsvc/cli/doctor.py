@@ -182,7 +182,9 @@ def _server(settings: Settings) -> Finding:
     holder = find_server(folder) if folder.exists() else None
     if holder is None:
         return Finding("server", "ok", "none has this folder now")
-    fact = f"process {holder.pid} at {holder.url or 'no address yet'}"
+    if holder.url is None:
+        return Finding("server", "ok", f"process {holder.pid} has the folder, and serves nothing")
+    fact = f"process {holder.pid} at {holder.url}"
     try:
         asyncio.run(_ask(holder.url))
     except ClientError as exc:
@@ -190,7 +192,7 @@ def _server(settings: Settings) -> Finding:
     return Finding("server", "ok", fact)
 
 
-async def _ask(url: str | None) -> None:
+async def _ask(url: str) -> None:
     async with Client(url) as client:
         await client.info()
 

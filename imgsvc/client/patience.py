@@ -14,7 +14,19 @@ LONGEST_PAUSE_S = 5.0
 PATIENCE_S = 120.0
 """How long a server that was there may be away before we give up."""
 
-_PASSING = frozenset({"idempotency_in_progress", "rate_limited", "queue_full", "shutting_down"})
+_PASSING = frozenset(
+    {
+        "idempotency_in_progress",
+        "rate_limited",
+        "queue_full",
+        "shutting_down",
+        "storage_full",
+        # what a proxy says while the server behind it is away
+        "http_502",
+        "http_503",
+        "http_504",
+    }
+)
 
 T = TypeVar("T")
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +28,10 @@ CONNECTIONS = 4
 GROUP_IMAGES = 32
 GROUP_BYTES = 32 << 20
 """What one request brings, unless a single image is larger."""
+
+
+_Group = tuple[int, Sequence["Parcel"]]
+"""Its number among all groups of the submission, and what is to be sent of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +94,11 @@ class Sending:
         """
         job, missing = await self._take_up(parcels)
         if job is None:
+            await self._check_limit(len(parcels))
             job = await self._open(spec)
         if not job["open"]:
             return job
-        groups = iter(_groups_of(parcels, {id(parcel) for parcel in missing}))
+        groups = _groups_of(parcels, {id(parcel) for parcel in missing})
         await _run_side_by_side(self._send_groups(job["id"], groups) for _ in range(CONNECTIONS))
         return await self._post(job["id"], "close")
 
@@ -105,19 +112,29 @@ class Sending:
             return None, parcels
         try:
             job = cast("Job", await self._connection.json("GET", "jobs", job_id))
-            images = [image async for image in self._list_images(job_id)]
+            missing = await self._find_missing(job_id, parcels)
         except ApiError as exc:
             if exc.code != "not_found":
                 raise
         else:
             self._patience.note_answer()
-            begun_at = self._journal.begun_at
-            missing = await asyncio.to_thread(_find_missing, parcels, images, begun_at)
             if job["open"] or not missing:
                 self._arrived_bytes = _size_of(parcels) - _size_of(missing)
                 return job, missing
         await asyncio.to_thread(self._journal.begin_anew)
         return None, parcels
+
+    async def _find_missing(self, job_id: str, parcels: Sequence[Parcel]) -> list[Parcel]:
+        images = [image async for image in self._list_images(job_id)]
+        return await asyncio.to_thread(_find_missing, parcels, images, self._journal.begun_at)
+
+    async def _check_limit(self, count: int) -> None:
+        """Better no job at all than half of one. Raises ApiError, as the server would."""
+        info = await self._connection.json("GET", "info")
+        most = info["limits"]["max_images_per_job"]
+        if count > most:
+            detail = f"A job takes at most {most} images."
+            raise ApiError("too_many_images", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
     async def _open(self, spec: Mapping[str, Any]) -> Job:
         job = await self._post(json={**spec, "open": True}, key=self._journal.key)
@@ -133,18 +150,29 @@ class Sending:
         )
         return cast("Job", answer)
 
-    async def _send_groups(self, job_id: str, groups: Iterator[Sequence[Parcel]]) -> None:
-        for group in groups:
-            key = _key_of(job_id, group)
+    async def _send_groups(self, job_id: str, groups: Iterator[_Group]) -> None:
+        for number, group in groups:
+            key = _key_of(job_id, number, group)
             try:
-                await self._patience.insist(lambda: self._send_group(job_id, key, group))  # noqa: B023 - awaited at once
+                await self._insist_on(job_id, key, group)
             except ApiError as exc:
                 if exc.code != "idempotency_mismatch":
                     raise
-                # it arrived, and only then a file of it was changed
+                await self._send_changed(job_id, key, group)
             self._under_way.pop(key, None)
             self._arrived_bytes += _size_of(group)
             self._tell()
+
+    async def _send_changed(self, job_id: str, key: str, group: Sequence[Parcel]) -> None:
+        """The group arrived, its answer did not, and then a file of it was changed."""
+        missing = await self._find_missing(job_id, group)
+        if missing:
+            digests = await asyncio.to_thread(lambda: [parcel.sha256() for parcel in missing])
+            again = hashlib.sha256("\n".join([key, *digests]).encode()).hexdigest()
+            await self._insist_on(job_id, again, missing)
+
+    async def _insist_on(self, job_id: str, key: str, group: Sequence[Parcel]) -> None:
+        await self._patience.insist(lambda: self._send_group(job_id, key, group))
 
     async def _send_group(self, job_id: str, key: str, group: Sequence[Parcel]) -> None:
         def tell(sent_bytes: int) -> None:
@@ -187,23 +215,29 @@ def _make_parcel(image: Path | Upload) -> Parcel:
 
 
 def _find_missing(
-    parcels: Iterable[Parcel], images: Iterable[Image], begun_at: float
+    parcels: Sequence[Parcel], images: Iterable[Image], begun_at: float
 ) -> list[Parcel]:
     """What is not among `images`, each of which accounts for one parcel. Blocking.
 
-    Name and size decide; the bytes too where a file may have changed since the beginning.
+    Name and size decide; the bytes too where a file may have changed since the beginning, or
+    others have the same name and size. An image that was refused on its way in has no digest.
     """
+    alike = Counter((parcel.stored_name, parcel.size_bytes) for parcel in parcels)
     arrived: dict[tuple[str, int | None], list[str | None]] = {}
     for image in images:
         facts = image["input"]
         arrived.setdefault((image["name"], facts["size_bytes"]), []).append(facts["sha256"])
     missing = []
     for parcel in parcels:
-        digests = arrived.get((parcel.stored_name, parcel.size_bytes))
+        kind = (parcel.stored_name, parcel.size_bytes)
+        digests = arrived.get(kind)
+        is_old = parcel.changed_at is not None and parcel.changed_at < begun_at
         if not digests:
             missing.append(parcel)
-        elif parcel.changed_at is not None and parcel.changed_at < begun_at:
+        elif is_old and alike[kind] == 1:
             digests.pop()
+        elif None in digests:
+            digests.remove(None)
         elif (digest := parcel.sha256()) in digests:
             digests.remove(digest)
         else:
@@ -211,26 +245,31 @@ def _find_missing(
     return missing
 
 
-def _groups_of(parcels: Sequence[Parcel], missing: set[int]) -> Iterator[Sequence[Parcel]]:
+def _groups_of(parcels: Sequence[Parcel], missing: set[int]) -> Iterator[_Group]:
     """All parcels fall into the same groups at every try; of each what is missing is left."""
+    for number, group in enumerate(_all_groups(parcels)):
+        left = [parcel for parcel in group if id(parcel) in missing]
+        if left:
+            yield number, left
+
+
+def _all_groups(parcels: Sequence[Parcel]) -> Iterator[Sequence[Parcel]]:
     group: list[Parcel] = []
     for parcel in parcels:
         if group and not fits_one_request([*group, parcel]):
-            yield from _left_of(group, missing)
+            yield group
             group = []
         group.append(parcel)
-    yield from _left_of(group, missing)
+    if group:
+        yield group
 
 
-def _left_of(group: Sequence[Parcel], missing: set[int]) -> Iterator[Sequence[Parcel]]:
-    left = [parcel for parcel in group if id(parcel) in missing]
-    if left:
-        yield left
-
-
-def _key_of(job_id: str, group: Sequence[Parcel]) -> str:
-    """The same group of the same job has the same key, whoever sends it and when."""
-    text = "\n".join([job_id, *(f"{p.size_bytes} {p.stored_name}" for p in group)])
+def _key_of(job_id: str, number: int, group: Sequence[Parcel]) -> str:
+    """The same group of the same job has the same key, whoever sends it and when; its number
+    tells it from others whose files have the same names and sizes.
+    """
+    files = [f"{parcel.size_bytes} {parcel.stored_name}" for parcel in group]
+    text = "\n".join([job_id, str(number), *files])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

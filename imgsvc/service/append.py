@@ -115,10 +115,11 @@ class Append:
         appender = self._appender
         appender.readiness.check_not_draining()
         await self.stage.sync()
+        images = await asyncio.to_thread(weigh, self._arrived, self._job.recipe)
         self._committing = asyncio.create_task(
             appender.store.append_images(
                 self._job.id,
-                weigh(self._arrived, self._job.recipe),
+                images,
                 now_ms(),
                 max_images=self.limits.max_images_per_job,
                 key=new_key(idempotency_key, self.fingerprint),

@@ -1,7 +1,8 @@
 """A backup: the database and all files as they stood together at one moment.
 
-For that moment nothing is removed. The database is copied and every file linked, which takes
-seconds whatever they weigh; then all goes on, and the links are read at leisure.
+For that moment nothing is removed. The database is copied and every file that the copy names is
+linked, which takes seconds whatever they weigh; then all goes on, and the links are read at
+leisure. What is still being received belongs to no row, and is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from zipstream import ZIP_STORED, ZipStream
 
 from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.store.copies import read_image_files, read_job_ids
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 
@@ -32,12 +34,23 @@ async def open_backup(store: Store, blobs: BlobStore) -> AsyncIterator[ZipStream
     try:
         async with blobs.removing_nothing():
             await store.copy_to(folder / DATABASE)
-            await blobs.link_jobs(folder)
+            await asyncio.to_thread(_link_files, blobs, folder)
         archive = await asyncio.to_thread(_build, folder)
         log.info("backup_begun", size_bytes=len(archive))
         yield archive
     finally:
         await blobs.remove_backup_folder(folder)
+
+
+def _link_files(blobs: BlobStore, folder: Path) -> None:
+    links = blobs.link_folder(folder)
+    for job_id in read_job_ids(folder / DATABASE):
+        links.add_job(job_id)
+    for image in read_image_files(folder / DATABASE):
+        if image.has_input:
+            links.add_input(image.job_id, image.image_id)
+        for variant, format_ in image.outputs:
+            links.add_output(image.job_id, image.image_id, image.claim, variant, format_)
 
 
 def _build(folder: Path) -> ZipStream:

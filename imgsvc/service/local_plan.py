@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgsvc import __version__
+from imgsvc.domain.image import quote_path
 from imgsvc.domain.names import ResultNames
 from imgsvc.recipes.model import Recipe, canonical_json
 from imgsvc.store.exports import Export, ExportedFile
@@ -53,13 +54,17 @@ class LocalPlan:
         """Inputs, with their positions, that are new or changed, or whose results are gone.
         Blocking.
 
-        exports: what was put into the folder, by the input's name.
+        exports: what was put into the folder, by the input's key.
         """
         return [
             (index, item)
             for index, item in enumerate(inputs)
-            if not self._is_done(index, item, names, exports.get(item.name))
+            if not self._is_done(index, item, names, exports.get(self.key(item)))
         ]
+
+    def key(self, item: LocalInput) -> str:
+        """Under which the input's results are remembered: names need not be unique."""
+        return quote_path(item.path)
 
     def fingerprint(self, item: LocalInput) -> str:
         """Changes with the input's place, content (by size and time), recipe and program."""

@@ -151,7 +151,7 @@ class LocalRun:
             index, item = todo[image.index]
             if image.state is ImageState.COMPLETED:
                 files = self._place(image, index, names, placements)
-                exports.append(Export(item.name, self._plan.fingerprint(item), files))
+                exports.append(Export(self._plan.key(item), self._plan.fingerprint(item), files))
                 summary.completed += 1
                 summary.output_bytes += sum(file.size_bytes for file in files)
             elif image.state is ImageState.FAILED and image.error is not None:

@@ -182,7 +182,8 @@ class Submission:
             return
         store = self._submitter.store
         while self._arrived:
-            images, self._arrived = weigh(self._arrived, self._job.recipe), []
+            arrived, self._arrived = self._arrived, []
+            images = await asyncio.to_thread(weigh, arrived, self._job.recipe)
             await self.stage.sync()
             if self._is_stored:
                 await store.append_images(self.job_id, images, now_ms())

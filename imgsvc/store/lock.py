@@ -55,10 +55,14 @@ class DataFolderLock:
         os.pwrite(self._file, text, 0)
         os.ftruncate(self._file, len(text))
 
-    def release(self) -> None:
-        """Let go; the file stays, empty, because removing it could race another taker."""
+    def release(self, *, as_found: bool = False) -> None:
+        """Let go; the file stays, empty, because removing it could race another taker.
+
+        as_found: if it was abandoned, so it seems again: nothing was put right.
+        """
         if self._file is not None:
-            os.ftruncate(self._file, 0)
+            if not (as_found and self.was_abandoned):
+                os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None
 

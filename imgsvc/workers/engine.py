@@ -76,7 +76,8 @@ class Engine(Protocol):
         ...
 
     def events(self) -> AsyncIterator[Sequence[EngineEvent]]:
-        """Everything that happens, in order, for one consumer; ends after a drain.
+        """Everything that happens, in order, for one consumer; ends after a drain. A batch
+        may be empty: there may be more room than before.
 
         Raises PoolBroken when workers cannot be kept alive.
         """

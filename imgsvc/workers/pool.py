@@ -244,6 +244,7 @@ class WorkerPool:
             last_s = now_s
 
     def _on_change(self) -> None:
+        self._stream.nudge()
         self._changed.set()
         self._restless.set()
 

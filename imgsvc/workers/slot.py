@@ -251,6 +251,7 @@ class Slot:
             self._active.retired = True
         self._active = worker
         self._changed.set()
+        self._settings.on_change()
         self._dismiss_unneeded()
 
     def _dismiss_unneeded(self) -> None:

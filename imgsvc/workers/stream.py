@@ -16,11 +16,17 @@ class EventStream:
         self._changed = asyncio.Event()
         self._error: Exception | None = None
         self._ended = False
+        self._is_nudged = False
 
     def put(self, events: Iterable[EngineEvent]) -> None:
         self._events.extend(events)
         if self._events:
             self._changed.set()
+
+    def nudge(self) -> None:
+        """Let the consumer look up, with an empty batch if nothing else has happened."""
+        self._is_nudged = True
+        self._changed.set()
 
     def end(self) -> None:
         """Nothing follows any more."""
@@ -36,8 +42,8 @@ class EventStream:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if self._events:
-                events, self._events = self._events, []
+            if self._events or self._is_nudged:
+                events, self._events, self._is_nudged = self._events, [], False
                 yield events
             if self._error is not None:
                 raise self._error

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from imgsvc.cli.main import cli
+from imgsvc.store.lock import DataFolderLock
 from tests.server_process import ServerProcess
 
 
@@ -105,3 +106,25 @@ def test_doctor_disturbs_nothing(tmp_path: Path) -> None:
     run("doctor", "--data", tmp_path / "data")
     with closing(sqlite3.connect(tmp_path / "data" / "imgsvc.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_folder_that_is_named_goes_before_a_server_of_the_environment(
+    server: ServerProcess, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    nobody = f"http://127.0.0.1:{unused_tcp_port}"
+    result = run("backup", tmp_path / "a.zip", "--data", server.data_dir, IMGSVC_SERVER=nobody)
+    assert result.exit_code == 0, result.output
+    both = run("backup", tmp_path / "a.zip", "--data", server.data_dir, "--server", nobody)
+    assert both.exit_code == 2
+
+
+def test_a_folder_that_something_else_than_a_server_has_is_not_saved(tmp_path: Path) -> None:
+    ServerProcess(tmp_path / "data").stop()
+    lock = DataFolderLock(tmp_path / "data" / "lock")
+    lock.acquire()
+    try:
+        result = run("backup", tmp_path / "a.zip", "--data", tmp_path / "data")
+        assert (result.exit_code, (tmp_path / "a.zip").exists()) == (2, False)
+        assert run("doctor", "--data", tmp_path / "data").exit_code == 0
+    finally:
+        lock.release()

@@ -278,3 +278,60 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LocalFileError):
         Journal.open(tmp_path / "file" / "journal.jsonl")
+
+
+def equal_in_name_and_size(folder: Path, count: int) -> list[Path]:
+    """Files that only their bytes tell apart, as of one camera in several folders."""
+    paths = []
+    for number in range(count):
+        path = folder / f"{number:02}" / "DSC1.png"
+        path.parent.mkdir()
+        path.write_bytes(picture() + bytes([number]))
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        paths.append(path)
+    return paths
+
+
+async def digests_of(client: Client, job_id: str) -> Counter[str]:
+    return Counter([image["input"]["sha256"] async for image in client.images(job_id)])
+
+
+async def test_groups_of_equal_names_and_sizes_are_all_taken(
+    client: Client, tmp_path: Path, journal: Journal
+) -> None:
+    paths = equal_in_name_and_size(tmp_path, 12)
+    job = await client.submit(paths, journal=journal)
+    assert job["total"] == 12
+    assert set((await digests_of(client, job["id"])).values()) == {1}
+
+
+async def test_what_is_missing_among_equal_names_and_sizes_is_told_by_the_bytes(
+    client: Client, tmp_path: Path, journal: Journal
+) -> None:
+    paths = equal_in_name_and_size(tmp_path, 6)
+    job = await client.open_job()
+    await asyncio.to_thread(journal.note_job, job["id"])
+    await client.append(job["id"], paths[3:5])
+    job = await client.submit(paths, journal=journal)
+    assert job["total"] == 6
+    assert set((await digests_of(client, job["id"])).values()) == {1}
+
+
+async def test_an_image_that_was_refused_on_its_way_in_has_arrived(
+    client: Client, journal: Journal
+) -> None:
+    uploads = [BytesUpload(b"", "empty.png"), BytesUpload(picture(), "a.png")]
+    job = await client.submit(uploads, journal=journal)
+    again = await client.submit(uploads, journal=journal)
+    assert (again["id"], again["total"]) == (job["id"], 2)
+
+
+async def test_more_images_than_a_job_takes_are_refused_before_any_is_sent(
+    client: Client, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = await client.info()
+    limit = info["limits"]["max_images_per_job"]
+    image = BytesUpload(picture(), "a.png")
+    with pytest.raises(ApiError) as caught:
+        await client.submit([image] * (limit + 1), journal=journal)
+    assert (caught.value.code, journal.job_id) == ("too_many_images", None)

@@ -6,12 +6,14 @@ import asyncio
 import hashlib
 import json
 import zipfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imgsvc.client import BytesUpload, Client
+from imgsvc.domain.ids import new_id
 from imgsvc.runtime.offline import back_up, find_server
 from imgsvc.service.backup import open_backup
 from tests.pictures import make_jpeg
@@ -124,3 +126,58 @@ async def test_a_backup_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
             async with open_backup(server.core.store, server.core.blobs):
                 raise ZeroDivisionError
         assert list((tmp_path / "data").glob("backup-*")) == []
+
+
+async def test_an_upload_that_is_still_coming_in_does_not_spoil_a_backup(tmp_path: Path) -> None:
+    sent, go = asyncio.Event(), asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="spec"\r\n\r\n{}\r\n'
+        yield b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.jpg"\r\n\r\n'
+        yield bytes(3 << 20)
+        sent.set()
+        await go.wait()
+        yield bytes(3 << 20) + b"\r\n--b--\r\n"
+
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        done = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        posting = asyncio.create_task(
+            server.http.post("/api/v1/jobs", data=body(), headers=headers).__aenter__()
+        )
+        await sent.wait()
+        async with open_backup(server.core.store, server.core.blobs) as archive:
+            go.set()
+            async with await posting as answer:
+                assert answer.status == 202
+            content = await asyncio.to_thread(b"".join, archive)
+    (tmp_path / "all.zip").write_bytes(content)
+    unpack(tmp_path / "all.zip", tmp_path / "restored")
+    async with running_server(make_settings(tmp_path / "restored")) as server:
+        assert (await describe(server)).keys() == {done["id"]}
+
+
+async def test_results_are_recorded_while_nothing_is_removed(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "data", storage={"keep_inputs": False})
+    async with running_server(settings) as server:
+        async with server.core.blobs.removing_nothing():
+            for number in range(3):
+                job = await submit(server, ("a.jpg", make_jpeg(20 + number, 20)))
+                assert job["status"] == "completed"
+        inputs = tmp_path / "data" / "jobs" / job["id"] / "in"
+        assert list(inputs.iterdir()) == []
+
+
+async def test_a_backup_after_a_crash_leaves_the_sweeping_to_the_next_start(
+    tmp_path: Path,
+) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+    lock = tmp_path / "data" / "lock"
+    lock.write_text('{"pid": 1, "url": null}')
+    stray = tmp_path / "data" / "jobs" / job["id"] / "in" / new_id()
+    stray.write_bytes(b"half an append")
+    await back_up(tmp_path / "data", tmp_path / "all.zip")
+    assert stray.exists()
+    async with running_server(make_settings(tmp_path / "data")):
+        assert not stray.exists()

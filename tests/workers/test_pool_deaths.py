@@ -282,3 +282,17 @@ async def test_a_slot_keeps_working_while_its_successor_warms_up(open_pool: Pool
     await pool.ended(keys)
     assert pool.causes() == {}
     assert list(Path(pool.pool._folder).glob("*/*.input")) == []
+
+
+async def test_room_that_comes_back_is_told(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = await open_pool(warm_up=faults.die_if_told)
+    await pool.ready()
+    (facts,) = pool.pool.workers()
+    assert facts.pid is not None
+    monkeypatch.setenv(faults.DYING, "1")
+    os.kill(facts.pid, signal.SIGKILL)
+    await pool.until(lambda: pool.pool.room() == 0)
+    monkeypatch.delenv(faults.DYING)
+    await pool.until(lambda: pool.pool.room() > 0)

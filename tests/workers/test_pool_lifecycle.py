@@ -234,7 +234,7 @@ def test_children_never_outlive_a_killed_parent(tmp_path: Path) -> None:
 async def test_a_pool_that_was_never_started_can_be_drained(tmp_path: Path) -> None:
     pool = WorkerPool(folder=tmp_path / "slots", size=1, timeout_s=1, memory_bytes=1)
     await pool.drain(0)
-    assert [batch async for batch in pool.events()] == []
+    assert [event async for batch in pool.events() for event in batch] == []
 
 
 async def test_outputs_of_a_slot_that_left_outlive_the_slots_that_come(open_pool: Pools) -> None:

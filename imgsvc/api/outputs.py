@@ -12,6 +12,7 @@ from aiohttp import web
 from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.files import FileAnswer
 from imgsvc.domain.image import Image
+from imgsvc.domain.names import without_controls
 from imgsvc.domain.rendering import EXTENSIONS, MEDIA_TYPES, OutputFacts
 from imgsvc.errors import NotFound
 
@@ -39,7 +40,8 @@ def output_file(context: Context, image: Image, output: OutputFacts) -> Path:
 def output_response(request: web.Request, image: Image, output: OutputFacts) -> web.StreamResponse:
     """The file, with conditional requests and ranges by aiohttp, and what we know of it."""
     inline = request.query.get("inline") == "1"
-    name = f"{PurePosixPath(image.name).stem}-{output.variant}.{EXTENSIONS[output.format]}"
+    stem = without_controls(PurePosixPath(image.name).stem)
+    name = f"{stem}-{output.variant}.{EXTENSIONS[output.format]}"
     digest = base64.b64encode(bytes.fromhex(output.sha256)).decode()
     headers = {
         "Content-Type": MEDIA_TYPES[output.format],

@@ -13,6 +13,7 @@ from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import output_url, warning_text
 from imgsvc.api.outputs import disposition
 from imgsvc.domain.image import Image
+from imgsvc.domain.names import without_controls
 from imgsvc.errors import NotFound
 from imgsvc.recipes.model import load_recipe
 
@@ -80,7 +81,7 @@ def _rows(
     outputs = {output.variant: output for output in image.outputs}
     about_image = (
         image.index,
-        guard_cell(image.name),
+        guard_cell(without_controls(image.name)),
         image.kind,
         guard_cell(image.url or ""),
         image.state,

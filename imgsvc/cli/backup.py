@@ -49,6 +49,8 @@ def backup(
     read itself. Unpacked, the file is a data folder again: unzip FILE -d DIR, and then
     imgsvc serve --data DIR.
     """
+    if not file.absolute().parent.is_dir():
+        raise click.UsageError(f"There is no folder {file.absolute().parent}.")
     source = click.get_current_context().get_parameter_source("server")
     if data and source is ParameterSource.COMMANDLINE:
         raise click.UsageError("Give either --data or --server.")

@@ -22,14 +22,30 @@ def open_journal(identity: Sequence[object]) -> Journal | None:
     None where there can be none: another process is at the same command, or the user's
     folder for such notes cannot be written.
     """
-    folder = _state_folder() / "submits"
-    text = json.dumps(identity, default=str)
-    name = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
-    _drop_old(folder)
+    path = _path_of(identity)
+    _drop_old(path.parent)
     try:
-        return Journal.open(folder / f"{name}.jsonl")
+        return Journal.open(path)
     except (JournalBusy, LocalFileError):
         return None
+
+
+def find_job(identity: Sequence[object]) -> str | None:
+    """The job that a command would go on with. Blocking."""
+    path = _path_of(identity)
+    if not path.exists():
+        return None
+    try:
+        with Journal.open(path) as journal:
+            return journal.job_id
+    except (JournalBusy, LocalFileError):
+        return None
+
+
+def _path_of(identity: Sequence[object]) -> Path:
+    text = json.dumps(identity, default=str)
+    name = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
+    return _state_folder() / "submits" / f"{name}.jsonl"
 
 
 def _state_folder() -> Path:

@@ -21,6 +21,8 @@ async def follow_job(client: Client, job_id: str) -> Job:
                 job = message["job"]
                 show(final_images(job), job["total"], remark(job))
                 if message["type"] == "end":
+                    if final_images(job) < job["total"]:
+                        raise ClientError("The job was deleted.")
                     return cast("Job", job)
     raise ClientError("The job's progress ended before the job did.")
 

@@ -14,12 +14,21 @@ import click
 
 from imgsvc.cli import exits
 from imgsvc.cli.inputs import find_files
-from imgsvc.cli.journals import open_journal
+from imgsvc.cli.journals import find_job, open_journal
 from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.progress import follow_job, save_results, say_failures
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.session import talks_to_server
-from imgsvc.client import BytesUpload, Client, ClientError, FileUpload, Job, Journal, Upload
+from imgsvc.client import (
+    ApiError,
+    BytesUpload,
+    Client,
+    ClientError,
+    FileUpload,
+    Job,
+    Journal,
+    Upload,
+)
 from imgsvc.client.sending import fits_one_request, make_parcels
 from imgsvc.domain.names import without_controls
 
@@ -85,10 +94,13 @@ async def submit(
         raise click.UsageError("Give either --preset or --recipe.")
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
     sending = await asyncio.to_thread(_gather, paths, out)
+    spec = {"preset": preset, "recipe": own, "label": label, "priority": priority}
     if dry_run:
         _show_plan(sending, as_json=as_json)
+        job_id = await asyncio.to_thread(find_job, [client.server, sending.sources, spec])
+        if job_id:
+            say(f"An earlier submit broke off: what job {job_id} has of them would not be.")
         return
-    spec = {"preset": preset, "recipe": own, "label": label, "priority": priority}
     journal = await asyncio.to_thread(_open_journal, client.server, sending, spec)
     with journal or nullcontext():
         job = await _send(client, sending, spec, journal)
@@ -107,6 +119,7 @@ async def submit(
 async def _send(
     client: Client, sending: _Sending, spec: Mapping[str, Any], journal: Journal | None
 ) -> Job:
+    is_resumed = journal is not None and journal.job_id is not None
     if journal and journal.job_id:
         say(f"Going on with job {journal.job_id}.")
     try:
@@ -118,7 +131,10 @@ async def _send(
         elif journal:
             await asyncio.to_thread(journal.forget)
         raise
-    say(f"Sent {count_text(job['total'], 'image')}, {size_text(sending.total_bytes)}.")
+    count, size = count_text(len(sending.uploads), "image"), size_text(sending.total_bytes)
+    say(f"All of {count}, {size}, have arrived." if is_resumed else f"Sent {count}, {size}.")
+    if (more := job["total"] - len(sending.uploads)) > 0:
+        say(f"The job has {more} more, sent before: files that were changed or removed since.")
     return job
 
 
@@ -152,8 +168,9 @@ async def _finish(client: Client, job_id: str, out: Path | None, files: Collecti
     except asyncio.CancelledError:
         say(f"The server goes on with it: imgsvc status {job_id} --follow")
         raise
-    except ClientError:
-        say(f"The job is {job_id}. To save its results: imgsvc download {job_id} --out DIR")
+    except ClientError as exc:
+        if not isinstance(exc, ApiError) or exc.code != "not_found":
+            say(f"The job is {job_id}. To save its results: imgsvc download {job_id} --out DIR")
         raise
     return job
 

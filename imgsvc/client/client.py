@@ -157,11 +157,11 @@ class Client:
                 yield message
 
     async def wait(self, job_id: str) -> Job:
-        """The job, once it is final."""
+        """The job, once it is final. Raises ClientError when it was deleted meanwhile."""
         async with aclosing(self.follow(job_id)) as messages:
             async for message in messages:
                 if message["type"] == "end":
-                    return cast("Job", message["job"])
+                    return _check_whole(cast("Job", message["job"]))
         raise ClientError("The job's progress ended before the job did.")
 
     async def cancel(self, job_id: str) -> Job:
@@ -252,6 +252,13 @@ class Client:
             if page["next_cursor"] is None:
                 return
             query["cursor"] = page["next_cursor"]
+
+
+def _check_whole(job: Job) -> Job:
+    """A job that was deleted ends before its images do."""
+    if job["completed"] + job["failed"] + job["cancelled"] < job["total"]:
+        raise ClientError("The job was deleted.")
+    return job
 
 
 def _spec(

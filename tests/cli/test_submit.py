@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from imgsvc.client import ServerUnreachable
+from imgsvc.client.sending import Sending
 from tests.cli.conftest import Run
 from tests.client.pictures import picture
 
@@ -152,3 +155,29 @@ def test_many_images_are_sent_in_groups_and_no_note_is_left(imgsvc: Run, tmp_pat
     assert (ran.exit_code, ran.document["total"], ran.document["status"]) == (0, 100, "completed")
     again = imgsvc("submit", tmp_path, "--preset=thumbnail", "--json")
     assert again.document["id"] != ran.document["id"]
+
+
+def test_an_interrupted_submit_is_spoken_of(
+    imgsvc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):
+        (tmp_path / f"{number:02}.png").write_bytes(picture((number, 7, 7)))
+    close = Sending._post
+
+    async def break_off(self: Sending, *parts: str, **options: Any) -> Any:
+        if "close" in parts:
+            raise ServerUnreachable("http://nowhere", "the connection broke")
+        return await close(self, *parts, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sending, "_post", break_off)
+        ran = imgsvc("submit", tmp_path)
+    assert ran.exit_code == 3
+    assert "The same command again" in ran.stderr
+    (tmp_path / "00.png").unlink()
+    dry = imgsvc("submit", tmp_path, "--dry-run")
+    assert "An earlier submit broke off" in dry.stderr
+    again = imgsvc("submit", tmp_path)
+    assert "Going on with job" in again.stderr
+    assert "All of 99 images" in again.stderr
+    assert "The job has 1 more" in again.stderr

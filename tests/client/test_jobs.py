@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from imgsvc.client import ApiError, BytesUpload, Client, ServerUnreachable, patience
+from imgsvc.client import ApiError, BytesUpload, Client, ClientError, ServerUnreachable, patience
 from imgsvc.client import client as client_module
 from tests.client.pictures import picture
 from tests.server_process import ServerProcess
@@ -126,3 +127,16 @@ def test_pauses_grow_up_to_a_bound_and_are_spread() -> None:
     pauses = [patience.pause_s(tries, 1.0) for tries in (1, 2, 3, 4, 5, 6, 100_000)]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
     assert patience.pause_s(1, 0.0) == 0.1
+
+
+async def test_a_job_deleted_while_it_is_waited_for_is_no_job_that_ended(client: Client) -> None:
+    large = picture(size=(3000, 2000), format_="JPEG")
+    images = [BytesUpload(large + bytes([number]), f"{number}.jpg") for number in range(30)]
+    job = await client.submit(images)
+    waiting = asyncio.create_task(client.wait(job["id"]))
+    async for message in client.follow(job["id"]):
+        if message["type"] == "image":
+            break
+    await client.delete(job["id"])
+    with pytest.raises(ClientError, match="deleted"):
+        await waiting

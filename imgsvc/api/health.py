@@ -11,7 +11,7 @@ from imgsvc.api.documents import workers_document
 routes = web.RouteTableDef()
 
 READABLE = ["avif", "gif", "jpeg", "png", "tiff", "webp"]
-WRITABLE = ["jpeg", "png", "webp"]
+WRITABLE = ["avif", "gif", "jpeg", "png", "tiff", "webp"]
 
 
 @routes.get("/livez")

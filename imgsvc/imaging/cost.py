@@ -24,8 +24,12 @@ _COEFFICIENT_BYTES = 2
 _CODEC_FACTORS = {"avif": 6, "heic": 6}
 """Planes and pixels an AV1 or HEVC decoder holds, in sizes of the decoded picture."""
 
-_ENCODE_BYTES_PER_PIXEL = {"webp": 7, "jpeg": 7, "png": 4}
-_ENCODE_BYTES_PER_ALPHA_PIXEL = {"webp": 22, "jpeg": 7, "png": 5}
+_ENCODE_BYTES_PER_PIXEL = {
+    "webp": 7, "jpeg": 7, "png": 4, "avif": 12, "gif": 12, "tiff": 8,
+}  # fmt: skip
+_ENCODE_BYTES_PER_ALPHA_PIXEL = {
+    "webp": 22, "jpeg": 7, "png": 5, "avif": 28, "gif": 12, "tiff": 10,
+}  # fmt: skip
 
 
 def predict_cost(header: Header, plan: RenderPlan) -> int:

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 import pyvips
 
-DEFAULT_QUALITY = 85
-
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """encode: image and quality (1..100) to bytes. max_side: the format's own limit, pixels."""
+    """encode: image and quality (1..100) to bytes. max_side: the format's own limit, pixels.
+    usual_quality: where none is asked for.
+    """
 
     encode: Callable[[pyvips.Image, int], bytes]
     max_side: int
     keeps_alpha: bool
     has_quality: bool
+    usual_quality: int = 85
 
 
 def _webp(image: pyvips.Image, quality: int) -> bytes:
@@ -36,11 +37,32 @@ def _png(image: pyvips.Image, quality: int) -> bytes:
     return data
 
 
+def _avif(image: pyvips.Image, quality: int) -> bytes:
+    """Effort 2 takes a sixth of the time of libvips' own 4 for 3 % more bytes."""
+    data: bytes = image.heifsave_buffer(
+        Q=quality, compression="av1", effort=2, bitdepth=8, keep="none"
+    )
+    return data
+
+
+def _gif(image: pyvips.Image, quality: int) -> bytes:
+    data: bytes = image.gifsave_buffer(keep="none")
+    return data
+
+
+def _tiff(image: pyvips.Image, quality: int) -> bytes:
+    data: bytes = image.tiffsave_buffer(compression="deflate", predictor="horizontal", keep="none")
+    return data
+
+
 ENCODERS: dict[str, Encoder] = {
     "webp": Encoder(_webp, max_side=16_383, keeps_alpha=True, has_quality=True),
     # libjpeg's JPEG_MAX_DIMENSION, a little below what the format's 16 bits could say
     "jpeg": Encoder(_jpeg, max_side=65_500, keeps_alpha=False, has_quality=True),
     "png": Encoder(_png, max_side=1_000_000, keeps_alpha=True, has_quality=False),
+    "avif": Encoder(_avif, max_side=16_384, keeps_alpha=True, has_quality=True, usual_quality=60),
+    "gif": Encoder(_gif, max_side=65_535, keeps_alpha=True, has_quality=False),
+    "tiff": Encoder(_tiff, max_side=1_000_000, keeps_alpha=True, has_quality=False),
 }
 """By format. What is not here cannot be written."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgsvc.errors import ImageError, ImageErrorCode
-from imgsvc.imaging.encoders import DEFAULT_QUALITY, ENCODERS, resolve_format
+from imgsvc.imaging.encoders import ENCODERS, resolve_format
 from imgsvc.imaging.probe import Header
 from imgsvc.recipes.model import MAX_SIDE, Recipe, Variant
 from imgsvc.recipes.sizes import Size, SizePlan, plan_size
@@ -40,7 +40,8 @@ def _plan_variant(variant: Variant, header: Header) -> VariantPlan:
     format_ = resolve_format(variant.format, header.format, has_alpha=header.has_alpha)
     sizes = plan_size(source, variant.width, variant.height, variant.mode, enlarge=variant.enlarge)
     _check_output(variant, format_, source, sizes.canvas)
-    return VariantPlan(variant, format_, variant.quality or DEFAULT_QUALITY, sizes)
+    quality = variant.quality or ENCODERS[format_].usual_quality
+    return VariantPlan(variant, format_, quality, sizes)
 
 
 def _base_size(source: Size, variants: tuple[VariantPlan, ...]) -> Size:

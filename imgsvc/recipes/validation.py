@@ -18,8 +18,13 @@ AVAILABLE_FIELDS = frozenset(
         "height",
         "mode",
         "enlarge",
+        "gravity",
+        "flip",
+        "flop",
         "background",
         "grayscale",
+        "blur",
+        "sharpen",
         "format",
         "quality",
         "animation",
@@ -28,8 +33,6 @@ AVAILABLE_FIELDS = frozenset(
 """Fields that are carried out, with the exceptions in UNAVAILABLE_VALUES."""
 
 UNAVAILABLE_VALUES: dict[str, frozenset[Any]] = {
-    "mode": frozenset({"fill", "pad"}),
-    "format": frozenset({"avif", "gif", "tiff"}),
     "animation": frozenset({"all"}),
 }
 
@@ -82,8 +85,6 @@ def _unavailable_fields(variant: Variant) -> list[str]:
 def _is_available(variant: Variant, field: str) -> bool:
     if field not in AVAILABLE_FIELDS:
         return False
-    if field == "mode" and (variant.width is None or variant.height is None):
-        return True  # all modes are the same without a box
     return getattr(variant, field) not in UNAVAILABLE_VALUES.get(field, frozenset())
 
 

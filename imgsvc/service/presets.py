@@ -37,13 +37,6 @@ class Presets:
             raise InvalidRequest(
                 "There is no preset of that name.", (Fault("/preset", f"one of {known}"),)
             )
-        try:
-            check_supported(BUILT_IN[name])
-        except InvalidRecipe as exc:
-            detail = "not available in this version"
-            raise InvalidRecipe(
-                f"The preset {name} is {detail}.", (Fault("/preset", detail),)
-            ) from exc
         return name, BUILT_IN[name]
 
 

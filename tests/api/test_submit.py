@@ -170,10 +170,10 @@ BAD_JSON: list[tuple[Any, int, str, str]] = [
         "/recipe/variants/0/width",
     ),
     (
-        {"images": [{"data": "aGk="}], "recipe": {"variants": [{"name": "a", "blur": 2}]}},
+        {"images": [{"data": "aGk="}], "recipe": {"variants": [{"name": "a", "trim": 2}]}},
         422,
         "invalid_recipe",
-        "/recipe/variants/0/blur",
+        "/recipe/variants/0/trim",
     ),
     ({"images": [{"data": "aGk="}] * 9}, 413, "too_many_images", ""),
     ([], 422, "invalid_request", ""),
@@ -331,9 +331,3 @@ async def test_a_recipe_that_is_no_object_is_an_invalid_recipe(
         problem = await answer.json()
     assert (answer.status, problem["code"]) == (422, "invalid_recipe")
     assert problem["errors"][0]["pointer"] == "/recipe"
-
-
-async def test_a_preset_that_is_not_available_yet_is_pointed_at(server: Running) -> None:
-    async with server.http.post("/api/v1/jobs", json={"preset": "web", "open": True}) as answer:
-        problem = await answer.json()
-    assert [fault["pointer"] for fault in problem["errors"]] == ["/preset"]

@@ -101,7 +101,7 @@ def test_frames_are_limited(studio: Studio, format_: str) -> None:
     animation = pictures.make_animation(format_, frames=4)
     studio.limits = DecodeLimits(100_000_000, 4)
     assert isinstance(studio.run(animation, [{"name": "w"}]), Rendered)
-    (studio.folder / f"out-w.{'png' if format_ == 'GIF' else 'webp'}").unlink()
+    (studio.folder / f"out-w.{format_.lower()}").unlink()
     studio.limits = DecodeLimits(100_000_000, 3)
     assert studio.fail(animation).code is ImageErrorCode.TOO_MANY_FRAMES
 

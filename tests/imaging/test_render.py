@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imgsvc.domain.rendering import InputFacts, Rendered
+from imgsvc.imaging.encoders import resolve_format
 from imgsvc.recipes.model import Mode
 from imgsvc.recipes.presets import BUILT_IN
 from imgsvc.recipes.sizes import Size, plan_size
@@ -49,7 +50,7 @@ def test_the_facts_are_those_of_the_files(studio: Studio) -> None:
         (pictures.make_jpeg(), "jpeg"),
         (pictures.make_png(), "png"),
         (pictures.make_webp(), "webp"),
-        (pictures.make_tiff(), "jpeg"),
+        (pictures.make_tiff(), "tiff"),
         (pictures.make_sprite_png(), "png"),
     ],
 )
@@ -59,11 +60,9 @@ def test_same_is_the_format_of_the_input_where_it_can_be_written(
     assert studio.make(data)[1].outputs[0].format == format_
 
 
-def test_same_is_png_for_transparency_in_a_format_that_is_not_written(studio: Studio) -> None:
-    sprite = pictures.encode(
-        Image.new("RGBA", (8, 8), (255, 0, 0, 100)), "TIFF", compression="tiff_lzw"
-    )
-    assert studio.make(sprite)[1].outputs[0].format == "png"
+def test_same_is_what_every_program_shows_for_a_format_that_is_not_written() -> None:
+    assert resolve_format("same", "heic", has_alpha=True) == "png"
+    assert resolve_format("same", "heic", has_alpha=False) == "jpeg"
 
 
 def test_quality_decides_the_size_of_the_file(studio: Studio) -> None:

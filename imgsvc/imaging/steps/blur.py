@@ -1,0 +1,21 @@
+"""Take detail away."""
+
+from __future__ import annotations
+
+import pyvips
+
+from imgsvc.imaging.plan import VariantPlan
+
+
+def blur(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
+    """A Gaussian of the variant's sigma, in pixels of the result.
+
+    Premultiplied meanwhile, so that the colour of transparent pixels does not bleed in.
+    """
+    sigma = plan.variant.blur
+    if sigma is None:
+        return image
+    if not image.hasalpha():
+        return image.gaussblur(sigma)
+    premultiplied = image.premultiply().gaussblur(sigma)
+    return premultiplied.unpremultiply().cast(image.format)

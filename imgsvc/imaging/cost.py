@@ -28,7 +28,7 @@ _ENCODE_BYTES_PER_PIXEL = {
     "webp": 7, "jpeg": 7, "png": 4, "avif": 12, "gif": 12, "tiff": 8,
 }  # fmt: skip
 _ENCODE_BYTES_PER_ALPHA_PIXEL = {
-    "webp": 22, "jpeg": 7, "png": 5, "avif": 28, "gif": 12, "tiff": 10,
+    "webp": 30, "jpeg": 7, "png": 5, "avif": 28, "gif": 12, "tiff": 10,
 }  # fmt: skip
 
 
@@ -41,7 +41,8 @@ def predict_cost(header: Header, plan: RenderPlan) -> int:
 
 
 def _making_bytes(header: Header, variant: VariantPlan) -> int:
-    factors = _ENCODE_BYTES_PER_ALPHA_PIXEL if header.has_alpha else _ENCODE_BYTES_PER_PIXEL
+    may_have_alpha = header.has_alpha or variant.variant.mode == "pad"
+    factors = _ENCODE_BYTES_PER_ALPHA_PIXEL if may_have_alpha else _ENCODE_BYTES_PER_PIXEL
     return _area(variant.sizes.canvas) * factors[variant.format]
 
 

@@ -29,7 +29,7 @@ from imgsvc.client import (
     Journal,
     Upload,
 )
-from imgsvc.client.sending import fits_one_request, make_parcels
+from imgsvc.client.sending import fits_one_request
 from imgsvc.domain.names import without_controls
 
 STDIN = "-"
@@ -185,5 +185,5 @@ def _gather(paths: Sequence[str], out: Path | None) -> _Sending:
         uploads.append(BytesUpload(data, "stdin"))
         total_bytes += len(data)
     sources = [str(Path(path).absolute()) for path in named]
-    is_small = len(named) < len(paths) or fits_one_request(make_parcels(uploads))
+    is_small = len(named) < len(paths) or fits_one_request(len(uploads), total_bytes)
     return _Sending(uploads, [file.path for file in found], total_bytes, sources, is_small)

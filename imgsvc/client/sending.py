@@ -62,8 +62,8 @@ def make_parcels(images: Iterable[Path | Upload]) -> list[Parcel]:
     return [_make_parcel(image) for image in images]
 
 
-def fits_one_request(parcels: Sequence[Parcel]) -> bool:
-    return len(parcels) <= GROUP_IMAGES and _size_of(parcels) <= GROUP_BYTES
+def fits_one_request(images: int, size_bytes: int) -> bool:
+    return images <= GROUP_IMAGES and size_bytes <= GROUP_BYTES
 
 
 class Sending:
@@ -256,7 +256,8 @@ def _groups_of(parcels: Sequence[Parcel], missing: set[int]) -> Iterator[_Group]
 def _all_groups(parcels: Sequence[Parcel]) -> Iterator[Sequence[Parcel]]:
     group: list[Parcel] = []
     for parcel in parcels:
-        if group and not fits_one_request([*group, parcel]):
+        size_bytes = _size_of(group) + parcel.size_bytes
+        if group and not fits_one_request(len(group) + 1, size_bytes):
             yield group
             group = []
         group.append(parcel)

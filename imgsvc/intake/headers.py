@@ -6,7 +6,8 @@ image really is only a worker says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from struct import error as StructError  # noqa: N812 - its own name says nothing
 from struct import unpack_from
@@ -15,6 +16,9 @@ from imgsvc.domain.image import NewImage
 from imgsvc.domain.picture import Picture
 from imgsvc.domain.sniffing import HEAD_BYTES, sniff
 from imgsvc.recipes.cost import predict_cost_ms
+
+_MANY = 50
+"""More images than this are weighed in a thread: with 32 variants each takes its time."""
 
 _BARE_JPEG_MARKERS = frozenset({0x01, *range(0xD0, 0xDA)})
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -33,8 +37,14 @@ def read_header(head: bytes) -> Picture | None:
         return Picture(format_)
 
 
-def weigh(images: Iterable[NewImage], recipe: str) -> list[NewImage]:
+async def weigh(images: Sequence[NewImage], recipe: str) -> list[NewImage]:
     """The images with what each will cost under a canonical recipe; a failed one costs nothing."""
+    if len(images) <= _MANY:
+        return _weigh(images, recipe)
+    return await asyncio.to_thread(_weigh, images, recipe)
+
+
+def _weigh(images: Sequence[NewImage], recipe: str) -> list[NewImage]:
     return [
         replace(image, cost_ms=predict_cost_ms(recipe, image.picture, image.size_bytes or 0))
         if image.failure is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,7 @@ from imgsvc.intake.spec import JobSpec
 from imgsvc.service.commits import was_carried_out
 from imgsvc.service.idempotency import new_key
 from imgsvc.service.readiness import Readiness
+from imgsvc.store.keys import NewKey
 from imgsvc.store.store import Store
 
 
@@ -56,7 +58,7 @@ class Append:
         self._appender = appender
         self._job = job
         self._arrived: list[NewImage] = []
-        self._committing: asyncio.Task[tuple[Job, list[tuple[int, str]]]] | None = None
+        self._committing: asyncio.Task[list[tuple[int, str]]] | None = None
         self.limits = appender.limits
         self.stage = appender.blobs.stage(job.id)
         self.fingerprint = Fingerprint()
@@ -115,17 +117,19 @@ class Append:
         appender = self._appender
         appender.readiness.check_not_draining()
         await self.stage.sync()
-        images = await asyncio.to_thread(weigh, self._arrived, self._job.recipe)
-        self._committing = asyncio.create_task(
-            appender.store.append_images(
-                self._job.id,
-                images,
-                now_ms(),
-                max_images=self.limits.max_images_per_job,
-                key=new_key(idempotency_key, self.fingerprint),
-            ),
-            name="append-commit",
+        images = await weigh(self._arrived, self._job.recipe)
+        key = new_key(idempotency_key, self.fingerprint)
+        self._committing = asyncio.create_task(self._store(images, key), name="append-commit")
+        return await asyncio.shield(self._committing)
+
+    async def _store(self, images: Sequence[NewImage], key: NewKey | None) -> list[tuple[int, str]]:
+        """Rows, then to the dispatcher, whether the request still waits or not."""
+        job, accepted = await self._appender.store.append_images(
+            self._job.id,
+            images,
+            now_ms(),
+            max_images=self.limits.max_images_per_job,
+            key=key,
         )
-        job, accepted = await asyncio.shield(self._committing)
-        appender.dispatcher.job_has_work(job)
+        self._appender.dispatcher.job_has_work(job)
         return accepted

@@ -132,7 +132,7 @@ class LocalRun:
         await self._store.create_job(job, [], now_ms())
         for start in range(0, len(items), APPEND):
             images = await asyncio.to_thread(_new_images, items[start : start + APPEND])
-            images = weigh(images, self._recipe_json)
+            images = await weigh(images, self._recipe_json)
             await self._store.append_images(job_id, images, now_ms())
             self._dispatcher.job_has_work(job)
         await self._store.close_job(job_id, now_ms())

@@ -183,7 +183,7 @@ class Submission:
         store = self._submitter.store
         while self._arrived:
             arrived, self._arrived = self._arrived, []
-            images = await asyncio.to_thread(weigh, arrived, self._job.recipe)
+            images = await weigh(arrived, self._job.recipe)
             await self.stage.sync()
             if self._is_stored:
                 await store.append_images(self.job_id, images, now_ms())

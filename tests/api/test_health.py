@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from imgsvc.api.health import READABLE, WRITABLE
 from imgsvc.imaging.encoders import ENCODERS
 from imgsvc.imaging.loaders import READABLE_FORMATS
 from tests.servers import Running, get_json
@@ -56,3 +57,8 @@ async def test_built_in_presets_cannot_be_changed(server: Running, method: str) 
     for name, status, code in (("standard", 409, "preset_readonly"), ("mine", 404, "not_found")):
         async with server.http.request(method, f"/api/v1/presets/{name}") as answer:
             assert (answer.status, (await answer.json())["code"]) == (status, code)
+
+
+async def test_the_formats_told_are_those_that_can_be_read_and_written() -> None:
+    assert sorted(ENCODERS) == WRITABLE
+    assert sorted(set(READABLE_FORMATS) - {"heic"}) == READABLE  # the wheel has no HEVC

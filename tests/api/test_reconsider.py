@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -38,7 +39,7 @@ async def test_cancel_ends_a_job_at_once_and_late_results_are_thrown_away(tmp_pa
         form = form_of(*files, spec=TINY)
         async with server.http.post("/api/v1/jobs", data=form) as answer:
             job = await answer.json()
-        with gate.open("w"):
+        with await asyncio.to_thread(gate.open, "w"):  # open once a worker is at the gate
             cancelled = await _post(server, f"{job['links']['self']}/cancel")
             assert cancelled["status"] == "cancelled"
             assert cancelled["cancelled"] == 21
@@ -59,7 +60,7 @@ async def test_cancelled_images_can_be_tried_again(tmp_path: Path) -> None:
         files = [("gated", fault("gate", gate)), *((f"{n}", make_jpeg(20, 20)) for n in range(5))]
         async with server.http.post("/api/v1/jobs", data=form_of(*files, spec=TINY)) as answer:
             job = await answer.json()
-        with gate.open("w"):
+        with await asyncio.to_thread(gate.open, "w"):  # open once a worker is at the gate
             await _post(server, f"{job['links']['self']}/cancel")
         body = {"indexes": [1, 2, 3, 4, 5]}
         again = await _post(server, f"{job['links']['self']}/retry", body)

@@ -75,7 +75,6 @@ async def test_an_append_that_is_cancelled_while_it_is_committed_keeps_its_files
     held.go.set()
     with pytest.raises(asyncio.CancelledError):
         await request
-    core.dispatcher.job_has_work(await core.store.job(job.id))
     await core.store.close_job(job.id, 1)
     done = await Waiter(core.store, core.hub).wait(job.id, 30)
     assert (done.state, done.completed) == ("completed", 1)

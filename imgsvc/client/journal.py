@@ -5,32 +5,41 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
 from imgsvc.client.errors import JournalBusy, LocalFileError
 
+Kind = tuple[str, int]
+"""The name of an image and its size in bytes."""
+
 
 class Journal:
     """Give one to `Client.submit`, and once more after an interruption; `forget` it at the end.
 
-    It says which job the images go to, nothing of the images: what has arrived the server
-    knows best. All methods block for a moment. One process at a time has a journal open.
+    It says which job the images go to and which of them go together. What has arrived it does
+    not say: the server knows that best. All methods block for a moment. One process at a time
+    has a journal open.
 
     key: names the submission to the server. begun_at: seconds since 1970.
-    job_id: None until there is a job.
+    job_id: None until there is a job. groups: what was on its way together, by the key that
+        went with it: name and size in bytes of each image.
     """
 
     def __init__(self, path: Path, file: IO[str]) -> None:
         self.path = path
         self._file = file
+        self._turn = threading.Lock()
         lines = [_parse(line) for line in file]
         known = {key: value for line in lines for key, value in line.items()}
         self.key = str(known.get("key") or "")
         self.begun_at = float(known.get("begun_at") or 0.0)
         self.job_id: str | None = known.get("job_id") or None
+        self.groups = {line["group"]: _kinds_of(line) for line in lines if "group" in line}
         if not self.key:
             self.begin_anew()
 
@@ -63,6 +72,7 @@ class Journal:
     def begin_anew(self) -> None:
         """The submission that stands here is over, or gone: this is another one."""
         self.key, self.begun_at, self.job_id = str(uuid.uuid4()), time.time(), None
+        self.groups = {}
         self._file.seek(0)
         self._file.truncate()
         self._append({"key": self.key, "begun_at": self.begun_at})
@@ -70,6 +80,14 @@ class Journal:
     def note_job(self, job_id: str) -> None:
         self.job_id = job_id
         self._append({"job_id": job_id})
+
+    def note_group(self, kinds: Sequence[Kind]) -> str:
+        """Before these images are sent together: the key to send them with."""
+        key = str(uuid.uuid4())
+        with self._turn:
+            self._append({"group": key, "images": kinds})
+            self.groups[key] = list(kinds)
+        return key
 
     def forget(self) -> None:
         """The submission is finished."""
@@ -80,6 +98,10 @@ class Journal:
         self._file.write(json.dumps(facts) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def _kinds_of(line: dict[str, Any]) -> list[Kind]:
+    return [(name, size_bytes) for name, size_bytes in line["images"]]
 
 
 def _parse(line: str) -> dict[str, Any]:

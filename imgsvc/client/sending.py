@@ -2,7 +2,8 @@
 
 The job is open. Images are appended in groups; the server takes a group whole or not at all,
 and each has a key of its own, so that one whose answer was lost is not taken twice. After an
-interruption the server's own list says what is missing.
+interruption the server's own list says what is missing, and what may still be on its way goes
+once more in the same groups, with the same keys.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, cast
 from imgsvc.client.answers import Image, Job
 from imgsvc.client.connection import Connection
 from imgsvc.client.errors import ApiError, ClientError, LocalFileError
-from imgsvc.client.journal import Journal
+from imgsvc.client.journal import Journal, Kind
 from imgsvc.client.patience import Patience
 from imgsvc.client.upload import BytesUpload, FileUpload, MultipartBody, Upload
 from imgsvc.domain.input_names import clean_name
@@ -30,8 +31,8 @@ GROUP_BYTES = 32 << 20
 """What one request brings, unless a single image is larger."""
 
 
-_Group = tuple[int, Sequence["Parcel"]]
-"""Its number among all groups of the submission, and what is to be sent of it."""
+_Group = tuple[str | None, Sequence["Parcel"]]
+"""What goes together, and the key that it once had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class Parcel:
     stored_name: str
     size_bytes: int
     changed_at: float | None
+
+    @property
+    def kind(self) -> Kind:
+        return self.stored_name, self.size_bytes
 
     def sha256(self) -> str:
         """Hexadecimal. Blocking. Raises LocalFileError."""
@@ -98,7 +103,7 @@ class Sending:
             job = await self._open(spec)
         if not job["open"]:
             return job
-        groups = _groups_of(parcels, {id(parcel) for parcel in missing})
+        groups = _groups_of(missing, self._journal.groups)
         await _run_side_by_side(self._send_groups(job["id"], groups) for _ in range(CONNECTIONS))
         return await self._post(job["id"], "close")
 
@@ -151,8 +156,8 @@ class Sending:
         return cast("Job", answer)
 
     async def _send_groups(self, job_id: str, groups: Iterator[_Group]) -> None:
-        for number, group in groups:
-            key = _key_of(job_id, number, group)
+        for known_key, group in groups:
+            key = known_key or await self._note_group(group)
             try:
                 await self._insist_on(job_id, key, group)
             except ApiError as exc:
@@ -163,8 +168,12 @@ class Sending:
             self._arrived_bytes += _size_of(group)
             self._tell()
 
+    async def _note_group(self, group: Sequence[Parcel]) -> str:
+        kinds = [parcel.kind for parcel in group]
+        return await asyncio.to_thread(self._journal.note_group, kinds)
+
     async def _send_changed(self, job_id: str, key: str, group: Sequence[Parcel]) -> None:
-        """The group arrived, its answer did not, and then a file of it was changed."""
+        """The group arrived, its answer did not, and then a file of it was changed or removed."""
         missing = await self._find_missing(job_id, group)
         if missing:
             digests = await asyncio.to_thread(lambda: [parcel.sha256() for parcel in missing])
@@ -222,19 +231,18 @@ def _find_missing(
     Name and size decide; the bytes too where a file may have changed since the beginning, or
     others have the same name and size. An image that was refused on its way in has no digest.
     """
-    alike = Counter((parcel.stored_name, parcel.size_bytes) for parcel in parcels)
+    alike = Counter(parcel.kind for parcel in parcels)
     arrived: dict[tuple[str, int | None], list[str | None]] = {}
     for image in images:
         facts = image["input"]
         arrived.setdefault((image["name"], facts["size_bytes"]), []).append(facts["sha256"])
     missing = []
     for parcel in parcels:
-        kind = (parcel.stored_name, parcel.size_bytes)
-        digests = arrived.get(kind)
+        digests = arrived.get(parcel.kind)
         is_old = parcel.changed_at is not None and parcel.changed_at < begun_at
         if not digests:
             missing.append(parcel)
-        elif is_old and alike[kind] == 1:
+        elif is_old and alike[parcel.kind] == 1:
             digests.pop()
         elif None in digests:
             digests.remove(None)
@@ -245,15 +253,24 @@ def _find_missing(
     return missing
 
 
-def _groups_of(parcels: Sequence[Parcel], missing: set[int]) -> Iterator[_Group]:
-    """All parcels fall into the same groups at every try; of each what is missing is left."""
-    for number, group in enumerate(_all_groups(parcels)):
-        left = [parcel for parcel in group if id(parcel) in missing]
-        if left:
-            yield number, left
+def _groups_of(
+    missing: Sequence[Parcel], earlier: Mapping[str, Sequence[Kind]]
+) -> Iterator[_Group]:
+    """Groups of an earlier try are found again, whatever else is to be sent by now."""
+    waiting: dict[Kind, list[Parcel]] = {}
+    for parcel in reversed(missing):
+        waiting.setdefault(parcel.kind, []).append(parcel)
+    begun = [
+        (key, [waiting[kind].pop() for kind in kinds if waiting.get(kind)])
+        for key, kinds in earlier.items()
+    ]
+    left = {id(parcel) for parcels in waiting.values() for parcel in parcels}
+    new = [parcel for parcel in missing if id(parcel) in left]
+    yield from ((key, group) for key, group in begun if group)
+    yield from ((None, group) for group in _split(new))
 
 
-def _all_groups(parcels: Sequence[Parcel]) -> Iterator[Sequence[Parcel]]:
+def _split(parcels: Sequence[Parcel]) -> Iterator[Sequence[Parcel]]:
     group: list[Parcel] = []
     for parcel in parcels:
         size_bytes = _size_of(group) + parcel.size_bytes
@@ -263,15 +280,6 @@ def _all_groups(parcels: Sequence[Parcel]) -> Iterator[Sequence[Parcel]]:
         group.append(parcel)
     if group:
         yield group
-
-
-def _key_of(job_id: str, number: int, group: Sequence[Parcel]) -> str:
-    """The same group of the same job has the same key, whoever sends it and when; its number
-    tells it from others whose files have the same names and sizes.
-    """
-    files = [f"{parcel.size_bytes} {parcel.stored_name}" for parcel in group]
-    text = "\n".join([job_id, str(number), *files])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def _run_side_by_side(works: Iterable[Any]) -> None:

@@ -134,6 +134,49 @@ async def test_new_files_are_sent_too_when_it_goes_on(
     assert (job["id"], job["total"]) == (job_id, COUNT)
 
 
+async def break_off_unheard(client: Client, files: list[Path], journal: Journal) -> str:
+    """Submit until the server has taken a group and the answer did not arrive; the job's id."""
+    upload = Connection.upload
+
+    async def never_return(self: Connection, *parts: Any, **options: Any) -> Any:
+        await upload(self, *parts, **options)
+        raise ZeroDivisionError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "upload", never_return)
+        with pytest.raises(ZeroDivisionError):
+            await client.submit(files, journal=journal)
+    assert journal.job_id is not None
+    return journal.job_id
+
+
+async def test_what_arrives_after_the_list_was_read_is_not_taken_twice(
+    client: Client, files: list[Path], journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await break_off_unheard(client, files[5:], journal)
+    monkeypatch.setattr(module, "_find_missing", lambda parcels, _images, _begun: list(parcels))
+    job = await client.submit(files, journal=journal)
+    assert (job["id"], job["total"]) == (job_id, COUNT)
+
+
+async def test_nor_when_some_of_it_was_removed_here_meanwhile(
+    client: Client, files: list[Path], journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await break_off_unheard(client, files, journal)
+    arrived = await names_of(client, job_id)
+    removed = next(path for path in files if path.name in arrived)
+    find_missing = module._find_missing
+    stale = [list]
+
+    def find_missing_late(parcels: list[Any], *facts: Any) -> list[Any]:
+        return stale.pop()(parcels) if stale else find_missing(parcels, *facts)
+
+    monkeypatch.setattr(module, "_find_missing", find_missing_late)
+    left = [path for path in files if path != removed]
+    job = await client.submit(left, journal=journal)
+    assert await names_of(client, job["id"]) == Counter(path.name for path in files)
+
+
 async def test_a_file_changed_meanwhile_is_sent_as_it_is_now(
     client: Client, files: list[Path], journal: Journal
 ) -> None:

@@ -7,7 +7,7 @@ each format, libvips 8.18) and rounded up: too much charged only waits, too litt
 from __future__ import annotations
 
 from imgsvc.imaging.decoding import load_options
-from imgsvc.imaging.plan import RenderPlan, VariantPlan
+from imgsvc.imaging.plan import BasePlan, RenderPlan, VariantPlan
 from imgsvc.imaging.probe import Header
 from imgsvc.recipes.sizes import Size
 
@@ -31,22 +31,33 @@ _ENCODE_BYTES_PER_ALPHA_PIXEL = {
     "webp": 30, "jpeg": 7, "png": 5, "avif": 28, "gif": 12, "tiff": 10,
 }  # fmt: skip
 
+_MOVING_BYTES_PER_PIXEL = 12
+"""Of every frame: as it is made, in the strip, and the encoder's own copy."""
+
 
 def predict_cost(header: Header, plan: RenderPlan) -> int:
     """Bytes at the worst moment of the whole render, on the generous side."""
-    base_copies = 1 if header.orientation == 1 else 2
-    base = base_copies * _area(plan.base) * header.bands
-    making = max(_making_bytes(header, variant) for variant in plan.variants)
-    return _FIXED_BYTES + _decode_bytes(header, plan.base) + base + making
+    return _FIXED_BYTES + max(_base_bytes(header, base) for base in plan.bases)
 
 
-def _making_bytes(header: Header, variant: VariantPlan) -> int:
-    may_have_alpha = header.has_alpha or variant.variant.mode == "pad"
+def _base_bytes(header: Header, base: BasePlan) -> int:
+    """One decode, with what is made of it; they follow one another."""
+    copies = 1 if header.orientation == 1 else 2
+    pixels = copies * _area(base.size) * header.bands * base.frames
+    making = max(_making_bytes(header, variant) for variant in base.variants)
+    return _decode_bytes(header, base) + pixels + making
+
+
+def _making_bytes(header: Header, plan: VariantPlan) -> int:
+    may_have_alpha = header.has_alpha or plan.variant.mode == "pad"
     factors = _ENCODE_BYTES_PER_ALPHA_PIXEL if may_have_alpha else _ENCODE_BYTES_PER_PIXEL
-    return _area(variant.sizes.canvas) * factors[variant.format]
+    one = _area(plan.sizes.canvas) * factors[plan.format]
+    if plan.frames == 1:
+        return one
+    return one + _area(plan.sizes.canvas) * plan.frames * _MOVING_BYTES_PER_PIXEL
 
 
-def _decode_bytes(header: Header, base: Size) -> int:
+def _decode_bytes(header: Header, base: BasePlan) -> int:
     stored = header.stored
     is_wide = header.has_alpha or header.sample_bytes > 1
     sample_bytes = _WIDE_SAMPLE_BYTES if is_wide else 1
@@ -57,7 +68,7 @@ def _decode_bytes(header: Header, base: Size) -> int:
         return lines + _area(stored) * header.bands * _COEFFICIENT_BYTES
     pixel_bytes = max(header.bands * header.sample_bytes, 4)
     if "scale" in load_options(header, base):
-        return lines + 4 * _area(base) * pixel_bytes + 2 * _area(stored)
+        return lines + 4 * _area(base.size) * pixel_bytes + 2 * _area(stored)
     return lines + _area(stored) * pixel_bytes * _CODEC_FACTORS.get(header.format, 2)
 
 

@@ -1,17 +1,22 @@
-"""Decode once: from the file to the base that every variant is made from."""
+"""Decode once: from the file to the base that variants are made from."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import pyvips
 
-from imgsvc.imaging.loaders import open_file
+from imgsvc.imaging.plan import BasePlan, Cut, crop_box, cut_of
 from imgsvc.imaging.probe import Header
-from imgsvc.imaging.steps.colour import to_srgb
-from imgsvc.imaging.steps.orient import orient
+from imgsvc.imaging.source import Source
+from imgsvc.imaging.steps.colour import to_eight_bits, to_srgb
+from imgsvc.imaging.steps.orient import is_turned, orient, to_stored, to_upright
 from imgsvc.imaging.steps.resize import LINEAR_MAX_PIXELS, resize, resize_by_light
+from imgsvc.imaging.steps.trim import find_content
 from imgsvc.imaging.translation import reading
+from imgsvc.recipes.model import Recipe
+from imgsvc.recipes.placement import Box
 from imgsvc.recipes.sizes import Size
 
 _SPARE = 1.5
@@ -22,41 +27,108 @@ stays above 42 dB, 1.0 falls to 35 dB."""
 _JPEG_SHRINKS = (8, 4, 2)
 _OPAQUE = 255
 
+Frames = tuple[pyvips.Image, ...]
+
 
 class Decoded(NamedTuple):
-    """image: upright 8-bit sRGB or grey, in memory."""
+    """frames: upright, 8 bits, colour or grey, in memory; a still is one of them."""
 
-    image: pyvips.Image
+    frames: Frames
     profile_assumed: bool
 
 
-def decode(header: Header, path: str, size: Size) -> Decoded:
-    """The picture at `size` (upright, at most the source's). Uses up `header.image`.
+def decode(source: Source, base: BasePlan) -> Decoded:
+    """The picture as `base` wants it.
 
     Turned and converted after it is shrunk, which comes to the same and costs a fraction.
     Raises ImageError with corrupt_image, unsupported_format or out_of_memory.
     """
-    stored_size = Size(size.height, size.width) if header.turned else size
+    frames, assumed = [], False
     with reading():
-        shrunk = _shrink(_open(header, path, stored_size), stored_size)
-        image, profile_assumed = to_srgb(shrunk)
-        image = orient(image.copy_memory(), header.orientation)
-        return Decoded(_without_idle_alpha(image), profile_assumed)
+        for image in _shrunk_frames(source, base):
+            if base.keeps_profile:
+                converted = to_eight_bits(image)
+            else:
+                converted, profile_assumed = to_srgb(image)
+                assumed = assumed or profile_assumed
+            frames.append(orient(converted.copy_memory(), source.header.orientation))
+        return Decoded(_without_idle_alpha(tuple(frames)), assumed)
 
 
-def load_options(header: Header, size: Size) -> dict[str, float]:
-    """What the loader itself may shrink by, for a picture of `size` as stored."""
-    room = min(header.stored.width / size.width, header.stored.height / size.height) / _SPARE
+def find_cuts(source: Source, recipe: Recipe) -> Mapping[Cut, Box]:
+    """What trimming leaves of the picture, for every way of trimming in the recipe. A pass
+    over the file for each. Raises as `decode`.
+    """
+    header = source.header
+    found: dict[Cut, Box] = {}
+    for variant in recipe.variants:
+        cut = cut_of(variant)
+        threshold = cut[1]
+        if threshold is None or cut in found:
+            continue
+        box = to_stored(crop_box(variant, header.upright), header.orientation, header.stored)
+        with reading():
+            frames = (frame.crop(*box) for frame in source.frames(header.frames))
+            content = find_content(frames, threshold)
+        if content is not None:
+            content = content._replace(left=box.left + content.left, top=box.top + content.top)
+        found[cut] = to_upright(content or box, header.orientation, header.stored)
+    return found
+
+
+def load_options(header: Header, base: BasePlan) -> dict[str, float]:
+    """What the loader itself may shrink by."""
+    size = _stored_size(header, base)
+    box = to_stored(base.box, header.orientation, header.stored)
+    room = min(box.width / size.width, box.height / size.height) / _SPARE
     if header.format == "jpeg" and not _is_small(header.stored):
-        return next(({"shrink": shrink} for shrink in _JPEG_SHRINKS if room >= shrink), {})
-    if header.format == "webp" and header.frames == 1 and room > _SPARE:
-        return {"scale": 1.0 / room}
+        shrinks = (s for s in _JPEG_SHRINKS if room >= s and _is_even(box, header.stored, s))
+        return next(({"shrink": shrink} for shrink in shrinks), {})
+    if header.format == "webp" and base.frames == header.frames == 1 and room > _SPARE:
+        return {"scale": 1.0 / room} if box.size == header.stored else {}
     return {}
 
 
-def _open(header: Header, path: str, size: Size) -> pyvips.Image:
-    options = load_options(header, size)
-    return open_file(path, header.format, **options) if options else header.image
+def _is_even(box: Box, stored: Size, shrink: int) -> bool:
+    """Whether the box has its edges where shrunk pixels have theirs."""
+    right, bottom = box.left + box.width, box.top + box.height
+    return (
+        box.left % shrink == box.top % shrink == 0
+        and (right % shrink == 0 or right == stored.width)
+        and (bottom % shrink == 0 or bottom == stored.height)
+    )
+
+
+def _shrunk_frames(source: Source, base: BasePlan) -> Iterator[pyvips.Image]:
+    """As they are stored, at the size of the base."""
+    header = source.header
+    size = _stored_size(header, base)
+    box = to_stored(base.box, header.orientation, header.stored)
+    if base.frames > 1:
+        for frame in source.frames(base.frames):
+            yield resize(frame if box.size == header.stored else frame.crop(*box), size)
+        return
+    image = source.open(**load_options(header, base))
+    if box.size != header.stored:
+        image = image.crop(*_shrink_box(box, header.stored, image))
+    yield _shrink(image, size)
+
+
+def _shrink_box(box: Box, stored: Size, image: pyvips.Image) -> Box:
+    """The box in a picture that its loader has shrunk, along whose pixels it lies."""
+    shrink = round(stored.width / image.width)
+    left, top = box.left // shrink, box.top // shrink
+    return Box(
+        left,
+        top,
+        min(-(-box.width // shrink), image.width - left),
+        min(-(-box.height // shrink), image.height - top),
+    )
+
+
+def _stored_size(header: Header, base: BasePlan) -> Size:
+    width, height = base.size
+    return Size(height, width) if is_turned(header.orientation) else base.size
 
 
 def _shrink(image: pyvips.Image, size: Size) -> pyvips.Image:
@@ -70,8 +142,11 @@ def _is_small(size: Size) -> bool:
     return size.width * size.height <= LINEAR_MAX_PIXELS
 
 
-def _without_idle_alpha(image: pyvips.Image) -> pyvips.Image:
+def _without_idle_alpha(frames: Frames) -> Frames:
     """An alpha that is opaque everywhere only costs time and bytes."""
-    if not image.hasalpha() or image.extract_band(image.bands - 1).min() < _OPAQUE:
-        return image
-    return image.extract_band(0, n=image.bands - 1)
+    if not all(
+        frame.hasalpha() and frame.extract_band(frame.bands - 1).min() == _OPAQUE
+        for frame in frames
+    ):
+        return frames
+    return tuple(frame.extract_band(0, n=frame.bands - 1) for frame in frames)

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pyvips
 
+from imgsvc.imaging.decoding import Frames
 from imgsvc.imaging.plan import VariantPlan
 from imgsvc.imaging.steps.blur import blur
-from imgsvc.imaging.steps.fill import fill
+from imgsvc.imaging.steps.fill import fill, find_place
 from imgsvc.imaging.steps.flatten import flatten
 from imgsvc.imaging.steps.grayscale import grayscale
 from imgsvc.imaging.steps.mirror import mirror
 from imgsvc.imaging.steps.pad import pad
-from imgsvc.imaging.steps.resize import resize_by_light
+from imgsvc.imaging.steps.resize import resize, resize_by_light
+from imgsvc.imaging.steps.rotate import rotate
 from imgsvc.imaging.steps.sharpen import sharpen
 
 Step = Callable[[pyvips.Image, VariantPlan], pyvips.Image]
 
-
-def _resize(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
-    return resize_by_light(image, plan.sizes.picture)
-
-
-# Decode, orientation and sRGB are done, once for all variants, in `decoding`.
+# Decode, orientation, crop, trim and sRGB are done, once for several variants, in `decoding`;
+# the resize is done below. It comes first, so that every later step touches the fewest pixels.
 STEPS: tuple[Step, ...] = (
-    _resize,  # first, so that every later step touches the fewest pixels
     fill,  # what is cut away need not be worked on
-    mirror,  # after the crop: gravity speaks of the picture as it came
+    rotate,  # after the crop: gravity speaks of the picture as it came
+    mirror,
     grayscale,  # before the background comes in, which keeps its colour
     blur,
     sharpen,  # after the blur, or it would sharpen what is then lost
@@ -36,7 +35,20 @@ STEPS: tuple[Step, ...] = (
 )
 
 
-def make_variant(base: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
+def make_variant(base: Frames, plan: VariantPlan) -> Frames:
+    """What is decided by looking is decided on the first frame, or the others would jump."""
+    resized = [_resize(frame, plan) for frame in base[: plan.frames]]
+    plan = replace(plan, place=find_place(resized[0], plan))
+    return tuple(_take_steps(frame, plan) for frame in resized)
+
+
+def _resize(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
+    """All frames of an animation in the same light, or it would flicker."""
+    shrink = resize if plan.frames > 1 else resize_by_light
+    return shrink(image, plan.sizes.picture)
+
+
+def _take_steps(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
     for step in STEPS:
-        base = step(base, plan)
-    return base
+        image = step(image, plan)
+    return image

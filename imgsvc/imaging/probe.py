@@ -12,6 +12,8 @@ from imgsvc.domain.sniffing import HEAD_BYTES, sniff
 from imgsvc.errors import ImageError, ImageErrorCode
 from imgsvc.imaging.gif_blocks import is_cut_off
 from imgsvc.imaging.loaders import open_file
+from imgsvc.imaging.steps.colour import has_rgb_profile
+from imgsvc.imaging.steps.orient import is_turned
 from imgsvc.imaging.translation import corrupt_image, reading
 from imgsvc.recipes.sizes import Size
 
@@ -27,6 +29,7 @@ class Header:
     image: open, and good for one pass over the pixels.
     stored: size as it lies in the file, before `orientation` (EXIF, 1..8; 1 is upright).
     frames: 1 for a still. bands: alpha included. sample_bytes: of one band of one pixel.
+    has_rgb_profile: of a colour space other than sRGB.
     whole: the decoder holds the whole picture at once: a progressive JPEG's coefficients,
     an interlaced PNG, or a format that knows no other way.
     """
@@ -39,16 +42,13 @@ class Header:
     bands: int
     sample_bytes: int
     has_alpha: bool
+    has_rgb_profile: bool
     whole: bool
 
     @property
-    def turned(self) -> bool:
-        """Whether orientation swaps the sides."""
-        return self.orientation >= 5
-
-    @property
     def upright(self) -> Size:
-        return Size(self.stored.height, self.stored.width) if self.turned else self.stored
+        width, height = self.stored
+        return Size(height, width) if is_turned(self.orientation) else self.stored
 
     @property
     def facts(self) -> InputFacts:
@@ -105,6 +105,7 @@ def _header(image: pyvips.Image, format_: str) -> Header:
         bands=image.bands,
         sample_bytes=_FORMAT_BYTES.get(image.format, 8),
         has_alpha=bool(image.hasalpha()),
+        has_rgb_profile=has_rgb_profile(image),
         whole=format_ in _WHOLE_FORMATS or _comes_in_passes(image, fields),
     )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pyvips
 
@@ -21,19 +23,26 @@ from imgsvc.domain.rendering import (
     RenderTask,
     output_path,
 )
-from imgsvc.errors import ImageError, ImageErrorCode
+from imgsvc.errors import ImageError, ImageErrorCode, WarningCode
 from imgsvc.imaging.cost import predict_cost
-from imgsvc.imaging.decoding import decode
-from imgsvc.imaging.encoders import ENCODERS
-from imgsvc.imaging.loaders import prepare
+from imgsvc.imaging.decoding import Frames, decode, find_cuts
+from imgsvc.imaging.encoders import encode
+from imgsvc.imaging.loaders import open_file, prepare
+from imgsvc.imaging.metadata import Metadata, dress, read_metadata, select
 from imgsvc.imaging.pipeline import make_variant
-from imgsvc.imaging.plan import VariantPlan, make_plan
+from imgsvc.imaging.plan import BasePlan, RenderPlan, VariantPlan, check_outputs, make_plan
 from imgsvc.imaging.probe import Header, check_limits, probe
+from imgsvc.imaging.source import Source
 from imgsvc.imaging.translation import making, out_of_memory
 from imgsvc.imaging.warnings import collect_warnings
 from imgsvc.recipes.model import load_recipe
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class _Made(NamedTuple):
+    output: OutputFacts
+    warnings: frozenset[WarningCode]
 
 
 def render(task: RenderTask) -> Outcome:
@@ -56,44 +65,94 @@ def render(task: RenderTask) -> Outcome:
 
 
 def _render(task: RenderTask, header: Header, started_ns: int) -> Rendered | NeedsMemory:
-    plan = make_plan(load_recipe(task.recipe), header)
-    cost_bytes = predict_cost(header, plan)
-    if cost_bytes > task.memory_bytes:
+    recipe = load_recipe(task.recipe)
+    source = Source(task.input_path, header)
+    plan = make_plan(recipe, header, {})
+    if (cost_bytes := predict_cost(header, plan)) > task.memory_bytes:
         return NeedsMemory(cost_bytes)
-    base, profile_assumed = decode(header, task.input_path, plan.base)
-    outputs = _make_outputs(task.output_prefix, base, plan.variants)
-    warnings = collect_warnings(header, plan.variants, profile_assumed=profile_assumed)
-    return Rendered(header.facts, outputs, warnings, _elapsed_ms(started_ns))
+    if cuts := find_cuts(source, recipe):
+        plan = make_plan(recipe, header, cuts)
+        if (cost_bytes := predict_cost(header, plan)) > task.memory_bytes:
+            return NeedsMemory(cost_bytes)
+    check_outputs(plan)
+    made, profile_assumed = _make_outputs(task.output_prefix, source, plan)
+    by_name = {variant.name: made[variant.name] for variant in recipe.variants}
+    return Rendered(
+        header.facts,
+        tuple(one.output for one in by_name.values()),
+        collect_warnings(
+            header,
+            plan.variants,
+            {name: one.warnings for name, one in by_name.items()},
+            profile_assumed=profile_assumed,
+        ),
+        _elapsed_ms(started_ns),
+    )
 
 
 def _make_outputs(
-    prefix: str, base: pyvips.Image, variants: tuple[VariantPlan, ...]
-) -> tuple[OutputFacts, ...]:
-    """All of them, or on any error none."""
+    prefix: str, source: Source, plan: RenderPlan
+) -> tuple[Mapping[str, _Made], bool]:
+    """All of them, or on any error none; and whether a profile had to be assumed."""
+    made: dict[str, _Made] = {}
+    profile_assumed = False
+    wants_metadata = any(one.variant.metadata != "none" for one in plan.variants)
+    metadata = read_metadata(source.header.image) if wants_metadata else Metadata()
     with ExitStack() as undo:
-        outputs = []
-        for plan in variants:
-            path = Path(output_path(prefix, plan.variant.name, plan.format))
-            undo.callback(path.unlink, missing_ok=True)
-            outputs.append(_make_output(base, plan, path))
+        for base in plan.bases:
+            frames, assumed = decode(source, base)
+            profile_assumed = profile_assumed or assumed
+            for variant in base.variants:
+                path = Path(output_path(prefix, variant.variant.name, variant.format))
+                undo.callback(path.unlink, missing_ok=True)
+                made[variant.variant.name] = _make_output(frames, base, variant, metadata, path)
         undo.pop_all()
-    return tuple(outputs)
+    return made, profile_assumed
 
 
-def _make_output(base: pyvips.Image, plan: VariantPlan, path: Path) -> OutputFacts:
+def _make_output(
+    base: Frames, base_plan: BasePlan, plan: VariantPlan, metadata: Metadata, path: Path
+) -> _Made:
+    warnings = set()
     with making():
-        image = make_variant(base, plan)
-        data = ENCODERS[plan.format].encode(image, plan.quality)
+        image, keep = _join(make_variant(base, plan)), "none"
+        if plan.variant.metadata != "none":
+            selected = select(
+                metadata, plan.variant.metadata, keeps_profile=base_plan.keeps_profile
+            )
+            image, dropped = dress(image, selected, plan.format)
+            keep = "all"
+            if dropped:
+                warnings.add(WarningCode.METADATA_DROPPED)
+        data, fits = encode(image, plan, keep=keep)
+    if not fits:
+        warnings.add(WarningCode.MAX_BYTES_MISSED)
     _write(path, data)
-    return OutputFacts(
+    output = OutputFacts(
         variant=plan.variant.name,
         format=plan.format,
         width=image.width,
-        height=image.height,
-        frames=1,
+        height=image.height // plan.frames,
+        frames=1 if plan.frames == 1 else _count_frames(path, plan.format),
         size_bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
     )
+    return _Made(output, frozenset(warnings))
+
+
+def _join(frames: Frames) -> pyvips.Image:
+    """Frames one below the other, as libvips' encoders take them. Delays came with them."""
+    if len(frames) == 1:
+        return frames[0]
+    strip = pyvips.Image.arrayjoin(list(frames), across=1).copy()
+    strip.set_type(pyvips.GValue.gint_type, "page-height", frames[0].height)
+    return strip
+
+
+def _count_frames(path: Path, format_: str) -> int:
+    """Encoders may join equal neighbours."""
+    image = open_file(str(path), format_)
+    return int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
 
 
 def _write(path: Path, data: bytes) -> None:

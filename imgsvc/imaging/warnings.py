@@ -2,49 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Set
+
 from imgsvc.domain.rendering import ImageWarning
 from imgsvc.errors import WarningCode
-from imgsvc.imaging.encoders import ENCODERS
 from imgsvc.imaging.plan import VariantPlan
 from imgsvc.imaging.probe import Header
 
+_ASSUMED = ImageWarning(
+    WarningCode.PROFILE_ASSUMED,
+    "The image has no usable colour profile; a usual one was assumed.",
+)
+
 
 def collect_warnings(
-    header: Header, variants: tuple[VariantPlan, ...], *, profile_assumed: bool
+    header: Header,
+    plans: tuple[VariantPlan, ...],
+    met: Mapping[str, Set[WarningCode]],
+    *,
+    profile_assumed: bool,
 ) -> tuple[ImageWarning, ...]:
-    found = []
-    if profile_assumed:
-        found.append(
-            ImageWarning(
-                WarningCode.PROFILE_ASSUMED,
-                "The image has no usable colour profile; a usual one was assumed.",
-            )
-        )
-    about = {
-        WarningCode.NOT_ENLARGED: (
+    """met: what making each variant met with, by its name."""
+
+    def was_met(code: WarningCode) -> Callable[[VariantPlan], bool]:
+        return lambda plan: code in met.get(plan.variant.name, ())
+
+    tests: tuple[tuple[WarningCode, str, Callable[[VariantPlan], bool]], ...] = (
+        (
+            WarningCode.NOT_ENLARGED,
             "Not enlarged beyond the source",
-            [plan for plan in variants if plan.sizes.limited],
+            lambda plan: plan.sizes.limited,
         ),
-        WarningCode.QUALITY_IGNORED: (
-            "The format has no quality setting",
-            [plan for plan in variants if _ignores_quality(plan)],
-        ),
-        WarningCode.ANIMATION_DROPPED: (
+        (WarningCode.QUALITY_IGNORED, "The format has no quality setting", _ignores_quality),
+        (WarningCode.QUALITY_IGNORED, "The format cannot be lossless", _ignores_lossless),
+        (
+            WarningCode.ANIMATION_DROPPED,
             "Only the first frame was kept",
-            [plan for plan in variants if _drops_frames(header, plan)],
+            lambda plan: header.frames > plan.frames and plan.variant.animation != "first",
         ),
-    }
-    found.extend(
-        ImageWarning(code, text, tuple(plan.variant.name for plan in plans))
-        for code, (text, plans) in about.items()
-        if plans
+        (
+            WarningCode.MAX_BYTES_MISSED,
+            "Even the lowest quality is larger than max_bytes",
+            was_met(WarningCode.MAX_BYTES_MISSED),
+        ),
+        (
+            WarningCode.METADATA_DROPPED,
+            "The format cannot hold all of the metadata",
+            was_met(WarningCode.METADATA_DROPPED),
+        ),
     )
+    found = [_ASSUMED] if profile_assumed else []
+    for code, message, applies in tests:
+        names = tuple(plan.variant.name for plan in plans if applies(plan))
+        if names:
+            found.append(ImageWarning(code, message, names))
     return tuple(found)
 
 
 def _ignores_quality(plan: VariantPlan) -> bool:
-    return plan.variant.quality is not None and not ENCODERS[plan.format].has_quality
+    return plan.variant.quality is not None and plan.quality is None
 
 
-def _drops_frames(header: Header, plan: VariantPlan) -> bool:
-    return header.frames > 1 and plan.variant.animation != "first"
+def _ignores_lossless(plan: VariantPlan) -> bool:
+    return plan.variant.lossless and plan.format in ("jpeg", "gif")

@@ -8,8 +8,8 @@ megapixel, and for JPEG, which is decoded at a fraction of its size, mostly per 
 from __future__ import annotations
 
 from imgsvc.domain.picture import Picture
-from imgsvc.recipes.model import Variant, load_recipe
-from imgsvc.recipes.sizes import Size, plan_size
+from imgsvc.recipes.model import Crop, Variant, load_recipe
+from imgsvc.recipes.sizes import Size, plan_variant_size
 
 _FIXED_MS = 2.0
 _VARIANT_MS = 3.0
@@ -66,7 +66,13 @@ def _decode_ms(picture: Picture, size: Size, size_bytes: int) -> float:
 
 
 def _encode_ms(variant: Variant, picture: Picture, source: Size) -> float:
-    plan = plan_size(source, variant.width, variant.height, variant.mode, enlarge=variant.enlarge)
+    plan = plan_variant_size(_cropped(source, variant.crop), variant)
     format_ = picture.format if variant.format == "same" else variant.format
     pixels = plan.canvas.width * plan.canvas.height
     return _VARIANT_MS + _ENCODE_MS.get(format_, _UNUSUAL_ENCODE_MS) * pixels / _MEGA
+
+
+def _cropped(source: Size, crop: Crop | None) -> Size:
+    if crop is None:
+        return source
+    return Size(min(source.width, crop.width), min(source.height, crop.height))

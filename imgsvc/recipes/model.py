@@ -16,6 +16,8 @@ from pydantic_core import PydanticCustomError
 
 MAX_VARIANTS = 32
 MAX_SIDE = 16384
+MAX_SOURCE_SIDE = 10_000_000
+"""No decoder goes beyond it (libvips' VIPS_MAX_COORD was that for many years)."""
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,39}\z"
 _COLOUR_PATTERN = r"^#(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\z"
 
@@ -55,10 +57,10 @@ class Point(_Part):
 class Crop(_Part):
     """A rectangle in source pixels, after orientation."""
 
-    left: Annotated[int, Field(ge=0)]
-    top: Annotated[int, Field(ge=0)]
-    width: Annotated[int, Field(ge=1)]
-    height: Annotated[int, Field(ge=1)]
+    left: Annotated[int, Field(ge=0, le=MAX_SOURCE_SIDE)]
+    top: Annotated[int, Field(ge=0, le=MAX_SOURCE_SIDE)]
+    width: Annotated[int, Field(ge=1, le=MAX_SOURCE_SIDE)]
+    height: Annotated[int, Field(ge=1, le=MAX_SOURCE_SIDE)]
 
 
 def _without_hyphen(value: Any) -> Any:

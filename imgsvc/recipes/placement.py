@@ -15,6 +15,19 @@ class Place(NamedTuple):
     top: int
 
 
+class Box(NamedTuple):
+    """A rectangle in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def size(self) -> Size:
+        return Size(self.width, self.height)
+
+
 _HALVES = {
     "centre": (1, 1),
     "north": (1, 0),

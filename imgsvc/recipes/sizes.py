@@ -1,15 +1,15 @@
 """The exact sizes of variants: integers in, integers out, no floating point.
 
-Everything is computed from the source as it stands after orientation and crop, rounded
+Everything is computed from the source as it stands after orientation, crop and trim, rounded
 half up, and is at least 1. Sizes are in pixels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from imgsvc.recipes.model import Mode
+from imgsvc.recipes.model import Mode, Variant
 
 
 class Size(NamedTuple):
@@ -19,23 +19,38 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SizePlan:
-    """picture: what the source is resized to. canvas: what the variant measures in the end.
+    """picture: what the source is resized to. kept: what is left of that (less for fill only).
+    canvas: what the variant measures in the end, turned and, for pad, with its margins.
 
-    They differ where the picture is cropped to the canvas (fill) or laid on it (pad).
     limited: the box asked for more than the source has, and was not followed.
     """
 
     picture: Size
+    kept: Size
     canvas: Size
     limited: bool = False
+
+
+def plan_variant_size(source: Size, variant: Variant) -> SizePlan:
+    """The sizes of a variant. Its box is what it measures in the end: a quarter turn, which
+    comes after the resize, swaps the sides of what is asked of the resize.
+    """
+    turned = variant.rotate in (90, 270)
+    width, height = variant.width, variant.height
+    if turned:
+        width, height = height, width
+    plan = plan_size(source, width, height, variant.mode, enlarge=variant.enlarge)
+    if not turned:
+        return plan
+    return replace(plan, canvas=Size(plan.canvas.height, plan.canvas.width))
 
 
 def plan_size(
     source: Size, width: int | None, height: int | None, mode: Mode, *, enlarge: bool
 ) -> SizePlan:
-    """The sizes of a variant. None for a side lets it follow the ratio."""
+    """The sizes without a turn. None for a side lets it follow the ratio."""
     if width is None and height is None:
-        return SizePlan(source, source)
+        return _same(source, limited=False)
     if width is None or height is None:
         return _same(*_fit_side(source, width, height, enlarge=enlarge))
     box = Size(width, height)
@@ -43,10 +58,10 @@ def plan_size(
         return _same(*_fit(source, box, enlarge=enlarge))
     if mode == "pad":
         picture, limited = _fit(source, box, enlarge=enlarge)
-        return SizePlan(picture, box, limited)
+        return SizePlan(picture, picture, box, limited)
     if mode == "fill":
         return _fill(source, box, enlarge=enlarge)
-    return SizePlan(box, box)
+    return _same(box, limited=False)
 
 
 def scaled(length: int, numerator: int, denominator: int) -> int:
@@ -55,7 +70,7 @@ def scaled(length: int, numerator: int, denominator: int) -> int:
 
 
 def _same(picture: Size, limited: bool) -> SizePlan:
-    return SizePlan(picture, picture, limited)
+    return SizePlan(picture, picture, picture, limited)
 
 
 def _to_width(source: Size, width: int) -> Size:
@@ -90,6 +105,8 @@ def _fill(source: Size, box: Size, *, enlarge: bool) -> SizePlan:
         canvas, _ = _fit(box, source, enlarge=False)
     if canvas.width * source.height >= canvas.height * source.width:
         cover = _to_width(source, canvas.width)
-        return SizePlan(Size(cover.width, max(cover.height, canvas.height)), canvas, limited)
+        return SizePlan(
+            Size(cover.width, max(cover.height, canvas.height)), canvas, canvas, limited
+        )
     cover = _to_height(source, canvas.height)
-    return SizePlan(Size(max(cover.width, canvas.width), cover.height), canvas, limited)
+    return SizePlan(Size(max(cover.width, canvas.width), cover.height), canvas, canvas, limited)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from imgsvc.errors import Fault, InvalidRecipe
+from imgsvc.recipes.formats import FORMATS
 from imgsvc.recipes.model import Recipe, Variant
 
 AVAILABLE_FIELDS = frozenset(
@@ -19,6 +19,9 @@ AVAILABLE_FIELDS = frozenset(
         "mode",
         "enlarge",
         "gravity",
+        "crop",
+        "trim",
+        "rotate",
         "flip",
         "flop",
         "background",
@@ -27,14 +30,15 @@ AVAILABLE_FIELDS = frozenset(
         "sharpen",
         "format",
         "quality",
+        "lossless",
+        "effort",
+        "progressive",
+        "max_bytes",
+        "metadata",
         "animation",
     }
 )
-"""Fields that are carried out, with the exceptions in UNAVAILABLE_VALUES."""
-
-UNAVAILABLE_VALUES: dict[str, frozenset[Any]] = {
-    "animation": frozenset({"all"}),
-}
+"""Fields that are carried out."""
 
 _PLAINER = {
     "model_type": "should be an object",
@@ -54,7 +58,7 @@ def parse_recipe(data: object) -> Recipe:
     except ValidationError as exc:
         errors = exc.errors(include_url=False, include_context=False)
         raise _invalid(_faults(data, errors)) from exc
-    faults = _repeated_names(recipe)
+    faults = _repeated_names(recipe) + _impossible_sides(recipe)
     if faults:
         raise _invalid(faults)
     return recipe
@@ -78,14 +82,8 @@ def _unavailable_fields(variant: Variant) -> list[str]:
     return [
         field
         for field, info in Variant.model_fields.items()
-        if getattr(variant, field) != info.default and not _is_available(variant, field)
+        if getattr(variant, field) != info.default and field not in AVAILABLE_FIELDS
     ]
-
-
-def _is_available(variant: Variant, field: str) -> bool:
-    if field not in AVAILABLE_FIELDS:
-        return False
-    return getattr(variant, field) not in UNAVAILABLE_VALUES.get(field, frozenset())
 
 
 def _repeated_names(recipe: Recipe) -> tuple[Fault, ...]:
@@ -96,6 +94,20 @@ def _repeated_names(recipe: Recipe) -> tuple[Fault, ...]:
             faults.append(Fault(f"/variants/{number}/name", "this name is used more than once"))
         seen[variant.name] += 1
     return tuple(faults)
+
+
+def _impossible_sides(recipe: Recipe) -> tuple[Fault, ...]:
+    """What is asked for is more than the format can hold, whatever the picture."""
+    return tuple(
+        Fault(
+            f"/variants/{number}/{side}",
+            f"{variant.format} holds at most {FORMATS[variant.format].max_side} pixels a side",
+        )
+        for number, variant in enumerate(recipe.variants)
+        for side in ("width", "height")
+        if variant.format in FORMATS
+        and (getattr(variant, side) or 0) > FORMATS[variant.format].max_side
+    )
 
 
 def _invalid(faults: tuple[Fault, ...]) -> InvalidRecipe:

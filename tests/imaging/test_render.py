@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imgsvc.domain.rendering import InputFacts, Rendered
-from imgsvc.imaging.encoders import resolve_format
+from imgsvc.recipes.formats import resolve_format
 from imgsvc.recipes.model import Mode
 from imgsvc.recipes.presets import BUILT_IN
 from imgsvc.recipes.sizes import Size, plan_size

@@ -178,17 +178,7 @@ def test_hyphened_compass_points_are_the_same_as_plain_ones() -> None:
 @pytest.mark.parametrize(
     ("fields", "pointer"),
     [
-        ({"crop": {"left": 0, "top": 0, "width": 1, "height": 1}}, "/crop"),
-        ({"trim": 0}, "/trim"),
-        ({"trim": True}, "/trim"),
-        ({"rotate": 90}, "/rotate"),
         ({"watermark": {"text": "mine"}}, "/watermark"),
-        ({"lossless": True}, "/lossless"),
-        ({"effort": 0}, "/effort"),
-        ({"progressive": True}, "/progressive"),
-        ({"max_bytes": 5000}, "/max_bytes"),
-        ({"metadata": "all"}, "/metadata"),
-        ({"animation": "all"}, "/animation"),
     ],
     ids=str,
 )

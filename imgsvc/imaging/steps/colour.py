@@ -39,6 +39,22 @@ def to_srgb(image: pyvips.Image) -> Converted:
     return Converted(_without_profile(image), profile_assumed=has_profile)
 
 
+def to_eight_bits(image: pyvips.Image) -> pyvips.Image:
+    """`image` in colours as its own RGB profile means them, with that profile."""
+    return image if image.format == "uchar" else image.colourspace("srgb")
+
+
+def has_rgb_profile(image: pyvips.Image) -> bool:
+    """Whether there is a usable one, and it means more than sRGB."""
+    return (
+        image.get_typeof("icc-profile-data") != 0
+        and not _is_grey(image)
+        and image.interpretation in ("srgb", "rgb16", "rgb")
+        and _profile_fits(image)
+        and not _is_srgb_already(image)
+    )
+
+
 def _without_profile(image: pyvips.Image) -> pyvips.Image:
     space = "b-w" if _is_grey(image) else "srgb"
     if image.interpretation != space:

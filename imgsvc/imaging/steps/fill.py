@@ -5,16 +5,27 @@ from __future__ import annotations
 import pyvips
 
 from imgsvc.imaging.plan import VariantPlan
-from imgsvc.recipes.placement import place
+from imgsvc.recipes.placement import Place, place
 from imgsvc.recipes.sizes import Size
 
 
-def fill(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
-    """The part of the picture that gravity says, or that libvips finds most worth seeing."""
-    canvas, gravity = plan.sizes.canvas, plan.variant.gravity
-    if plan.variant.mode != "fill" or (image.width, image.height) == canvas:
-        return image
+def find_place(image: pyvips.Image, plan: VariantPlan) -> Place | None:
+    """Where in the resized picture the part lies that is kept: as gravity says, or where
+    libvips finds most to see. None when all of it is kept.
+    """
+    size, kept, gravity = Size(image.width, image.height), plan.sizes.kept, plan.variant.gravity
+    if size == kept:
+        return None
     if gravity in ("attention", "entropy"):
-        return image.smartcrop(canvas.width, canvas.height, interesting=gravity)
-    at = place(Size(image.width, image.height), canvas, gravity)
-    return image.crop(at.left, at.top, canvas.width, canvas.height)
+        seen = image.copy(xoffset=0, yoffset=0).smartcrop(
+            kept.width, kept.height, interesting=gravity
+        )
+        return Place(-seen.xoffset, -seen.yoffset)
+    return place(size, kept, gravity)
+
+
+def fill(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
+    """What `find_place` chose, in all frames the same."""
+    if plan.place is None:
+        return image
+    return image.crop(*plan.place, *plan.sizes.kept)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pyvips
 
-from imgsvc.imaging.encoders import ENCODERS
 from imgsvc.imaging.plan import VariantPlan
 from imgsvc.recipes.colours import parse_colour
+from imgsvc.recipes.formats import FORMATS
 
 
 def flatten(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
     """Opaque, on the variant's background; the background's own alpha does not count here."""
-    if not image.hasalpha() or ENCODERS[plan.format].keeps_alpha:
+    if not image.hasalpha() or FORMATS[plan.format].keeps_alpha:
         return image
     red, green, blue, _ = parse_colour(plan.variant.background)
     if image.interpretation != "b-w":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyvips
 
-from imgsvc.imaging.encoders import ENCODERS
 from imgsvc.imaging.plan import VariantPlan
 from imgsvc.recipes.colours import parse_colour
+from imgsvc.recipes.formats import FORMATS
 from imgsvc.recipes.placement import place
 from imgsvc.recipes.sizes import Size
 
@@ -21,7 +21,7 @@ def pad(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
     red, green, blue, alpha = parse_colour(plan.variant.background)
     if image.interpretation == "b-w" and not red == green == blue:
         image = image.colourspace("srgb")
-    if alpha < _OPAQUE and ENCODERS[plan.format].keeps_alpha and not image.hasalpha():
+    if alpha < _OPAQUE and FORMATS[plan.format].keeps_alpha and not image.hasalpha():
         image = image.addalpha()
     colour = [red] if image.interpretation == "b-w" else [red, green, blue]
     if image.hasalpha():

@@ -1,0 +1,37 @@
+"""The input as a supply of decodes: each reads the file from its beginning, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyvips
+
+from imgsvc.imaging.loaders import open_file
+from imgsvc.imaging.probe import Header
+
+
+class Source:
+    """What the probe opened serves the first plain decode."""
+
+    def __init__(self, path: str, header: Header) -> None:
+        self.header = header
+        self._path = path
+        self._opened: pyvips.Image | None = header.image
+
+    def open(self, **options: Any) -> pyvips.Image:
+        """The first frame. options: the loader's own, such as shrink. Raises pyvips.Error."""
+        if options or self._opened is None:
+            return open_file(self._path, self.header.format, **options)
+        image, self._opened = self._opened, None
+        return image
+
+    def frames(self, count: int) -> Iterator[pyvips.Image]:
+        """The first `count` frames, each to be read whole before the next is asked for."""
+        if count == 1:
+            yield self.open()
+            return
+        strip = self.open(n=count)
+        width, height = self.header.stored
+        for number in range(count):
+            yield strip.crop(0, number * height, width, height)

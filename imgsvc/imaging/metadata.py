@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import pyvips
 
+from imgsvc.imaging.exif import make_upright
 from imgsvc.imaging.rights import keep_rights
-from imgsvc.recipes.formats import FORMATS
+from imgsvc.recipes.formats import FORMATS, FormatFacts
 
 _FIELDS = {
     "exif": "exif-data",
@@ -27,7 +28,8 @@ _GEOMETRY_FIELDS = frozenset(
 class Metadata:
     """Blocks as they stand in the file; None for what it does not have.
 
-    incomplete: something was there that cannot be kept.
+    incomplete: something was there that cannot be kept. repeated: every block says the same,
+    so one is enough.
     """
 
     exif: bytes | None = None
@@ -35,6 +37,7 @@ class Metadata:
     iptc: bytes | None = None
     icc: bytes | None = None
     incomplete: bool = False
+    repeated: bool = False
 
 
 class Dressed(NamedTuple):
@@ -45,11 +48,14 @@ class Dressed(NamedTuple):
 
 
 def read_metadata(header_image: pyvips.Image) -> Metadata:
+    """As it holds for the picture turned upright."""
     blocks = {
         kind: header_image.get(field)
         for kind, field in _FIELDS.items()
         if header_image.get_typeof(field)
     }
+    if "exif" in blocks:
+        blocks["exif"] = make_upright(blocks["exif"])
     return Metadata(**blocks)
 
 
@@ -57,28 +63,26 @@ def select(metadata: Metadata, wanted: str, *, keeps_profile: bool) -> Metadata:
     """What of it is wanted: `copyright` or `all`. Without its colours a profile is useless."""
     if wanted == "copyright":
         exif, xmp, iptc, incomplete = keep_rights(metadata.exif, metadata.xmp, metadata.iptc)
-        return Metadata(exif, xmp, iptc, None, incomplete)
+        return Metadata(exif, xmp, iptc, None, incomplete, repeated=True)
     return metadata if keeps_profile else replace(metadata, icc=None)
 
 
 def dress(image: pyvips.Image, metadata: Metadata, format_: str) -> Dressed:
     """`image` with this metadata and no other, as far as the format holds it.
 
-    Whole blocks and no single EXIF fields: libvips would write those anew, in ASCII. It adds
-    the size and an upright orientation to EXIF, and takes the preview of the source away.
+    Whole blocks and no single EXIF fields: libvips would write those anew, in ASCII.
     """
-    facts = FORMATS[format_]
     image = image.copy()
     for field in image.get_fields():
         if field not in _GEOMETRY_FIELDS | _ANIMATION_FIELDS:
             image.remove(field)
-    dropped = metadata.incomplete
-    for kind, field in _FIELDS.items():
-        block = getattr(metadata, kind)
-        if block is None:
-            continue
-        if kind in facts.blocks and len(block) <= facts.max_block_bytes:
-            image.set_type(pyvips.GValue.blob_type, field, block)
-        else:
-            dropped = True
-    return Dressed(image, dropped)
+    given = {kind: block for kind in _FIELDS if (block := getattr(metadata, kind))}
+    held = {kind: block for kind, block in given.items() if _holds(FORMATS[format_], kind, block)}
+    for kind, block in held.items():
+        image.set_type(pyvips.GValue.blob_type, _FIELDS[kind], block)
+    enough = len(held) == len(given) or (metadata.repeated and bool(held))
+    return Dressed(image, metadata.incomplete or not enough)
+
+
+def _holds(facts: FormatFacts, kind: str, block: bytes) -> bool:
+    return kind in facts.blocks and len(block) <= facts.max_block_bytes

@@ -8,6 +8,7 @@ parsed has no rights in it: the blocks may come from anywhere.
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
@@ -76,8 +77,11 @@ def _handy(block: bytes | None) -> bytes:
 def _read_exif(block: bytes) -> dict[int, str]:
     exif = Image.Exif()
     found = {}
-    # what Pillow lets through of a damaged block
-    with suppress(SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
+    # Pillow says what is wrong with a block, and lets some errors through
+    with (
+        warnings.catch_warnings(action="ignore"),
+        suppress(SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error),
+    ):
         exif.load(block)
         for tag in (_ARTIST, _COPYRIGHT):
             value = exif.get(tag)

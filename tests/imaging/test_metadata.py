@@ -1,0 +1,296 @@
+"""What goes along with the pixels, and what never does."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import pytest
+from PIL import Image, ImageCms
+
+from imgsvc.domain.rendering import Rendered
+from tests import pictures
+from tests.imaging.conftest import Studio
+
+COPYRIGHT, ARTIST, MAKE, ORIENTATION, GPS = 0x8298, 0x013B, 0x010F, 0x0112, 0x8825
+NOTICE = "© Zoë Müller 2024"
+SECRET = b"52.3702"
+
+XMP = f"""<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:exif="http://ns.adobe.com/exif/1.0/"
+ xmlns:xmpRights="http://ns.adobe.com/xap/1.0/rights/" xmpRights:Marked="True"
+ exif:GPSLatitude="{SECRET.decode()}">
+<xmpRights:UsageTerms><rdf:Alt><rdf:li xml:lang="x-default">by permission</rdf:li></rdf:Alt>
+</xmpRights:UsageTerms>
+<dc:subject xmlns:dc="http://purl.org/dc/elements/1.1/"><rdf:Bag><rdf:li>family</rdf:li></rdf:Bag>
+</dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>
+<?xpacket end="w"?>""".encode()
+
+
+def iptc_block(**texts: str) -> bytes:
+    numbers = {"byline": 80, "notice": 116, "caption": 120}
+    data = b"".join(
+        bytes([0x1C, 2, numbers[kind]]) + len(text.encode()).to_bytes(2, "big") + text.encode()
+        for kind, text in texts.items()
+    )
+    resource = b"8BIM\x04\x04\0\0" + len(data).to_bytes(4, "big") + data
+    return b"Photoshop 3.0\0" + resource + b"\0" * (len(data) % 2)
+
+
+def with_segment(jpeg: bytes, marker: int, payload: bytes) -> bytes:
+    head = bytes([0xFF, marker]) + (len(payload) + 2).to_bytes(2, "big")
+    return jpeg[:2] + head + payload + jpeg[2:]
+
+
+def make_photo(*, exif: bool = True, xmp: bytes | None = XMP, iptc: bytes | None = None) -> bytes:
+    options: dict[str, Any] = {}
+    if exif:
+        tags = Image.Exif()
+        tags[COPYRIGHT], tags[ARTIST] = NOTICE.encode(), "Zoë".encode()
+        tags[MAKE], tags[ORIENTATION] = "Spyglass", 6
+        tags.get_ifd(GPS).update({1: "N", 2: (52.0, 22.0, 12.0)})
+        options["exif"] = tags
+    if xmp:
+        options["xmp"] = xmp
+    data = pictures.encode(pictures.quarters(64, 48), "JPEG", **options)
+    return with_segment(data, 0xED, iptc) if iptc else data
+
+
+def output(studio: Studio) -> bytes:
+    return next(studio.folder.glob("out-v.*")).read_bytes()
+
+
+def texts(picture: Image.Image) -> dict[int, str]:
+    found = {tag: picture.getexif().get(tag) for tag in (COPYRIGHT, ARTIST)}
+    return {tag: v.encode("latin-1").decode() for tag, v in found.items() if isinstance(v, str)}
+
+
+def xmp_of(picture: Image.Image) -> bytes:
+    found = picture.info.get("xmp") or picture.info["XML:com.adobe.xmp"]
+    return found if isinstance(found, bytes) else str(found).encode()
+
+
+def codes(outcome: Rendered) -> list[str]:
+    return [str(warning.code) for warning in outcome.warnings]
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp", "png", "avif"])
+def test_copyright_keeps_the_rights_and_nothing_else(studio: Studio, format_: str) -> None:
+    picture, outcome = studio.make(make_photo(), format=format_, metadata="copyright")
+    assert texts(picture) == {COPYRIGHT: NOTICE, ARTIST: "Zoë"}
+    exif = picture.getexif()
+    assert MAKE not in exif
+    assert not exif.get_ifd(GPS)
+    assert exif.get(ORIENTATION, 1) == 1
+    xmp = xmp_of(picture)
+    assert b"by permission" in xmp
+    assert b"Marked" in xmp
+    data = output(studio)
+    assert not any(word in data for word in (SECRET, b"family", b"Spyglass", b"ICC_PROFILE"))
+    assert codes(outcome) == []
+
+
+def test_tiff_keeps_the_rights_as_xmp(studio: Studio) -> None:
+    studio.make(make_photo(xmp=None), format="tiff", metadata="copyright")
+    assert NOTICE.encode() in output(studio)
+    assert b"Spyglass" not in output(studio)
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp", "png", "avif", "tiff"])
+def test_rights_that_stand_in_iptc_alone_are_kept(studio: Studio, format_: str) -> None:
+    block = iptc_block(caption="at home", notice="all mine", byline="me")
+    picture, _ = studio.make(
+        make_photo(exif=False, xmp=None, iptc=block), format=format_, metadata="copyright"
+    )
+    data = output(studio)
+    assert b"all mine" in data
+    assert b"at home" not in data
+    if format_ != "tiff":
+        assert texts(picture) == {COPYRIGHT: "all mine", ARTIST: "me"}
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp", "png", "avif", "tiff", "gif"])
+def test_by_default_nothing_is_kept(studio: Studio, format_: str) -> None:
+    block = iptc_block(notice="all mine")
+    studio.make(make_photo(iptc=block), format=format_)
+    data = output(studio)
+    assert not any(w in data for w in (b"Zo", SECRET, b"all mine", b"Spyglass", b"permission"))
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp", "png", "avif"])
+def test_all_keeps_everything_and_the_picture_upright(studio: Studio, format_: str) -> None:
+    picture, _ = studio.make(make_photo(), format=format_, metadata="all")
+    exif = picture.getexif()
+    assert picture.size == (48, 64)
+    assert exif[MAKE] == "Spyglass"
+    assert exif.get_ifd(GPS)[1] == "N"
+    assert exif.get(ORIENTATION, 1) == 1
+    assert SECRET in xmp_of(picture)
+    assert texts(picture)[COPYRIGHT] == NOTICE
+
+
+def test_all_keeps_iptc_in_jpeg_and_tells_where_it_cannot(studio: Studio) -> None:
+    data = make_photo(iptc=iptc_block(caption="at home"))
+    _, outcome = studio.make(data, format="jpeg", metadata="all")
+    assert b"at home" in output(studio)
+    assert codes(outcome) == []
+    assert codes(studio.make(data, format="webp", metadata="all")[1]) == ["metadata_dropped"]
+
+
+@pytest.mark.parametrize("wanted", ["copyright", "all"])
+def test_gif_holds_none_and_that_is_told(studio: Studio, wanted: str) -> None:
+    assert codes(studio.make(make_photo(), format="gif", metadata=wanted)[1]) == [
+        "metadata_dropped"
+    ]
+
+
+@pytest.mark.parametrize("wanted", ["none", "copyright", "all"])
+def test_a_picture_without_metadata_needs_no_warning(studio: Studio, wanted: str) -> None:
+    for format_ in ("gif", "webp", "tiff"):
+        assert codes(studio.make(pictures.make_png(), format=format_, metadata=wanted)[1]) == []
+
+
+def test_the_preview_in_exif_does_not_show_what_was_cropped_away(studio: Studio) -> None:
+    preview = pictures.encode(pictures.quarters(32, 24), "JPEG")
+    tiff = Image.Exif()
+    tiff[MAKE] = "Spyglass"
+    block = bytearray(tiff.tobytes()[6:])
+    # a second directory with the preview's place and length (TIFF 6.0, EXIF 4.5.1)
+    big = block[:2] == b"MM"
+    order: Any = "big" if big else "little"
+    ifd0 = int.from_bytes(block[4:8], order)
+    entries = int.from_bytes(block[ifd0 : ifd0 + 2], order)
+    ifd1 = len(block)
+    at = ifd0 + 2 + 12 * entries
+    block[at : at + 4] = ifd1.to_bytes(4, order)
+    start = ifd1 + 2 + 24 + 4
+    block += (2).to_bytes(2, order)
+    for tag, value in ((0x0201, start), (0x0202, len(preview))):
+        block += tag.to_bytes(2, order) + (4).to_bytes(2, order) + (1).to_bytes(4, order)
+        block += value.to_bytes(4, order)
+    block += bytes(4) + preview
+    data = with_segment(pictures.make_jpeg(), 0xE1, b"Exif\0\0" + bytes(block))
+    crop = {"left": 0, "top": 0, "width": 8, "height": 8}
+    studio.make(data, format="jpeg", metadata="all", crop=crop)
+    assert b"Spyglass" in output(studio)
+    assert output(studio).count(b"\xff\xd8\xff") == 1
+
+
+def p3_photo() -> bytes:
+    picture = Image.new("RGB", (64, 48), (200, 60, 60))
+    return pictures.encode(picture, "PNG", icc_profile=pictures.make_p3_profile())
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp", "png", "avif", "tiff"])
+def test_all_keeps_the_profile_and_the_pixels_as_it_means_them(
+    studio: Studio, format_: str
+) -> None:
+    picture = studio.picture(p3_photo(), format=format_, metadata="all", quality=95)
+    assert picture.info["icc_profile"] == pictures.make_p3_profile()
+    red, green, blue = picture.convert("RGB").getpixel((20, 20))  # type: ignore[misc]
+    assert abs(red - 200) <= 4 and abs(green - 60) <= 4 and abs(blue - 60) <= 4  # noqa: PT018
+
+
+def test_grey_is_made_in_srgb(studio: Studio) -> None:
+    picture = studio.picture(p3_photo(), format="png", metadata="all", grayscale=True)
+    assert picture.mode == "L"
+    assert "icc_profile" not in picture.info
+
+
+@pytest.mark.parametrize("fields", [{"format": "gif"}, {"metadata": "none"}])
+def test_where_the_profile_goes_the_pixels_become_srgb(
+    studio: Studio, fields: dict[str, Any]
+) -> None:
+    wanted = {"format": "png", "metadata": "all", **fields}
+    picture = studio.picture(p3_photo(), **wanted)
+    assert "icc_profile" not in picture.info
+    converted = ImageCms.profileToProfile(
+        Image.new("RGB", (1, 1), (200, 60, 60)),
+        ImageCms.ImageCmsProfile(BytesIO(pictures.make_p3_profile())),
+        ImageCms.createProfile("sRGB"),
+    )
+    assert converted is not None
+    expected = converted.getpixel((0, 0))
+    found = picture.convert("RGB").getpixel((20, 20))
+    assert isinstance(found, tuple)
+    assert isinstance(expected, tuple)
+    assert all(abs(a - b) <= 3 for a, b in zip(found, expected, strict=True))
+
+
+def test_variants_that_keep_the_profile_do_not_disturb_the_others(studio: Studio) -> None:
+    outcome = studio.run(
+        p3_photo(),
+        [
+            {"name": "kept", "format": "png", "metadata": "all"},
+            {"name": "converted", "format": "png"},
+        ],
+    )
+    assert isinstance(outcome, Rendered)
+    kept, converted = studio.show("kept", "png"), studio.show("converted", "png")
+    assert kept.getpixel((1, 1)) != converted.getpixel((1, 1))
+
+
+HOSTILE = {
+    "xml bomb": b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x:xmpmeta xmlns:x="adobe:ns:meta/">&a;'
+    b"</x:xmpmeta>",
+    "not xml": b"<x:xmpmeta><<<",
+    "deep xml": b"<a>" * 20_000,
+    "binary": bytes(range(256)) * 20,
+    "utf-16 promised": b'<?xml version="1.0" encoding="utf-16"?><a/>',
+    "unknown encoding": b'<?xml version="1.0" encoding="nonsense"?><a/>',
+}
+
+
+@pytest.mark.parametrize("wanted", ["none", "copyright", "all"])
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_xmp_of_any_kind_spoils_nothing(studio: Studio, kind: str, wanted: str) -> None:
+    data = make_photo(xmp=HOSTILE[kind])
+    for format_ in ("jpeg", "webp"):
+        picture = studio.picture(data, format=format_, metadata=wanted)
+        if wanted == "copyright":
+            assert texts(picture)[COPYRIGHT] == NOTICE
+
+
+@pytest.mark.parametrize("wanted", ["none", "copyright", "all"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"Exif\0\0", b"Exif\0\0MM\0*", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 200,
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x98\x82\x02\0\xff\xff\xff\x7f\x08\0\0\0",
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0",
+    ],
+    ids=range(5),
+)  # fmt: skip
+def test_exif_of_any_kind_spoils_nothing(studio: Studio, block: bytes, wanted: str) -> None:
+    data = with_segment(pictures.make_jpeg(), 0xE1, block)
+    for format_ in ("jpeg", "webp"):
+        assert studio.picture(data, format=format_, metadata=wanted).size == (64, 48)
+
+
+@pytest.mark.parametrize("wanted", ["copyright", "all"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"Photoshop 3.0\0", b"Photoshop 3.0\x008BIM\x04\x04\0\0\xff\xff\xff\xff\x1c\x02t",
+        b"Photoshop 3.0\x008BIM\x04\x04\xff", b"\x1c\x02t\x80\xff" + b"x" * 100,
+        iptc_block(notice="\0\x1b\x07 "),
+    ],
+    ids=range(5),
+)  # fmt: skip
+def test_iptc_of_any_kind_spoils_nothing(studio: Studio, block: bytes, wanted: str) -> None:
+    data = with_segment(pictures.make_jpeg(), 0xED, block)
+    for format_ in ("jpeg", "png"):
+        assert studio.picture(data, format=format_, metadata=wanted).size == (64, 48)
+
+
+@pytest.mark.parametrize("format_", ["webp", "png", "jpeg", "avif", "tiff"])
+def test_a_block_of_many_megabytes_is_dropped_and_told(studio: Studio, format_: str) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">' + b" " * (4 << 20) + b"</x:xmpmeta>"
+    stream = BytesIO()
+    pictures.quarters(64, 48).save(stream, "WEBP", xmp=xmp)
+    for wanted in ("copyright", "all"):
+        _, outcome = studio.make(stream.getvalue(), format=format_, metadata=wanted)
+        assert codes(outcome) == ["metadata_dropped"]
+        assert outcome.outputs[0].size_bytes < 100_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,7 +17,7 @@ class PresetSpec(BaseModel):
 
     recipe: Any
     name: str | None = None
-    readonly: Literal[False] = False
+    readonly: bool = False
     updated_at: str | None = None
 
 
@@ -33,8 +33,13 @@ def find_recipe(document: object, name: str) -> tuple[object, str]:
     except ValidationError as exc:
         raise InvalidRequest("The preset is not valid.", faults_of(exc)) from exc
     if spec.name not in {None, name}:
-        raise InvalidRequest(
-            "The preset has another name than its address.",
-            (Fault("/name", f"Must be {name}, or left out."),),
-        )
+        raise _contradiction("/name", f"Must be {name}, or left out.")
+    if spec.readonly:
+        raise _contradiction("/readonly", "Must be false: own presets can be changed.")
     return spec.recipe, "/recipe"
+
+
+def _contradiction(pointer: str, detail: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The preset is not valid at {pointer}: {detail}", (Fault(pointer, detail),)
+    )

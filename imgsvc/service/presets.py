@@ -93,7 +93,11 @@ def resolve_built_in(preset: str | None, recipe: object | None) -> tuple[str | N
         return None, _judge(recipe, "/recipe")
     name = DEFAULT_PRESET if preset is None else preset
     if name not in BUILT_IN:
-        raise _unknown(BUILT_IN)
+        known = ", ".join(sorted(BUILT_IN))
+        raise InvalidRequest(
+            f"Without a server there are only the built-in presets: {known}.",
+            (Fault("/preset", f"one of {known}"),),
+        )
     return name, BUILT_IN[name]
 
 

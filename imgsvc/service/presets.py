@@ -24,7 +24,9 @@ from imgsvc.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 MAX_OWN_PRESETS = 1000
+
 MAX_NAMES_TOLD = 20
+"""How many names are told to who asks for a preset that is not there."""
 
 
 class Presets:
@@ -75,7 +77,7 @@ class Presets:
             return resolve_built_in(preset, recipe)
         own = await self._find_own(preset)
         if own is None:
-            raise _unknown(preset.name for preset in await self.all())
+            raise _unknown(known.name for known in await self.all())
         return preset, _load(own)
 
     async def _find_own(self, name: str) -> Preset | None:

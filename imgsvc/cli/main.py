@@ -30,6 +30,7 @@ COMMANDS = {
     "retry": _Place("control", "retry", "Try failed images again."),
     "delete": _Place("control", "delete", "Delete a job with its files."),
     "backup": _Place("backup", "backup", "Save everything a server has as one file."),
+    "plan": _Place("plan", "plan", "Show what would be done with a file."),
     "doctor": _Place("doctor", "doctor", "Say whether all is well here, and what to do."),
     "presets": _Place("presets", "presets", "List what can be made of images, or add to it."),
 }

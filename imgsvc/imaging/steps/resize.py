@@ -52,6 +52,7 @@ def _may_need_light(image: pyvips.Image, size: Size) -> bool:
     return (
         image.width * image.height <= LINEAR_MAX_PIXELS
         and (size.width < image.width or size.height < image.height)
+        and size.width * size.height > 1  # one pixel has no contrast
         and image.format == "uchar"
         and image.interpretation in ("srgb", "b-w")
         and not image.hasalpha()

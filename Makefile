@@ -15,7 +15,7 @@ JOBS = auto
 
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile
 
-.PHONY: help demo serve test check static format-check lint types contracts coverage bench fix clean
+.PHONY: help demo serve test check static format-check lint types contracts coverage bench bench-recipes fix clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ coverage: $(READY) ## run the tests and report the branches that none of them ta
 
 bench: $(READY) ## measure against a bare libvips loop (CORPUS=folder, ARGS="--rounds 5 …")
 	@$(BIN)/python -m benchmarks.bench $(if $(CORPUS),--corpus "$(CORPUS)") $(ARGS)
+
+bench-recipes: $(READY) ## measure every operation against libvips alone (CORPUS=photo)
+	@$(BIN)/python -m benchmarks.recipes $(if $(CORPUS),--corpus "$(CORPUS)") $(ARGS)
 
 fix: $(READY) ## format, and repair what lint can repair
 	@$(BIN)/ruff check --fix

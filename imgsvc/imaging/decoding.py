@@ -26,6 +26,7 @@ stays above 42 dB, 1.0 falls to 35 dB."""
 
 _JPEG_SHRINKS = (8, 4, 2)
 _OPAQUE = 255
+_GREY_BANDS = 2
 
 Frames = tuple[pyvips.Image, ...]
 
@@ -52,7 +53,7 @@ def decode(source: Source, base: BasePlan) -> Decoded:
                 converted, profile_assumed = to_srgb(image)
                 assumed = assumed or profile_assumed
             frames.append(orient(converted.copy_memory(), source.header.orientation))
-        return Decoded(_without_idle_alpha(tuple(frames)), assumed)
+        return Decoded(_with_equal_bands(tuple(map(_drop_idle_alpha, frames))), assumed)
 
 
 def find_cuts(source: Source, recipe: Recipe) -> Mapping[Cut, Box]:
@@ -106,7 +107,8 @@ def _shrunk_frames(source: Source, base: BasePlan) -> Iterator[pyvips.Image]:
     box = to_stored(base.box, header.orientation, header.stored)
     if base.frames > 1:
         for frame in source.frames(base.frames):
-            yield resize(frame if box.size == header.stored else frame.crop(*box), size)
+            cut = frame if box.size == header.stored else frame.crop(*box)
+            yield resize(_drop_idle_alpha(cut.copy_memory()), size)
         return
     image = source.open(**load_options(header, base))
     if box.size != header.stored:
@@ -142,11 +144,19 @@ def _is_small(size: Size) -> bool:
     return size.width * size.height <= LINEAR_MAX_PIXELS
 
 
-def _without_idle_alpha(frames: Frames) -> Frames:
+def _drop_idle_alpha(image: pyvips.Image) -> pyvips.Image:
     """An alpha that is opaque everywhere only costs time and bytes."""
-    if not all(
-        frame.hasalpha() and frame.extract_band(frame.bands - 1).min() == _OPAQUE
-        for frame in frames
-    ):
+    if not image.hasalpha() or image.extract_band(image.bands - 1).min() < _OPAQUE:
+        return image
+    return image.extract_band(0, n=image.bands - 1)
+
+
+def _with_equal_bands(frames: Frames) -> Frames:
+    """Where any frame has an alpha that is needed, or is in colour, all are like that."""
+    if len({frame.bands for frame in frames}) == 1:
         return frames
-    return tuple(frame.extract_band(0, n=frame.bands - 1) for frame in frames)
+    if any(frame.bands > _GREY_BANDS for frame in frames):
+        frames = tuple(frame.colourspace("srgb") for frame in frames)
+    if any(frame.hasalpha() for frame in frames):
+        frames = tuple(f if f.hasalpha() else f.addalpha() for f in frames)
+    return frames

@@ -69,6 +69,7 @@ class SyncClient:
         label: str | None = None,
         priority: str | None = None,
         reuse: bool | None = None,
+        analyze: bool | None = None,
         journal: Journal | None = None,
         on_sent: Callable[[int], None] | None = None,
     ) -> Job:
@@ -80,6 +81,7 @@ class SyncClient:
                 label=label,
                 priority=priority,
                 reuse=reuse,
+                analyze=analyze,
                 journal=journal,
                 on_sent=on_sent,
             )
@@ -93,10 +95,16 @@ class SyncClient:
         label: str | None = None,
         priority: str | None = None,
         reuse: bool | None = None,
+        analyze: bool | None = None,
     ) -> Job:
         return self._run(
             self._client.open_job(
-                preset=preset, recipe=recipe, label=label, priority=priority, reuse=reuse
+                preset=preset,
+                recipe=recipe,
+                label=label,
+                priority=priority,
+                reuse=reuse,
+                analyze=analyze,
             )
         )
 

@@ -22,6 +22,7 @@ from imgsvc.domain.rendering import (
     output_path,
 )
 from imgsvc.errors import ImageError, ImageErrorCode
+from imgsvc.imaging.analysis import analyse
 from imgsvc.imaging.cost import predict_cost
 from imgsvc.imaging.decoding import decode
 from imgsvc.imaging.encoders import ENCODERS
@@ -61,9 +62,10 @@ def _render(task: RenderTask, header: Header, started_ns: int) -> Rendered | Nee
     if cost_bytes > task.memory_bytes:
         return NeedsMemory(cost_bytes)
     base, profile_assumed = decode(header, task.input_path, plan.base)
+    analysis = analyse(base, header.upright) if task.analyse else None
     outputs = _make_outputs(task.output_prefix, base, plan.variants)
     warnings = collect_warnings(header, plan.variants, profile_assumed=profile_assumed)
-    return Rendered(header.facts, outputs, warnings, _elapsed_ms(started_ns))
+    return Rendered(header.facts, outputs, warnings, _elapsed_ms(started_ns), analysis)
 
 
 def _make_outputs(

@@ -41,23 +41,22 @@ def encode_thumbhash(miniature: Miniature, shape: Size) -> bytes:
     size, alpha = miniature.size, miniature.alpha
     waves = _LIGHT_WAVES if alpha is None else _LIGHT_WAVES_BESIDE_ALPHA
     across, down = (max(1, _rounded(waves * side / max(shape))) for side in shape)
-    light = _analyse(
-        [r + g + b for r, g, b in zip(red, green, blue, strict=True)],
+    light = _transform(
+        [(r + g + b) / (3 * _FULL) for r, g, b in zip(red, green, blue, strict=True)],
         size,
         Size(max(across, _LEAST_WAVES), max(down, _LEAST_WAVES)),
-        3 * _FULL,
     )
     colour_waves = Size(_COLOUR_WAVES, _COLOUR_WAVES)
-    yellow = [r + g - 2 * b for r, g, b in zip(red, green, blue, strict=True)]
-    warmth = [r - g for r, g in zip(red, green, strict=True)]
-    yellow_blue = _analyse(yellow, size, colour_waves, 2 * _FULL)
-    red_green = _analyse(warmth, size, colour_waves, _FULL)
+    yellow = [(r + g - 2 * b) / (2 * _FULL) for r, g, b in zip(red, green, blue, strict=True)]
+    warmth = [(r - g) / _FULL for r, g in zip(red, green, strict=True)]
+    yellow_blue = _transform(yellow, size, colour_waves)
+    red_green = _transform(warmth, size, colour_waves)
     head = _pack_head(light, yellow_blue, red_green, has_alpha=alpha is not None)
     shorter = _pack_shape(shape, min(across, down), yellow_blue, red_green)
     levels = light.levels + yellow_blue.levels + red_green.levels
     if alpha is None:
         return head + shorter + _pack_levels(levels)
-    opacity = _analyse(alpha, size, Size(_ALPHA_WAVES, _ALPHA_WAVES), _FULL)
+    opacity = _transform([a / _FULL for a in alpha], size, Size(_ALPHA_WAVES, _ALPHA_WAVES))
     veil = _rounded(15 * opacity.mean) | _rounded(15 * opacity.scale) << 4
     return head + shorter + bytes([veil]) + _pack_levels(levels + opacity.levels)
 
@@ -76,13 +75,13 @@ def _lay(plane: bytes, alpha: bytes) -> _Plane:
     return [mean + (value - mean) * a / _FULL for value, a in zip(plane, alpha, strict=True)]
 
 
-def _analyse(plane: _Plane, size: Size, waves: Size, full: int) -> _Spectrum:
-    """The triangle of waves that are longest both ways together. full: what counts as 1."""
+def _transform(plane: Sequence[float], size: Size, waves: Size) -> _Spectrum:
+    """The triangle of waves that are longest both ways together."""
     rows = [plane[start : start + size.width] for start in range(0, len(plane), size.width)]
     along = _waves(size.width)[: waves.width]
     by_row = [[sum(map(mul, row, wave)) for row in rows] for wave in along]
     strengths = [
-        sum(map(mul, by_row[across], wave)) / (full * len(plane))
+        sum(map(mul, by_row[across], wave)) / len(plane)
         for down, wave in enumerate(_waves(size.height)[: waves.height])
         for across in range(waves.width)
         if across * waves.height < waves.width * (waves.height - down)

@@ -28,6 +28,7 @@ _JOB = Job(
     output_bytes=0,
     errors={},
     reuse=True,
+    analyze=True,
     retain_s=0,
     remaining_ms=0,
     seq=0,

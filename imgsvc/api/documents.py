@@ -9,7 +9,7 @@ from urllib.parse import quote
 from imgsvc.dispatch.workforce import WorkforceFacts
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
-from imgsvc.domain.rendering import Failure, ImageWarning, OutputFacts
+from imgsvc.domain.rendering import AnalysisFacts, Failure, ImageWarning, OutputFacts
 from imgsvc.domain.times import rfc3339
 from imgsvc.progress.pace import Paces
 
@@ -74,7 +74,7 @@ def image_document(image: Image) -> dict[str, Any]:
         "error": _failure(image.error),
         "last_error": _failure(image.last_error),
         "warnings": [{"code": w.code, "message": warning_text(w)} for w in image.warnings],
-        "analysis": None,
+        "analysis": _analysis(image.analysis),
         "input": _input(image),
         "outputs": [_output(image, output) for output in image.outputs],
         "started_at": rfc3339(image.started_at),
@@ -103,6 +103,16 @@ def _failure(failure: Failure | None) -> dict[str, str] | None:
 def warning_text(warning: ImageWarning) -> str:
     about = f": {', '.join(warning.variants)}" if warning.variants else ""
     return f"{warning.message}{about}"
+
+
+def _analysis(facts: AnalysisFacts | None) -> dict[str, Any] | None:
+    if facts is None:
+        return None
+    return {
+        "dominant_colour": facts.dominant_colour,
+        "has_alpha": facts.has_alpha,
+        "thumbhash": facts.thumbhash,
+    }
 
 
 def _input(image: Image) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class _Sending:
 )
 @click.option("--label", help="Free text by which to find the job again.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]))
+@click.option("--no-analysis", is_flag=True, help="Leave out what the images are like.")
 @click.option("--wait", is_flag=True, help="Wait until all images are done.")
 @click.option(
     "--out",
@@ -76,6 +77,7 @@ async def submit(
     recipe: Path | None,
     label: str | None,
     priority: str | None,
+    no_analysis: bool,
     wait: bool,
     out: Path | None,
     dry_run: bool,
@@ -94,7 +96,13 @@ async def submit(
         raise click.UsageError("Give either --preset or --recipe.")
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
     sending = await asyncio.to_thread(_gather, paths, out)
-    spec = {"preset": preset, "recipe": own, "label": label, "priority": priority}
+    spec = {
+        "preset": preset,
+        "recipe": own,
+        "label": label,
+        "priority": priority,
+        "analyze": False if no_analysis else None,
+    }
     if dry_run:
         _show_plan(sending, as_json=as_json)
         job_id = await asyncio.to_thread(find_job, [client.server, sending.sources, spec])

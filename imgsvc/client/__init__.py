@@ -4,6 +4,7 @@ without asyncio `with SyncClient() as client: job = client.submit([...])`.
 
 from imgsvc.client.answers import (
     Accepted,
+    Analysis,
     Image,
     ImageProblem,
     Job,
@@ -28,6 +29,7 @@ from imgsvc.client.upload import BytesUpload, FileUpload, Upload
 __all__ = [
     "DEFAULT_SERVER",
     "Accepted",
+    "Analysis",
     "ApiError",
     "BytesUpload",
     "Client",

@@ -29,6 +29,14 @@ class Output(TypedDict):
     url: str
 
 
+class Analysis(TypedDict):
+    """dominant_colour: `#rrggbb`. thumbhash: a placeholder, in base64."""
+
+    dominant_colour: str
+    has_alpha: bool
+    thumbhash: str
+
+
 class Image(TypedDict):
     """One input of a job, and what became of it."""
 
@@ -41,7 +49,7 @@ class Image(TypedDict):
     error: ImageProblem | None
     last_error: ImageProblem | None
     warnings: list[ImageProblem]
-    analysis: dict[str, Any] | None
+    analysis: Analysis | None
     input: dict[str, Any]
     outputs: list[Output]
     started_at: str | None

@@ -90,6 +90,7 @@ class Client:
         label: str | None = None,
         priority: str | None = None,
         reuse: bool | None = None,
+        analyze: bool | None = None,
         journal: Journal | None = None,
         on_sent: Callable[[int], None] | None = None,
     ) -> Job:
@@ -99,6 +100,7 @@ class Client:
             called by its last part; see FileUpload for names with folders.
         preset, recipe, label, priority: None leaves the server's default.
         reuse: False makes everything anew, also what was made of the same bytes before.
+        analyze: False leaves out what the images are like, `analysis`.
         journal: with one, thousands of images go over several connections, in no
             particular order, to a job that is being worked on meanwhile; a server that is
             away for a moment is waited for. What breaks off all the same goes on where it
@@ -108,7 +110,7 @@ class Client:
         Raises LocalFileError for a file that cannot be read; without a journal nothing was
         submitted then.
         """
-        spec = _spec(preset, recipe, label, priority, reuse)
+        spec = _spec(preset, recipe, label, priority, reuse, analyze)
         if journal is not None:
             parcels = await asyncio.to_thread(make_parcels, images)
             return await Sending(self._connection, self.images, journal, on_sent).send(
@@ -124,9 +126,10 @@ class Client:
         label: str | None = None,
         priority: str | None = None,
         reuse: bool | None = None,
+        analyze: bool | None = None,
     ) -> Job:
         """A job without images yet: `append` some, as they come, and `close` it in the end."""
-        spec = _spec(preset, recipe, label, priority, reuse)
+        spec = _spec(preset, recipe, label, priority, reuse, analyze)
         answer = await self._connection.json("POST", "jobs", json={**spec, "open": True})
         return cast("Job", answer)
 
@@ -283,6 +286,7 @@ def _spec(
     label: str | None,
     priority: str | None,
     reuse: bool | None,
+    analyze: bool | None,
 ) -> dict[str, Any]:
     given = {
         "preset": preset,
@@ -290,6 +294,7 @@ def _spec(
         "label": label,
         "priority": priority,
         "reuse": reuse,
+        "analyze": analyze,
     }
     return {key: value for key, value in given.items() if value is not None}
 

@@ -78,6 +78,7 @@ class SyncClient:
         label: str | None = None,
         priority: str | None = None,
         reuse: bool | None = None,
+        analyze: bool | None = None,
         journal: Journal | None = None,
         on_sent: Callable[[int], None] | None = None,
     ) -> Job:
@@ -89,6 +90,7 @@ class SyncClient:
                 label=label,
                 priority=priority,
                 reuse=reuse,
+                analyze=analyze,
                 journal=journal,
                 on_sent=on_sent,
             )
@@ -102,10 +104,16 @@ class SyncClient:
         label: str | None = None,
         priority: str | None = None,
         reuse: bool | None = None,
+        analyze: bool | None = None,
     ) -> Job:
         return self._run(
             self._client.open_job(
-                preset=preset, recipe=recipe, label=label, priority=priority, reuse=reuse
+                preset=preset,
+                recipe=recipe,
+                label=label,
+                priority=priority,
+                reuse=reuse,
+                analyze=analyze,
             )
         )
 

@@ -195,7 +195,7 @@ class Dispatcher:
                 exhausted.append(job_id)
             job = self._jobs.get(job_id)
             if job is not None:  # else deleted meanwhile; there is nothing to give back to
-                await self._sort_out([Piece(image, job.recipe, job.recipe) for image in images])
+                await self._sort_out(_pieces(job, images))
         for job_id in exhausted:
             await self._wait_for_delayed(job_id)
 
@@ -233,13 +233,14 @@ class Dispatcher:
     def _record_made(
         self, piece: Piece, rendered: Rendered | None, output_prefix: str | None
     ) -> None:
+        outcome = piece.complete(rendered)
         self.recorder.add(
             Made(
                 piece.image,
-                piece.complete(rendered),
+                outcome,
                 output_prefix,
                 {found.output.variant: found.link for found in piece.found},
-                self._reuse.key(piece.recipe),
+                self._reuse.key(piece.recipe, analysed=outcome.analysis is not None),
             )
         )
 
@@ -293,6 +294,7 @@ class Dispatcher:
             recipe=piece.to_make or piece.recipe,
             limits=self._limits,
             memory_bytes=memory_bytes,
+            analyse=piece.analyse,
         )
 
     def _handle(self, event: EngineEvent) -> None:
@@ -372,3 +374,7 @@ class Dispatcher:
 
         timer = asyncio.get_running_loop().call_later(delay_s, wake)
         self._timers.add(timer)
+
+
+def _pieces(job: Job | NewJob, images: Sequence[Image]) -> list[Piece]:
+    return [Piece(image, job.recipe, job.recipe, job.analyze) for image in images]

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from imgsvc.blobs.publication import Link
 from imgsvc.domain.image import Image
-from imgsvc.domain.rendering import ImageWarning, InputFacts, OutputFacts, Rendered, join_warnings
+from imgsvc.domain.rendering import (
+    AnalysisFacts,
+    ImageWarning,
+    InputFacts,
+    OutputFacts,
+    Rendered,
+    join_warnings,
+)
 from imgsvc.recipes.identity import variant_keys
 
 
@@ -17,25 +24,29 @@ from imgsvc.recipes.identity import variant_keys
 class Found:
     """An output that was made before, from the same bytes; its file is at `link`.
 
-    output: as this image will show it. warnings: those that concern it.
+    output: as this image will show it. warnings: those that concern it. analysis: of the
+    image that it was made for, if it has one.
     """
 
     output: OutputFacts
     link: Link
     input: InputFacts
     warnings: tuple[ImageWarning, ...]
+    analysis: AnalysisFacts | None
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """recipe: the job's. to_make: what a worker is to make of it, None for nothing.
 
-    found: the other variants. waited: it was held back once for another image's sake.
+    analyse: the job wants an analysis of it. found: the other variants. waited: it was held
+    back once for another image's sake.
     """
 
     image: Image
     recipe: str
     to_make: str | None
+    analyse: bool = False
     found: tuple[Found, ...] = ()
     waited: bool = False
 
@@ -53,7 +64,12 @@ class Piece:
             outputs=tuple(outputs[variant] for variant in order if variant in outputs),
             warnings=join_warnings(warnings, order),
             duration_ms=rendered.duration_ms if rendered else 0,
+            analysis=rendered.analysis if rendered else self._found_analysis(),
         )
+
+    def _found_analysis(self) -> AnalysisFacts | None:
+        """That of the same bytes is as good as one's own."""
+        return self.found[0].analysis if self.analyse else None
 
 
 def find_output(
@@ -61,16 +77,17 @@ def find_output(
     variant: str,
     path: Path,
     input_: InputFacts,
-    warnings: tuple[ImageWarning, ...],
+    donor: Image,
 ) -> Found:
-    """An earlier output under the name that the variant has here."""
+    """An earlier output, of `donor`, under the name that the variant has here."""
     return Found(
         replace(output, variant=variant, reused=True),
         Link(path, output.format, output.sha256),
         input_,
         tuple(
             replace(warning, variants=(variant,) if warning.variants else ())
-            for warning in warnings
+            for warning in donor.warnings
             if not warning.variants or output.variant in warning.variants
         ),
+        donor.analysis,
     )

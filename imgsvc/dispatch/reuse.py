@@ -2,6 +2,9 @@
 
 What an earlier image has is linked. What another image is about to get is waited for,
 once: should that come to nothing, everybody makes his own.
+
+An image that is to be analysed takes over, or waits for, only what an analysed image has:
+where nothing is left to make, nobody would decode it, and the analysis comes from there too.
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ MAX_HELD = 1000
 MAX_RUN = 64
 """Images claimed at once of a job whose images are all found."""
 
-Want = tuple[str, str]
-"""sha256 of an input, and key of a variant."""
+Want = tuple[str, str, bool]
+"""sha256 of an input, key of a variant, and whether of an image that is analysed."""
 
 
 def _engine_version() -> str:
@@ -52,9 +55,12 @@ class Reuse:
         self._runs: dict[str, int] = {}
         self._held = 0
 
-    def key(self, recipe: str) -> str:
-        """Under which the results of a recipe are stored to be found again."""
-        return f"{ENGINE}/{recipe_digest(recipe)}"
+    def key(self, recipe: str, *, analysed: bool) -> str:
+        """Under which the results of a recipe are stored to be found again.
+
+        Analysed images have one of their own, so that others, later ones, do not hide them.
+        """
+        return f"{ENGINE}/{recipe_digest(recipe)}" + ("+analysis" if analysed else "")
 
     async def sort_out(self, pieces: Sequence[Piece]) -> list[Piece]:
         """Pieces with what was found for them; those that wait for others are held back."""
@@ -123,7 +129,8 @@ class Reuse:
         for image, recipe in await self._store.reusable_images(sha256s, f"{ENGINE}/"):
             keys = variant_keys(recipe)
             for output in image.outputs:
-                found[image.sha256 or "", keys[output.variant]] = image, output
+                analysed = image.analysis is not None
+                found[image.sha256 or "", keys[output.variant], analysed] = image, output
         return found
 
     def _match(
@@ -134,13 +141,14 @@ class Reuse:
             return ()
         found = []
         for name, key in variant_keys(piece.recipe).items():
-            image, output = earlier.get((sha256, key), (None, None))
+            donors = (earlier[want] for want in _sources(piece, sha256, key) if want in earlier)
+            image, output = next(donors, (None, None))
             if image is None or output is None or image.input is None:
                 continue
             path = self._blobs.output_path(
                 image.job_id, image.id, image.claim, output.variant, output.format
             )
-            found.append(find_output(output, name, path, image.input, image.warnings))
+            found.append(find_output(output, name, path, image.input, image))
         return tuple(found)
 
     def _allows(self, piece: Piece) -> bool:
@@ -153,11 +161,11 @@ class Reuse:
             return False
         keys = variant_keys(piece.recipe)
         for name in missing:
-            followers = self._making.get((sha256, keys[name]))
-            if followers is not None:
-                followers.append(piece)
-                self._held += 1
-                return True
+            for want in _sources(piece, sha256, keys[name]):
+                if want in self._making:
+                    self._making[want].append(piece)
+                    self._held += 1
+                    return True
         return False
 
     def _note_making(self, piece: Piece, missing: Iterable[str]) -> None:
@@ -165,9 +173,15 @@ class Reuse:
         if image.sha256 is None:
             return
         keys = variant_keys(piece.recipe)
-        wants = [(image.sha256, keys[name]) for name in missing]
+        wants = [(image.sha256, keys[name], piece.analyse) for name in missing]
         new = [want for want in dict.fromkeys(wants) if want not in self._making]
         for want in new:
             self._making[want] = []
         if new:
             self._makers[image.key] = new
+
+
+def _sources(piece: Piece, sha256: str, key: str) -> tuple[Want, ...]:
+    """Whose output of a variant would do for the piece."""
+    analysed = (sha256, key, True)
+    return (analysed,) if piece.analyse else ((sha256, key, False), analysed)

@@ -8,7 +8,14 @@ from enum import StrEnum
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from imgsvc.domain.picture import Picture
-from imgsvc.domain.rendering import Failure, ImageWarning, InputFacts, OutputFacts, TaskKey
+from imgsvc.domain.rendering import (
+    AnalysisFacts,
+    Failure,
+    ImageWarning,
+    InputFacts,
+    OutputFacts,
+    TaskKey,
+)
 from imgsvc.domain.states import ImageState
 
 
@@ -63,6 +70,7 @@ class Image:
     claim: number of dispatches ever made; never reset.
     memory_bytes: what a decode is known to cost, once a worker has refused it for that.
     cost_ms: predicted milliseconds of one worker; 0 where nothing is known.
+    analysis: None until completed, and where the job does not want it.
     outputs: in the order of the recipe's variants; empty until completed.
     """
 
@@ -88,6 +96,7 @@ class Image:
     finished_at: int | None
     duration_ms: int | None
     cost_ms: int = 0
+    analysis: AnalysisFacts | None = None
 
     @property
     def key(self) -> TaskKey:

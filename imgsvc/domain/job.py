@@ -19,6 +19,7 @@ class NewJob:
         the request that submits it.
     retain_s: seconds to keep it after its end; 0 keeps for ever.
     reuse: take outputs over from earlier images with the same bytes.
+    analyze: say of every image what it is like.
     """
 
     id: str
@@ -31,6 +32,7 @@ class NewJob:
     hidden: bool
     retain_s: int
     reuse: bool = True
+    analyze: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Job:
     output_bytes: int
     errors: dict[str, int]
     reuse: bool
+    analyze: bool
     retain_s: int
     remaining_ms: int
     seq: int

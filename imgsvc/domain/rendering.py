@@ -37,6 +37,7 @@ class RenderTask:
     recipe: canonical JSON of a Recipe, as `Recipe.model_dump_json` gives it.
     output_prefix: path to which `-<variant>.<ext>` is added for each output.
     memory_bytes: what the decode may cost; if the header says more, NeedsMemory comes back.
+    analyse: also say what the picture is like.
     """
 
     key: TaskKey
@@ -45,6 +46,7 @@ class RenderTask:
     recipe: str
     limits: DecodeLimits
     memory_bytes: int
+    analyse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,30 @@ class OutputFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AnalysisFacts:
+    """What the picture is like at a glance; of an animation, its first frame.
+
+    dominant_colour: `#rrggbb`. has_alpha: whether any pixel is not opaque. thumbhash: a
+    placeholder to show until the picture is there, in base64.
+    """
+
+    dominant_colour: str
+    has_alpha: bool
+    thumbhash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rendered:
-    """All variants were made and stand under the task's output prefix."""
+    """All variants were made and stand under the task's output prefix.
+
+    analysis: None where it was not asked for.
+    """
 
     input: InputFacts
     outputs: tuple[OutputFacts, ...]
     warnings: tuple[ImageWarning, ...]
     duration_ms: int
+    analysis: AnalysisFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

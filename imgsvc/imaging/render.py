@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pyvips
 
 from imgsvc.domain.rendering import (
+    AnalysisFacts,
     Failure,
     InputFacts,
     NeedsMemory,
@@ -24,6 +25,7 @@ from imgsvc.domain.rendering import (
     output_path,
 )
 from imgsvc.errors import ImageError, ImageErrorCode, WarningCode
+from imgsvc.imaging.analysis import analyse
 from imgsvc.imaging.cost import predict_cost
 from imgsvc.imaging.decoding import Frames, decode, find_cuts
 from imgsvc.imaging.encoders import encode
@@ -43,6 +45,14 @@ _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 class _Made(NamedTuple):
     output: OutputFacts
     warnings: frozenset[WarningCode]
+
+
+class _Work(NamedTuple):
+    """made: by name of the variant."""
+
+    made: Mapping[str, _Made]
+    profile_assumed: bool
+    analysis: AnalysisFacts | None
 
 
 def render(task: RenderTask) -> Outcome:
@@ -75,8 +85,8 @@ def _render(task: RenderTask, header: Header, started_ns: int) -> Rendered | Nee
         if (cost_bytes := predict_cost(header, plan)) > task.memory_bytes:
             return NeedsMemory(cost_bytes)
     check_outputs(plan)
-    made, profile_assumed = _make_outputs(task.output_prefix, source, plan)
-    by_name = {variant.name: made[variant.name] for variant in recipe.variants}
+    work = _make_outputs(task, source, plan)
+    by_name = {variant.name: work.made[variant.name] for variant in recipe.variants}
     return Rendered(
         header.facts,
         tuple(one.output for one in by_name.values()),
@@ -84,30 +94,38 @@ def _render(task: RenderTask, header: Header, started_ns: int) -> Rendered | Nee
             header,
             plan.variants,
             {name: one.warnings for name, one in by_name.items()},
-            profile_assumed=profile_assumed,
+            profile_assumed=work.profile_assumed,
         ),
         _elapsed_ms(started_ns),
+        work.analysis,
     )
 
 
-def _make_outputs(
-    prefix: str, source: Source, plan: RenderPlan
-) -> tuple[Mapping[str, _Made], bool]:
-    """All of them, or on any error none; and whether a profile had to be assumed."""
+def _make_outputs(task: RenderTask, source: Source, plan: RenderPlan) -> _Work:
+    """All of them, or on any error none."""
     made: dict[str, _Made] = {}
     profile_assumed = False
+    analysis: AnalysisFacts | None = None
+    to_analyse = _base_to_analyse(plan, source.header) if task.analyse else None
     wants_metadata = any(one.variant.metadata != "none" for one in plan.variants)
     metadata = read_metadata(source.header.image) if wants_metadata else Metadata()
     with ExitStack() as undo:
         for base in plan.bases:
             frames, assumed = decode(source, base)
             profile_assumed = profile_assumed or assumed
+            if base is to_analyse:
+                analysis = analyse(frames[0], base.box.size)
             for variant in base.variants:
-                path = Path(output_path(prefix, variant.variant.name, variant.format))
+                path = Path(output_path(task.output_prefix, variant.variant.name, variant.format))
                 undo.callback(path.unlink, missing_ok=True)
                 made[variant.variant.name] = _make_output(frames, base, variant, metadata, path)
         undo.pop_all()
-    return made, profile_assumed
+    return _Work(made, profile_assumed, analysis)
+
+
+def _base_to_analyse(plan: RenderPlan, header: Header) -> BasePlan:
+    """One that shows the whole picture in sRGB, if there is one."""
+    return min(plan.bases, key=lambda base: (base.box.size != header.upright, base.keeps_profile))
 
 
 def _make_output(

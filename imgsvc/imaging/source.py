@@ -34,4 +34,6 @@ class Source:
         strip = self.open(n=count)
         width, height = self.header.stored
         for number in range(count):
-            yield strip.crop(0, number * height, width, height)
+            frame = strip.crop(0, number * height, width, height).copy()
+            frame.remove("page-height")  # it is a picture of its own now
+            yield frame

@@ -127,6 +127,7 @@ class LocalRun:
             open=True,
             hidden=False,
             retain_s=0,
+            analyze=False,  # nobody would see it
         )
         await self._blobs.stage(job_id).sync()  # makes the job's folder
         await self._store.create_job(job, [], now_ms())

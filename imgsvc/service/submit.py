@@ -123,6 +123,7 @@ class Submission:
             hidden=True,
             retain_s=retain_s,
             reuse=spec.reuse,
+            analyze=spec.analyze,
         )
 
     async def add(self, image: NewImage) -> None:

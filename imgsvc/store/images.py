@@ -19,6 +19,7 @@ from imgsvc.domain.states import ImageState
 from imgsvc.store import ledger
 from imgsvc.store.changes import change_jobs
 from imgsvc.store.rows import (
+    dump_analysis,
     dump_input,
     dump_json,
     dump_outputs,
@@ -127,12 +128,13 @@ def _result_values(result: ImageResult) -> list[Any]:
                 key.job_id, key.index, key.claim, ImageState.COMPLETED.value, None, None,
                 dump_warnings(made.warnings), dump_input(made.input),
                 dump_outputs(made.outputs), made.duration_ms, result.reuse_key,
+                dump_analysis(made.analysis),
             ]  # fmt: skip
         case Failure() as failure:
             return [
                 key.job_id, key.index, key.claim, ImageState.FAILED.value,
                 failure.code.value, failure.message,
-                "[]", dump_input(result.input), "[]", result.duration_ms, None,
+                "[]", dump_input(result.input), "[]", result.duration_ms, None, None,
             ]  # fmt: skip
 
 

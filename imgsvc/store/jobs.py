@@ -125,6 +125,7 @@ def _empty_job(new: NewJob, now_ms: int) -> Job:
         output_bytes=0,
         errors={},
         reuse=new.reuse,
+        analyze=new.analyze,
         retain_s=new.retain_s,
         remaining_ms=0,
         seq=1,

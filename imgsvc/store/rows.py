@@ -10,7 +10,13 @@ from typing import Any
 
 from imgsvc.domain.image import Image, NewImage, SourceKind
 from imgsvc.domain.job import Job
-from imgsvc.domain.rendering import Failure, ImageWarning, InputFacts, OutputFacts
+from imgsvc.domain.rendering import (
+    AnalysisFacts,
+    Failure,
+    ImageWarning,
+    InputFacts,
+    OutputFacts,
+)
 from imgsvc.domain.states import ImageState, JobState, Priority
 from imgsvc.errors import ImageErrorCode, WarningCode
 
@@ -45,6 +51,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         output_bytes=row["output_bytes"],
         errors=json.loads(row["errors"]),
         reuse=bool(row["reuse"]),
+        analyze=bool(row["analyze"]),
         retain_s=row["retain_s"],
         remaining_ms=row["remaining_ms"],
         seq=row["seq"],
@@ -75,6 +82,7 @@ def job_parameters(job: Job) -> dict[str, Any]:
         "output_bytes": job.output_bytes,
         "errors": dump_json(job.errors),
         "reuse": job.reuse,
+        "analyze": job.analyze,
         "retain_s": job.retain_s,
         "remaining_ms": job.remaining_ms,
         "seq": job.seq,
@@ -116,6 +124,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         duration_ms,
         _reuse_key,
         cost_ms,
+        analysis,
     ) = row
     return Image(
         job_id=job_id,
@@ -140,6 +149,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         finished_at=finished_at,
         duration_ms=duration_ms,
         cost_ms=cost_ms,
+        analysis=_load_analysis(analysis),
     )
 
 
@@ -206,6 +216,12 @@ def dump_input(facts: InputFacts | None) -> str | None:
     return dump_json([facts.format, facts.width, facts.height, facts.frames])
 
 
+def dump_analysis(facts: AnalysisFacts | None) -> str | None:
+    if facts is None:
+        return None
+    return dump_json([facts.dominant_colour, facts.has_alpha, facts.thumbhash])
+
+
 def dump_outputs(outputs: Iterable[OutputFacts]) -> str:
     return dump_json(
         [
@@ -230,6 +246,10 @@ def dump_warnings(warnings: Iterable[ImageWarning]) -> str:
 
 def _load_input(text: str | None) -> InputFacts | None:
     return None if text is None else InputFacts(*json.loads(text))
+
+
+def _load_analysis(text: str | None) -> AnalysisFacts | None:
+    return None if text is None else AnalysisFacts(*json.loads(text))
 
 
 def _load_outputs(text: str) -> tuple[OutputFacts, ...]:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from imgsvc.client import ServerUnreachable
+from imgsvc.client import ServerUnreachable, SyncClient
 from imgsvc.client.sending import Sending
 from tests.cli.conftest import Run
 from tests.client.pictures import picture
+from tests.server_process import ServerProcess
 
 
 def files_below(folder: Path) -> set[str]:
@@ -32,6 +33,16 @@ def test_options_reach_the_job(imgsvc: Run, photos: Path) -> None:
         "submit", photos, "--preset=thumbnail", "--label=x", "--priority=low", "--json"
     ).document
     assert (job["preset"], job["label"], job["priority"]) == ("thumbnail", "x", "low")
+
+
+@pytest.mark.parametrize("options", [[], ["--no-analysis"]])
+def test_the_analysis_can_be_left_out(
+    imgsvc: Run, server: ServerProcess, photos: Path, options: list[str]
+) -> None:
+    job_id = imgsvc("submit", photos, "--wait", *options).stdout.strip()
+    with SyncClient(server.url) as client:
+        analysed = [image["analysis"] is not None for image in client.images(job_id)]
+    assert analysed == [not options] * 3
 
 
 def test_out_waits_and_saves_the_results_in_the_same_folders(

@@ -46,6 +46,21 @@ async def test_options_arrive(client: Client) -> None:
     assert job["source"] == "api"
 
 
+@pytest.mark.parametrize("analyze", [None, True, False])
+async def test_an_analysis_is_there_unless_it_is_switched_off(
+    client: Client, analyze: bool | None
+) -> None:
+    upload = BytesUpload(picture((10, 60, 200)), "a.png")
+    job = await client.submit([upload], preset="thumbnail", analyze=analyze)
+    await client.wait(job["id"])
+    (image,) = [image async for image in client.images(job["id"])]
+    if analyze is False:
+        assert image["analysis"] is None
+    else:
+        assert image["analysis"] is not None
+        assert image["analysis"]["dominant_colour"] == "#0a3cc8"
+
+
 @pytest.mark.parametrize("name", ['say "cheese".png', "Käse 写真.png", "100%.png", "a;b=c.png"])
 async def test_names_arrive_as_they_are(client: Client, name: str) -> None:
     job = await client.submit([BytesUpload(picture(), name)])

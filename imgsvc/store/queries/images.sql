@@ -53,14 +53,14 @@ WITH v AS MATERIALIZED (
         value ->> 0 AS job_id, value ->> 1 AS idx, value ->> 2 AS claim,
         value ->> 3 AS state, value ->> 4 AS error_code, value ->> 5 AS error_message,
         value ->> 6 AS warnings, value ->> 7 AS input, value ->> 8 AS outputs,
-        value ->> 9 AS duration_ms, value ->> 10 AS reuse_key
+        value ->> 9 AS duration_ms, value ->> 10 AS reuse_key, value ->> 11 AS analysis
     FROM json_each(:results)
 )
 UPDATE images SET
     state = v.state, error_code = v.error_code, error_message = v.error_message,
     last_error_code = NULL, last_error_message = NULL,
     warnings = v.warnings, input = coalesce(v.input, images.input), outputs = v.outputs,
-    finished_at = :now_ms, duration_ms = v.duration_ms,
+    finished_at = :now_ms, duration_ms = v.duration_ms, analysis = v.analysis,
     reuse_key = iif(images.sha256 IS NULL, NULL, v.reuse_key)
 FROM v
 WHERE images.job_id = v.job_id AND images.idx = v.idx

@@ -3,11 +3,13 @@
 INSERT INTO jobs (
     id, state, label, priority, preset, recipe, open, hidden, source,
     total, completed, failed, cancelled, input_bytes, output_bytes, errors,
-    reuse, retain_s, remaining_ms, seq, created_at, appended_at, started_at, finished_at, expires_at
+    reuse, analyze, retain_s, remaining_ms, seq, created_at, appended_at,
+    started_at, finished_at, expires_at
 ) VALUES (
     :id, :state, :label, :priority, :preset, :recipe, :open, :hidden, :source,
     :total, :completed, :failed, :cancelled, :input_bytes, :output_bytes, :errors,
-    :reuse, :retain_s, :remaining_ms, :seq, :created_at, :created_at, :started_at, :finished_at, :expires_at
+    :reuse, :analyze, :retain_s, :remaining_ms, :seq, :created_at, :created_at,
+    :started_at, :finished_at, :expires_at
 );
 
 -- name: save_job

@@ -14,7 +14,15 @@ import pytest
 from tests.pictures import make_jpeg
 from tests.runtime.faulty import fault, render
 from tests.server_process import ServerProcess
-from tests.servers import Running, form_of, get_json, make_settings, running_server
+from tests.servers import (
+    Running,
+    form_of,
+    get_json,
+    leftovers,
+    make_settings,
+    running_server,
+    until_nothing_is_left,
+)
 from tests.workers.conftest import Gate
 
 RENDER = "/api/v1/render?width=20&format=png"
@@ -39,11 +47,6 @@ def _gated(gate: Gate) -> bytes:
     """An image that keeps its worker until the gate opens."""
     word, _, rest = gate.content.partition(" ")
     return fault(word, rest)
-
-
-def _files(data_dir: Path) -> list[str]:
-    found = [*(data_dir / "jobs").rglob("*"), *(data_dir / "slots").glob("*/*")]
-    return [path.name for path in found if "stderr" not in path.name]
 
 
 async def _until(met: Callable[[], bool]) -> None:
@@ -100,7 +103,8 @@ async def test_a_client_that_goes_away_leaves_no_file_and_no_work(
         await asyncio.wait(waiting)
     await _until(lambda: not lane.waits)
     gate.open(2)
-    await _until(lambda: lane.in_flight == 0 and not _files(data_dir))
+    await _until(lambda: lane.in_flight == 0)
+    await until_nothing_is_left(data_dir)
 
 
 async def test_a_client_that_stops_in_mid_body_leaves_no_file(server: Running) -> None:
@@ -117,7 +121,7 @@ async def test_a_client_that_stops_in_mid_body_leaves_no_file(server: Running) -
         await sent.wait()
         posting.cancel()
         await asyncio.wait([posting])
-    await _until(lambda: not _files(data_dir))
+    await until_nothing_is_left(data_dir)
 
 
 async def test_when_too_many_wait_the_next_is_asked_to_come_again(
@@ -150,7 +154,7 @@ async def test_a_server_that_stops_finishes_what_runs_and_takes_no_more(
     gate.open()
     assert (await running)[0] == 200
     await stopping
-    assert _files(server.core.settings.storage.data_dir) == []
+    await until_nothing_is_left(server.core.settings.storage.data_dir)
 
 
 async def test_what_a_killed_server_left_is_swept_at_the_next_start(
@@ -169,5 +173,4 @@ async def test_what_a_killed_server_left_is_swept_at_the_next_start(
         killed.kill()
     assert list(data_dir.glob("jobs/*/in/*"))
     async with running_server(make_settings(data_dir), render):
-        assert _files(data_dir) == []
-    assert list((data_dir / "jobs").iterdir()) == []
+        assert leftovers(data_dir) == []

@@ -170,7 +170,7 @@ BAD_JSON: list[tuple[Any, int, str, str]] = [
         "/recipe/variants/0/width",
     ),
     (
-        {"images": [{"data": "aGk="}], "recipe": {"variants": [{"name": "a", "trim": 2}]}},
+        {"images": [{"data": "aGk="}], "recipe": {"variants": [{"name": "a", "trim": 256}]}},
         422,
         "invalid_recipe",
         "/recipe/variants/0/trim",

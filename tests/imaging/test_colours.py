@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import pytest
+import pyvips
 from PIL import Image
 
 from tests import pictures
@@ -172,3 +174,20 @@ def test_grayscale_is_luminance(studio: Studio) -> None:
 def test_fine_black_and_white_detail_is_averaged_as_light(studio: Studio) -> None:
     picture = studio.picture(pictures.make_stripes_png(), width=32, format="png")
     assert_near(picture, (16, 16), (188, 188, 188))
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("width", [90, 210, 400])
+def test_what_the_decoder_shrinks_looks_like_the_full_decode(
+    studio: Studio, format_: str, width: int
+) -> None:
+    """A mean CIEDE2000 of 1 is what nobody sees."""
+    noise = Image.effect_noise((1600, 1200), 70).convert("RGB")
+    source = Image.blend(noise, pictures.quarters(1600, 1200), 0.6)
+    data = pictures.encode(source, format_, quality=92)
+    made = studio.picture(data, width=width, format="png")
+    with Image.open(BytesIO(data)) as decoded:
+        whole = pyvips.Image.new_from_array(decoded.convert("RGB"), interpretation="srgb")
+    full = whole.resize(made.width / whole.width, vscale=made.height / whole.height)
+    found = pyvips.Image.new_from_array(made, interpretation="srgb")
+    assert found.colourspace("lab").dE00(full.colourspace("lab")).avg() <= 1.0

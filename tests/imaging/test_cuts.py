@@ -122,7 +122,7 @@ def test_a_crop_along_the_decoders_grid_is_decoded_small(studio: Studio) -> None
 
     def options(left: int) -> dict[str, float]:
         crop = {"left": left, "top": 0, "width": 1600, "height": 1600}
-        recipe = parse_recipe({"variants": [{"name": "v", "crop": crop, "width": 100}]})
+        recipe = parse_recipe({"variants": [{"name": "v", "crop": crop, "width": 60}]})
         return load_options(header, make_plan(recipe, header, {}).bases[0])
 
     assert [options(left) for left in (8, 4, 2, 1)] == [

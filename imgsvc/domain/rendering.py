@@ -31,12 +31,21 @@ class DecodeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class WatermarkFile:
+    """A picture that the recipe lays over others, by its content. sha256: hexadecimal."""
+
+    sha256: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class RenderTask:
     """Make every variant of `recipe` from the file at `input_path`.
 
     recipe: canonical JSON of a Recipe, as `Recipe.model_dump_json` gives it.
     output_prefix: path to which `-<variant>.<ext>` is added for each output.
     memory_bytes: what the decode may cost; if the header says more, NeedsMemory comes back.
+    watermarks: the files of all pictures that the recipe lays over others.
     """
 
     key: TaskKey
@@ -45,6 +54,7 @@ class RenderTask:
     recipe: str
     limits: DecodeLimits
     memory_bytes: int
+    watermarks: tuple[WatermarkFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ _ENCODE_BYTES_PER_ALPHA_PIXEL = {
     "webp": 30, "jpeg": 7, "png": 5, "avif": 28, "gif": 12, "tiff": 10,
 }  # fmt: skip
 
+_MARK_BYTES_PER_PIXEL = 9
+_MARK_FILE_BYTES = 40 << 20
+"""Of the largest that is kept, 2048 pixels square."""
+
 
 def predict_cost(header: Header, plan: RenderPlan) -> int:
     """Bytes at the worst moment of the whole render, on the generous side."""
@@ -43,7 +47,16 @@ def predict_cost(header: Header, plan: RenderPlan) -> int:
 def _making_bytes(header: Header, variant: VariantPlan) -> int:
     may_have_alpha = header.has_alpha or variant.variant.mode == "pad"
     factors = _ENCODE_BYTES_PER_ALPHA_PIXEL if may_have_alpha else _ENCODE_BYTES_PER_PIXEL
-    return _area(variant.sizes.canvas) * factors[variant.format]
+    return _area(variant.sizes.canvas) * factors[variant.format] + _mark_bytes(variant)
+
+
+def _mark_bytes(variant: VariantPlan) -> int:
+    """The picture as it was kept, and the mark as it is drawn."""
+    mark = variant.variant.watermark
+    if mark is None:
+        return 0
+    drawn = round(_area(variant.sizes.canvas) * mark.scale) * _MARK_BYTES_PER_PIXEL
+    return drawn + (0 if mark.preset_image is None else _MARK_FILE_BYTES)
 
 
 def _decode_bytes(header: Header, base: Size) -> int:

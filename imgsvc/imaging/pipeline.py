@@ -15,6 +15,7 @@ from imgsvc.imaging.steps.mirror import mirror
 from imgsvc.imaging.steps.pad import pad
 from imgsvc.imaging.steps.resize import resize_by_light
 from imgsvc.imaging.steps.sharpen import sharpen
+from imgsvc.imaging.steps.watermark import watermark
 
 Step = Callable[[pyvips.Image, VariantPlan], pyvips.Image]
 
@@ -32,7 +33,8 @@ STEPS: tuple[Step, ...] = (
     blur,
     sharpen,  # after the blur, or it would sharpen what is then lost
     pad,  # the background is neither grey nor blurred
-    flatten,  # last: what lies under the picture shows only where all else has left it
+    flatten,  # what lies under the picture shows only where all else has left it
+    watermark,  # last: what is done to the picture is not done to the mark
 )
 
 

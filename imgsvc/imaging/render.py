@@ -26,6 +26,7 @@ from imgsvc.imaging.cost import predict_cost
 from imgsvc.imaging.decoding import decode
 from imgsvc.imaging.encoders import ENCODERS
 from imgsvc.imaging.loaders import prepare
+from imgsvc.imaging.marks import name_files
 from imgsvc.imaging.pipeline import make_variant
 from imgsvc.imaging.plan import VariantPlan, make_plan
 from imgsvc.imaging.probe import Header, check_limits, probe
@@ -43,6 +44,7 @@ def render(task: RenderTask) -> Outcome:
     is Rendered, no output file is left behind.
     """
     prepare()
+    name_files(task.watermarks)
     started_ns = time.monotonic_ns()
     header: Header | None = None
     try:

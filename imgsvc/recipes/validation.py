@@ -25,6 +25,7 @@ AVAILABLE_FIELDS = frozenset(
         "grayscale",
         "blur",
         "sharpen",
+        "watermark",
         "format",
         "quality",
         "animation",
@@ -54,7 +55,7 @@ def parse_recipe(data: object) -> Recipe:
     except ValidationError as exc:
         errors = exc.errors(include_url=False, include_context=False)
         raise _invalid(_faults(data, errors)) from exc
-    faults = _repeated_names(recipe)
+    faults = (*_repeated_names(recipe), *_internal_fields(recipe))
     if faults:
         raise _invalid(faults)
     return recipe
@@ -96,6 +97,15 @@ def _repeated_names(recipe: Recipe) -> tuple[Fault, ...]:
             faults.append(Fault(f"/variants/{number}/name", "this name is used more than once"))
         seen[variant.name] += 1
     return tuple(faults)
+
+
+def _internal_fields(recipe: Recipe) -> tuple[Fault, ...]:
+    """What the model has for us alone is to everybody else a field that is not there."""
+    return tuple(
+        Fault(f"/variants/{number}/watermark/sha256", _PLAINER["extra_forbidden"])
+        for number, variant in enumerate(recipe.variants)
+        if variant.watermark is not None and "sha256" in variant.watermark.model_fields_set
+    )
 
 
 def _invalid(faults: tuple[Fault, ...]) -> InvalidRecipe:

@@ -39,6 +39,12 @@ class Admission:
     def can_ever_fit(self, cost_bytes: int) -> bool:
         return cost_bytes <= self.budget_bytes
 
+    def admits(self, cost_bytes: int | None) -> bool:
+        """Whether a task of that cost may begin now; None when nothing is known of it."""
+        if cost_bytes is not None and self.is_heavy(cost_bytes):
+            return self.admits_heavy(cost_bytes)
+        return self.admits_ordinary()
+
     def admits_ordinary(self) -> bool:
         return not self._heavy_count
 

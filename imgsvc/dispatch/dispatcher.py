@@ -13,10 +13,12 @@ from contextlib import suppress
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.dispatch.admission import Admission, Allowance
 from imgsvc.dispatch.bundles import Pace, split_bundles
+from imgsvc.dispatch.failures import LOSSES, exceeds_memory
 from imgsvc.dispatch.pieces import Piece
 from imgsvc.dispatch.recorder import Made, Recorder, Refused, Returned
 from imgsvc.dispatch.reuse import Reuse
 from imgsvc.dispatch.turns import Turns
+from imgsvc.dispatch.urgent import UrgentLane
 from imgsvc.domain.image import Image, unquote_path
 from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.rendering import (
@@ -35,7 +37,7 @@ from imgsvc.domain.rendering import (
 from imgsvc.domain.retries import Retry, Trouble, decide_retry
 from imgsvc.domain.states import Priority
 from imgsvc.domain.times import now_ms
-from imgsvc.errors import ImageErrorCode, StorageFull
+from imgsvc.errors import StorageFull
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.engine import Engine, PoolClosed
@@ -45,21 +47,15 @@ log = get_logger(__name__)
 MAX_BACKLOG = 500
 """Records that may wait for the disk before more images are claimed."""
 
-_LOSSES = {
-    LossCause.CRASHED: Failure(
-        ImageErrorCode.WORKER_CRASHED, "The worker process died while it worked on this image."
-    ),
-    LossCause.TIMEOUT: Failure(
-        ImageErrorCode.TIMEOUT, "The image was not finished before the deadline."
-    ),
-    LossCause.OUT_OF_MEMORY: Failure(
-        ImageErrorCode.OUT_OF_MEMORY, "The image needs more memory than a worker may use."
-    ),
-}
+MAX_OVERTAKEN = 8
+"""Urgent tasks that may pass a bundle while it waits for memory; then it has its turn."""
 
 
 class Dispatcher:
-    """Moves pending images to the engine, fairly, and what comes back to the recorder."""
+    """Moves pending images to the engine, fairly, and what comes back to the recorder.
+
+    urgent: single files that go before all images of jobs.
+    """
 
     def __init__(
         self,
@@ -86,6 +82,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._timers: set[asyncio.TimerHandle] = set()
         self._stopping = False
+        self._overtaken = 0
+        self.urgent = UrgentLane(engine, self._admission, limits, self.wake)
         self.recorder = Recorder(
             store,
             blobs,
@@ -120,10 +118,11 @@ class Dispatcher:
 
     async def run_once(self) -> None:
         """Hand out images until the engine is full or nothing is left to hand out."""
+        await self.urgent.clear_away()
         while not self._stopping:
             await self._sort_out(self._take_followers())
             await self._submit_waiting()
-            if self._waiting or self._engine.room() == 0 or not self._turns:
+            if self.urgent.waits or self._waiting or not self._engine.room() or not self._turns:
                 return
             if self.recorder.backlog > MAX_BACKLOG:  # woken again when it has been recorded
                 return
@@ -135,20 +134,26 @@ class Dispatcher:
 
     async def read_events(self) -> None:
         """Take what the engine reports, until it is drained. Raises PoolBroken."""
-        async for events in self._engine.events():
-            for event in events:
-                self._handle(event)
-            self._wake.set()
+        try:
+            async for events in self._engine.events():
+                for event in events:
+                    if not self.urgent.handle(event):
+                        self._handle(event)
+                self._wake.set()
+        finally:
+            self.urgent.give_up()
 
     async def stop(self, grace_s: float) -> None:
         """Claim no more, let what runs finish within the grace, make results durable."""
         self._stopping = True
         for timer in self._timers:
             timer.cancel()
+        self.urgent.close()
         await self._engine.drain(grace_s)
 
     async def give_back(self) -> None:
         """After the engine has ended: return what never reached it, and flush."""
+        await self.urgent.clear_away()
         bundled = [piece for bundle in self._waiting for piece in bundle]
         held = self._take_followers() + self._reuse.give_back()
         in_flight = [piece for piece, _ in self._in_flight.values()]
@@ -165,12 +170,12 @@ class Dispatcher:
     @property
     def work_waits(self) -> bool:
         """Whether more workers would have something to do."""
-        return self._engine.room() == 0 and bool(self._waiting or self._turns)
+        return self._engine.room() == 0 and bool(self.urgent.waits or self._waiting or self._turns)
 
     @property
     def in_flight(self) -> int:
         """Images that are with the workers."""
-        return len(self._in_flight)
+        return len(self._in_flight) + self.urgent.in_flight
 
     async def _claim(self, room: int) -> None:
         """Claim one bundle for each place, turn by turn."""
@@ -254,21 +259,28 @@ class Dispatcher:
         self._wake.set()
 
     async def _submit_waiting(self) -> None:
-        """Submit claimed bundles as far as room and memory go; none overtakes another, so a
-        heavy one gets its turn.
+        """Submit as far as room and memory go: what is urgent, then claimed bundles. Of these
+        none overtakes another, so a heavy one gets its turn.
         """
-        while self._waiting and self._engine.room() and not self._stopping:
-            bundle = self._waiting[0]
-            cost = bundle[0].image.memory_bytes
-            if not self._admits(cost):
+        while not self._stopping:
+            is_heavy = bool(self._waiting) and self._admission.is_heavy(_cost(self._waiting[0]))
+            if self.urgent.waits and not (is_heavy and self._overtaken >= MAX_OVERTAKEN):
+                if not await self.urgent.submit_next():
+                    return
+                self._overtaken += is_heavy
+            elif not await self._submit_bundle():
                 return
-            self._waiting.pop(0)
-            await self._submit(bundle, cost)
 
-    def _admits(self, cost_bytes: int | None) -> bool:
-        if cost_bytes is not None and self._admission.is_heavy(cost_bytes):
-            return self._admission.admits_heavy(cost_bytes)
-        return self._admission.admits_ordinary()
+    async def _submit_bundle(self) -> bool:
+        """Submit the first claimed bundle; False while there is none, or no room for it."""
+        if not self._waiting or not self._engine.room():
+            return False
+        cost = _cost(self._waiting[0])
+        if not self._admission.admits(cost):
+            return False
+        self._overtaken = 0
+        await self._submit(self._waiting.pop(0), cost)
+        return True
 
     async def _submit(self, bundle: Sequence[Piece], cost_bytes: int | None) -> None:
         tasks = []
@@ -324,16 +336,14 @@ class Dispatcher:
             case NeedsMemory(cost_bytes=cost) if self._admission.can_ever_fit(cost):
                 self.recorder.add(Returned(image, counts=False, memory_bytes=cost))
             case NeedsMemory(cost_bytes=cost):
-                budget = self._admission.budget_bytes >> 20
-                message = f"It needs {cost >> 20} MiB of memory; all workers share {budget}."
-                self._fail(image, Failure(ImageErrorCode.OUT_OF_MEMORY, message))
+                self._fail(image, exceeds_memory(cost, self._admission.budget_bytes))
 
     def _handle_loss(self, image: Image, cause: LossCause) -> None:
         if cause is LossCause.INNOCENT:
             self.recorder.add(Returned(image, counts=False))
             return
         log.warning("image_lost", job_id=image.job_id, index=image.index, cause=str(cause))
-        self._fail(image, _LOSSES[cause])
+        self._fail(image, LOSSES[cause])
 
     def _fail(self, image: Image, failure: Failure, outcome: RenderFailed | None = None) -> None:
         trouble = Trouble(failure, image.attempts, image.last_error)
@@ -372,3 +382,8 @@ class Dispatcher:
 
         timer = asyncio.get_running_loop().call_later(delay_s, wake)
         self._timers.add(timer)
+
+
+def _cost(bundle: Sequence[Piece]) -> int | None:
+    """What a bundle's decode is known to cost; None unless it is one image alone."""
+    return bundle[0].image.memory_bytes

@@ -13,12 +13,16 @@ class Bundle:
     """Every task leaves it exactly once, as an event; what comes later finds it gone.
 
     tasks: as the child has them; shortened once, before the child sees them.
+    is_urgent: others make way for it.
     failure: what its call ended with when no report came.
     """
 
-    def __init__(self, ordinal: int, tasks: tuple[RenderTask, ...]) -> None:
+    def __init__(
+        self, ordinal: int, tasks: tuple[RenderTask, ...], *, is_urgent: bool = False
+    ) -> None:
         self.ordinal = ordinal
         self.tasks = tasks
+        self.is_urgent = is_urgent
         self.failure: BaseException | None = None
         self.answered = False
         self._open = {task.key: task for task in tasks}

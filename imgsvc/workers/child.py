@@ -44,7 +44,8 @@ class ChildSettings:
 
 @dataclass(frozen=True, slots=True)
 class BundleReport:
-    """outcomes: one per task begun, in order; fewer than tasks when a stop was asked for.
+    """outcomes: one per task begun, in order; fewer than tasks when a stop was asked for, or
+    an urgent bundle waits.
 
     tracebacks: by position, of errors that are ours and not the image's.
     """
@@ -73,13 +74,12 @@ class _Child:
         self._gauge = limits.MemoryGauge()
         self._trim_above_bytes = self._gauge.read().resident_bytes + _TRIM_AFTER_BYTES
 
-    def run_bundle(self, ordinal: int, parcel: bytes | None) -> bytes | None:
+    def run_bundle(self, ordinal: int, parcel: bytes | None, *, urgent: bool) -> bytes | None:
         tasks: tuple[RenderTask, ...] = unpack(parcel, self._scratch.call_path(ordinal))
         outcomes: list[Outcome] = []
         tracebacks: dict[int, str] = {}
         for position, task in enumerate(tasks):
-            self._notes.write_place(Place(ordinal, position))
-            if self._notes.stop_asked:
+            if not self._may_begin(Place(ordinal, position), urgent=urgent):
                 self._scratch.remove_all_of(tasks[position:])
                 break
             outcome, trace = self._run_task(task)
@@ -88,6 +88,12 @@ class _Child:
                 tracebacks[position] = trace
         report = BundleReport(tuple(outcomes), tracebacks, self._settle_memory())
         return pack(report, REPORT_BYTES, self._scratch.report_path(ordinal))
+
+    def _may_begin(self, place: Place, *, urgent: bool) -> bool:
+        if not urgent and self._notes.must_yield(place.ordinal):
+            return False
+        self._notes.write_place(place)
+        return not self._notes.stop_asked
 
     def _run_task(self, task: RenderTask) -> tuple[Outcome, str | None]:
         """The task boundary: whatever Python can catch becomes an outcome."""
@@ -143,11 +149,11 @@ def report_ready() -> None:
     """The first call: it returns once `begin` is done."""
 
 
-def run_bundle(ordinal: int, parcel: bytes | None) -> bytes | None:
+def run_bundle(ordinal: int, parcel: bytes | None, urgent: bool) -> bytes | None:
     """Carry out a parcel of RenderTasks; the answer is a parcel with a BundleReport."""
     if _child is None:
         raise RuntimeError("the child has not begun")
-    return _child.run_bundle(ordinal, parcel)
+    return _child.run_bundle(ordinal, parcel, urgent=urgent)
 
 
 def _capture_output(path: Path) -> None:

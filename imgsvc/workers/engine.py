@@ -63,12 +63,15 @@ class Engine(Protocol):
         """What one task may cost when all slots are busy."""
         ...
 
-    def room(self) -> int:
-        """Bundles that `submit` takes now without waiting."""
+    def room(self, *, urgent: bool = False) -> int:
+        """Bundles that `submit` takes now without waiting; there is a place more in every slot
+        for an urgent one.
+        """
         ...
 
-    async def submit(self, tasks: Sequence[RenderTask]) -> None:
-        """Hand over one bundle; its tasks run one after the other.
+    async def submit(self, tasks: Sequence[RenderTask], *, urgent: bool = False) -> None:
+        """Hand over one bundle; its tasks run one after the other. An urgent one runs as soon
+        as the task before it ends: what stands between the two is lost, INNOCENT.
 
         `input_path` is where the bytes are; `output_prefix` is replaced by the engine.
         Cancelling the call does not take the bundle back. Raises PoolClosed.

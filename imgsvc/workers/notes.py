@@ -1,4 +1,5 @@
-"""What a child notes for its parent while it works: two numbers in shared memory.
+"""What a child notes for its parent while it works, and the parent for it: a few numbers in
+shared memory.
 
 Each is one aligned 64-bit cell with one writer, so neither side can read half a value, and
 nothing has to be locked by a process that may be killed at any moment.
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 MAX_TASKS_PER_BUNDLE = 1 << 16
 
-_PLACE, _STOP = 0, 1
+_PLACE, _STOP, _URGENT = range(3)
 
 
 class Place(NamedTuple):
@@ -33,7 +34,7 @@ class Notes:
     """Passed to the child when it is spawned, and only then."""
 
     def __init__(self) -> None:
-        self._cells: ctypes.Array[ctypes.c_int64] = RawArray(ctypes.c_int64, 2)
+        self._cells: ctypes.Array[ctypes.c_int64] = RawArray(ctypes.c_int64, 3)
 
     def write_place(self, place: Place) -> None:
         self._cells[_PLACE] = place.ordinal * MAX_TASKS_PER_BUNDLE + place.position
@@ -46,6 +47,16 @@ class Notes:
         whoever asks first and reads the place then knows what will not be begun.
         """
         self._cells[_STOP] = 1
+
+    def ask_to_yield(self, ordinal: int) -> None:
+        """An urgent bundle of this ordinal follows: of those before it, the child begins no
+        further task that is not urgent itself.
+        """
+        self._cells[_URGENT] = ordinal
+
+    def must_yield(self, ordinal: int) -> bool:
+        """Whether the bundle of this ordinal stands before the latest urgent one."""
+        return ordinal < self._cells[_URGENT]
 
     @property
     def stop_asked(self) -> bool:

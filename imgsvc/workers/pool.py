@@ -18,7 +18,7 @@ from imgsvc.workers.engine import PoolClosed, WorkerFacts
 from imgsvc.workers.notes import MAX_TASKS_PER_BUNDLE
 from imgsvc.workers.process import ENVIRONMENT
 from imgsvc.workers.scratch import Scratch
-from imgsvc.workers.slot import DEPTH, Slot, SlotSettings
+from imgsvc.workers.slot import Slot, SlotSettings
 from imgsvc.workers.stream import EventStream
 
 LOOK_EVERY_S = 0.05
@@ -104,17 +104,18 @@ class WorkerPool:
         """What one task may cost when all slots are busy."""
         return self._memory_bytes // self._size
 
-    def room(self) -> int:
+    def room(self, *, urgent: bool = False) -> int:
         """Bundles that `submit` takes now without waiting."""
         if self._closed:
             return 0
-        return sum(DEPTH - slot.load for slot in self._slots.values() if _is_open(slot))
+        return sum(slot.room(urgent=urgent) for slot in self._slots.values())
 
     def workers(self) -> tuple[WorkerFacts, ...]:
         return tuple(slot.facts() for _, slot in sorted(self._slots.items()))
 
-    async def submit(self, tasks: Sequence[RenderTask]) -> None:
-        """Hand one bundle to the least loaded slot, waiting for room if there is none.
+    async def submit(self, tasks: Sequence[RenderTask], *, urgent: bool = False) -> None:
+        """Hand one bundle to the least loaded slot, waiting for room if there is none. For an
+        urgent one, ordinary tasks that the slot has not begun are given back.
 
         An input that is gone, or cannot be linked or copied, ends as `Finished` with a
         RenderFailed. Cancelling the call does not take the bundle back. Raises PoolClosed,
@@ -122,8 +123,8 @@ class WorkerPool:
         """
         if not 0 < len(tasks) < MAX_TASKS_PER_BUNDLE:
             raise ValueError(f"a bundle holds 1 to {MAX_TASKS_PER_BUNDLE - 1} tasks")
-        slot = await self._find_room()
-        bundle = slot.make_bundle(tasks)
+        slot = await self._find_room(urgent=urgent)
+        bundle = slot.make_bundle(tasks, urgent=urgent)
         self._restless.set()
         await asyncio.shield(self._keep(slot.carry(bundle, tasks), f"slot-{slot.number}-carry"))
 
@@ -216,16 +217,16 @@ class WorkerPool:
             await asyncio.to_thread(slot.scratch.remove_if_empty)
             del self._slots[slot.number]
 
-    async def _find_room(self) -> Slot:
-        """The slot with the fewest bundles; one that is not warm counts as one bundle more."""
+    async def _find_room(self, *, urgent: bool) -> Slot:
+        """The slot where a bundle has the least to wait for."""
         while True:
             if self._error is not None:
                 raise self._error
             if self._closed:
                 raise PoolClosed("The workers are stopping")
-            open_slots = [s for s in self._slots.values() if _is_open(s) and s.load < DEPTH]
+            open_slots = [s for s in self._slots.values() if s.room(urgent=urgent)]
             if open_slots:
-                return min(open_slots, key=lambda s: (s.load + (not s.is_ready), s.number))
+                return min(open_slots, key=lambda s: (s.delay(urgent=urgent), s.number))
             self._changed.clear()
             await self._changed.wait()
 
@@ -271,10 +272,6 @@ class WorkerPool:
 def _check_size(size: int) -> None:
     if size < 1:
         raise ValueError("a pool has at least one slot")
-
-
-def _is_open(slot: Slot) -> bool:
-    return not slot.leaving and not slot.is_ill
 
 
 def _empty(folder: Path) -> None:

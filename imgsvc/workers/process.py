@@ -57,13 +57,15 @@ class WorkerProcess:
         ordinal: int,
         tasks: tuple[RenderTask, ...],
         answer: Callable[[BundleAnswer], None],
+        *,
+        urgent: bool,
     ) -> None:
         """Send a bundle; `answer` is called once, in another thread, unless this raises.
 
         Raises BrokenExecutor when the child is dead, RuntimeError after `close`.
         """
         parcel = pack(tasks, CALL_BYTES, self.scratch.call_path(ordinal))
-        future = self.executor.submit(child.run_bundle, ordinal, parcel)
+        future = self.executor.submit(child.run_bundle, ordinal, parcel, urgent)
         future.add_done_callback(lambda done: answer(self._collect(ordinal, done)))
 
     def _collect(self, ordinal: int, done: Future[bytes | None]) -> BundleAnswer:

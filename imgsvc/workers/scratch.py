@@ -66,9 +66,11 @@ class Scratch:
         return self.folder / f"stderr-{generation}"
 
     def remove_all_of(self, tasks: Iterable[RenderTask]) -> None:
-        """Remove whatever the tasks have in this folder; nothing at all is fine too."""
+        """Remove whatever the tasks have in this folder; nothing at all, not even the folder, is
+        fine too.
+        """
         starts = tuple(f"{_stem(task)}{mark}" for task in tasks for mark in "-.")
-        if not starts:
+        if not starts or not self.folder.exists():
             return
         with os.scandir(self.folder) as entries:
             names = [entry.name for entry in entries if entry.name.startswith(starts)]

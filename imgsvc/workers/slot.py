@@ -24,6 +24,9 @@ log = get_logger(__name__)
 DEPTH = 2
 """Bundles that a slot holds, so that its child need not wait for the parent."""
 
+URGENT_DEPTH = DEPTH + 1
+"""The same while one of them is urgent: there is a place for it when all others are taken."""
+
 MAX_FAILED_STARTS = 3
 
 FIRST_PAUSE_S = 0.1
@@ -88,6 +91,31 @@ class Slot:
     def load(self) -> int:
         return len(self._bundles)
 
+    def room(self, *, urgent: bool) -> int:
+        """Bundles that it takes now. Of urgent ones, as many as of any others and no more: what
+        is handed over early may wait here while another slot stands idle.
+        """
+        if self.leaving or self.is_ill:
+            return 0
+        if urgent:
+            return max(0, min(DEPTH - self._urgent_load, URGENT_DEPTH - self.load))
+        return max(0, DEPTH - self.load)
+
+    def delay(self, *, urgent: bool) -> tuple[int, int]:
+        """What a new bundle waits for here, to be compared: whole seconds that the present
+        task runs already, for it may go on as long, and bundles before it. A slot that is not
+        warm counts as one bundle more.
+        """
+        if not urgent:
+            return 0, self.load + (not self.is_ready)
+        running_s = self._active.unchanged_s if self._active is not None else 0.0
+        begun = self.load > self._urgent_load  # at most one: the others make way
+        return int(running_s), self._urgent_load + begun + (not self.is_ready)
+
+    @property
+    def _urgent_load(self) -> int:
+        return sum(bundle.is_urgent for bundle in self._bundles.values())
+
     @property
     def is_ready(self) -> bool:
         return self._active is not None and self._active.ready
@@ -136,10 +164,11 @@ class Slot:
         for worker in list(self._workers):
             await worker.gone.wait()
 
-    def make_bundle(self, tasks: Sequence[RenderTask]) -> Bundle:
+    def make_bundle(self, tasks: Sequence[RenderTask], *, urgent: bool) -> Bundle:
         """Take the bundle on; `carry` brings it to the child."""
         self._ordinal += 1
-        bundle = Bundle(self._ordinal, tuple(self.scratch.place(task) for task in tasks))
+        placed = tuple(self.scratch.place(task) for task in tasks)
+        bundle = Bundle(self._ordinal, placed, is_urgent=urgent)
         self._bundles[bundle.ordinal] = bundle
         return bundle
 
@@ -153,6 +182,8 @@ class Slot:
                 self._close(bundle, bundle.give_back())
                 return
             worker.bundles[bundle.ordinal] = bundle
+            if bundle.is_urgent:
+                worker.process.notes.ask_to_yield(bundle.ordinal)
             try:
                 sent = await self._in_thread(self._hand_over, worker, bundle, tasks)
             except (RuntimeError, OSError) as exc:  # the child is dead, its executor broken
@@ -295,7 +326,7 @@ class Slot:
             bundle.answered = True
             self._loop.call_soon_threadsafe(self._on_answer, worker, bundle, outcome)
 
-        worker.process.submit(bundle.ordinal, bundle.tasks, answer)
+        worker.process.submit(bundle.ordinal, bundle.tasks, answer, urgent=bundle.is_urgent)
         return True
 
     def _on_refused(self, bundle: Bundle, refused: Sequence[Finished]) -> None:

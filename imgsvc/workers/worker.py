@@ -31,6 +31,7 @@ class Worker:
     sentence: where it was when it was killed at the deadline; None otherwise.
     dismissed: killed because it was not wanted any more.
     retired: another has taken over; dismissed when its bundles are done.
+    unchanged_s: how long it has been at its present task, as of the last look.
     """
 
     def __init__(self, process: WorkerProcess, on_settled: DeathWatch) -> None:
@@ -51,7 +52,7 @@ class Worker:
         self._abandoned = False
         self._loop = asyncio.get_running_loop()
         self._place = NOWHERE
-        self._unchanged_s = 0.0
+        self.unchanged_s = 0.0
         self._loop.add_reader(process.pidfd, self._on_death)
         process.ready.add_done_callback(self._post_ready)
 
@@ -75,7 +76,7 @@ class Worker:
     def landed(self, bundle: Bundle) -> None:
         """The bundle's call is answered; time is counted anew for the next."""
         self.bundles.pop(bundle.ordinal, None)
-        self._unchanged_s = 0.0
+        self.unchanged_s = 0.0
         self._settle_when_possible()
 
     @property
@@ -102,19 +103,19 @@ class Worker:
         place = self.place
         if place != self._place or (self.ready and not self.bundles):
             self._place = place
-            self._unchanged_s = 0.0
+            self.unchanged_s = 0.0
             return
-        self._unchanged_s += elapsed_s
+        self.unchanged_s += elapsed_s
         if self.dead:
             self._give_up_settling()
         elif not self.ready:
-            if self._unchanged_s >= START_TIMEOUT_S:
+            if self.unchanged_s >= START_TIMEOUT_S:
                 self.process.kill()
         elif self.running_task(place) is not None:
-            if self._unchanged_s >= timeout_s and not self._is_answered(place):
+            if self.unchanged_s >= timeout_s and not self._is_answered(place):
                 self.sentence = self.sentence or place
                 self.process.kill()
-        elif self._unchanged_s >= max(timeout_s, STALL_TIMEOUT_S):
+        elif self.unchanged_s >= max(timeout_s, STALL_TIMEOUT_S):
             self.process.kill()
 
     def _is_answered(self, place: Place) -> bool:
@@ -127,13 +128,13 @@ class Worker:
 
     def _on_ready(self) -> None:
         self.ready = not self.dead
-        self._unchanged_s = 0.0
+        self.unchanged_s = 0.0
         self.started.set()
 
     def _on_death(self) -> None:
         self._loop.remove_reader(self.process.pidfd)
         self.dead = True
-        self._unchanged_s = 0.0
+        self.unchanged_s = 0.0
         self.started.set()
         self.spent.set()
         self._settle_when_possible()
@@ -146,7 +147,7 @@ class Worker:
             self._on_settled(self)
 
     def _give_up_settling(self) -> None:
-        if self._unchanged_s >= SETTLE_TIMEOUT_S:
+        if self.unchanged_s >= SETTLE_TIMEOUT_S:
             self._abandoned = True
             for bundle in self.bundles.values():
                 bundle.failure = bundle.failure or TimeoutError("no answer after death")

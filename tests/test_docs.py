@@ -141,6 +141,8 @@ def test_the_documents_show_commands() -> None:
 def test_every_command_in_the_documents_can_be_given(arguments: list[str]) -> None:
     context = click.Context(cli)
     name, command, rest = cli.resolve_command(context, arguments)
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        name, command, rest = command.resolve_command(context, rest)
     assert command is not None
     known = {option for parameter in command.params for option in parameter.opts}
     used = {word.partition("=")[0] for word in rest if word.startswith("-") and word != "-"}

@@ -31,7 +31,7 @@ class Receiver(Protocol):
     stage: Stage
     fingerprint: Fingerprint
 
-    def describe(self, spec: JobSpec) -> None:
+    async def describe(self, spec: JobSpec) -> None:
         """Say what is wanted."""
 
     def check_room(self) -> None:
@@ -78,11 +78,11 @@ async def _receive_form(request: web.Request, receiver: Receiver) -> None:
         if spec is not None:
             raise _beside("/spec", "given twice")
         spec = await asyncio.to_thread(_parse_spec_field, field)
-        receiver.describe(spec)
+        await receiver.describe(spec)
 
     fields = await receive_parts(request, receiver, {"spec": take_spec})
     if spec is None:
-        receiver.describe(parse_fields(fields))
+        await receiver.describe(parse_fields(fields))
     elif fields:
         raise _beside(f"/{min(fields)}", "belongs into spec when there is one")
 
@@ -121,7 +121,7 @@ def _parse_spec_field(field: Field) -> JobSpec:
 async def _receive_json(request: web.Request, receiver: Receiver) -> None:
     body = await receive_document(request, receiver, JOB_SPEC_IMAGES)
     spec = parse_spec(body.document)
-    receiver.describe(spec)
+    await receiver.describe(spec)
     await _add_lifted(spec, body, receiver)
 
 
@@ -151,7 +151,7 @@ async def _add_lifted(spec: JobSpec, body: JsonBody, receiver: Receiver) -> None
 async def _receive_image(request: web.Request, receiver: Receiver) -> None:
     query = dict(request.query)
     name = query.pop("name", None)
-    receiver.describe(parse_query(query))
+    await receiver.describe(parse_query(query))
     image = await receive_body(
         read_body(request, receiver.limits.max_image_bytes),
         receiver.stage,

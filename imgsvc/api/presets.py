@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
+from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
-from imgsvc.errors import PresetReadonly
-from imgsvc.recipes.model import Recipe
+from imgsvc.domain.preset import Preset
+from imgsvc.domain.times import rfc3339
+from imgsvc.intake.json_body import read_plain_json
+from imgsvc.service.presets import check_own_name
 
 routes = web.RouteTableDef()
+
+MAX_BODY_BYTES = 64 << 10
+"""Several times what 32 variants with every field need."""
 
 
 @routes.get("/api/v1/presets")
 async def list_presets(request: web.Request) -> web.Response:
-    presets = request.app[CONTEXT].presets.all()
-    return web.json_response({"items": [_document(n, r) for n, r in sorted(presets.items())]})
+    presets = await request.app[CONTEXT].presets.all()
+    # in a thread: a thousand long recipes take a moment
+    return web.json_response(text=await asyncio.to_thread(_dump_list, presets))
 
 
 @routes.get("/api/v1/presets/{name}")
 async def get_preset(request: web.Request) -> web.Response:
-    name = request.match_info["name"]
-    return web.json_response(_document(name, request.app[CONTEXT].presets.get(name)))
+    preset = await request.app[CONTEXT].presets.get(request.match_info["name"])
+    return web.json_response(_document(preset))
 
 
 @routes.put("/api/v1/presets/{name}")
+async def save_preset(request: web.Request) -> web.Response:
+    name = request.match_info["name"]
+    check_own_name(name)  # first, since the body does not matter then
+    body = read_body(request, MAX_BODY_BYTES)
+    document = await read_plain_json(body, max_json_bytes=MAX_BODY_BYTES)
+    preset, is_new = await request.app[CONTEXT].presets.save(name, document)
+    if not is_new:
+        return web.json_response(_document(preset))
+    headers = {"Location": f"/api/v1/presets/{name}"}
+    return web.json_response(_document(preset), status=201, headers=headers)
+
+
 @routes.delete("/api/v1/presets/{name}")
-async def change_preset(request: web.Request) -> web.Response:
-    """There are only built-in presets in this version. Raises PresetReadonly, NotFound."""
-    request.app[CONTEXT].presets.get(request.match_info["name"])
-    raise PresetReadonly("Built-in presets cannot be changed.")
+async def delete_preset(request: web.Request) -> web.Response:
+    await request.app[CONTEXT].presets.delete(request.match_info["name"])
+    return web.Response(status=204)
 
 
-def _document(name: str, recipe: Recipe) -> dict[str, Any]:
+def _dump_list(presets: Sequence[Preset]) -> str:
+    return json.dumps({"items": [_document(preset) for preset in presets]})
+
+
+def _document(preset: Preset) -> dict[str, Any]:
     return {
-        "name": name,
-        "readonly": True,
-        "recipe": recipe.model_dump(mode="json", exclude_unset=True),
+        "name": preset.name,
+        "readonly": preset.readonly,
+        "recipe": json.loads(preset.recipe),
+        "updated_at": rfc3339(preset.updated_at),
     }

@@ -31,7 +31,7 @@ COMMANDS = {
     "delete": _Place("control", "delete", "Delete a job with its files."),
     "backup": _Place("backup", "backup", "Save everything a server has as one file."),
     "doctor": _Place("doctor", "doctor", "Say whether all is well here, and what to do."),
-    "presets": _Place("presets", "presets", "List what can be made of images."),
+    "presets": _Place("presets", "presets", "List what can be made of images, or add to it."),
 }
 
 

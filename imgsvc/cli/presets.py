@@ -2,26 +2,100 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import click
 
-from imgsvc.cli.output import json_option, print_json, print_rows, variant_text
+from imgsvc.cli.output import json_option, print_facts, print_json, print_rows, say, variant_text
+from imgsvc.cli.recipes import read_preset_file
 from imgsvc.cli.session import talks_to_server
-from imgsvc.client import Client
+from imgsvc.client import Client, Preset
 
 
-@click.command()
+class _Listing(click.Group):
+    """Lists when no command is named, and takes the options for that."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Listing)
+def presets() -> None:
+    """Recipes with a name: built-in ones, and own ones that a server keeps.
+
+    Without a command they are listed; options for that are those of `presets list`.
+    """
+
+
+@presets.command("list")
 @json_option
 @talks_to_server
-async def presets(client: Client, as_json: bool) -> None:
+async def list_presets(client: Client, as_json: bool) -> None:
     """List the presets of a server, and what each makes of an image."""
     found = await client.presets()
     if as_json:
         print_json(found)
         return
     print_rows(
-        ("Name", "Makes"),
-        [
-            (preset["name"], ", ".join(variant_text(v) for v in preset["recipe"]["variants"]))
-            for preset in found
-        ],
+        ("Name", "Kind", "Makes"),
+        [(preset["name"], _kind(preset), ", ".join(_makes(preset))) for preset in found],
     )
+
+
+@presets.command()
+@click.argument("name", metavar="NAME")
+@json_option
+@talks_to_server
+async def show(client: Client, name: str, as_json: bool) -> None:
+    """Show a preset; with --json, whole, as `presets save` takes it."""
+    preset = await client.preset(name)
+    if as_json:
+        print_json(preset)
+        return
+    first, *others = _makes(preset)
+    facts = [
+        ("Preset", preset["name"]),
+        ("Kind", _kind(preset)),
+        ("Makes", first),
+        *(("", variant) for variant in others),
+        ("Changed", preset["updated_at"] or ""),
+    ]
+    print_facts([(label, value) for label, value in facts if value])
+
+
+@presets.command()
+@click.argument("name", metavar="NAME")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@json_option
+@talks_to_server
+async def save(client: Client, name: str, file: Path, as_json: bool) -> None:
+    """Give a recipe a name; an own preset that has it is replaced.
+
+    FILE is JSON, - for stdin: a recipe, or what `presets show --json` printed of any preset.
+    Jobs that were submitted keep the recipe they had.
+    """
+    preset = await client.save_preset(name, await asyncio.to_thread(read_preset_file, file))
+    if as_json:
+        print_json(preset)
+    else:
+        say(f"Saved {preset['name']}: {', '.join(_makes(preset))}.")
+
+
+@presets.command()
+@click.argument("name", metavar="NAME")
+@talks_to_server
+async def delete(client: Client, name: str) -> None:
+    """Delete an own preset; jobs that were submitted with it are not touched."""
+    await client.delete_preset(name)
+    say("Deleted.")
+
+
+def _kind(preset: Preset) -> str:
+    return "built-in" if preset["readonly"] else "own"
+
+
+def _makes(preset: Preset) -> list[str]:
+    return [variant_text(variant) for variant in preset["recipe"]["variants"]]

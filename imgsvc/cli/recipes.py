@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+STDIN = Path("-")
+
+_SHOWN_OF_A_PRESET = {"name", "readonly", "recipe", "updated_at"}
+
 
 def read_recipe_file(file: Path) -> dict[str, Any]:
     """The JSON object in a file, not judged yet. Raises click.UsageError."""
     try:
-        recipe = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_bytes()
     except OSError as exc:
         raise click.UsageError(f"The recipe {file} cannot be read: {exc.strerror}.") from exc
+    return _parse(text, file)
+
+
+def read_preset_file(file: Path) -> dict[str, Any]:
+    """The recipe in a file, or in what was shown of any preset; `-` is stdin.
+
+    Raises click.UsageError.
+    """
+    document = _parse(sys.stdin.buffer.read(), file) if file == STDIN else read_recipe_file(file)
+    if isinstance(document.get("recipe"), dict) and document.keys() <= _SHOWN_OF_A_PRESET:
+        recipe: dict[str, Any] = document["recipe"]
+        return recipe
+    return document
+
+
+def _parse(text: bytes, file: Path) -> dict[str, Any]:
+    try:
+        recipe = json.loads(text)
     except ValueError as exc:
         raise click.UsageError(f"The recipe {file} is no JSON: {exc}.") from exc
     if not isinstance(recipe, dict):

@@ -21,7 +21,7 @@ from imgsvc.errors import StartError
 from imgsvc.recipes.model import Recipe
 from imgsvc.runtime.offline import read_exports
 from imgsvc.service.local_plan import LocalInput, LocalPlan, RunSummary
-from imgsvc.service.presets import Presets
+from imgsvc.service.presets import resolve_built_in
 from imgsvc.telemetry.logs import configure_logs
 
 STATE_FOLDER = ".imgsvc"
@@ -63,7 +63,7 @@ def run(
     if preset and recipe:
         raise click.UsageError("Give either --preset or --recipe.")
     document = read_recipe_file(recipe) if recipe else None
-    name, chosen = Presets().resolve(preset, document)
+    name, chosen = resolve_built_in(preset, document)
     found = find_files(paths, leave_out=out)
     settings = _settings(out, workers)
     configure_logs("error", "console")

@@ -84,11 +84,12 @@ class Accepted(TypedDict):
 
 
 class Preset(TypedDict):
-    """A recipe with a name; built-in ones are read-only."""
+    """A recipe with a name; built-in ones are read-only and have no `updated_at`."""
 
     name: str
     readonly: bool
     recipe: dict[str, Any]
+    updated_at: str | None
 
 
 ProgressMessage = dict[str, Any]

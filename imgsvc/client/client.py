@@ -65,6 +65,22 @@ class Client:
         answer = await self._connection.json("GET", "presets")
         return cast("list[Preset]", answer["items"])
 
+    async def preset(self, name: str) -> Preset:
+        return cast("Preset", await self._connection.json("GET", "presets", name))
+
+    async def save_preset(self, name: str, recipe: Mapping[str, Any]) -> Preset:
+        """Give a recipe a name; a preset that has it is replaced, and no job changes.
+
+        Raises ApiError `invalid_recipe` with the wrong places, `invalid_request` for what
+        is no name, `preset_readonly` for the name of a built-in preset.
+        """
+        answer = await self._connection.json("PUT", "presets", name, json=dict(recipe))
+        return cast("Preset", answer)
+
+    async def delete_preset(self, name: str) -> None:
+        """Raises ApiError `not_found`, and `preset_readonly` for a built-in preset."""
+        await self._connection.json("DELETE", "presets", name)
+
     async def submit(
         self,
         images: Iterable[Path | Upload],

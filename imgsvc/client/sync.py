@@ -60,6 +60,15 @@ class SyncClient:
     def presets(self) -> list[Preset]:
         return self._run(self._client.presets())
 
+    def preset(self, name: str) -> Preset:
+        return self._run(self._client.preset(name))
+
+    def save_preset(self, name: str, recipe: Mapping[str, Any]) -> Preset:
+        return self._run(self._client.save_preset(name, recipe))
+
+    def delete_preset(self, name: str) -> None:
+        self._run(self._client.delete_preset(name))
+
     def submit(
         self,
         images: Iterable[Path | Upload],

@@ -162,7 +162,7 @@ def _build(
         memory_bytes=workers.memory_bytes,
         keep_inputs=storage.keep_inputs,
     )
-    presets = Presets()
+    presets = Presets(store)
     readiness = Readiness(
         store,
         blobs,

@@ -76,7 +76,7 @@ class Append:
         if not await was_carried_out(self._committing):
             await self.stage.discard()
 
-    def describe(self, spec: JobSpec) -> None:
+    async def describe(self, spec: JobSpec) -> None:
         """An append brings images and nothing else. Raises InvalidRequest."""
         self.fingerprint.add_spec(spec)
         faults = [

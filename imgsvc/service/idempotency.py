@@ -42,7 +42,7 @@ class Recital:
         self.fingerprint = Fingerprint()
         self._count = 0
 
-    def describe(self, spec: JobSpec) -> None:
+    async def describe(self, spec: JobSpec) -> None:
         self.fingerprint.add_spec(spec)
 
     def check_room(self) -> None:

@@ -102,14 +102,14 @@ class Submission:
             await self._submitter.store.delete_job(self.job_id)
         await self.stage.discard()
 
-    def describe(self, spec: JobSpec) -> None:
+    async def describe(self, spec: JobSpec) -> None:
         """Say what is wanted; images are worked on from now on, as they arrive.
 
         Raises InvalidRequest, InvalidRecipe.
         """
         self.fingerprint.add_spec(spec)
         _refuse_what_comes_later(spec)
-        preset, recipe = self._submitter.presets.resolve(spec.preset, spec.recipe)
+        preset, recipe = await self._submitter.presets.resolve(spec.preset, spec.recipe)
         self._stays_open = spec.open
         retain_s = self._submitter.retain_s if spec.retain_s is None else spec.retain_s
         self._job = NewJob(

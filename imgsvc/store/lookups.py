@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator, Collection
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
+from imgsvc.domain.preset import Preset
 from imgsvc.domain.states import ImageState, JobState
 from imgsvc.errors import NotFound
 from imgsvc.store.changes import no_such_job
 from imgsvc.store.exports import Export, export_from_row
 from imgsvc.store.keys import KnownKey, key_from_row
+from imgsvc.store.presets import preset_from_row
 from imgsvc.store.readers import Readers
 from imgsvc.store.rows import dump_json, image_from_row, images_from_rows, job_from_row
-from imgsvc.store.sql import EXPORTS, IMAGES, JOBS, KEYS
+from imgsvc.store.sql import EXPORTS, IMAGES, JOBS, KEYS, PRESETS
 
 _AFTER_EVERY_ID = "~"
 """Sorts after all ids: where a list that is newest first begins."""
@@ -181,6 +183,16 @@ class Lookups:
         """None for an idempotency key that is unknown, or was expired at `now_ms`."""
         rows = await self._readers.fetch(KEYS["key"], {"key": key, "now_ms": now_ms})
         return key_from_row(tuple(rows[0])) if rows else None
+
+    async def preset(self, name: str) -> Preset | None:
+        """An own preset; None when there is none of that name."""
+        rows = await self._readers.fetch(PRESETS["preset"], {"name": name})
+        return preset_from_row(rows[0]) if rows else None
+
+    async def presets(self) -> list[Preset]:
+        """All own presets, by name."""
+        rows = await self._readers.fetch(PRESETS["all_presets"], {})
+        return [preset_from_row(row) for row in rows]
 
     async def exports(self) -> dict[str, Export]:
         """What runs without a server have put into their folder, by input name."""

@@ -12,7 +12,8 @@ import aiosqlite
 
 from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import Job, NewJob
-from imgsvc.store import images, jobs, keys, recovery, reversals
+from imgsvc.domain.preset import Preset
+from imgsvc.store import images, jobs, keys, presets, recovery, reversals
 from imgsvc.store.connections import copy_database, open_writer, translate_error
 from imgsvc.store.exports import Export, record_exports
 from imgsvc.store.images import ImageResult, Release
@@ -169,6 +170,17 @@ class Store(Lookups):
     async def recover(self, now_ms: int) -> Recovered:
         """To be called at the start, before anything is claimed."""
         return await self._writer.apply(recovery.recover, now_ms)
+
+    async def save_preset(self, preset: Preset, *, most: int) -> bool:
+        """Keep an own preset, in the place of the one of that name; whether there was none.
+
+        most: how many there may be. Raises InvalidRequest for one too many.
+        """
+        return await self._writer.apply(presets.save_preset, preset, most)
+
+    async def delete_preset(self, name: str) -> bool:
+        """False when there was no own preset of that name."""
+        return await self._writer.apply(presets.delete_preset, name)
 
     async def record_exports(self, exports: Sequence[Export]) -> None:
         """Remember what a run without a server has put into its folder."""

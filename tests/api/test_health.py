@@ -1,4 +1,4 @@
-"""Health, info, presets, ids and errors that belong to no resource."""
+"""Health, info, ids and errors that belong to no resource."""
 
 from __future__ import annotations
 
@@ -26,18 +26,6 @@ async def test_info_says_what_this_server_is_and_allows(server: Running) -> None
     assert set(info["formats"]["read"]) == set(READABLE_FORMATS) - {"heic"}
 
 
-async def test_presets_are_listed_and_shown(server: Running) -> None:
-    items = (await get_json(server, "/api/v1/presets"))["items"]
-    assert {"standard", "thumbnail", "compress"} <= {item["name"] for item in items}
-    standard = await get_json(server, "/api/v1/presets/standard")
-    assert [v["name"] for v in standard["recipe"]["variants"]] == [
-        "standard",
-        "thumbnail",
-        "grayscale",
-    ]
-    assert (await get_json(server, "/api/v1/presets/nope", 404))["code"] == "not_found"
-
-
 async def test_an_unknown_address_and_a_wrong_method_are_problems_too(server: Running) -> None:
     assert (await get_json(server, "/nope", 404))["code"] == "not_found"
     async with server.http.put("/api/v1/jobs") as answer:
@@ -50,13 +38,6 @@ async def test_a_request_id_is_echoed_or_made(server: Running) -> None:
         assert answer.headers["X-Request-ID"] == "abc-1"
     async with server.http.get("/nope", headers={"X-Request-ID": "x" * 500}) as answer:
         assert len(answer.headers["X-Request-ID"]) == 36
-
-
-@pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_built_in_presets_cannot_be_changed(server: Running, method: str) -> None:
-    for name, status, code in (("standard", 409, "preset_readonly"), ("mine", 404, "not_found")):
-        async with server.http.request(method, f"/api/v1/presets/{name}") as answer:
-            assert (answer.status, (await answer.json())["code"]) == (status, code)
 
 
 async def test_the_formats_told_are_those_that_can_be_read_and_written() -> None:

@@ -94,11 +94,3 @@ def test_download_to_a_place_that_cannot_be_written_ends_with_2(
     ran = imgsvc("download", partial, "--out", tmp_path / "file" / "out")
     assert ran.exit_code == 2
     assert str(tmp_path / "file") in ran.stderr
-
-
-def test_presets_say_what_they_make(imgsvc: Run) -> None:
-    lines = dict(line.split("\t") for line in imgsvc("presets").stdout.splitlines())
-    assert lines["thumbnail"] == "thumbnail 200x200 fit webp q85"
-    assert lines["compress"] == "compress same q50"
-    names = {preset["name"] for preset in imgsvc("presets", "--json").document}
-    assert names == set(lines)

@@ -48,7 +48,7 @@ async def take_in(receiver: Any, content: bytes) -> None:
 
 async def open_job(server: Running) -> Job:
     async with await server.core.submitter.begin("api") as submission:
-        submission.describe(JobSpec(open=True, preset="thumbnail"))
+        await submission.describe(JobSpec(open=True, preset="thumbnail"))
         return await submission.commit()
 
 
@@ -65,7 +65,7 @@ async def test_an_append_that_is_cancelled_while_it_is_committed_keeps_its_files
 
     async def append() -> None:
         async with await appender.begin(job.id) as appending:
-            appending.describe(JobSpec())
+            await appending.describe(JobSpec())
             await take_in(appending, make_jpeg(20, 20))
             await appending.commit()
 
@@ -91,7 +91,7 @@ async def test_a_submit_that_is_cancelled_while_it_is_committed_stays(
     async def submit() -> None:
         async with await core.submitter.begin("api") as submission:
             ids.append(submission.job_id)
-            submission.describe(JobSpec(preset="thumbnail"))
+            await submission.describe(JobSpec(preset="thumbnail"))
             await take_in(submission, make_jpeg(20, 20))
             await submission.commit("a-key")
 

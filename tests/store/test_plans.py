@@ -13,14 +13,17 @@ import pytest
 from imgsvc.store import sql
 from imgsvc.store.store import Store
 
-STATEMENTS = {**sql.JOBS, **sql.IMAGES, **sql.KEYS}
+STATEMENTS = {**sql.JOBS, **sql.IMAGES, **sql.KEYS, **sql.PRESETS}
 
-# These read all of a partial index, which holds just the rows they are after.
+# These read all of a partial index, which holds just the rows they are after, or all of a
+# table that is bounded.
 WALKS = {
     "jobs_with_pending": "SCAN jobs USING INDEX jobs_unfinished",
     "lately_active_jobs": "SCAN jobs USING INDEX jobs_unfinished",
     "unfinished_jobs": "SCAN jobs USING INDEX jobs_unfinished",
     "hidden_jobs": "SCAN jobs USING INDEX jobs_hidden",
+    "all_presets": "SCAN presets",
+    "insert_preset": "SCAN presets",
 }
 
 
@@ -40,7 +43,7 @@ async def test_no_statement_walks_a_table_or_sorts(planner: sqlite3.Connection, 
     for step in plan(planner, STATEMENTS[name]):
         assert "TEMP B-TREE" not in step
         assert "AUTOMATIC" not in step
-        if re.match(r"SCAN (jobs|images|idempotency_keys)\b", step):
+        if re.match(r"SCAN (jobs|images|idempotency_keys|presets)\b", step):
             assert step == WALKS.get(name)
 
 

@@ -108,7 +108,7 @@ async def _take_in(request: web.Request, receiver: Receiver) -> None:
     refuse_unknown(fields, FIELDS)
     asked = sorted(fields.keys() & OPERATION_FIELDS)
     if not asked:
-        receiver.describe(parse_fields(fields))
+        await receiver.describe(parse_fields(fields))
         return
     if "preset" in fields:
         detail = f"not together with {asked[0]}"
@@ -117,7 +117,7 @@ async def _take_in(request: web.Request, receiver: Receiver) -> None:
         fields.setdefault("operation", "thumbnail")
     if "operation" in fields:
         fields = DEFAULT_SIZES.get(fields["operation"], {}) | fields
-    describe_operation(receiver, fields, fields.get("operation", "converted"))
+    await describe_operation(receiver, fields, fields.get("operation", "converted"))
 
 
 async def _answer_upload(request: web.Request, job: Job) -> web.Response:

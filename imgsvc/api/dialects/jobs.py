@@ -86,7 +86,7 @@ async def _take_in(request: web.Request, receiver: Receiver) -> None:
         fields = {k: v for k, v in (await receive_parts(request, counter)).items() if v != ""}
         counter.check_there()
         refuse_unknown(fields, OPERATION_FIELDS)
-        describe_operation(receiver, fields, read_operation(fields))
+        await describe_operation(receiver, fields, read_operation(fields))
     elif request.content_type == "application/json":
         await _take_in_document(request, receiver)
     else:
@@ -102,7 +102,7 @@ async def _take_in_document(request: web.Request, receiver: Receiver) -> None:
     image = body.images.get(str(fields.pop("image_data", None)))
     if image is None:
         raise _no_image("/image_data", "the image in base64 is needed")
-    describe_operation(receiver, fields, read_operation(fields))
+    await describe_operation(receiver, fields, read_operation(fields))
     await receiver.add(replace(image, name=None))
 
 

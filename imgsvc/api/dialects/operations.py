@@ -22,7 +22,7 @@ _FIELD_OF = {
 _SAME_FORMATS = {"jpg": "jpeg", "tif": "tiff"}
 
 
-def describe_operation(receiver: Receiver, fields: Mapping[str, Any], name: str) -> None:
+async def describe_operation(receiver: Receiver, fields: Mapping[str, Any], name: str) -> None:
     """Ask for one variant, called `name`; without an operation it keeps its size.
 
     Raises InvalidRequest.
@@ -40,7 +40,7 @@ def describe_operation(receiver: Receiver, fields: Mapping[str, Any], name: str)
         lowered = format_.lower() if isinstance(format_, str) else format_
         variant["format"] = _SAME_FORMATS.get(lowered, lowered)
     try:
-        receiver.describe(JobSpec(recipe={"variants": [variant]}))
+        await receiver.describe(JobSpec(recipe={"variants": [variant]}))
     except InvalidRecipe as exc:
         faults = tuple(Fault(_FIELD_OF.get(f.pointer, f.pointer), f.detail) for f in exc.faults)
         where = f" at {faults[0].pointer}: {faults[0].detail}" if faults else ""

@@ -56,6 +56,11 @@ class RenderTask:
     memory_bytes: int
     watermarks: tuple[WatermarkFile, ...] = ()
 
+    @property
+    def read_paths(self) -> tuple[str, ...]:
+        """Every file that is read to carry it out, the input first."""
+        return (self.input_path, *(file.path for file in self.watermarks))
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

@@ -13,6 +13,9 @@ from imgsvc.recipes.sizes import Size, scaled
 MAX_MARGIN_SHARE = 4
 """Margins take at most one part in this many of the shorter side: half is left for the mark."""
 
+_PIN = '"sha256":'
+"""Where this stands nowhere in a recipe's JSON, it has no pinned watermark."""
+
 
 class Spot(NamedTuple):
     """A mark's size and place on the variant, in pixels."""
@@ -68,6 +71,8 @@ def pin_watermarks(recipe: Recipe, digests: Mapping[str, str]) -> Recipe:
 @lru_cache(maxsize=256)
 def unpin_watermarks(recipe: str) -> str:
     """A job's canonical recipe as it was submitted."""
+    if _PIN not in recipe:
+        return recipe
     variants = tuple(_unpin(variant) for variant in load_recipe(recipe).variants)
     return canonical_json(Recipe(variants=variants))
 
@@ -75,6 +80,8 @@ def unpin_watermarks(recipe: str) -> str:
 @lru_cache(maxsize=256)
 def pinned_watermarks(recipe: str) -> tuple[str, ...]:
     """The contents (sha256) that a job's canonical recipe needs, each once."""
+    if _PIN not in recipe:
+        return ()
     marks = (variant.watermark for variant in load_recipe(recipe).variants)
     return tuple(dict.fromkeys(mark.sha256 for mark in marks if mark and mark.sha256))
 

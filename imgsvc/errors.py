@@ -188,6 +188,8 @@ class WarningCode(StrEnum):
 class ImageError(ImgsvcError):
     """One image cannot be made. Crosses the process boundary as data, not raised."""
 
+    title: ClassVar[str] = "The image cannot be made"
+
     def __init__(self, code: ImageErrorCode, message: str) -> None:
         super().__init__(message)
         self.code = code

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import imgsvc
 from imgsvc import errors
-from imgsvc.api.problems import STATUSES
+from imgsvc.api.problems import IMAGE_STATUSES, STATUSES
 from imgsvc.errors import ImageErrorCode, RequestError
 
 PACKAGE = Path(imgsvc.__file__).parent
@@ -62,6 +62,11 @@ def test_every_request_error_has_exactly_one_status_and_none_is_left_over() -> N
     assert len(codes) == len(set(codes))
     assert set(codes) == set(STATUSES)
     assert all(400 <= status < 600 for status in STATUSES.values())
+
+
+def test_every_image_code_has_one_status_too_and_the_one_of_the_request_code_it_shares() -> None:
+    assert set(IMAGE_STATUSES) == set(ImageErrorCode)
+    assert all(IMAGE_STATUSES[code] == STATUSES.get(code, 422) for code in ImageErrorCode)
 
 
 def test_codes_are_spelled_alike_and_messages_come_with_titles() -> None:

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from imgsvc.api import archives, backup, events, health, jobs, outputs, presets, report, workers
+from imgsvc.api import (
+    archives,
+    backup,
+    events,
+    health,
+    jobs,
+    outputs,
+    presets,
+    render,
+    report,
+    workers,
+)
 from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.dialects import batch_upload
 from imgsvc.api.dialects import jobs as jobs_dialect
 from imgsvc.api.locality import check_locality
 from imgsvc.api.middleware import answer_errors, identify_request, note_start
+
+_RESOURCES = (
+    jobs,
+    outputs,
+    archives,
+    report,
+    events,
+    presets,
+    render,
+    workers,
+    backup,
+    health,
+)
 
 
 def build_app(context: Context) -> web.Application:
@@ -23,7 +47,7 @@ def build_app(context: Context) -> web.Application:
     )
     app[CONTEXT] = context
     app.on_response_prepare.append(note_start)
-    for resource in (jobs, outputs, archives, report, events, presets, workers, backup, health):
+    for resource in _RESOURCES:
         app.add_routes(resource.routes)
     for dialect in (batch_upload, jobs_dialect):
         app.add_routes(dialect.routes)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
@@ -24,16 +25,31 @@ log = get_logger(__name__)
 class Connection(RequestHandler):
     """One client's connection; aiohttp asks it for an answer where no handler could give one."""
 
-    __slots__ = ("_is_refused",)
+    __slots__ = ("_bound", "_is_refused")
 
     def __init__(self, manager: web.Server, *, is_refused: bool, **options: Any) -> None:
         super().__init__(manager, **options)
+        self._bound: asyncio.Task[Any] | None = None
         self._is_refused = is_refused
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if self._is_refused:
             self.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self._bound is not None:
+            self._bound.cancel()
+
+    @contextmanager
+    def binding(self, task: asyncio.Task[Any] | None) -> Iterator[None]:
+        """The task is cancelled when the connection is lost within the block."""
+        self._bound = task
+        try:
+            yield
+        finally:
+            self._bound = None
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
         """One line for a body that fell apart while nobody was reading it any more."""
@@ -66,6 +82,19 @@ class Connection(RequestHandler):
         response.headers["X-Request-ID"] = request_id
         response.force_close()
         return response
+
+
+@contextmanager
+def ending_with_client(request: web.Request) -> Iterator[None]:
+    """The block is cancelled when the client goes away: nobody else wants what is made there.
+
+    Raises ConnectionResetError when it is gone already.
+    """
+    if request.transport is None:
+        raise ConnectionResetError("The client has gone.")
+    connection = cast("Connection", request.protocol)
+    with connection.binding(asyncio.current_task()):
+        yield
 
 
 class _Connections(web.Server):

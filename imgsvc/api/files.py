@@ -60,6 +60,25 @@ class FileAnswer(web.FileResponse):
         return _BEYOND_EVERY_FILE if _NOTHING.fullmatch(range_) else range_
 
 
+async def send_file(
+    request: web.Request, path: Path, size_bytes: int, headers: dict[str, str]
+) -> web.StreamResponse:
+    """The whole of a file that is not to be asked for again: no ranges, no validators."""
+    response = web.StreamResponse(headers=headers)
+    response.content_length = size_bytes
+    await response.prepare(request)
+    for start in range(0, size_bytes, CHUNK_BYTES):
+        await response.write(await asyncio.to_thread(_read_chunk, path, start))
+    await response.write_eof()
+    return response
+
+
+def _read_chunk(path: Path, start: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read(CHUNK_BYTES)
+
+
 def _is_unchanged(path: Path, if_range: str) -> bool:
     """Whether a client that names this validator has a part of the very same file."""
     try:

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 
 from imgsvc.api.problems import problem_response, translate_http_error
 from imgsvc.domain.ids import new_id
-from imgsvc.errors import Internal, RequestError
+from imgsvc.errors import ImageError, Internal, RequestError
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -58,7 +58,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Turn every error into a problem document; only a bug becomes `internal`."""
     try:
         return await handler(request)
-    except RequestError as exc:
+    except (RequestError, ImageError) as exc:
         if STARTED in request:
             raise  # half an answer must not look whole: aiohttp breaks the connection off
         return problem_response(exc, request.path)

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from imgsvc import errors
-from imgsvc.errors import RequestError
+from imgsvc.errors import ImageError, ImageErrorCode, RequestError
 
 STATUSES: dict[str, int] = {
     "malformed_request": 400,
@@ -37,6 +37,9 @@ STATUSES: dict[str, int] = {
     "storage_full": 507,
 }
 
+IMAGE_STATUSES: dict[str, int] = {code: STATUSES.get(code, 422) for code in ImageErrorCode}
+"""Of a request that is about one image, and fails with it."""
+
 _RETRY_AFTER_S = {"rate_limited": 10, "queue_full": 10, "shutting_down": 10}
 
 _BY_STATUS: dict[int, type[RequestError]] = {
@@ -53,30 +56,35 @@ _BY_STATUS: dict[int, type[RequestError]] = {
 }
 
 
-def problem_document(error: RequestError, instance: str) -> dict[str, Any]:
+def problem_document(error: RequestError | ImageError, instance: str) -> dict[str, Any]:
+    faults = error.faults if isinstance(error, RequestError) else ()
     return {
         "type": f"urn:imgsvc:problem:{error.code}",
         "title": error.title,
-        "status": STATUSES[error.code],
+        "status": _status(error),
         "detail": error.message,
         "instance": instance,
         "code": error.code,
-        "errors": [{"pointer": f.pointer, "detail": f.detail} for f in error.faults],
+        "errors": [{"pointer": f.pointer, "detail": f.detail} for f in faults],
     }
 
 
-def problem_response(error: RequestError, instance: str) -> web.Response:
-    status = STATUSES[error.code]
+def problem_response(error: RequestError | ImageError, instance: str) -> web.Response:
     headers = {}
-    retry_after_s = error.retry_after_s or _RETRY_AFTER_S.get(error.code)
+    retry_after_s = error.retry_after_s if isinstance(error, RequestError) else None
+    retry_after_s = retry_after_s or _RETRY_AFTER_S.get(error.code)
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
     return web.Response(
         text=json.dumps(problem_document(error, instance), ensure_ascii=False),
-        status=status,
+        status=_status(error),
         headers=headers,
         content_type="application/problem+json",
     )
+
+
+def _status(error: RequestError | ImageError) -> int:
+    return STATUSES[error.code] if isinstance(error, RequestError) else IMAGE_STATUSES[error.code]
 
 
 def translate_http_error(exc: web.HTTPException, instance: str) -> web.Response | None:

@@ -209,7 +209,10 @@ class UrgentLane:
         answer = errand.answer.result()
         if isinstance(answer, Product):
             self._unwanted[answer.task.key] = answer.task
-            await self.clear_away()
+            try:
+                await self.clear_away()
+            finally:  # should it be cancelled, the dispatcher goes on with it
+                self._wake()
 
     def _land(self, key: TaskKey) -> _Errand | None:
         if key not in self._in_flight:

@@ -23,6 +23,7 @@ from imgsvc.runtime.ports import listen, url_of
 from imgsvc.service.append import Appender
 from imgsvc.service.idempotency import Idempotency
 from imgsvc.service.reconsider import Reconsiderer
+from imgsvc.service.render import Renderer
 from imgsvc.service.wait import Waiter
 from imgsvc.telemetry.logs import configure_logs, get_logger
 from imgsvc.workers.child import render_image
@@ -102,6 +103,7 @@ async def _start_runner(core: Core, sock: socket.socket) -> Runner:
         waiter=Waiter(core.store, core.hub),
         idempotency=Idempotency(core.store, core.blobs, core.readiness, core.settings.limits),
         workforce=core.workforce,
+        renderer=Renderer(core.blobs, core.dispatcher.urgent, core.presets, core.readiness),
     )
     runner = Runner(
         build_app(context),

@@ -119,7 +119,7 @@ async def test_it_is_made_before_what_a_job_has_queued(
     await _until(lambda: customer.lane.in_flight == 1)
     gate.open()
     await made
-    assert (await server.core.store.job(job_id)).completed <= 1
+    assert (await server.core.store.job(job_id)).completed <= 3  # of 31
     assert await _end(server, job_id) is JobState.COMPLETED
 
 

@@ -31,6 +31,9 @@ COMMANDS = {
     "delete": _Place("control", "delete", "Delete a job with its files."),
     "backup": _Place("backup", "backup", "Save everything a server has as one file."),
     "doctor": _Place("doctor", "doctor", "Say whether all is well here, and what to do."),
+    "watermarks": _Place(
+        "watermarks", "watermarks", "List pictures to be laid over others, or add to them."
+    ),
     "presets": _Place("presets", "presets", "List what can be made of images, or add to it."),
 }
 

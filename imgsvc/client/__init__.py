@@ -10,6 +10,7 @@ from imgsvc.client.answers import (
     Output,
     Preset,
     ProgressMessage,
+    Watermark,
 )
 from imgsvc.client.client import Client
 from imgsvc.client.connection import DEFAULT_SERVER
@@ -46,4 +47,5 @@ __all__ = [
     "ServerUnreachable",
     "SyncClient",
     "Upload",
+    "Watermark",
 ]

@@ -19,6 +19,7 @@ from imgsvc.intake.render_query import RenderSpec
 from imgsvc.recipes.model import Recipe, canonical_json
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
+from imgsvc.service.watermarks import Watermarks
 
 
 class Rendering:
@@ -45,11 +46,17 @@ class Rendering:
 
 class Renderer:
     def __init__(
-        self, blobs: BlobStore, lane: UrgentLane, presets: Presets, readiness: Readiness
+        self,
+        blobs: BlobStore,
+        lane: UrgentLane,
+        presets: Presets,
+        watermarks: Watermarks,
+        readiness: Readiness,
     ) -> None:
         self._blobs = blobs
         self._lane = lane
         self._presets = presets
+        self._watermarks = watermarks
         self._readiness = readiness
 
     @asynccontextmanager
@@ -58,7 +65,8 @@ class Renderer:
 
         Raises InvalidRequest, InvalidRecipe, ShuttingDown, QueueFull, StorageFull.
         """
-        recipe = self._choose(spec)
+        recipe = await self._choose(spec)
+        recipe = await self._watermarks.pin(recipe, spec.preset)
         self._readiness.check_not_draining()
         self._lane.check_room()  # once more when the image is there: it may take its time
         await self._readiness.check_space()
@@ -68,10 +76,10 @@ class Renderer:
         finally:
             await stage.discard()
 
-    def _choose(self, spec: RenderSpec) -> Recipe:
+    async def _choose(self, spec: RenderSpec) -> Recipe:
         if spec.preset is None:
-            return self._check_own(spec)
-        _, recipe = self._presets.resolve(spec.preset, None)
+            return await self._check_own(spec)
+        _, recipe = await self._presets.resolve(spec.preset, None)
         chosen = [v for v in recipe.variants if spec.variant in {None, v.name}]
         if len(chosen) != 1:
             names = ", ".join(variant.name for variant in recipe.variants)
@@ -81,10 +89,11 @@ class Renderer:
             )
         return Recipe(variants=tuple(chosen))
 
-    def _check_own(self, spec: RenderSpec) -> Recipe:
+    async def _check_own(self, spec: RenderSpec) -> Recipe:
         """Raises InvalidRecipe, its pointers naming the fields as the query does."""
         try:
-            return self._presets.resolve(None, spec.recipe)[1]
+            _, recipe = await self._presets.resolve(None, spec.recipe)
+            return recipe
         except InvalidRecipe as exc:
             prefix = "/recipe/variants/0"
             faults = tuple(Fault(f.pointer.removeprefix(prefix), f.detail) for f in exc.faults)

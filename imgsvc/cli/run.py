@@ -86,9 +86,8 @@ def run(
     summary = RunSummary(total=len(inputs), skipped=len(inputs))
     if todo:
         try:
-            summary = asyncio.run(
-                _run(settings, inputs, _Wish(out.absolute(), chosen, name, marks))
-            )
+            wish = _Wish(out.absolute(), chosen, name, marks)
+            summary = asyncio.run(_run(settings, inputs, wish))
         except asyncio.CancelledError:
             say("Interrupted. Run it again to go on from here.")
             sys.exit(exits.INTERRUPTED)

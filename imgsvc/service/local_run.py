@@ -93,7 +93,8 @@ class LocalRun:
             for job in jobs:
                 await self._delete(job.id)
             if not jobs:
-                return
+                break
+        await self._let_go_of_watermarks()
 
     async def _make(
         self,
@@ -128,8 +129,8 @@ class LocalRun:
         await self._let_go_of_watermarks()
 
     async def _let_go_of_watermarks(self) -> None:
-        for name in self._marks:
-            await self._watermarks.delete(name)
+        for watermark in await self._watermarks.all():
+            await self._watermarks.delete(watermark.name)
         await self._watermarks.remove_unused(now_ms())
 
     async def _pin(self) -> str:

@@ -92,8 +92,7 @@ class Renderer:
     async def _check_own(self, spec: RenderSpec) -> Recipe:
         """Raises InvalidRecipe, its pointers naming the fields as the query does."""
         try:
-            _, recipe = await self._presets.resolve(None, spec.recipe)
-            return recipe
+            return (await self._presets.resolve(None, spec.recipe))[1]
         except InvalidRecipe as exc:
             prefix = "/recipe/variants/0"
             faults = tuple(Fault(f.pointer.removeprefix(prefix), f.detail) for f in exc.faults)

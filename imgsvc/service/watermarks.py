@@ -144,9 +144,8 @@ def _unknown(unknown: dict[int, str], preset: str | None) -> InvalidRecipe:
     names = ", ".join(sorted(set(unknown.values())))
     if preset is not None:
         detail = f"its recipe names watermarks that are not kept here: {names}"
-        return InvalidRecipe(
-            f"The preset {preset} cannot be used: {detail}.", (Fault("/preset", detail),)
-        )
+        message = f"The preset {preset} cannot be used: {detail}."
+        return InvalidRecipe(message, (Fault("/preset", detail),))
     faults = tuple(
         Fault(
             f"/recipe/variants/{number}/watermark/preset_image",

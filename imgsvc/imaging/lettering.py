@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyvips
 
+from imgsvc.imaging.steps.resize import resize
 from imgsvc.recipes.sizes import Size
 
 _FONTS = Path(__file__).parent / "fonts"
@@ -20,8 +21,8 @@ _FONT = "DejaVu Sans Bold"
 _FONT_FILE = str(_FONTS / "DejaVuSans-Bold.ttf")
 
 _MEASURE_PX = 64.0
-_SMALLEST_PX = 6.0
-"""Smaller letters are drawn at this size and shrunk: fonts are not made for less."""
+_SMALLEST_PX = 12.0
+"""Smaller letters are drawn at this size and shrunk: an edge cannot be finer than a pixel."""
 
 _EDGE_SHARE = 0.08
 """Width of the edge, and of the room that it takes on each side, in heights of the font."""
@@ -56,7 +57,7 @@ def draw(text: str, size: Size) -> pyvips.Image:
     natural = measure(text)
     if natural is None:
         raise ValueError("a text that cannot be seen")
-    font_px = _MEASURE_PX * min(size.width / natural.width, size.height / natural.height)
+    font_px = _MEASURE_PX * max(size.width / natural.width, size.height / natural.height)
     font_px = max(font_px, _SMALLEST_PX)
     ink = _draw_ink(text, font_px)
     if ink is None:
@@ -95,11 +96,8 @@ def _add_edge(ink: pyvips.Image, edge_px: int) -> pyvips.Image:
 
 
 def _fit(mark: pyvips.Image, size: Size) -> pyvips.Image:
-    """What is a pixel or two too large is shrunk, what is too small gets room around it."""
-    scale = min(size.width / mark.width, size.height / mark.height)
-    if scale < 1:
-        mark = mark.premultiply().cast("uchar").resize(scale).unpremultiply().cast("uchar")
+    """What is a little too large is shrunk, what is a pixel too small gets room around it."""
     width, height = min(mark.width, size.width), min(mark.height, size.height)
-    mark = mark.crop(0, 0, width, height)
+    mark = resize(mark, Size(width, height))
     left, top = (size.width - width) // 2, (size.height - height) // 2
     return mark.embed(left, top, size.width, size.height)

@@ -182,7 +182,6 @@ def test_hyphened_compass_points_are_the_same_as_plain_ones() -> None:
         ({"trim": 0}, "/trim"),
         ({"trim": True}, "/trim"),
         ({"rotate": 90}, "/rotate"),
-        ({"watermark": {"text": "mine"}}, "/watermark"),
         ({"lossless": True}, "/lossless"),
         ({"effort": 0}, "/effort"),
         ({"progressive": True}, "/progressive"),

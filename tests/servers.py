@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -74,3 +76,20 @@ async def get_json(server: Running, path: str, status: int = 200) -> Any:
         content = await answer.json()
         assert answer.status == status, content
         return content
+
+
+def leftovers(data_dir: Path) -> list[str]:
+    """What stands in a data folder besides the database and what workers have said."""
+    found = [
+        str(Path(folder, name))
+        for part in ("jobs", "slots")
+        for folder, folders, names in os.walk(data_dir / part)  # takes no harm from what goes
+        for name in (*names, *(folders if part == "jobs" else ()))
+    ]
+    return [path for path in found if "stderr" not in path]
+
+
+async def until_nothing_is_left(data_dir: Path) -> None:
+    """An answer is sent before what it needed is cleared away."""
+    while leftovers(data_dir):  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)

@@ -23,6 +23,7 @@ from imgsvc.client.download import Downloaded, Result, fetch_to_file, save_resul
 from imgsvc.client.errors import ClientError
 from imgsvc.client.journal import Journal
 from imgsvc.client.progress import follow
+from imgsvc.client.queries import as_query
 from imgsvc.client.sending import Sending, make_parcels
 from imgsvc.client.upload import MultipartBody, Upload, read_whole
 from imgsvc.domain.names import SAME_FORMAT, ResultNames
@@ -146,6 +147,32 @@ class Client:
                 spec, parcels
             )
         return cast("Job", await self._upload("jobs", body=MultipartBody(spec, images, on_sent)))
+
+    async def render(
+        self,
+        image: Path | Upload,
+        *,
+        preset: str | None = None,
+        variant: str | None = None,
+        **fields: Any,
+    ) -> bytes:
+        """One image made into one file, at once and ahead of all jobs; the server keeps nothing.
+
+        preset, variant: one variant of a preset; None takes its only one.
+        fields: instead of a preset those of a recipe's variant, such as `width=300` or
+            `gravity={"x": 0.3, "y": 0.5}`; with none at all the image keeps format and size.
+
+        Raises ApiError, with the image's own code when it cannot be made; LocalFileError.
+        """
+        params = as_query({"preset": preset, "variant": variant, **fields})
+        body = MultipartBody(None, [image])
+        try:
+            async with self._connection.send(
+                "render", params=params, content_type=body.content_type, body=body.stream()
+            ) as response:
+                return await response.read()
+        except ClientError as exc:
+            raise (body.failure or exc) from exc
 
     async def open_job(
         self,

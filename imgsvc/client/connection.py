@@ -89,12 +89,7 @@ class Connection:
     async def json(self, method: str, *parts: str | int, **options: Any) -> Any:
         """The JSON of an answer; None when it has no body."""
         async with self.request(method, *parts, **options) as response:
-            if response.status == 204:
-                return None
-            try:
-                return await response.json()
-            except (aiohttp.ContentTypeError, ValueError) as exc:
-                raise ServerUnreachable(self.server, "what answers there is no imgsvc") from exc
+            return await self._read_json(response)
 
     async def upload(
         self,
@@ -104,6 +99,21 @@ class Connection:
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Any:
         """POST a stream, which may take as long as it takes. Returns the answer's JSON."""
+        async with self.send(
+            *parts, content_type=content_type, body=body, headers=headers
+        ) as response:
+            return await self._read_json(response)
+
+    @asynccontextmanager
+    async def send(
+        self,
+        *parts: str | int,
+        content_type: str,
+        body: AsyncIterable[bytes],
+        headers: Mapping[str, str] = MappingProxyType({}),
+        params: Mapping[str, str] = MappingProxyType({}),
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer to a stream that is POSTed, its body unread; as `upload` otherwise."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(None) as deadline:
@@ -113,13 +123,15 @@ class Connection:
                         yield chunk
                     deadline.reschedule(loop.time() + ANSWER_TIMEOUT_S)
 
-                return await self.json(
+                async with self.request(
                     "POST",
                     *parts,
                     data=watched(),
+                    params=params,
                     headers={"Content-Type": content_type, **headers},
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-                )
+                ) as response:
+                    yield response
         except TimeoutError as exc:
             raise ServerUnreachable(self.server, "it has stopped answering") from exc
 
@@ -131,6 +143,14 @@ class Connection:
                 self.url(*parts), heartbeat=HEARTBEAT_S, max_msg_size=0
             ) as socket:
                 yield socket
+
+    async def _read_json(self, response: aiohttp.ClientResponse) -> Any:
+        if response.status == 204:
+            return None
+        try:
+            return await response.json()
+        except (aiohttp.ContentTypeError, ValueError) as exc:
+            raise ServerUnreachable(self.server, "what answers there is no imgsvc") from exc
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

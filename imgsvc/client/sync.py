@@ -106,6 +106,16 @@ class SyncClient:
             )
         )
 
+    def render(
+        self,
+        image: Path | Upload,
+        *,
+        preset: str | None = None,
+        variant: str | None = None,
+        **fields: Any,
+    ) -> bytes:
+        return self._run(self._client.render(image, preset=preset, variant=variant, **fields))
+
     def open_job(
         self,
         *,

@@ -66,7 +66,6 @@ class Renderer:
         Raises InvalidRequest, InvalidRecipe, ShuttingDown, QueueFull, StorageFull.
         """
         recipe = await self._choose(spec)
-        recipe = await self._watermarks.pin(recipe, spec.preset)
         self._readiness.check_not_draining()
         self._lane.check_room()  # once more when the image is there: it may take its time
         await self._readiness.check_space()
@@ -87,12 +86,13 @@ class Renderer:
                 "One file is made at a time: say which variant of the preset.",
                 (Fault("/variant", f"one of {names}"),),
             )
-        return Recipe(variants=tuple(chosen))
+        return await self._watermarks.pin(Recipe(variants=tuple(chosen)), spec.preset)
 
     async def _check_own(self, spec: RenderSpec) -> Recipe:
         """Raises InvalidRecipe, its pointers naming the fields as the query does."""
         try:
-            return (await self._presets.resolve(None, spec.recipe))[1]
+            _, recipe = await self._presets.resolve(None, spec.recipe)
+            return await self._watermarks.pin(recipe)
         except InvalidRecipe as exc:
             prefix = "/recipe/variants/0"
             faults = tuple(Fault(f.pointer.removeprefix(prefix), f.detail) for f in exc.faults)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import io
@@ -21,7 +20,7 @@ from tests.pictures import (
     make_sprite_png,
     make_svg,
 )
-from tests.servers import Running, form_of
+from tests.servers import Running, form_of, until_nothing_is_left
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -51,11 +50,8 @@ async def _refused(
         return problem
 
 
-def _files(server: Running) -> list[str]:
-    """What stands in the data folder besides the database."""
-    folder = server.core.settings.storage.data_dir
-    found = [*(folder / "jobs").rglob("*"), *(folder / "slots").glob("*/*")]
-    return [path.name for path in found if "stderr" not in path.name]
+async def _nothing_is_left(server: Running) -> None:
+    await until_nothing_is_left(server.core.settings.storage.data_dir)
 
 
 async def test_the_fields_of_a_variant_make_the_file(server: Running) -> None:
@@ -63,8 +59,7 @@ async def test_the_fields_of_a_variant_make_the_file(server: Running) -> None:
     picture, answer = await _render(server, width="32", height="32", **fields)
     assert (picture.format, picture.size) == ("PNG", (32, 32))
     assert answer.content_type == "image/png"
-    while _files(server):  # noqa: ASYNC110 - the answer is sent before it is cleared away
-        await asyncio.sleep(0)
+    await _nothing_is_left(server)
 
 
 async def test_nothing_asked_for_gives_the_same_format_and_size(server: Running) -> None:
@@ -151,7 +146,7 @@ async def test_a_form_with_anything_else_is_refused(
     problem = await _refused(server, form())
     assert (problem["status"], problem["code"]) == (422, "invalid_request")
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
-    assert _files(server) == []
+    await _nothing_is_left(server)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +173,7 @@ async def test_what_cannot_be_made_is_a_problem_and_leaves_nothing(
 ) -> None:
     problem = await _refused(server, body, **query)
     assert (problem["status"], problem["code"]) == (status, code)
-    assert _files(server) == []
+    await _nothing_is_left(server)
 
 
 async def test_a_body_that_grows_too_large_is_refused_while_it_comes(server: Running) -> None:
@@ -190,7 +185,7 @@ async def test_a_body_that_grows_too_large_is_refused_while_it_comes(server: Run
     assert (problem["status"], problem["code"]) == (413, "payload_too_large")
     problem = await _refused(server, form_of(("a.png", bytes((1 << 20) + 1))))
     assert (problem["status"], problem["code"]) == (413, "payload_too_large")
-    assert _files(server) == []
+    await _nothing_is_left(server)
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,21 @@ async def test_a_preset_means_what_the_name_means_when_it_is_used(server: Runnin
             assert picture.getpixel((100, 50)) == BLUE
 
 
+async def test_a_render_takes_a_watermark_as_any_other_field(server: Running) -> None:
+    await put(server, "rendered", plain(RED))
+    (variant,) = recipe("rendered")["variants"]
+    query = {"format": "png", "watermark": json.dumps(variant["watermark"])}
+    async with server.http.post("/api/v1/render", params=query, data=PHOTO) as answer:
+        assert answer.status == 200
+        with Image.open(BytesIO(await answer.read())) as picture:
+            assert picture.getpixel((100, 50)) == RED
+    await delete(server, "rendered")
+    async with server.http.post("/api/v1/render", params=query, data=PHOTO) as answer:
+        problem = await answer.json()
+    assert (answer.status, problem["code"]) == (422, "invalid_recipe")
+    assert problem["errors"][0]["pointer"] == "/watermark/preset_image"
+
+
 async def test_a_file_goes_with_the_last_that_needs_it(tmp_path: Path) -> None:
     async with running_server(make_settings(tmp_path / "data")) as server:
         core = server.core

@@ -17,7 +17,7 @@ from imgsvc.recipes.model import Recipe, canonical_json
 from imgsvc.service.wait import Waiter
 from tests.pictures import make_jpeg
 from tests.runtime.faulty import fault, render
-from tests.servers import Running, form_of, make_settings, running_server
+from tests.servers import Running, form_of, leftovers, make_settings, running_server
 from tests.workers.conftest import Gate
 
 MIB = 1 << 20
@@ -100,8 +100,7 @@ def _has_begun(server: Running) -> bool:
 
 
 def _slot_files(server: Running) -> list[str]:
-    slots = server.core.settings.storage.data_dir / "slots"
-    return [path.name for path in slots.glob("*/*") if "stderr" not in path.name]
+    return [path for path in leftovers(server.core.settings.storage.data_dir) if "slots" in path]
 
 
 async def test_the_outputs_are_there_and_gone_with_the_context(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pyvips
@@ -33,11 +33,6 @@ _WIDEST_EDGE_PX = 12
 _EDGE_STRENGTH = 1.6
 _OPAQUE = 255
 _NOTHING_TO_SEE = "no text to render"
-
-
-def prepare_fonts() -> None:
-    """Keep fontconfig from looking at the machine; to be called before the first text."""
-    os.environ["FONTCONFIG_FILE"] = str(_FONTS / "fonts.conf")
 
 
 @lru_cache(maxsize=64)
@@ -65,8 +60,15 @@ def draw(text: str, size: Size) -> pyvips.Image:
     return _fit(_add_edge(ink, _edge_px(font_px)), size)
 
 
+@cache
+def _prepare_fonts() -> None:
+    """Keep fontconfig from looking at the machine; it reads this once, at the first text."""
+    os.environ["FONTCONFIG_FILE"] = str(_FONTS / "fonts.conf")
+
+
 def _draw_ink(text: str, font_px: float) -> pyvips.Image | None:
     """One band of coverage, cropped to the ink. The text is no markup."""
+    _prepare_fonts()
     try:
         return pyvips.Image.text(
             html.escape(text, quote=False),

@@ -7,8 +7,6 @@ from typing import Any
 
 import pyvips
 
-from imgsvc.imaging.lettering import prepare_fonts
-
 LOADERS: dict[str, tuple[str, str]] = {
     "jpeg": ("jpegload", "VipsForeignLoadJpegFile"),
     "png": ("pngload", "VipsForeignLoadPngFile"),
@@ -34,7 +32,6 @@ def prepare() -> None:
     for _, class_name in LOADERS.values():
         pyvips.operation_block_set(class_name, False)
     pyvips.cache_set_max(0)
-    prepare_fonts()
 
 
 def open_file(path: str, format_: str, **options: Any) -> pyvips.Image:

@@ -14,6 +14,7 @@ from imgsvc.api import (
     presets,
     render,
     report,
+    watermarks,
     workers,
 )
 from imgsvc.api.context import CONTEXT, Context
@@ -30,6 +31,7 @@ _RESOURCES = (
     events,
     presets,
     render,
+    watermarks,
     workers,
     backup,
     health,

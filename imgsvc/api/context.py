@@ -20,6 +20,7 @@ from imgsvc.service.reconsider import Reconsiderer
 from imgsvc.service.render import Renderer
 from imgsvc.service.submit import Submitter
 from imgsvc.service.wait import Waiter
+from imgsvc.service.watermarks import Watermarks
 from imgsvc.store.store import Store
 
 
@@ -37,6 +38,7 @@ class Context:
     reconsiderer: Reconsiderer
     appender: Appender
     waiter: Waiter
+    watermarks: Watermarks
     idempotency: Idempotency
     workforce: Workforce
     renderer: Renderer

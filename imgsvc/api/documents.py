@@ -12,6 +12,7 @@ from imgsvc.domain.job import Job
 from imgsvc.domain.rendering import AnalysisFacts, Failure, ImageWarning, OutputFacts
 from imgsvc.domain.times import rfc3339
 from imgsvc.progress.pace import Paces
+from imgsvc.recipes.watermarks import unpin_watermarks
 
 
 def job_url(job_id: str) -> str:
@@ -43,7 +44,7 @@ def job_document(job: Job, paces: Paces) -> dict[str, Any]:
         "label": job.label,
         "priority": job.priority,
         "preset": job.preset,
-        "recipe": json.loads(job.recipe),
+        "recipe": json.loads(unpin_watermarks(job.recipe)),
         "open": job.open,
         "source": job.source,
         "input_bytes": job.input_bytes,

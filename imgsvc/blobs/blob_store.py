@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from imgsvc.blobs import publication
-from imgsvc.blobs.disk import DiskThreads, remove_files, sync_paths
+from imgsvc.blobs.disk import DiskThreads, remove_files, sync_path, sync_paths
 from imgsvc.blobs.layout import BACKUP, DELETED, Layout, output_name
 from imgsvc.blobs.links import LinkFolder
 from imgsvc.blobs.publication import Publication, Unpublished
@@ -56,6 +56,9 @@ class BlobStore:
     def output_name(self, image_id: str, claim: int, variant: str, format_: str) -> str:
         """The last part of `output_path`, as `sweep_outputs` wants it."""
         return output_name(image_id, claim, variant, format_)
+
+    def watermark_path(self, sha256: str) -> Path:
+        return self._layout.watermark(sha256)
 
     def slot_path(self, number: int) -> Path:
         return self._layout.slot(number)
@@ -125,12 +128,27 @@ class BlobStore:
         folder = self._layout.job(job_id).inputs
         return await self._threads.run(_keep_only, folder, frozenset(known_ids))
 
+    async def keep_watermark(self, source: Path, sha256: str) -> None:
+        """Move a file to where it stays, durably, under what it is; it may be there already."""
+        await self._threads.run(_move, source, self._layout.watermark(sha256))
+
+    async def remove_watermarks(self, sha256s: Iterable[str]) -> None:
+        """Remove files, whether they are there or not."""
+        paths = [self._layout.watermark(sha256) for sha256 in sha256s]
+        await self._may_remove.wait()
+        await self._threads.run(remove_files, paths)
+
+    async def sweep_watermarks(self, known: Collection[str]) -> int:
+        """Remove the files of all watermarks but these; returns how many."""
+        names = frozenset(self._layout.watermark(sha256).name for sha256 in known)
+        return await self._threads.run(_keep_only, self._layout.watermarks, names)
+
     async def free_bytes(self) -> int:
         """What this process may still write to the data folder's disk."""
         return await self._threads.run(_free_bytes, self._layout.data_dir)
 
     def _prepare(self) -> None:
-        for folder in (self._layout.jobs, self._layout.slots):
+        for folder in (self._layout.jobs, self._layout.slots, self._layout.watermarks):
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         for leftover in self._layout.jobs.glob(f"{DELETED}*"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -140,6 +158,12 @@ class BlobStore:
 
     def _job_folders(self) -> list[str]:
         return [path.name for path in self._layout.jobs.iterdir() if is_id(path.name)]
+
+
+def _move(source: Path, target: Path) -> None:
+    sync_path(source)
+    source.replace(target)
+    sync_path(target.parent)
 
 
 def _keep_only(folder: Path, known_names: frozenset[str]) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from imgsvc.domain.ids import is_id, new_id
 from imgsvc.domain.rendering import output_path
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,16 @@ class Layout:
     @property
     def slots(self) -> Path:
         return self.data_dir / "slots"
+
+    @property
+    def watermarks(self) -> Path:
+        return self.data_dir / "watermarks"
+
+    def watermark(self, sha256: str) -> Path:
+        """Raises ValueError for anything not spelled as a digest."""
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError("not a digest")
+        return self.watermarks / f"{sha256}.png"
 
     def job(self, job_id: str) -> JobFolder:
         """Raises ValueError for anything not spelled as an id: no way out of the folder."""

@@ -32,6 +32,11 @@ class LinkFolder:
         name = (image_id, claim, variant, format_)
         _link(self._source.job(job_id).output(*name), self._folder(job_id).output(*name))
 
+    def add_watermark(self, sha256: str) -> None:
+        with naming_full_disk():
+            self._target.watermarks.mkdir(exist_ok=True)
+        _link(self._source.watermark(sha256), self._target.watermark(sha256))
+
     def _folder(self, job_id: str) -> JobFolder:
         folder = self._target.job(job_id)
         if job_id not in self._made:

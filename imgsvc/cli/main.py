@@ -32,6 +32,9 @@ COMMANDS = {
     "backup": _Place("backup", "backup", "Save everything a server has as one file."),
     "plan": _Place("plan", "plan", "Show what would be done with a file."),
     "doctor": _Place("doctor", "doctor", "Say whether all is well here, and what to do."),
+    "watermarks": _Place(
+        "watermarks", "watermarks", "List pictures to be laid over others, or add to them."
+    ),
     "presets": _Place("presets", "presets", "List what can be made of images, or add to it."),
 }
 

@@ -7,22 +7,14 @@ from pathlib import Path
 
 import click
 
+from imgsvc.cli.listing import Listing
 from imgsvc.cli.output import json_option, print_facts, print_json, print_rows, say, variant_text
 from imgsvc.cli.recipes import read_preset_file
 from imgsvc.cli.session import talks_to_server
 from imgsvc.client import Client, Preset
 
 
-class _Listing(click.Group):
-    """Lists when no command is named, and takes the options for that."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_Listing)
+@click.group(cls=Listing)
 def presets() -> None:
     """Recipes with a name: built-in ones, and own ones that a server keeps.
 

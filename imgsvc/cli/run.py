@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -15,12 +16,13 @@ from imgsvc.cli import exits
 from imgsvc.cli.inputs import FoundFile, find_files
 from imgsvc.cli.output import count_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.recipes import read_recipe_file
+from imgsvc.cli.watermark_files import find_watermark_files
 from imgsvc.config import Settings, load_settings
 from imgsvc.domain.names import without_controls
 from imgsvc.errors import StartError
 from imgsvc.recipes.model import Recipe
 from imgsvc.runtime.offline import read_exports
-from imgsvc.service.local_plan import LocalInput, LocalPlan, RunSummary
+from imgsvc.service.local_plan import LocalInput, LocalPlan, LocalWatermark, RunSummary
 from imgsvc.service.presets import resolve_built_in
 from imgsvc.telemetry.logs import configure_logs
 
@@ -43,6 +45,13 @@ MAX_FAILURES_SHOWN = 20
     type=click.Path(dir_okay=False, path_type=Path),
     help="JSON file that says what to make, in place of a preset.",
 )
+@click.option(
+    "--watermark",
+    "watermarks",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="The picture for a watermark that the recipe names; may be given again.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: all CPUs]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @json_option
@@ -51,6 +60,7 @@ def run(
     out: Path,
     preset: str | None,
     recipe: Path | None,
+    watermarks: tuple[str, ...],
     workers: int | None,
     dry_run: bool,
     as_json: bool,
@@ -64,18 +74,20 @@ def run(
         raise click.UsageError("Give either --preset or --recipe.")
     document = read_recipe_file(recipe) if recipe else None
     name, chosen = resolve_built_in(preset, document)
+    marks = find_watermark_files(watermarks, chosen)
     found = find_files(paths, leave_out=out)
     settings = _settings(out, workers)
     configure_logs("error", "console")
     inputs = _inputs(found)
-    todo = _find_todo(out.absolute(), inputs, chosen)
+    todo = _find_todo(inputs, LocalPlan(out.absolute(), chosen, marks), out)
     if dry_run:
         _show_todo(todo, len(inputs), as_json=as_json)
         return
     summary = RunSummary(total=len(inputs), skipped=len(inputs))
     if todo:
         try:
-            summary = asyncio.run(_run(settings, out.absolute(), inputs, chosen, name))
+            wish = _Wish(out.absolute(), chosen, name, marks)
+            summary = asyncio.run(_run(settings, inputs, wish))
         except asyncio.CancelledError:
             say("Interrupted. Run it again to go on from here.")
             sys.exit(exits.INTERRUPTED)
@@ -84,9 +96,17 @@ def run(
         sys.exit(exits.SOME_FAILED)
 
 
-def _find_todo(out: Path, inputs: Sequence[LocalInput], recipe: Recipe) -> list[str]:
+class _Wish(NamedTuple):
+    """What is to be made. out: absolute. preset: where the recipe comes from, None for an own."""
+
+    out: Path
+    recipe: Recipe
+    preset: str | None
+    marks: Mapping[str, LocalWatermark]
+
+
+def _find_todo(inputs: Sequence[LocalInput], plan: LocalPlan, out: Path) -> list[str]:
     """Names of what has to be made; found without starting any worker."""
-    plan = LocalPlan(out, recipe)
     exports = asyncio.run(read_exports(out / STATE_FOLDER))
     return [item.name for _, item in plan.find_todo(inputs, plan.name_results(inputs), exports)]
 
@@ -111,9 +131,7 @@ def _settings(out: Path, workers: int | None) -> Settings:
     )
 
 
-async def _run(
-    settings: Settings, out: Path, inputs: Sequence[LocalInput], recipe: Recipe, preset: str | None
-) -> RunSummary:
+async def _run(settings: Settings, inputs: Sequence[LocalInput], wish: _Wish) -> RunSummary:
     """Raises CancelledError after SIGINT or SIGTERM."""
     from imgsvc.runtime.core import open_core  # who has nothing to do needs none of this
     from imgsvc.service.local_run import LocalRun
@@ -130,9 +148,11 @@ async def _run(
                 core.blobs,
                 core.hub,
                 core.dispatcher,
-                out_dir=out,
-                recipe=recipe,
-                preset=preset,
+                core.watermarks,
+                out_dir=wish.out,
+                recipe=wish.recipe,
+                preset=wish.preset,
+                marks=wish.marks,
             )
             working = asyncio.create_task(
                 local.run(

@@ -11,6 +11,7 @@ from imgsvc.client.answers import (
     Output,
     Preset,
     ProgressMessage,
+    Watermark,
 )
 from imgsvc.client.client import Client
 from imgsvc.client.connection import DEFAULT_SERVER
@@ -48,4 +49,5 @@ __all__ = [
     "ServerUnreachable",
     "SyncClient",
     "Upload",
+    "Watermark",
 ]

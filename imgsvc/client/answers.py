@@ -100,6 +100,17 @@ class Preset(TypedDict):
     updated_at: str | None
 
 
+class Watermark(TypedDict):
+    """A picture to be laid over others; `sha256` is that of the PNG which is kept."""
+
+    name: str
+    width: int
+    height: int
+    size_bytes: int
+    sha256: str
+    updated_at: str
+
+
 ProgressMessage = dict[str, Any]
 """One progress message: `type` is snapshot, image, job or end; `seq` rises."""
 

@@ -9,7 +9,15 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Self, cast
 
-from imgsvc.client.answers import Accepted, Image, Job, Output, Preset, ProgressMessage
+from imgsvc.client.answers import (
+    Accepted,
+    Image,
+    Job,
+    Output,
+    Preset,
+    ProgressMessage,
+    Watermark,
+)
 from imgsvc.client.connection import DEFAULT_SERVER, Connection
 from imgsvc.client.download import Downloaded, Result, fetch_to_file, save_results
 from imgsvc.client.errors import ClientError
@@ -17,7 +25,7 @@ from imgsvc.client.journal import Journal
 from imgsvc.client.progress import follow
 from imgsvc.client.queries import as_query
 from imgsvc.client.sending import Sending, make_parcels
-from imgsvc.client.upload import MultipartBody, Upload
+from imgsvc.client.upload import MultipartBody, Upload, read_whole
 from imgsvc.domain.names import SAME_FORMAT, ResultNames
 
 PAGE_OF_JOBS = 100
@@ -81,6 +89,29 @@ class Client:
     async def delete_preset(self, name: str) -> None:
         """Raises ApiError `not_found`, and `preset_readonly` for a built-in preset."""
         await self._connection.json("DELETE", "presets", name)
+
+    async def watermarks(self) -> list[Watermark]:
+        """The pictures that recipes may name, by name."""
+        answer = await self._connection.json("GET", "watermarks")
+        return cast("list[Watermark]", answer["items"])
+
+    async def watermark(self, name: str) -> Watermark:
+        return cast("Watermark", await self._connection.json("GET", "watermarks", name))
+
+    async def save_watermark(self, name: str, picture: Path | bytes) -> Watermark:
+        """Keep a picture under a name; one that has it is replaced, and no job changes.
+
+        picture: a file, or its bytes, in any format that the server reads. Raises
+        LocalFileError, and ApiError with the image's code for what is no picture.
+        """
+        data = picture if isinstance(picture, bytes) else await read_whole(picture)
+        headers = {"Content-Type": "application/octet-stream"}
+        answer = await self._connection.json("PUT", "watermarks", name, data=data, headers=headers)
+        return cast("Watermark", answer)
+
+    async def delete_watermark(self, name: str) -> None:
+        """Jobs that were submitted with it are not touched. Raises ApiError `not_found`."""
+        await self._connection.json("DELETE", "watermarks", name)
 
     async def submit(
         self,

@@ -15,7 +15,7 @@ from collections.abc import (
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from imgsvc.client.answers import Accepted, Image, Job, Preset, ProgressMessage
+from imgsvc.client.answers import Accepted, Image, Job, Preset, ProgressMessage, Watermark
 from imgsvc.client.client import Client
 from imgsvc.client.download import Downloaded
 from imgsvc.client.journal import Journal
@@ -68,6 +68,18 @@ class SyncClient:
 
     def delete_preset(self, name: str) -> None:
         self._run(self._client.delete_preset(name))
+
+    def watermarks(self) -> list[Watermark]:
+        return self._run(self._client.watermarks())
+
+    def watermark(self, name: str) -> Watermark:
+        return self._run(self._client.watermark(name))
+
+    def save_watermark(self, name: str, picture: Path | bytes) -> Watermark:
+        return self._run(self._client.save_watermark(name, picture))
+
+    def delete_watermark(self, name: str) -> None:
+        self._run(self._client.delete_watermark(name))
 
     def submit(
         self,

@@ -36,6 +36,14 @@ class BytesUpload:
 Upload = FileUpload | BytesUpload
 
 
+async def read_whole(path: Path) -> bytes:
+    """A small file. Raises LocalFileError."""
+    try:
+        return await asyncio.to_thread(path.read_bytes)
+    except OSError as exc:
+        raise LocalFileError(path, exc.strerror or "it cannot be read") from exc
+
+
 class MultipartBody:
     """The body of a submit: the `spec` first, so that the server knows what to do, then files.
 

@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.dispatch.admission import Admission, Allowance
@@ -19,6 +20,7 @@ from imgsvc.dispatch.recorder import Made, Recorder, Refused, Returned
 from imgsvc.dispatch.reuse import Reuse
 from imgsvc.dispatch.turns import Turns
 from imgsvc.dispatch.urgent import UrgentLane
+from imgsvc.dispatch.watermarks import find_watermarks
 from imgsvc.domain.image import Image, unquote_path
 from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.rendering import (
@@ -83,7 +85,9 @@ class Dispatcher:
         self._timers: set[asyncio.TimerHandle] = set()
         self._stopping = False
         self._overtaken = 0
-        self.urgent = UrgentLane(engine, self._admission, limits, self.wake)
+        self.urgent = UrgentLane(
+            engine, self._admission, limits, self.wake, partial(find_watermarks, blobs)
+        )
         self.recorder = Recorder(
             store,
             blobs,
@@ -299,14 +303,16 @@ class Dispatcher:
             if image.path is not None
             else str(self._blobs.input_path(image.job_id, image.id))
         )
+        recipe = piece.to_make or piece.recipe
         return RenderTask(
             key=image.key,
             input_path=path,
             output_prefix="",
-            recipe=piece.to_make or piece.recipe,
+            recipe=recipe,
             limits=self._limits,
             memory_bytes=memory_bytes,
             analyse=piece.analyse,
+            watermarks=find_watermarks(self._blobs, recipe),
         )
 
     def _handle(self, event: EngineEvent) -> None:

@@ -31,6 +31,7 @@ from imgsvc.domain.rendering import (
     RenderFailed,
     RenderTask,
     TaskKey,
+    WatermarkFile,
     output_path,
 )
 from imgsvc.domain.retries import Retry, Trouble, decide_retry
@@ -85,7 +86,8 @@ class _Errand:
 class UrgentLane:
     """First come, first served; each travels alone.
 
-    wake: told when there is something to hand over.
+    wake: told when there is something to hand over. find_watermarks: the files that a recipe
+    needs beside the input.
     """
 
     def __init__(
@@ -94,11 +96,13 @@ class UrgentLane:
         admission: Admission,
         limits: DecodeLimits,
         wake: Callable[[], None],
+        find_watermarks: Callable[[str], tuple[WatermarkFile, ...]],
     ) -> None:
         self._engine = engine
         self._admission = admission
         self._limits = limits
         self._wake = wake
+        self._find_watermarks = find_watermarks
         self._waiting: deque[_Errand] = deque()
         self._in_flight: dict[TaskKey, tuple[_Errand, Allowance]] = {}
         self._unwanted: dict[TaskKey, RenderTask] = {}
@@ -158,6 +162,7 @@ class UrgentLane:
             recipe=errand.recipe,
             limits=self._limits,
             memory_bytes=allowance.memory_bytes,
+            watermarks=self._find_watermarks(errand.recipe),
         )
         with suppress(PoolClosed):  # answered at the end of the drain
             await self._engine.submit([task], urgent=True)

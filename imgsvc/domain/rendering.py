@@ -31,6 +31,14 @@ class DecodeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class WatermarkFile:
+    """A picture that the recipe lays over others, by its content. sha256: hexadecimal."""
+
+    sha256: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class RenderTask:
     """Make every variant of `recipe` from the file at `input_path`.
 
@@ -38,6 +46,7 @@ class RenderTask:
     output_prefix: path to which `-<variant>.<ext>` is added for each output.
     memory_bytes: what the decode may cost; if the header says more, NeedsMemory comes back.
     analyse: also say what the picture is like.
+    watermarks: the files of all pictures that the recipe lays over others.
     """
 
     key: TaskKey
@@ -47,6 +56,12 @@ class RenderTask:
     limits: DecodeLimits
     memory_bytes: int
     analyse: bool = False
+    watermarks: tuple[WatermarkFile, ...] = ()
+
+    @property
+    def read_paths(self) -> tuple[str, ...]:
+        """Every file that is read to carry it out, the input first."""
+        return (self.input_path, *(file.path for file in self.watermarks))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,10 @@ _ENCODE_BYTES_PER_ALPHA_PIXEL = {
 _MOVING_BYTES_PER_PIXEL = 12
 """Of every frame: as it is made, in the strip, and the encoder's own copy."""
 
+_MARK_BYTES_PER_PIXEL = 9
+_MARK_FILE_BYTES = 40 << 20
+"""Of the largest that is kept, 2048 pixels square."""
+
 
 def predict_cost(header: Header, plan: RenderPlan) -> int:
     """Bytes at the worst moment of the whole render, on the generous side."""
@@ -51,10 +55,19 @@ def _base_bytes(header: Header, base: BasePlan) -> int:
 def _making_bytes(header: Header, plan: VariantPlan) -> int:
     may_have_alpha = header.has_alpha or plan.variant.mode == "pad"
     factors = _ENCODE_BYTES_PER_ALPHA_PIXEL if may_have_alpha else _ENCODE_BYTES_PER_PIXEL
-    one = _area(plan.sizes.canvas) * factors[plan.format]
+    one = _area(plan.sizes.canvas) * factors[plan.format] + _mark_bytes(plan)
     if plan.frames == 1:
         return one
     return one + _area(plan.sizes.canvas) * plan.frames * _MOVING_BYTES_PER_PIXEL
+
+
+def _mark_bytes(plan: VariantPlan) -> int:
+    """The picture as it was kept, and the mark as it is drawn."""
+    mark = plan.variant.watermark
+    if mark is None:
+        return 0
+    drawn = round(_area(plan.sizes.canvas) * mark.scale) * _MARK_BYTES_PER_PIXEL
+    return drawn + (0 if mark.preset_image is None else _MARK_FILE_BYTES)
 
 
 def _decode_bytes(header: Header, base: BasePlan) -> int:

@@ -18,6 +18,7 @@ from imgsvc.imaging.steps.pad import pad
 from imgsvc.imaging.steps.resize import resize, resize_by_light
 from imgsvc.imaging.steps.rotate import rotate
 from imgsvc.imaging.steps.sharpen import sharpen
+from imgsvc.imaging.steps.watermark import watermark
 
 Step = Callable[[pyvips.Image, VariantPlan], pyvips.Image]
 
@@ -31,7 +32,8 @@ STEPS: tuple[Step, ...] = (
     blur,
     sharpen,  # after the blur, or it would sharpen what is then lost
     pad,  # the background is neither grey nor blurred
-    flatten,  # last: what lies under the picture shows only where all else has left it
+    flatten,  # what lies under the picture shows only where all else has left it
+    watermark,  # last: what is done to the picture is not done to the mark
 )
 
 

@@ -30,6 +30,7 @@ from imgsvc.imaging.cost import predict_cost
 from imgsvc.imaging.decoding import Frames, decode, find_cuts
 from imgsvc.imaging.encoders import encode
 from imgsvc.imaging.loaders import open_file, prepare
+from imgsvc.imaging.marks import name_files
 from imgsvc.imaging.metadata import Metadata, dress, read_metadata, select
 from imgsvc.imaging.pipeline import make_variant
 from imgsvc.imaging.plan import BasePlan, RenderPlan, VariantPlan, check_outputs, make_plan
@@ -62,6 +63,7 @@ def render(task: RenderTask) -> Outcome:
     is Rendered, no output file is left behind.
     """
     prepare()
+    name_files(task.watermarks)
     started_ns = time.monotonic_ns()
     header: Header | None = None
     try:

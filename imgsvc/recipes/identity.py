@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
-from imgsvc.recipes.model import Recipe, canonical_json, load_recipe
+from imgsvc.recipes.model import Recipe, Variant, canonical_json, load_recipe
 
 
 @lru_cache(maxsize=256)
 def variant_keys(recipe: str) -> Mapping[str, str]:
     """Name of each variant of a canonical recipe, in order, and what tells it from others."""
     return {
-        variant.name: _digest(variant.model_dump_json(exclude_defaults=True, exclude={"name"}))
+        variant.name: _digest(
+            variant.model_dump_json(exclude_defaults=True, exclude=_names_of(variant))
+        )
         for variant in load_recipe(recipe).variants
     }
 
@@ -29,6 +32,13 @@ def keep_variants(recipe: str, names: frozenset[str]) -> str:
 def recipe_digest(recipe: str) -> str:
     """The same for recipes that make the same variants, whatever they are called."""
     return _digest("\n".join(variant_keys(recipe).values()))
+
+
+def _names_of(variant: Variant) -> dict[str, Any]:
+    """The fields that only call something by a name: a pinned watermark is its content."""
+    if variant.watermark is None or variant.watermark.sha256 is None:
+        return {"name": True}
+    return {"name": True, "watermark": {"preset_image"}}
 
 
 def _digest(text: str) -> str:

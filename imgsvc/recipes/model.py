@@ -6,10 +6,19 @@ null is taken where the default is null, and means the default.
 
 from __future__ import annotations
 
+import unicodedata
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+)
 from pydantic import field_validator as validates
 from pydantic import model_validator as validates_whole
 from pydantic_core import PydanticCustomError
@@ -19,6 +28,7 @@ MAX_SIDE = 16384
 MAX_SOURCE_SIDE = 10_000_000
 """No decoder goes beyond it (libvips' VIPS_MAX_COORD was that for many years)."""
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,39}\z"
+_SHA256_PATTERN = r"^[0-9a-f]{64}\z"
 _COLOUR_PATTERN = r"^#(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\z"
 
 Mode = Literal["fit", "fill", "pad", "force"]
@@ -82,18 +92,51 @@ Gravity = Annotated[
 ]
 
 
+def _with_plain_breaks(value: Any) -> Any:
+    """A form's line break is a line break."""
+    return value.replace("\r\n", "\n") if isinstance(value, str) else value
+
+
+def _check_legible(text: str) -> str:
+    kinds = {unicodedata.category(character) for character in text.replace("\n", "")}
+    if "Cc" in kinds:
+        raise PydanticCustomError("control", "should have no control characters but line breaks")
+    if all(kind[0] == "Z" or kind == "Cf" for kind in kinds):
+        raise PydanticCustomError("blank", "should have something to be seen")
+    return text
+
+
 class Watermark(_Part):
     """A picture kept on the server, or a text, laid over the variant.
 
     scale: its width as a share of the variant's; margin: pixels to the edge.
+    sha256: the content that `preset_image` had when the job was submitted; set here alone,
+        and never taken from outside.
     """
 
     preset_image: Name | None = None
-    text: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    text: (
+        Annotated[
+            str,
+            BeforeValidator(_with_plain_breaks),
+            Field(min_length=1, max_length=500),
+            AfterValidator(_check_legible),
+        ]
+        | None
+    ) = None
     gravity: Gravity = "southeast"
     opacity: Share = 0.5
     scale: Share = 0.25
     margin: Annotated[int, Field(ge=0, le=MAX_SIDE)] = 16
+    sha256: Annotated[str, Field(pattern=_SHA256_PATTERN)] | None = None
+
+    @validates("gravity")
+    @classmethod
+    def _has_a_place(cls, value: Gravity) -> Gravity:
+        """Nothing is looked for in the picture: a mark stands where it is put."""
+        if value in ("attention", "entropy"):
+            raise PydanticCustomError("gravity", "should be a compass point or a point")
+        return value
 
     @validates_whole(mode="after")
     def _is_one_thing(self) -> Self:

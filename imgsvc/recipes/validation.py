@@ -1,4 +1,4 @@
-"""Is this a recipe, and can this version carry it out? Both answers name every wrong place."""
+"""Is this a recipe? The answer names every wrong place."""
 
 from __future__ import annotations
 
@@ -9,36 +9,7 @@ from pydantic_core import ErrorDetails
 
 from imgsvc.errors import Fault, InvalidRecipe
 from imgsvc.recipes.formats import FORMATS
-from imgsvc.recipes.model import Recipe, Variant
-
-AVAILABLE_FIELDS = frozenset(
-    {
-        "name",
-        "width",
-        "height",
-        "mode",
-        "enlarge",
-        "gravity",
-        "crop",
-        "trim",
-        "rotate",
-        "flip",
-        "flop",
-        "background",
-        "grayscale",
-        "blur",
-        "sharpen",
-        "format",
-        "quality",
-        "lossless",
-        "effort",
-        "progressive",
-        "max_bytes",
-        "metadata",
-        "animation",
-    }
-)
-"""Fields that are carried out."""
+from imgsvc.recipes.model import Recipe
 
 _PLAINER = {
     "model_type": "should be an object",
@@ -58,32 +29,14 @@ def parse_recipe(data: object) -> Recipe:
     except ValidationError as exc:
         errors = exc.errors(include_url=False, include_context=False)
         raise _invalid(_faults(data, errors)) from exc
-    faults = _repeated_names(recipe) + _impossible_sides(recipe)
-    if faults:
-        raise _invalid(faults)
-    return recipe
-
-
-def check_supported(recipe: Recipe) -> None:
-    """Raise InvalidRecipe for fields that are valid but not carried out in this version.
-
-    Nothing that was asked for is ever ignored without a word.
-    """
-    faults = tuple(
-        Fault(f"/variants/{number}/{field}", "not available in this version")
-        for number, variant in enumerate(recipe.variants)
-        for field in _unavailable_fields(variant)
+    faults = (
+        *_repeated_names(recipe),
+        *_impossible_sides(recipe),
+        *_internal_fields(recipe),
     )
     if faults:
         raise _invalid(faults)
-
-
-def _unavailable_fields(variant: Variant) -> list[str]:
-    return [
-        field
-        for field, info in Variant.model_fields.items()
-        if getattr(variant, field) != info.default and field not in AVAILABLE_FIELDS
-    ]
+    return recipe
 
 
 def _repeated_names(recipe: Recipe) -> tuple[Fault, ...]:
@@ -107,6 +60,15 @@ def _impossible_sides(recipe: Recipe) -> tuple[Fault, ...]:
         for side in ("width", "height")
         if variant.format in FORMATS
         and (getattr(variant, side) or 0) > FORMATS[variant.format].max_side
+    )
+
+
+def _internal_fields(recipe: Recipe) -> tuple[Fault, ...]:
+    """What the model has for us alone is to everybody else a field that is not there."""
+    return tuple(
+        Fault(f"/variants/{number}/watermark/sha256", _PLAINER["extra_forbidden"])
+        for number, variant in enumerate(recipe.variants)
+        if variant.watermark is not None and "sha256" in variant.watermark.model_fields_set
     )
 
 

@@ -26,6 +26,7 @@ from imgsvc.service.delete import Deleter
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
 from imgsvc.service.submit import Submitter
+from imgsvc.service.watermarks import Watermarks
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
@@ -33,6 +34,7 @@ from imgsvc.upkeep.expiry import Expiry
 from imgsvc.upkeep.idle import IdleJobs
 from imgsvc.upkeep.keys import ExpiredKeys
 from imgsvc.upkeep.orphans import sweep_orphans
+from imgsvc.upkeep.watermarks import UnusedWatermarks
 from imgsvc.workers.child import render_image
 from imgsvc.workers.pool import WorkerPool
 
@@ -58,6 +60,7 @@ class Core:
     submitter: Submitter
     deleter: Deleter
     presets: Presets
+    watermarks: Watermarks
     workforce: Workforce
     failure: asyncio.Future[None]
     events: asyncio.Task[None] | None = None
@@ -169,11 +172,13 @@ def _build(
         reserve_bytes=storage.reserve_bytes,
         max_pending_images=limits.max_pending_images,
     )
+    watermarks = Watermarks(store, blobs, dispatcher.urgent, readiness)
     submitter = Submitter(
         store,
         blobs,
         dispatcher,
         presets,
+        watermarks,
         readiness,
         limits=limits,
         retain_s=settings.retention.finished_s,
@@ -191,6 +196,7 @@ def _build(
         submitter=submitter,
         deleter=Deleter(store, blobs),
         presets=presets,
+        watermarks=watermarks,
         workforce=Workforce(pool, dispatcher, _bounds(workers)),
         failure=asyncio.get_running_loop().create_future(),
     )
@@ -240,6 +246,7 @@ async def _start(core: Core) -> None:
     idle_s = core.settings.limits.open_idle_s
     core.keep("idle-jobs", IdleJobs(core.store, idle_s=idle_s).run())
     core.keep("expired-keys", ExpiredKeys(core.store).run())
+    core.keep("unused-watermarks", UnusedWatermarks(core.watermarks.remove_unused).run())
     core.keep("expiry", Expiry(core.store, core.deleter.delete_expired).run())
 
 

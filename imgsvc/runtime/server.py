@@ -101,9 +101,12 @@ async def _start_runner(core: Core, sock: socket.socket) -> Runner:
             core.store, core.blobs, core.dispatcher, core.readiness, core.settings.limits
         ),
         waiter=Waiter(core.store, core.hub),
+        watermarks=core.watermarks,
         idempotency=Idempotency(core.store, core.blobs, core.readiness, core.settings.limits),
         workforce=core.workforce,
-        renderer=Renderer(core.blobs, core.dispatcher.urgent, core.presets, core.readiness),
+        renderer=Renderer(
+            core.blobs, core.dispatcher.urgent, core.presets, core.watermarks, core.readiness
+        ),
     )
     runner = Runner(
         build_app(context),

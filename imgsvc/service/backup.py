@@ -15,7 +15,7 @@ from pathlib import Path
 from zipstream import ZIP_STORED, ZipStream
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.store.copies import read_image_files, read_job_ids
+from imgsvc.store.copies import read_image_files, read_job_ids, read_watermark_files
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 
@@ -44,6 +44,8 @@ async def open_backup(store: Store, blobs: BlobStore) -> AsyncIterator[ZipStream
 
 def _link_files(blobs: BlobStore, folder: Path) -> None:
     links = blobs.link_folder(folder)
+    for sha256 in read_watermark_files(folder / DATABASE):
+        links.add_watermark(sha256)
     for job_id in read_job_ids(folder / DATABASE):
         links.add_job(job_id)
     for image in read_image_files(folder / DATABASE):

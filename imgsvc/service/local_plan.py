@@ -11,6 +11,7 @@ from imgsvc import __version__
 from imgsvc.domain.image import quote_path
 from imgsvc.domain.names import ResultNames
 from imgsvc.recipes.model import Recipe, canonical_json
+from imgsvc.recipes.watermarks import pin_watermarks
 from imgsvc.store.exports import Export, ExportedFile
 
 
@@ -22,6 +23,14 @@ class LocalInput:
     path: Path
     size_bytes: int
     mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalWatermark:
+    """A file that the recipe lays over pictures. sha256: of the file as it is, hexadecimal."""
+
+    path: Path
+    sha256: str
 
 
 @dataclass
@@ -38,11 +47,15 @@ class RunSummary:
 
 
 class LocalPlan:
-    """`recipe` over inputs, with results in `out_dir`."""
+    """`recipe` over inputs, with results in `out_dir`.
 
-    def __init__(self, out_dir: Path, recipe: Recipe) -> None:
+    marks: the files of all watermarks that the recipe names.
+    """
+
+    def __init__(self, out_dir: Path, recipe: Recipe, marks: Mapping[str, LocalWatermark]) -> None:
         self._out_dir = out_dir
-        self._recipe_json = canonical_json(recipe)
+        digests = {name: mark.sha256 for name, mark in marks.items()}
+        self._recipe_json = canonical_json(pin_watermarks(recipe, digests))
         self._variants = [(variant.name, variant.format) for variant in recipe.variants]
 
     def name_results(self, inputs: Sequence[LocalInput]) -> ResultNames:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,10 +24,12 @@ from imgsvc.domain.names import ResultNames
 from imgsvc.domain.picture import HEADER_BYTES
 from imgsvc.domain.states import ImageState, Priority
 from imgsvc.domain.times import now_ms
+from imgsvc.errors import ImageError
 from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub, HubClosed, Reader
 from imgsvc.recipes.model import Recipe, canonical_json
-from imgsvc.service.local_plan import LocalInput, LocalPlan, RunSummary
+from imgsvc.service.local_plan import LocalInput, LocalPlan, LocalWatermark, RunSummary
+from imgsvc.service.watermarks import Watermarks
 from imgsvc.store.exports import Export, ExportedFile
 from imgsvc.store.store import Store
 
@@ -36,7 +38,10 @@ APPEND = 1000
 
 
 class LocalRun:
-    """One run of `recipe` over inputs, with results in `out_dir`."""
+    """One run of `recipe` over inputs, with results in `out_dir`.
+
+    marks: the files of all watermarks that the recipe names.
+    """
 
     def __init__(
         self,
@@ -44,18 +49,22 @@ class LocalRun:
         blobs: BlobStore,
         hub: Hub,
         dispatcher: Dispatcher,
+        watermarks: Watermarks,
         *,
         out_dir: Path,
         recipe: Recipe,
         preset: str | None,
+        marks: Mapping[str, LocalWatermark],
     ) -> None:
         self._store = store
         self._blobs = blobs
         self._hub = hub
         self._dispatcher = dispatcher
         self._out_dir = out_dir
-        self._plan = LocalPlan(out_dir, recipe)
-        self._recipe_json = canonical_json(recipe)
+        self._plan = LocalPlan(out_dir, recipe, marks)
+        self._recipe = recipe
+        self._watermarks = watermarks
+        self._marks = marks
         self._preset = preset
 
     async def run(
@@ -63,7 +72,8 @@ class LocalRun:
     ) -> RunSummary:
         """Make what is missing. `on_progress` is called whenever the summary has changed.
 
-        Raises StorageFull and OSError when results cannot be put into the folder.
+        Raises StorageFull and OSError when results cannot be put into the folder, ImageError
+        for a watermark that cannot be read.
         """
         await self._forget_interrupted_runs()
         summary = RunSummary(total=len(inputs))
@@ -83,7 +93,8 @@ class LocalRun:
             for job in jobs:
                 await self._delete(job.id)
             if not jobs:
-                return
+                break
+        await self._let_go_of_watermarks()
 
     async def _make(
         self,
@@ -93,9 +104,10 @@ class LocalRun:
         on_progress: Callable[[RunSummary], None],
     ) -> None:
         job_id = new_id()
+        recipe = await self._pin()
         with self._hub.watch(job_id) as reader:
             items = [item for _, item in todo]
-            feeding = asyncio.create_task(self._feed(job_id, items), name="run-feed")
+            feeding = asyncio.create_task(self._feed(job_id, recipe, items), name="run-feed")
             feeding.add_done_callback(partial(_end_reading, reader))
             try:
                 ended = False
@@ -114,12 +126,28 @@ class LocalRun:
                 feeding.cancel()
                 await asyncio.gather(feeding, return_exceptions=True)
         await self._delete(job_id)
+        await self._let_go_of_watermarks()
 
-    async def _feed(self, job_id: str, items: Sequence[LocalInput]) -> None:
+    async def _let_go_of_watermarks(self) -> None:
+        for watermark in await self._watermarks.all():
+            await self._watermarks.delete(watermark.name)
+        await self._watermarks.remove_unused(now_ms())
+
+    async def _pin(self) -> str:
+        """The canonical recipe with its watermarks, which are kept for the run alone."""
+        for name, mark in self._marks.items():
+            try:
+                await self._watermarks.save(name, mark.path)
+            except ImageError as exc:
+                message = f"The watermark {mark.path} cannot be used: {exc.message}"
+                raise ImageError(exc.code, message) from exc
+        return canonical_json(await self._watermarks.pin(self._recipe))
+
+    async def _feed(self, job_id: str, recipe: str, items: Sequence[LocalInput]) -> None:
         """Give the inputs to the engine as images of one job."""
         job = NewJob(
             id=job_id,
-            recipe=self._recipe_json,
+            recipe=recipe,
             preset=self._preset,
             label=None,
             priority=Priority.NORMAL,
@@ -133,7 +161,7 @@ class LocalRun:
         await self._store.create_job(job, [], now_ms())
         for start in range(0, len(items), APPEND):
             images = await asyncio.to_thread(_new_images, items[start : start + APPEND])
-            images = await weigh(images, self._recipe_json)
+            images = await weigh(images, recipe)
             await self._store.append_images(job_id, images, now_ms())
             self._dispatcher.job_has_work(job)
         await self._store.close_job(job_id, now_ms())

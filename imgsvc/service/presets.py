@@ -17,7 +17,7 @@ from imgsvc.intake.preset import find_recipe
 from imgsvc.recipes.model import Recipe, canonical_json
 from imgsvc.recipes.names import NAMES_ARE, is_name
 from imgsvc.recipes.presets import BUILT_IN, DEFAULT_PRESET
-from imgsvc.recipes.validation import check_supported, parse_recipe
+from imgsvc.recipes.validation import parse_recipe
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 
@@ -129,12 +129,10 @@ def _load(own: Preset) -> Recipe:
 def _judge(document: object, pointer: str) -> Recipe:
     """pointer: where the recipe stands in its request. Raises InvalidRecipe."""
     try:
-        recipe = parse_recipe(document)
-        check_supported(recipe)
+        return parse_recipe(document)
     except InvalidRecipe as exc:
         faults = (Fault(f"{pointer}{f.pointer}", f.detail) for f in exc.faults[:MAX_FAULTS])
         raise InvalidRecipe(exc.message, tuple(faults)) from exc
-    return recipe
 
 
 def _unknown(known: Iterable[str]) -> InvalidRequest:

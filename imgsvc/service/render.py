@@ -19,6 +19,7 @@ from imgsvc.intake.render_query import RenderSpec
 from imgsvc.recipes.model import Recipe, canonical_json
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
+from imgsvc.service.watermarks import Watermarks
 
 
 class Rendering:
@@ -45,11 +46,17 @@ class Rendering:
 
 class Renderer:
     def __init__(
-        self, blobs: BlobStore, lane: UrgentLane, presets: Presets, readiness: Readiness
+        self,
+        blobs: BlobStore,
+        lane: UrgentLane,
+        presets: Presets,
+        watermarks: Watermarks,
+        readiness: Readiness,
     ) -> None:
         self._blobs = blobs
         self._lane = lane
         self._presets = presets
+        self._watermarks = watermarks
         self._readiness = readiness
 
     @asynccontextmanager
@@ -79,12 +86,13 @@ class Renderer:
                 "One file is made at a time: say which variant of the preset.",
                 (Fault("/variant", f"one of {names}"),),
             )
-        return Recipe(variants=tuple(chosen))
+        return await self._watermarks.pin(Recipe(variants=tuple(chosen)), spec.preset)
 
     async def _check_own(self, spec: RenderSpec) -> Recipe:
         """Raises InvalidRecipe, its pointers naming the fields as the query does."""
         try:
-            return (await self._presets.resolve(None, spec.recipe))[1]
+            _, recipe = await self._presets.resolve(None, spec.recipe)
+            return await self._watermarks.pin(recipe)
         except InvalidRecipe as exc:
             prefix = "/recipe/variants/0"
             faults = tuple(Fault(f.pointer.removeprefix(prefix), f.detail) for f in exc.faults)

@@ -28,6 +28,7 @@ from imgsvc.service.commits import was_carried_out
 from imgsvc.service.idempotency import new_key
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
+from imgsvc.service.watermarks import Watermarks
 from imgsvc.store.keys import NewKey
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
@@ -44,6 +45,7 @@ class Submitter:
         blobs: BlobStore,
         dispatcher: Dispatcher,
         presets: Presets,
+        watermarks: Watermarks,
         readiness: Readiness,
         *,
         limits: LimitSettings,
@@ -53,6 +55,7 @@ class Submitter:
         self.blobs = blobs
         self.dispatcher = dispatcher
         self.presets = presets
+        self.watermarks = watermarks
         self.readiness = readiness
         self.limits = limits
         self.retain_s = retain_s
@@ -110,6 +113,7 @@ class Submission:
         self.fingerprint.add_spec(spec)
         _refuse_what_comes_later(spec)
         preset, recipe = await self._submitter.presets.resolve(spec.preset, spec.recipe)
+        recipe = await self._submitter.watermarks.pin(recipe, preset)
         self._stays_open = spec.open
         retain_s = self._submitter.retain_s if spec.retain_s is None else spec.retain_s
         self._job = NewJob(

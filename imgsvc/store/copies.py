@@ -27,6 +27,12 @@ def read_job_ids(database: Path) -> list[str]:
         return [row[0] for row in connection.execute("SELECT id FROM jobs")]
 
 
+def read_watermark_files(database: Path) -> list[str]:
+    """The contents (sha256) of all watermarks. Blocking."""
+    with closing(sqlite3.connect(database)) as connection:
+        return [row[0] for row in connection.execute("SELECT sha256 FROM watermark_files")]
+
+
 def read_image_files(database: Path) -> Iterator[ImageFiles]:
     """Of every image, job by job. Blocking."""
     with closing(sqlite3.connect(database)) as connection:

@@ -15,6 +15,7 @@ from imgsvc.store.changes import change_job, load_job, tell_deleted
 from imgsvc.store.keys import NewKey, insert_key
 from imgsvc.store.rows import image_from_new, job_parameters, new_image_parameters
 from imgsvc.store.sql import IMAGES, JOBS
+from imgsvc.store.watermarks import pin_watermarks
 from imgsvc.store.writer import Transaction
 
 
@@ -23,10 +24,13 @@ async def create_job(
 ) -> Job:
     """Store a job with its first images; without any to wait for it is final at once,
     unless it is open.
+
+    Raises InvalidRecipe when a watermark that the recipe needs is gone.
     """
     images, parameters = await asyncio.to_thread(_prepare, new.id, 0, new_images, now_ms)
     job = ledger.settle(ledger.count_new(_empty_job(new, now_ms), images), now_ms)
     await tx.fetch(JOBS["insert_job"], job_parameters(job))
+    await pin_watermarks(tx, job.id, job.recipe)
     if images:
         await tx.run_many(IMAGES["insert_image"], parameters)
     # Nobody can have been watching the images of a job that was not there.

@@ -8,6 +8,7 @@ from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
 from imgsvc.domain.preset import Preset
 from imgsvc.domain.states import ImageState, JobState
+from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.errors import NotFound
 from imgsvc.store.changes import no_such_job
 from imgsvc.store.exports import Export, export_from_row
@@ -15,7 +16,8 @@ from imgsvc.store.keys import KnownKey, key_from_row
 from imgsvc.store.presets import preset_from_row
 from imgsvc.store.readers import Readers
 from imgsvc.store.rows import dump_json, image_from_row, images_from_rows, job_from_row
-from imgsvc.store.sql import EXPORTS, IMAGES, JOBS, KEYS, PRESETS
+from imgsvc.store.sql import EXPORTS, IMAGES, JOBS, KEYS, PRESETS, WATERMARKS
+from imgsvc.store.watermarks import watermark_from_row
 
 _AFTER_EVERY_ID = "~"
 """Sorts after all ids: where a list that is newest first begins."""
@@ -193,6 +195,27 @@ class Lookups:
         """All own presets, by name."""
         rows = await self._readers.fetch(PRESETS["all_presets"], {})
         return [preset_from_row(row) for row in rows]
+
+    async def watermark(self, name: str) -> KeptWatermark | None:
+        """None when there is none of that name."""
+        rows = await self._readers.fetch(WATERMARKS["watermark"], {"name": name})
+        return watermark_from_row(rows[0]) if rows else None
+
+    async def watermarks(self) -> list[KeptWatermark]:
+        """All watermarks, by name."""
+        rows = await self._readers.fetch(WATERMARKS["all_watermarks"], {})
+        return [watermark_from_row(row) for row in rows]
+
+    async def watermark_digests(self, names: Collection[str]) -> dict[str, str]:
+        """The content (sha256) that each name means now; unknown ones are left out."""
+        parameters = {"names": dump_json(list(names))}
+        rows = await self._readers.fetch(WATERMARKS["watermark_digests"], parameters)
+        return {row["name"]: row["sha256"] for row in rows}
+
+    async def watermark_files(self) -> set[str]:
+        """The contents (sha256) of all files that are kept."""
+        rows = await self._readers.fetch(WATERMARKS["all_watermark_files"], {})
+        return {row["sha256"] for row in rows}
 
     async def exports(self) -> dict[str, Export]:
         """What runs without a server have put into their folder, by input name."""

@@ -13,7 +13,8 @@ import aiosqlite
 from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.preset import Preset
-from imgsvc.store import images, jobs, keys, presets, recovery, reversals
+from imgsvc.domain.watermark import KeptWatermark
+from imgsvc.store import images, jobs, keys, presets, recovery, reversals, watermarks
 from imgsvc.store.connections import copy_database, open_writer, translate_error
 from imgsvc.store.exports import Export, record_exports
 from imgsvc.store.images import ImageResult, Release
@@ -93,7 +94,10 @@ class Store(Lookups):
         return self._writer.subscribe(callback)
 
     async def create_job(self, job: NewJob, new_images: Sequence[NewImage], now_ms: int) -> Job:
-        """An image with a failure is stored as failed, the others as pending."""
+        """An image with a failure is stored as failed, the others as pending.
+
+        Raises InvalidRecipe when a watermark that the recipe needs is gone.
+        """
         return await self._writer.apply(jobs.create_job, job, new_images, now_ms)
 
     async def append_images(
@@ -181,6 +185,21 @@ class Store(Lookups):
     async def delete_preset(self, name: str) -> bool:
         """False when there was no own preset of that name."""
         return await self._writer.apply(presets.delete_preset, name)
+
+    async def save_watermark(self, watermark: KeptWatermark, *, most: int) -> bool:
+        """Let a name mean a file; whether the name is new.
+
+        most: how many names there may be. Raises InvalidRequest for one too many.
+        """
+        return await self._writer.apply(watermarks.save_watermark, watermark, most)
+
+    async def delete_watermark(self, name: str) -> bool:
+        """False when there was none of that name."""
+        return await self._writer.apply(watermarks.delete_watermark, name)
+
+    async def forget_watermark_files(self) -> list[str]:
+        """Contents (sha256) that no name and no job needs; their files are to be removed."""
+        return await self._writer.apply(watermarks.forget_watermark_files)
 
     async def record_exports(self, exports: Sequence[Export]) -> None:
         """Remember what a run without a server has put into its folder."""

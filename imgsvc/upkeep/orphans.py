@@ -18,8 +18,8 @@ async def sweep_orphans(
     store: Store, blobs: BlobStore, *, keep_inputs: bool, after_crash: bool
 ) -> int:
     """Remove folders of jobs that do not exist, and files without a row in the others: those
-    that have images to be made, and after a crash all that it can have touched; returns how
-    many.
+    that have images to be made, and after a crash all that it can have touched; and watermarks
+    without a row. Returns how many.
 
     Only at start, before anything is received or dispatched: until then a folder or a file
     may be about to get its row.
@@ -27,6 +27,7 @@ async def sweep_orphans(
     keep_inputs: False when inputs of completed images are dropped.
     """
     swept = await _sweep_folders(store, blobs)
+    swept += await blobs.sweep_watermarks(await store.watermark_files())
     jobs = store.lately_active_jobs(_RECENT_MS) if after_crash else store.jobs_with_pending()
     for job_id in await jobs:
         swept += await _sweep_job(store, blobs, job_id, keep_inputs=keep_inputs)

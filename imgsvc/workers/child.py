@@ -16,7 +16,7 @@ from imgsvc.errors import ImageErrorCode
 from imgsvc.workers import limits
 from imgsvc.workers.notes import Notes, Place
 from imgsvc.workers.parcel import REPORT_BYTES, pack, unpack
-from imgsvc.workers.scratch import Scratch
+from imgsvc.workers.scratch import Scratch, remove_inputs
 
 Render = Callable[[RenderTask], Outcome]
 
@@ -111,7 +111,7 @@ class _Child:
         except Exception:  # noqa: BLE001 - the task boundary: one image must not end the others
             failure = Failure(ImageErrorCode.INTERNAL, "Something went wrong inside the worker")
             return self._fail(task, failure, began_s), traceback.format_exc()
-        Path(task.input_path).unlink(missing_ok=True)
+        remove_inputs(task)
         return outcome, None
 
     def _fail(self, task: RenderTask, failure: Failure, began_s: float) -> RenderFailed:

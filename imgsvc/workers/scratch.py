@@ -54,7 +54,13 @@ class Scratch:
     def place(self, task: RenderTask) -> RenderTask:
         """The task with its paths in this folder."""
         prefix = f"{self.folder}/{_stem(task)}"
-        return replace(task, input_path=f"{prefix}.input", output_prefix=prefix)
+        watermarks = tuple(
+            replace(file, path=f"{prefix}.watermark-{number}")
+            for number, file in enumerate(task.watermarks)
+        )
+        return replace(
+            task, input_path=f"{prefix}.input", output_prefix=prefix, watermarks=watermarks
+        )
 
     def report_path(self, ordinal: int) -> Path:
         return self.folder / f"report-{ordinal}"
@@ -76,6 +82,22 @@ class Scratch:
             names = [entry.name for entry in entries if entry.name.startswith(starts)]
         for name in names:
             (self.folder / name).unlink(missing_ok=True)
+
+
+def bring_in_all(task: RenderTask, placed: RenderTask) -> None:
+    """Bring in every file of a task, or none. Raises InputUnavailable."""
+    try:
+        for source, destination in zip(task.read_paths, placed.read_paths, strict=True):
+            bring_in(source, destination)
+    except InputUnavailable:
+        remove_inputs(placed)
+        raise
+
+
+def remove_inputs(placed: RenderTask) -> None:
+    """Remove what was brought in, whether it is there or not."""
+    for path in placed.read_paths:
+        Path(path).unlink(missing_ok=True)
 
 
 def bring_in(source: str, destination: str) -> None:

@@ -15,7 +15,7 @@ from imgsvc.workers.bundle import Bundle
 from imgsvc.workers.child import BundleReport, Render
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
-from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in
+from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all
 from imgsvc.workers.verdict import judge_death
 from imgsvc.workers.worker import Worker
 
@@ -311,7 +311,7 @@ class Slot:
         sent: list[RenderTask] = []
         for task, placed in zip(tasks, bundle.tasks, strict=True):
             try:
-                bring_in(task.input_path, placed.input_path)
+                bring_in_all(task, placed)
             except InputUnavailable as exc:
                 refused.append(Finished(placed, RenderFailed(exc.failure, None, 0)))
             else:

@@ -16,7 +16,6 @@ from yarl import URL
 from imgsvc.api.presets import MAX_BODY_BYTES
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.preset import Preset
-from imgsvc.recipes import validation
 from imgsvc.recipes.presets import BUILT_IN
 from imgsvc.service import presets as presets_module
 from tests.pictures import make_jpeg
@@ -45,12 +44,6 @@ async def mine(server: Running) -> AsyncIterator[str]:
     assert (await _put(server, "mine", TINY))[0] == 201
     yield "mine"
     await _delete(server, "mine")
-
-
-@pytest.fixture
-def no_blur(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version that knows what `blur` is, and cannot do it."""
-    monkeypatch.setattr(validation, "AVAILABLE_FIELDS", validation.AVAILABLE_FIELDS - {"blur"})
 
 
 async def test_built_in_presets_are_listed_and_shown(server: Running) -> None:
@@ -126,13 +119,6 @@ async def test_a_wrong_document_is_refused_with_its_place(
     assert (status, problem["code"]) == (422, code)
     assert pointer in [error["pointer"] for error in problem["errors"]]
     await get_json(server, "/api/v1/presets/wrong", 404)
-
-
-async def test_what_this_version_cannot_do_is_not_saved(server: Running, no_blur: None) -> None:
-    document = {"variants": [{"name": "v", "blur": 2}]}
-    status, _, problem = await _put(server, "wrong", document)
-    assert (status, problem["code"]) == (422, "invalid_recipe")
-    assert [error["pointer"] for error in problem["errors"]] == ["/variants/0/blur"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"variants": [], "variants": []}'])
@@ -259,12 +245,11 @@ async def test_a_long_list_of_presets_is_not_told_whole(server: Running) -> None
     ("recipe", "place"),
     [
         ('{"variants":[{"name":"v","sparkle":true}]}', "/variants/0/sparkle"),
-        ('{"variants":[{"name":"v","blur":2.0}]}', "/variants/0/blur"),
         ('{"layers":[]}', "/variants"),
     ],
 )
 async def test_a_saved_recipe_that_this_version_cannot_carry_out_is_refused_in_words(
-    server: Running, no_blur: None, recipe: str, place: str
+    server: Running, recipe: str, place: str
 ) -> None:
     await server.core.store.save_preset(Preset("newer", recipe, 1), most=9)
     for path, form in (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from imgsvc.domain.rendering import (
     RenderFailed,
     RenderTask,
     TaskKey,
+    WatermarkFile,
     output_path,
 )
 from imgsvc.imaging.render import render
 from imgsvc.recipes.model import canonical_json
 from imgsvc.recipes.validation import parse_recipe
+from imgsvc.recipes.watermarks import pin_watermarks
 
 GENEROUS_BYTES = 4 << 30
 
@@ -30,23 +33,32 @@ class Studio:
 
     folder: Path
     limits: DecodeLimits = field(default_factory=lambda: DecodeLimits(100_000_000, 256))
+    marks: dict[str, bytes] = field(default_factory=dict)
+    """Watermarks by name, as PNG."""
 
     def run(
         self, data: bytes, variants: list[dict[str, Any]], memory_bytes: int = GENEROUS_BYTES
     ) -> Outcome:
         source = self.folder / "in"
         source.write_bytes(data)
-        recipe = canonical_json(parse_recipe({"variants": variants}))
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in self.marks.items()}
+        recipe = pin_watermarks(parse_recipe({"variants": variants}), digests)
         return render(
             RenderTask(
                 key=TaskKey("job", 0, 1),
                 input_path=str(source),
                 output_prefix=str(self.folder / "out"),
-                recipe=recipe,
+                recipe=canonical_json(recipe),
                 limits=self.limits,
                 memory_bytes=memory_bytes,
+                watermarks=tuple(self._lay_out(name, digests[name]) for name in self.marks),
             )
         )
+
+    def _lay_out(self, name: str, sha256: str) -> WatermarkFile:
+        path = self.folder / f"mark-{name}"
+        path.write_bytes(self.marks[name])
+        return WatermarkFile(sha256, str(path))
 
     def make(self, data: bytes, **fields: Any) -> tuple[Image.Image, Rendered]:
         """The picture of a recipe of one variant, and the outcome."""

@@ -181,3 +181,27 @@ async def test_a_backup_after_a_crash_leaves_the_sweeping_to_the_next_start(
     assert stray.exists()
     async with running_server(make_settings(tmp_path / "data")):
         assert not stray.exists()
+
+
+async def test_a_backup_holds_the_watermarks_of_names_and_of_jobs(tmp_path: Path) -> None:
+    mark = {"preset_image": "logo", "opacity": 1}
+    recipe = {"variants": [{"name": "v", "format": "png", "watermark": mark}]}
+    async with (
+        running_server(make_settings(tmp_path / "data")) as server,
+        Client(server.url) as client,
+    ):
+        await client.save_watermark("logo", make_jpeg(8, 8))
+        job = await client.open_job(recipe=recipe)
+        await client.save_watermark("logo", make_jpeg(9, 9))
+        kept = await client.watermarks()
+        await client.backup(tmp_path / "all.zip")
+    unpack(tmp_path / "all.zip", tmp_path / "restored")
+    assert len(list((tmp_path / "restored" / "watermarks").iterdir())) == 2
+    async with (
+        running_server(make_settings(tmp_path / "restored")) as server,
+        Client(server.url) as client,
+    ):
+        assert await client.watermarks() == kept
+        await client.append(job["id"], [BytesUpload(make_jpeg(40, 20), "a.jpg")])
+        await client.close(job["id"])
+        assert (await client.wait(job["id"]))["completed"] == 1

@@ -13,7 +13,9 @@ import pytest
 from imgsvc.store import sql
 from imgsvc.store.store import Store
 
-STATEMENTS = {**sql.JOBS, **sql.IMAGES, **sql.KEYS, **sql.PRESETS}
+STATEMENTS = {**sql.JOBS, **sql.IMAGES, **sql.KEYS, **sql.PRESETS, **sql.WATERMARKS}
+
+TABLES = "jobs|images|idempotency_keys|presets|watermarks|watermark_files|job_watermarks"
 
 # These read all of a partial index, which holds just the rows they are after, or all of a
 # table that is bounded.
@@ -24,6 +26,10 @@ WALKS = {
     "hidden_jobs": "SCAN jobs USING INDEX jobs_hidden",
     "all_presets": "SCAN presets",
     "insert_preset": "SCAN presets",
+    "all_watermarks": "SCAN watermarks",
+    "insert_watermark": "SCAN watermarks USING COVERING INDEX watermarks_by_file",
+    "all_watermark_files": "SCAN watermark_files",
+    "forget_watermark_files": "SCAN watermark_files",
 }
 
 
@@ -43,7 +49,7 @@ async def test_no_statement_walks_a_table_or_sorts(planner: sqlite3.Connection, 
     for step in plan(planner, STATEMENTS[name]):
         assert "TEMP B-TREE" not in step
         assert "AUTOMATIC" not in step
-        if re.match(r"SCAN (jobs|images|idempotency_keys|presets)\b", step):
+        if re.match(rf"SCAN ({TABLES})\b", step):
             assert step == WALKS.get(name)
 
 

@@ -1,0 +1,52 @@
+"""What a task reads is brought into its slot: all of it, or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imgsvc.domain.rendering import DecodeLimits, RenderTask, TaskKey, WatermarkFile
+from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all, remove_inputs
+
+
+def task(folder: Path) -> RenderTask:
+    marks = tuple(WatermarkFile(str(n) * 64, str(folder / f"mark{n}")) for n in range(2))
+    return RenderTask(
+        TaskKey("job", 0, 1), str(folder / "in"), "", "{}", DecodeLimits(1, 1), 1, watermarks=marks
+    )
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Scratch:
+    scratch = Scratch(tmp_path / "slot")
+    scratch.make()
+    for name in ("in", "mark0", "mark1"):
+        (tmp_path / name).write_text(name)
+    return scratch
+
+
+def test_a_child_reads_nothing_outside_its_slot(scratch: Scratch, tmp_path: Path) -> None:
+    wanted = task(tmp_path)
+    placed = scratch.place(wanted)
+    bring_in_all(wanted, placed)
+    assert [Path(path).read_text() for path in placed.read_paths] == ["in", "mark0", "mark1"]
+    assert {Path(path).parent for path in placed.read_paths} == {scratch.folder}
+    assert [file.sha256 for file in placed.watermarks] == ["0" * 64, "1" * 64]
+    remove_inputs(placed)
+    assert list(scratch.folder.iterdir()) == []
+
+
+def test_a_lost_task_leaves_no_watermark(scratch: Scratch, tmp_path: Path) -> None:
+    wanted = task(tmp_path)
+    bring_in_all(wanted, scratch.place(wanted))
+    scratch.remove_all_of([wanted])
+    assert list(scratch.folder.iterdir()) == []
+
+
+def test_where_one_file_is_gone_none_is_brought_in(scratch: Scratch, tmp_path: Path) -> None:
+    (tmp_path / "mark1").unlink()
+    wanted = task(tmp_path)
+    with pytest.raises(InputUnavailable):
+        bring_in_all(wanted, scratch.place(wanted))
+    assert list(scratch.folder.iterdir()) == []

@@ -8,6 +8,7 @@ import pyvips
 
 from imgsvc.imaging.loaders import open_file
 from imgsvc.imaging.probe import Header
+from imgsvc.imaging.readers.registry import FOREIGN_FORMATS, read_pixels
 from imgsvc.imaging.steps.colour import to_srgb
 from imgsvc.imaging.steps.orient import orient
 from imgsvc.imaging.steps.resize import LINEAR_MAX_PIXELS, resize, resize_by_light
@@ -55,6 +56,8 @@ def load_options(header: Header, size: Size) -> dict[str, float]:
 
 
 def _open(header: Header, path: str, size: Size) -> pyvips.Image:
+    if header.format in FOREIGN_FORMATS:
+        return read_pixels(path, header.format, header.image)
     options = load_options(header, size)
     return open_file(path, header.format, **options) if options else header.image
 

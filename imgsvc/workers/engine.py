@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import EngineEvent, RenderTask
 from imgsvc.errors import ImgsvcError
 
@@ -65,6 +66,13 @@ class Engine(Protocol):
 
     def room(self) -> int:
         """Bundles that `submit` takes now without waiting."""
+        ...
+
+    async def formats(self) -> Formats:
+        """What can be read and written, as the workers say; waits until one is warm.
+
+        Raises PoolClosed and PoolBroken.
+        """
         ...
 
     async def submit(self, tasks: Sequence[RenderTask]) -> None:

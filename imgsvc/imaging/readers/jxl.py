@@ -1,0 +1,61 @@
+"""JPEG XL, by the decoder of pillow-jxl-plugin.
+
+Pillow's own way through the plug-in would decode when the file is opened, before any limit
+is checked. The codestream goes in without its boxes: it is then always decoded to upright
+pixels, also where the boxes would let a JPEG be put together again.
+"""
+
+from __future__ import annotations
+
+import pyvips
+from pillow_jxl import Decoder
+
+from imgsvc.imaging.readers.files import BoundedFile
+from imgsvc.imaging.readers.jxl_header import Boxes, Facts, open_boxes, read_facts
+from imgsvc.imaging.readers.outline import Outline, Space
+from imgsvc.imaging.readers.pixels import with_blob, with_profile
+
+_EXIF_START = b"Exif\x00\x00"
+
+_SAMPLES = {"I;16": "ushort", "F": "float"}
+"""By the plug-in's mode, where they are not bytes."""
+
+_FULL = 255
+
+
+def read_outline(file: BoundedFile, format_: str) -> Outline:
+    _, facts = _read(file)
+    return Outline(facts.width, facts.height, _count_bands(facts), _space(facts))
+
+
+def read_pixels(file: BoundedFile, format_: str) -> pyvips.Image:
+    boxes, facts = _read(file)
+    decode = Decoder(num_threads=0)  # in this very thread
+    _, info, data, profile, _ = decode(boxes.codestream)
+    sample = _SAMPLES.get(info.mode, "uchar")
+    image = pyvips.Image.new_from_memory(data, info.width, info.height, _count_bands(facts), sample)
+    if sample == "float":  # the plug-in tells of one mode for all depths
+        image = (image * _FULL).rint().cast("uchar")
+    space: Space = "grey16" if sample == "ushort" else _space(facts)
+    image = with_profile(image.copy(interpretation=space), profile)
+    exif = _EXIF_START + boxes.exif if boxes.exif else None
+    return with_blob(with_blob(image, "exif-data", exif), "xmp-data", boxes.xmp)
+
+
+def _read(file: BoundedFile) -> tuple[Boxes, Facts]:
+    """Raises NotImplementedError for what the plug-in would get wrong without a word."""
+    boxes = open_boxes(file.read())
+    facts = read_facts(boxes.codestream)
+    if facts.is_animated:
+        raise NotImplementedError("the decoder would show the last frame")
+    if facts.has_black:
+        raise NotImplementedError("the decoder leaves black ink out")
+    return boxes, facts
+
+
+def _count_bands(facts: Facts) -> int:
+    return facts.colours + facts.has_alpha
+
+
+def _space(facts: Facts) -> Space:
+    return "b-w" if facts.colours == 1 else "srgb"

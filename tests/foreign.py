@@ -11,7 +11,7 @@ import pillow_heif
 import pillow_jxl  # noqa: F401 - teaches Pillow to write JPEG XL
 from PIL import Image
 
-from tests.pictures import EXIF_ORIENTATION_TAG, encode, quarters
+from tests.pictures import EXIF_ORIENTATION_TAG, Colour, encode, quarters
 
 pillow_heif.register_heif_opener()
 
@@ -32,6 +32,17 @@ def make_bmp_rle(width: int = 64, height: int = 48) -> bytes:
     sizes = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(data), 0, 0, 4, 0)
     start = 14 + len(sizes) + len(palette)
     return struct.pack("<2sIII", b"BM", start + len(data), 0, start) + sizes + palette + data
+
+
+def make_bmp_with_alpha(colour: Colour, width: int = 64, height: int = 48) -> bytes:
+    """Four bytes a pixel, with masks that name the fourth."""
+    red, green, blue, alpha = colour
+    data = bytes((blue, green, red, alpha)) * width * height
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    sizes = struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, len(data), 0, 0, 0, 0)
+    header = sizes + masks + bytes(108 - len(sizes) - len(masks))
+    start = 14 + len(header)
+    return struct.pack("<2sIII", b"BM", start + len(data), 0, start) + header + data
 
 
 def make_ico(width: int = 64, height: int = 48, **options: Any) -> bytes:

@@ -30,7 +30,7 @@ _WEAK_SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = (
     # the size of the bitmap's own header, which tells its versions apart
     (re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL), "bmp"),
     # at least one picture, and the reserved byte of the first
-    (re.compile(rb"\x00\x00\x01\x00(?!\x00\x00)..{5}\x00", re.DOTALL), "ico"),
+    (re.compile(rb"\x00\x00\x01\x00(?!\x00\x00).{5}\x00", re.DOTALL), "ico"),
     (re.compile(rb"\n[\x00\x02\x03\x05]\x01[\x01\x02\x04\x08]"), "pcx"),
     (re.compile(rb"P[1-6][ \t\r\n]+[0-9#]"), "ppm"),
 )

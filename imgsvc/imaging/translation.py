@@ -12,6 +12,7 @@ import pyvips
 from imgsvc.errors import ImageError, ImageErrorCode
 
 _OUT_OF_MEMORY = ("out of memory", "unable to allocate", "failed to allocate", "memory allocation")
+_TOO_LARGE = ("maximum image size",)
 _UNSUPPORTED = ("unsupported", "not supported", "not implemented", "no known route", "unknown")
 
 _READERS_FAULTS = (
@@ -83,6 +84,10 @@ def corrupt_image() -> ImageError:
 
 
 def _blame_input(said: str) -> ImageError:
+    if _says(said, _TOO_LARGE):
+        return ImageError(
+            ImageErrorCode.TOO_MANY_PIXELS, "The image has more pixels than its decoder allows."
+        )
     if _says(said, _OUT_OF_MEMORY):
         return out_of_memory()
     if _says(said, _UNSUPPORTED):

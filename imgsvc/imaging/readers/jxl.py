@@ -11,7 +11,8 @@ import pyvips
 from pillow_jxl import Decoder
 
 from imgsvc.imaging.readers.files import BoundedFile
-from imgsvc.imaging.readers.jxl_header import Boxes, Facts, open_boxes, read_facts
+from imgsvc.imaging.readers.jxl_boxes import Contents, read_contents
+from imgsvc.imaging.readers.jxl_header import Facts, read_facts
 from imgsvc.imaging.readers.outline import Outline, Space
 from imgsvc.imaging.readers.pixels import with_blob, with_profile
 
@@ -29,28 +30,28 @@ def read_outline(file: BoundedFile, format_: str) -> Outline:
 
 
 def read_pixels(file: BoundedFile, format_: str) -> pyvips.Image:
-    boxes, facts = _read(file)
+    contents, facts = _read(file)
     decode = Decoder(num_threads=0)  # in this very thread
-    _, info, data, profile, _ = decode(boxes.codestream)
+    _, info, data, profile, _ = decode(contents.codestream)
     sample = _SAMPLES.get(info.mode, "uchar")
     image = pyvips.Image.new_from_memory(data, info.width, info.height, _count_bands(facts), sample)
     if sample == "float":  # the plug-in tells of one mode for all depths
         image = (image * _FULL).rint().cast("uchar")
     space: Space = "grey16" if sample == "ushort" else _space(facts)
     image = with_profile(image.copy(interpretation=space), profile)
-    exif = _EXIF_START + boxes.exif if boxes.exif else None
-    return with_blob(with_blob(image, "exif-data", exif), "xmp-data", boxes.xmp)
+    exif = _EXIF_START + contents.exif if contents.exif else None
+    return with_blob(with_blob(image, "exif-data", exif), "xmp-data", contents.xmp)
 
 
-def _read(file: BoundedFile) -> tuple[Boxes, Facts]:
+def _read(file: BoundedFile) -> tuple[Contents, Facts]:
     """Raises NotImplementedError for what the plug-in would get wrong without a word."""
-    boxes = open_boxes(file.read())
-    facts = read_facts(boxes.codestream)
+    contents = read_contents(file)
+    facts = read_facts(contents.codestream)
     if facts.is_animated:
         raise NotImplementedError("the decoder would show the last frame")
     if facts.has_black:
         raise NotImplementedError("the decoder leaves black ink out")
-    return boxes, facts
+    return contents, facts
 
 
 def _count_bands(facts: Facts) -> int:

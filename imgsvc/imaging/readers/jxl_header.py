@@ -1,6 +1,6 @@
 """The beginning of a JPEG XL codestream: its plug-in decodes everything before it tells anything.
 
-ISO 18181-1, annex B (how numbers are written) and D (headers); ISO 18181-2 for the boxes.
+ISO 18181-1, annex B (how numbers are written) and D (headers).
 """
 
 from __future__ import annotations
@@ -8,9 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _BARE = b"\xff\x0a"
-_BOX_HEADER_BYTES = 8
-_LONG_BOX_HEADER_BYTES = 16
-_PART_NUMBER_BYTES = 4
 
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _ALPHA, _SPOT_COLOUR, _BLACK, _COLOUR_FILTER = 0, 2, 4, 5
@@ -36,45 +33,6 @@ class Facts:
     has_alpha: bool
     has_black: bool
     is_animated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Boxes:
-    """codestream: its parts put together. exif, xmp: None when there is none in plain text."""
-
-    codestream: bytes
-    exif: bytes | None = None
-    xmp: bytes | None = None
-
-
-def open_boxes(data: bytes) -> Boxes:
-    """Raises ValueError for boxes that make no sense."""
-    if data.startswith(_BARE):
-        return Boxes(data)
-    found: dict[bytes, list[bytes]] = {}
-    offset = 0
-    while offset + _BOX_HEADER_BYTES <= len(data):
-        kind, content, offset = _read_box(data, offset)
-        found.setdefault(kind, []).append(content)
-    parts = found.get(b"jxlc") or [part[_PART_NUMBER_BYTES:] for part in found.get(b"jxlp", [])]
-    # An Exif box begins with the offset of the TIFF header in what follows (ISO 23008-12, A.2.1).
-    exif = next((box[4 + int.from_bytes(box[:4], "big") :] for box in found.get(b"Exif", [])), None)
-    return Boxes(b"".join(parts), exif, next(iter(found.get(b"xml ", [])), None))
-
-
-def _read_box(data: bytes, offset: int) -> tuple[bytes, bytes, int]:
-    """Its kind, its content, and where the next one begins."""
-    length = int.from_bytes(data[offset : offset + 4], "big")
-    header = _BOX_HEADER_BYTES
-    if length == 0:
-        length = len(data) - offset
-    elif length == 1:
-        header = _LONG_BOX_HEADER_BYTES
-        length = int.from_bytes(data[offset + 8 : offset + 16], "big")
-    if length < header or offset + length > len(data):
-        raise ValueError("a box that ends before its header or after the file")
-    end = offset + length
-    return data[offset + 4 : offset + 8], data[offset + header : end], end
 
 
 def read_facts(codestream: bytes) -> Facts:

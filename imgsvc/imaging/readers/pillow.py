@@ -15,9 +15,7 @@ from imgsvc.imaging.readers.pixels import outline_of, to_vips
 
 _CLASSES = {
     "bmp": ("BmpImagePlugin", "BmpImageFile"),
-    "dds": ("DdsImagePlugin", "DdsImageFile"),
     "pcx": ("PcxImagePlugin", "PcxImageFile"),
-    "ppm": ("PpmImagePlugin", "PpmImageFile"),
     "qoi": ("QoiImagePlugin", "QoiImageFile"),
 }
 

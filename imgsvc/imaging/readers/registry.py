@@ -15,9 +15,9 @@ from imgsvc.imaging.translation import corrupt_image, reading_elsewhere
 
 _MODULES = {
     "bmp": "pillow",
-    "dds": "pillow",
+    "dds": "dds",
     "pcx": "pillow",
-    "ppm": "pillow",
+    "ppm": "ppm",
     "qoi": "pillow",
     "ico": "ico",
     "icns": "icns",
@@ -30,6 +30,8 @@ FOREIGN_FORMATS = frozenset(_MODULES)
 
 _PLUGINS = {"heic": ("pillow_heif", "HEIC"), "jxl": ("pillow_jxl", "JPEG XL")}
 """By format: the package that has to be installed besides, and what people call the format."""
+
+_UPRIGHT = 1
 
 
 class Reader(Protocol):
@@ -75,6 +77,8 @@ def read_pixels(path: str, format_: str, promised: pyvips.Image) -> pyvips.Image
         image = reader.read_pixels(file, format_)
     if (image.width, image.height) != (promised.width, promised.height):
         raise corrupt_image()
+    image = image.copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", _UPRIGHT)  # whatever its EXIF says
     return image
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pyvips
-from PIL import Image
 from PIL.IcnsImagePlugin import IcnsFile
 
 from imgsvc.imaging.readers.embedded import Sides, read_png_or_jpeg2000
@@ -12,8 +11,6 @@ from imgsvc.imaging.readers.outline import Outline
 from imgsvc.imaging.readers.pixels import to_vips
 
 _LENGTH_AT = 4
-
-Image.MAX_IMAGE_PIXELS = None  # limits are ours, and checked before Pillow would look
 
 
 def read_outline(file: BoundedFile, format_: str) -> Outline:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import pyvips
-from PIL import Image
 from PIL.IcoImagePlugin import IcoFile
 
 from imgsvc.imaging.readers.embedded import read_icon_bitmap, read_png_or_jpeg2000
 from imgsvc.imaging.readers.files import BoundedFile
 from imgsvc.imaging.readers.outline import Outline
 from imgsvc.imaging.readers.pixels import to_vips
-
-Image.MAX_IMAGE_PIXELS = None  # limits are ours, and checked before Pillow would look
 
 
 def read_outline(file: BoundedFile, format_: str) -> Outline:

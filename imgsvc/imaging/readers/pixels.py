@@ -7,6 +7,8 @@ from PIL import Image
 
 from imgsvc.imaging.readers.outline import Outline, Space
 
+Image.MAX_IMAGE_PIXELS = None  # limits are ours, and checked before Pillow would look
+
 _KINDS: dict[str, tuple[int, Space]] = {
     "L": (1, "b-w"),
     "LA": (2, "b-w"),

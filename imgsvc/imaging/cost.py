@@ -21,7 +21,7 @@ _WIDE_SAMPLE_BYTES = 4
 """Resizing works in wider samples when there is alpha, or more than 8 bits."""
 
 _COEFFICIENT_BYTES = 2
-_CODEC_FACTORS = {"png": 2, "webp": 2, "gif": 2, "tiff": 2, "avif": 6, "jp2": 7, "jxl": 4, "psd": 4}
+_CODEC_FACTORS = {"png": 2, "webp": 2, "gif": 2, "tiff": 2, "avif": 6, "jp2": 7, "jxl": 5, "psd": 4}
 _OTHER_FACTOR = 3
 """Planes and pixels that a decoder and a reader hold, in sizes of the decoded picture."""
 

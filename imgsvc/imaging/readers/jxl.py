@@ -22,11 +22,15 @@ _SAMPLES = {"I;16": "ushort", "F": "float"}
 """By the plug-in's mode, where they are not bytes."""
 
 _FULL = 255
+_BYTE_BITS = 8
 
 
 def read_outline(file: BoundedFile, format_: str) -> Outline:
     _, facts = _read(file)
-    return Outline(facts.width, facts.height, _count_bands(facts), _space(facts))
+    space = _space(facts)
+    if facts.depth > _BYTE_BITS:  # most of it is lost later, but memory is needed for all
+        space = "grey16" if space == "b-w" else "rgb16"
+    return Outline(facts.width, facts.height, _count_bands(facts), space)
 
 
 def read_pixels(file: BoundedFile, format_: str) -> pyvips.Image:

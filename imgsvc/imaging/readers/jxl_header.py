@@ -25,10 +25,11 @@ _ENUM: tuple[Choice, ...] = ((0, 0), (1, 0), (2, 4), (18, 6))
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """width, height: pixels, upright. colours: 1 for grey, else 3."""
+    """width, height: pixels, upright. depth: bits a sample. colours: 1 for grey, else 3."""
 
     width: int
     height: int
+    depth: int
     colours: int
     has_alpha: bool
     has_black: bool
@@ -42,17 +43,18 @@ def read_facts(codestream: bytes) -> Facts:
     bits = _Bits(codestream[len(_BARE) :])
     width, height = _read_size(bits)
     if bits.flag():  # all as usual: 8 bits, RGB, no alpha
-        return Facts(width, height, 3, has_alpha=False, has_black=False, is_animated=False)
+        return Facts(width, height, 8, 3, has_alpha=False, has_black=False, is_animated=False)
     orientation, is_animated = _read_extra_fields(bits) if bits.flag() else (1, False)
     if orientation >= 5:
         width, height = height, width
-    _skip_bit_depth(bits)
+    depth = _read_depth(bits)
     bits.flag()  # 16-bit buffers are enough
     kinds = [_read_channel(bits) for _ in range(bits.number((0, 0), (1, 0), (2, 4), (1, 12)))]
     bits.flag()  # XYB
     return Facts(
         width,
         height,
+        depth,
         colours=1 if _is_grey(bits) else 3,
         has_alpha=_ALPHA in kinds,
         has_black=_BLACK in kinds,
@@ -124,12 +126,12 @@ def _read_extra_fields(bits: _Bits) -> tuple[int, bool]:
     return orientation, is_animated
 
 
-def _skip_bit_depth(bits: _Bits) -> None:
-    if bits.flag():
-        bits.number((32, 0), (16, 0), (24, 0), (1, 6))
-        bits.take(4)
-    else:
-        bits.number((8, 0), (10, 0), (12, 0), (1, 6))
+def _read_depth(bits: _Bits) -> int:
+    if not bits.flag():
+        return bits.number((8, 0), (10, 0), (12, 0), (1, 6))
+    depth = bits.number((32, 0), (16, 0), (24, 0), (1, 6))
+    bits.take(4)  # of them the exponent
+    return depth
 
 
 def _read_channel(bits: _Bits) -> int:
@@ -137,7 +139,7 @@ def _read_channel(bits: _Bits) -> int:
     if bits.flag():
         return _ALPHA
     kind = bits.number(*_ENUM)
-    _skip_bit_depth(bits)
+    _read_depth(bits)
     bits.number((0, 0), (3, 0), (4, 0), (1, 3))
     bits.take(8 * bits.number((0, 0), (0, 4), (16, 5), (48, 10)))  # its name
     if kind == _ALPHA:

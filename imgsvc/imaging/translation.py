@@ -13,6 +13,7 @@ from imgsvc.errors import ImageError, ImageErrorCode
 
 _OUT_OF_MEMORY = ("out of memory", "unable to allocate", "failed to allocate", "memory allocation")
 _TOO_LARGE = ("maximum image size",)
+_NONSENSE = ("security limit",)
 _UNSUPPORTED = ("unsupported", "not supported", "not implemented", "no known route", "unknown")
 
 _READERS_FAULTS = (
@@ -88,6 +89,8 @@ def _blame_input(said: str) -> ImageError:
         return ImageError(
             ImageErrorCode.TOO_MANY_PIXELS, "The image has more pixels than its decoder allows."
         )
+    if _says(said, _NONSENSE):  # libheif calls it a matter of memory
+        return corrupt_image()
     if _says(said, _OUT_OF_MEMORY):
         return out_of_memory()
     if _says(said, _UNSUPPORTED):

@@ -16,11 +16,11 @@ _LENGTH_AT = 4
 def read_outline(file: BoundedFile, format_: str) -> Outline:
     icon = _open(file)
     width, height, scale = icon.bestsize()
-    sides = [Sides(width * scale, height * scale)]
+    sides = Sides(width * scale, height * scale)
     for code, _ in icon.SIZES[width, height, scale]:
         if code in icon.dct and (embedded := read_png_or_jpeg2000(file, icon.dct[code][0])):
-            sides = [embedded]  # the last one wins, as it does when pixels are read
-    return Outline(*sides[0], bands=4, space="srgb")
+            sides = embedded  # the last one wins, as it does when pixels are read
+    return Outline(*sides, bands=4, space="srgb")
 
 
 def read_pixels(file: BoundedFile, format_: str) -> pyvips.Image:

@@ -61,9 +61,8 @@ def open_outline(path: str, format_: str) -> pyvips.Image:
 
     Raises ImageError with unsupported_format, corrupt_image or out_of_memory.
     """
-    reader = _find_reader(format_)
     with reading_elsewhere(), BoundedFile(path) as file:
-        return reader.read_outline(file, format_).stand_in()
+        return _find_reader(format_).read_outline(file, format_).stand_in()
 
 
 def read_pixels(path: str, format_: str, promised: pyvips.Image) -> pyvips.Image:
@@ -72,9 +71,8 @@ def read_pixels(path: str, format_: str, promised: pyvips.Image) -> pyvips.Image
     Raises ImageError as `open_outline` does, and with corrupt_image for a picture of another
     size: limits and memory were checked for the one that was promised.
     """
-    reader = _find_reader(format_)
     with reading_elsewhere(), BoundedFile(path) as file:
-        image = reader.read_pixels(file, format_)
+        image = _find_reader(format_).read_pixels(file, format_)
     if (image.width, image.height) != (promised.width, promised.height):
         raise corrupt_image()
     image = image.copy()

@@ -10,9 +10,6 @@ from imgsvc.api.documents import workers_document
 
 routes = web.RouteTableDef()
 
-READABLE = ["avif", "gif", "jpeg", "png", "tiff", "webp"]
-WRITABLE = ["avif", "gif", "jpeg", "png", "tiff", "webp"]
-
 
 @routes.get("/livez")
 async def livez(request: web.Request) -> web.Response:
@@ -36,11 +33,12 @@ async def readyz(request: web.Request) -> web.Response:
 async def info(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     limits = context.settings.limits
+    formats = await context.workforce.formats()
     return web.json_response(
         {
             "name": "imgsvc",
             "version": __version__,
-            "formats": {"read": READABLE, "write": WRITABLE},
+            "formats": {"read": list(formats.read), "write": list(formats.write)},
             "limits": limits.model_dump(),
             "workers": workers_document(context.workforce.facts()),
             "queue": {"pending_images": context.store.pending_images},

@@ -35,12 +35,11 @@ SMALL_SHARE_BYTES = 256 << 20
 
 _FORMATS = """
 import json, pyvips
-from imgsvc.imaging.encoders import ENCODERS
-from imgsvc.imaging.loaders import LOADERS, READABLE_FORMATS
-names = [name for name in READABLE_FORMATS if name != "heic"]
-found = [name for name in names if pyvips.type_find("VipsOperation", LOADERS[name][0])]
+from imgsvc.imaging.formats import list_formats
+from imgsvc.imaging.readers.registry import missing_formats
+formats = list_formats()
 print(json.dumps({"libvips": pyvips.version(0), "minor": pyvips.version(1),
-    "read": found, "write": list(ENCODERS)}))
+    "read": formats.read, "write": formats.write, "missing": missing_formats()}))
 """
 
 Verdict = Literal["ok", "warning", "problem"]
@@ -122,9 +121,12 @@ def _formats() -> Finding:
         return Finding("formats", "problem", f"libvips does not load: {reason[0]}", advice)
     facts = json.loads(asked.stdout)
     fact = (
-        f"libvips {facts['libvips']}.{facts['minor']} reads {', '.join(facts['read'])}; "
+        f"libvips {facts['libvips']}.{facts['minor']} and Pillow read {', '.join(facts['read'])}; "
         f"written are {', '.join(facts['write'])}"
     )
+    if facts["missing"]:
+        advice = f"For {' and '.join(facts['missing'])}: pip install 'imgsvc[formats]'"
+        return Finding("formats", "ok", fact, advice)
     return Finding("formats", "ok", fact)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from imgsvc.dispatch.dispatcher import Dispatcher
+from imgsvc.domain.formats import Formats
 from imgsvc.errors import Fault, InvalidRequest, ShuttingDown
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.engine import Engine, PoolClosed, WorkerState
@@ -85,6 +86,13 @@ class Workforce:
             starting=states.count(WorkerState.STARTING),
             leaving=states.count(WorkerState.LEAVING),
         )
+
+    async def formats(self) -> Formats:
+        """What the workers read and write. Raises ShuttingDown."""
+        try:
+            return await self._engine.formats()
+        except PoolClosed as exc:
+            raise ShuttingDown("The server is stopping.") from exc
 
     async def resize(self, size: int) -> None:
         """Grow at once; shrink by workers that leave when they have finished what they have.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 HEAD_BYTES = 64
 """How much of a file `sniff` wants to see."""
 
@@ -14,9 +16,30 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"MM\x00*", "tiff"),
     (b"II+\x00", "tiff"),
     (b"MM\x00+", "tiff"),
+    (b"\xff\x0a", "jxl"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "jxl"),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "jp2"),
+    (b"\xff\x4f\xff\x51", "jp2"),
+    (b"8BPS\x00\x01", "psd"),
+    (b"8BPS\x00\x02", "psd"),
+    (b"icns", "icns"),
+    (b"qoif", "qoi"),
+    (b"DDS \x7c\x00\x00\x00", "dds"),
 )
+_WEAK_SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = (
+    # the size of the bitmap's own header, which tells its versions apart
+    (re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL), "bmp"),
+    # at least one picture, and the reserved byte of the first
+    (re.compile(rb"\x00\x00\x01\x00(?!\x00\x00).{5}\x00", re.DOTALL), "ico"),
+    (re.compile(rb"\n[\x00\x02\x03\x05]\x01[\x01\x02\x04\x08]"), "pcx"),
+    (re.compile(rb"P[1-6][ \t\r\n]+[0-9#]"), "ppm"),
+)
+"""Formats with a few bytes for a signature: what follows has to make sense as well."""
+
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
-_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_HEIC_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
 
 
 def sniff(head: bytes) -> str | None:
@@ -28,7 +51,7 @@ def sniff(head: bytes) -> str | None:
         return "webp"
     if head[4:8] == b"ftyp":
         return _sniff_brands(head)
-    return None
+    return next((format_ for pattern, format_ in _WEAK_SIGNATURES if pattern.match(head)), None)
 
 
 def _sniff_brands(head: bytes) -> str | None:

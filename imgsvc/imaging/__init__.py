@@ -1,1 +1,4 @@
-"""libvips: header, decode, steps, encode. Loaded in worker processes only."""
+"""libvips, with Pillow for what it cannot read: header, decode, steps, encode.
+
+Loaded in worker processes only.
+"""

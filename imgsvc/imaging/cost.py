@@ -21,8 +21,9 @@ _WIDE_SAMPLE_BYTES = 4
 """Resizing works in wider samples when there is alpha, or more than 8 bits."""
 
 _COEFFICIENT_BYTES = 2
-_CODEC_FACTORS = {"avif": 6, "heic": 6}
-"""Planes and pixels an AV1 or HEVC decoder holds, in sizes of the decoded picture."""
+_CODEC_FACTORS = {"png": 2, "webp": 2, "gif": 2, "tiff": 2, "avif": 6, "jp2": 7, "jxl": 5, "psd": 4}
+_OTHER_FACTOR = 3
+"""Planes and pixels that a decoder and a reader hold, in sizes of the decoded picture."""
 
 _ENCODE_BYTES_PER_PIXEL = {
     "webp": 7, "jpeg": 7, "png": 4, "avif": 12, "gif": 12, "tiff": 8,
@@ -82,7 +83,7 @@ def _decode_bytes(header: Header, base: BasePlan) -> int:
     pixel_bytes = max(header.bands * header.sample_bytes, 4)
     if "scale" in load_options(header, base):
         return lines + 4 * _area(base.size) * pixel_bytes + 2 * _area(stored)
-    return lines + _area(stored) * pixel_bytes * _CODEC_FACTORS.get(header.format, 2)
+    return lines + _area(stored) * pixel_bytes * _CODEC_FACTORS.get(header.format, _OTHER_FACTOR)
 
 
 def _area(size: Size) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pyvips
 
+from imgsvc.imaging.readers.registry import FOREIGN_FORMATS, open_outline, readable_formats
+
 LOADERS: dict[str, tuple[str, str]] = {
     "jpeg": ("jpegload", "VipsForeignLoadJpegFile"),
     "png": ("pngload", "VipsForeignLoadPngFile"),
@@ -14,11 +16,18 @@ LOADERS: dict[str, tuple[str, str]] = {
     "gif": ("gifload", "VipsForeignLoadNsgifFile"),
     "tiff": ("tiffload", "VipsForeignLoadTiffFile"),
     "avif": ("heifload", "VipsForeignLoadHeifFile"),
-    "heic": ("heifload", "VipsForeignLoadHeifFile"),
 }
 """By format: libvips' operation and its class. UltraHDR comes in as the plain JPEG it is."""
 
-READABLE_FORMATS = tuple(LOADERS)
+
+def list_readable() -> tuple[str, ...]:
+    """The formats that this installation reads."""
+    found = [
+        format_
+        for format_, (operation, _) in LOADERS.items()
+        if pyvips.type_find("VipsOperation", operation)
+    ]
+    return tuple(sorted([*found, *readable_formats()]))
 
 
 @cache
@@ -41,7 +50,12 @@ def open_file(path: str, format_: str, **options: Any) -> pyvips.Image:
     later for bad pixels: 'truncated' because the default turns what is missing black,
     and 'warning' would refuse valid files of some cameras. What is missing from a TIFF
     only counts as an 'error'.
+
+    Of a format that libvips does not know it is an outline, without the pixels; see
+    `readers`. That raises ImageError.
     """
+    if format_ in FOREIGN_FORMATS:
+        return open_outline(path, format_)
     operation, _ = LOADERS[format_]
     fail_on = "error" if format_ == "tiff" else "truncated"
     image: pyvips.Image = pyvips.Operation.call(

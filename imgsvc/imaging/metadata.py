@@ -47,13 +47,9 @@ class Dressed(NamedTuple):
     dropped: bool
 
 
-def read_metadata(header_image: pyvips.Image) -> Metadata:
+def read_metadata(image: pyvips.Image) -> Metadata:
     """As it holds for the picture turned upright."""
-    blocks = {
-        kind: header_image.get(field)
-        for kind, field in _FIELDS.items()
-        if header_image.get_typeof(field)
-    }
+    blocks = {kind: image.get(field) for kind, field in _FIELDS.items() if image.get_typeof(field)}
     if "exif" in blocks:
         blocks["exif"] = make_upright(blocks["exif"])
     return Metadata(**blocks)

@@ -12,13 +12,14 @@ from imgsvc.domain.sniffing import HEAD_BYTES, sniff
 from imgsvc.errors import ImageError, ImageErrorCode
 from imgsvc.imaging.gif_blocks import is_cut_off
 from imgsvc.imaging.loaders import open_file
+from imgsvc.imaging.readers.registry import FOREIGN_FORMATS
 from imgsvc.imaging.steps.colour import has_rgb_profile
 from imgsvc.imaging.steps.orient import is_turned
 from imgsvc.imaging.translation import corrupt_image, reading
 from imgsvc.recipes.sizes import Size
 
 _ANIMATED_FORMATS = frozenset({"gif", "webp"})
-_WHOLE_FORMATS = frozenset({"webp", "gif", "tiff", "avif", "heic"})
+_WHOLE_FORMATS = frozenset({"webp", "gif", "tiff", "avif"}) | FOREIGN_FORMATS
 _FORMAT_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4}
 
 
@@ -26,7 +27,7 @@ _FORMAT_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int
 class Header:
     """An input before its pixels.
 
-    image: open, and good for one pass over the pixels.
+    image: open, and good for one pass over the pixels; only an outline of a foreign format.
     stored: size as it lies in the file, before `orientation` (EXIF, 1..8; 1 is upright).
     frames: 1 for a still. bands: alpha included. sample_bytes: of one band of one pixel.
     has_rgb_profile: of a colour space other than sRGB.

@@ -109,20 +109,26 @@ def _make_outputs(task: RenderTask, source: Source, plan: RenderPlan) -> _Work:
     profile_assumed = False
     analysis: AnalysisFacts | None = None
     to_analyse = _base_to_analyse(plan, source.header) if task.analyse else None
-    wants_metadata = any(one.variant.metadata != "none" for one in plan.variants)
-    metadata = read_metadata(source.header.image) if wants_metadata else Metadata()
     with ExitStack() as undo:
         for base in plan.bases:
             frames, assumed = decode(source, base)
             profile_assumed = profile_assumed or assumed
             if base is to_analyse:
                 analysis = analyse(frames[0], base.box.size)
+            metadata = _read_metadata(frames, base)
             for variant in base.variants:
                 path = Path(output_path(task.output_prefix, variant.variant.name, variant.format))
                 undo.callback(path.unlink, missing_ok=True)
                 made[variant.variant.name] = _make_output(frames, base, variant, metadata, path)
         undo.pop_all()
     return _Work(made, profile_assumed, analysis)
+
+
+def _read_metadata(frames: Frames, base: BasePlan) -> Metadata:
+    """It came along with the pixels; read only where it is wanted."""
+    if all(plan.variant.metadata == "none" for plan in base.variants):
+        return Metadata()
+    return read_metadata(frames[0])
 
 
 def _base_to_analyse(plan: RenderPlan, header: Header) -> BasePlan:

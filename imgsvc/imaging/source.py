@@ -9,6 +9,7 @@ import pyvips
 
 from imgsvc.imaging.loaders import open_file
 from imgsvc.imaging.probe import Header
+from imgsvc.imaging.readers.registry import FOREIGN_FORMATS, read_pixels
 
 
 class Source:
@@ -21,6 +22,8 @@ class Source:
 
     def open(self, **options: Any) -> pyvips.Image:
         """The first frame. options: the loader's own, such as shrink. Raises pyvips.Error."""
+        if self.header.format in FOREIGN_FORMATS:
+            return read_pixels(self._path, self.header.format, self.header.image)
         if options or self._opened is None:
             return open_file(self._path, self.header.format, **options)
         image, self._opened = self._opened, None

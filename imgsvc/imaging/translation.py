@@ -1,16 +1,35 @@
-"""What libvips says, told in our codes."""
+"""What libvips, Pillow and its plug-ins say, told in our codes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from struct import error as StructError  # noqa: N812 - its own name says nothing
+from zlib import error as ZlibError  # noqa: N812
 
 import pyvips
 
 from imgsvc.errors import ImageError, ImageErrorCode
 
 _OUT_OF_MEMORY = ("out of memory", "unable to allocate", "failed to allocate", "memory allocation")
-_UNSUPPORTED = ("unsupported", "not supported", "not implemented", "no known route")
+_TOO_LARGE = ("maximum image size",)
+_NONSENSE = ("security limit",)
+_UNSUPPORTED = ("unsupported", "not supported", "not implemented", "no known route", "unknown")
+
+_READERS_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    StructError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    ZlibError,
+)
+"""Parsers in plain Python stumble over a damaged file in every way that Python knows."""
 
 
 @contextmanager
@@ -22,6 +41,23 @@ def reading() -> Iterator[None]:
     try:
         yield
     except pyvips.Error as exc:
+        raise _blame_input(str(exc)) from exc
+
+
+@contextmanager
+def reading_elsewhere() -> Iterator[None]:
+    """Around everything that reads the input by other means than libvips.
+
+    Raises ImageError with corrupt_image, unsupported_format or out_of_memory.
+    """
+    try:
+        with reading():
+            yield
+    except MemoryError as exc:
+        raise out_of_memory() from exc
+    except (ImportError, NotImplementedError) as exc:
+        raise _unsupported_feature() from exc
+    except _READERS_FAULTS as exc:
         raise _blame_input(str(exc)) from exc
 
 
@@ -49,13 +85,23 @@ def corrupt_image() -> ImageError:
 
 
 def _blame_input(said: str) -> ImageError:
+    if _says(said, _TOO_LARGE):
+        return ImageError(
+            ImageErrorCode.TOO_MANY_PIXELS, "The image has more pixels than its decoder allows."
+        )
+    if _says(said, _NONSENSE):  # libheif calls it a matter of memory
+        return corrupt_image()
     if _says(said, _OUT_OF_MEMORY):
         return out_of_memory()
     if _says(said, _UNSUPPORTED):
-        return ImageError(
-            ImageErrorCode.UNSUPPORTED_FORMAT, "The image uses a feature that is not supported."
-        )
+        return _unsupported_feature()
     return corrupt_image()
+
+
+def _unsupported_feature() -> ImageError:
+    return ImageError(
+        ImageErrorCode.UNSUPPORTED_FORMAT, "The image uses a feature that is not supported."
+    )
 
 
 def _says(said: str, phrases: tuple[str, ...]) -> bool:

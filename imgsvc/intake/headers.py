@@ -20,6 +20,7 @@ from imgsvc.recipes.cost import predict_cost_ms
 _MANY = 50
 """More images than this are weighed in a thread: with 32 variants each takes its time."""
 
+_CORE_HEADER_BYTES = 12
 _BARE_JPEG_MARKERS = frozenset({0x01, *range(0xD0, 0xDA)})
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_SCAN = 0xDA
@@ -32,7 +33,7 @@ def read_header(head: bytes) -> Picture | None:
     if format_ is None:
         return None
     try:
-        return _READERS[format_](format_, head)
+        return _READERS.get(format_, _read_nothing)(format_, head)
     except StructError:  # it ends before its size
         return Picture(format_)
 
@@ -104,8 +105,44 @@ def _read_heif(format_: str, head: bytes) -> Picture:
     return Picture(format_, *largest)
 
 
-def _read_tiff(format_: str, _head: bytes) -> Picture:
-    """Its directory may stand anywhere, often at the end."""
+def _read_bmp(format_: str, head: bytes) -> Picture:
+    """Lines from the top down are told by a negative height."""
+    (header_bytes,) = unpack_from("<I", head, 14)
+    width, height = unpack_from("<HH" if header_bytes == _CORE_HEADER_BYTES else "<ii", head, 18)
+    return Picture(format_, abs(width), abs(height))
+
+
+def _read_psd(format_: str, head: bytes) -> Picture:
+    height, width = unpack_from(">II", head, 14)
+    return Picture(format_, width, height)
+
+
+def _read_dds(format_: str, head: bytes) -> Picture:
+    height, width = unpack_from("<II", head, 12)
+    return Picture(format_, width, height)
+
+
+def _read_qoi(format_: str, head: bytes) -> Picture:
+    return Picture(format_, *unpack_from(">II", head, 4))
+
+
+def _read_pcx(format_: str, head: bytes) -> Picture:
+    left, top, right, bottom = unpack_from("<4H", head, 4)
+    return Picture(format_, max(0, right - left + 1), max(0, bottom - top + 1))
+
+
+def _read_jp2(format_: str, head: bytes) -> Picture:
+    """ISO 15444-1: a box with the size (I.5.3.1), or a bare codestream (A.5.1)."""
+    at = head.find(b"ihdr")
+    if at < 0:
+        right, bottom, left, top = unpack_from(">4I", head, 8)
+        return Picture(format_, max(0, right - left), max(0, bottom - top))
+    height, width = unpack_from(">II", head, at + 4)
+    return Picture(format_, width, height)
+
+
+def _read_nothing(format_: str, _head: bytes) -> Picture:
+    """It stands anywhere, or is not worth the search."""
     return Picture(format_)
 
 
@@ -116,5 +153,10 @@ _READERS: dict[str, Callable[[str, bytes], Picture]] = {
     "webp": _read_webp,
     "avif": _read_heif,
     "heic": _read_heif,
-    "tiff": _read_tiff,
+    "bmp": _read_bmp,
+    "psd": _read_psd,
+    "dds": _read_dds,
+    "qoi": _read_qoi,
+    "pcx": _read_pcx,
+    "jp2": _read_jp2,
 }

@@ -14,18 +14,28 @@ from imgsvc.recipes.sizes import Size, plan_variant_size
 _FIXED_MS = 2.0
 _VARIANT_MS = 3.0
 
-_DECODE_MS = {"png": 12.0, "webp": 6.0, "gif": 9.0, "tiff": 5.0}
+_DECODE_MS = {
+    "png": 12.0, "webp": 6.0, "gif": 9.0, "tiff": 5.0, "avif": 32.0,
+    "bmp": 9.0, "ppm": 7.0, "psd": 20.0, "pcx": 19.0, "dds": 20.0, "ico": 26.0, "icns": 26.0,
+    "qoi": 2000.0,
+}  # fmt: skip
 _JPEG_MS = (0.8, 13.0)
 _PROGRESSIVE_JPEG_MS = (5.0, 35.0)
 """Per megapixel, per megabyte."""
 
-_UNUSUAL_DECODE_MS = 32.0
-"""AV1, HEVC."""
+_UNUSUAL_DECODE_MS = 65.0
+"""HEVC, JPEG XL, JPEG 2000."""
 
-_ENCODE_MS = {"webp": 105.0, "jpeg": 25.0, "png": 85.0, "tiff": 20.0, "gif": 150.0}
-_UNUSUAL_ENCODE_MS = 250.0
+_ENCODE_MS = {
+    "webp": 105.0, "jpeg": 25.0, "png": 85.0, "tiff": 20.0, "gif": 150.0, "avif": 250.0,
+}  # fmt: skip
+_UNWRITTEN_ENCODE_MS = 25.0
+"""`same` as a format that is only read makes a JPEG."""
 
-_BYTES_PER_PIXEL = {"jpeg": 0.25, "png": 1.2, "webp": 0.15, "gif": 0.4, "tiff": 3.0}
+_BYTES_PER_PIXEL = {
+    "jpeg": 0.25, "png": 1.2, "webp": 0.15, "gif": 0.4, "tiff": 3.0, "ppm": 3.0, "icns": 0.3,
+    "ico": 1.0,
+}  # fmt: skip
 _UNUSUAL_BYTES_PER_PIXEL = 0.1
 """What a picture's size is guessed by when its header could not be read."""
 
@@ -69,7 +79,7 @@ def _encode_ms(variant: Variant, picture: Picture, source: Size) -> float:
     plan = plan_variant_size(_cropped(source, variant.crop), variant)
     format_ = picture.format if variant.format == "same" else variant.format
     pixels = plan.canvas.width * plan.canvas.height
-    return _VARIANT_MS + _ENCODE_MS.get(format_, _UNUSUAL_ENCODE_MS) * pixels / _MEGA
+    return _VARIANT_MS + _ENCODE_MS.get(format_, _UNWRITTEN_ENCODE_MS) * pixels / _MEGA
 
 
 def _cropped(source: Size, crop: Crop | None) -> Size:

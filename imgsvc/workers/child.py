@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import Failure, Outcome, RenderFailed, RenderTask
 from imgsvc.errors import ImageErrorCode
 from imgsvc.workers import limits
@@ -19,6 +20,7 @@ from imgsvc.workers.parcel import REPORT_BYTES, pack, unpack
 from imgsvc.workers.scratch import Scratch, remove_inputs
 
 Render = Callable[[RenderTask], Outcome]
+WarmUp = Callable[[], Formats | None]
 
 _ADDRESS_SPACE_FLOOR_BYTES = 512 * 1024**2
 """Encoders and thread stacks reserve much that they never touch."""
@@ -30,7 +32,8 @@ _TRIM_AFTER_BYTES = 64 * 1024**2
 class ChildSettings:
     """What a child needs to know from birth.
 
-    warm_up: called once before the first task, to import what rendering needs.
+    warm_up: called once before the first task, to import what rendering needs, and to say
+        what can be read and written.
     folder: of the slot. stderr_path: where all that native code says goes.
     """
 
@@ -39,7 +42,7 @@ class ChildSettings:
     folder: Path
     stderr_path: Path
     render: Render
-    warm_up: Callable[[], None]
+    warm_up: WarmUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,17 @@ def render_image(task: RenderTask) -> Outcome:
     return render(task)
 
 
-def import_imaging() -> None:
-    """Load libvips before the first image waits for it."""
+def import_imaging() -> Formats:
+    """Load libvips before the first image waits for it, and say what it can do."""
     import imgsvc.imaging.render  # noqa: F401
+    from imgsvc.imaging.formats import list_formats
+
+    return list_formats()
 
 
 class _Child:
-    def __init__(self, settings: ChildSettings) -> None:
+    def __init__(self, settings: ChildSettings, formats: Formats) -> None:
+        self.formats = formats
         self._notes = settings.notes
         self._scratch = Scratch(settings.folder)
         self._render = settings.render
@@ -141,19 +148,24 @@ def begin(settings: ChildSettings) -> None:
     limits.forbid_core_dumps()
     os.umask(0o077)
     faulthandler.enable()
-    settings.warm_up()
-    _child = _Child(settings)
+    formats = settings.warm_up() or Formats()
+    _child = _Child(settings, formats)
 
 
-def report_ready() -> None:
+def report_ready() -> Formats:
     """The first call: it returns once `begin` is done."""
+    return _get_child().formats
 
 
 def run_bundle(ordinal: int, parcel: bytes | None, urgent: bool) -> bytes | None:
     """Carry out a parcel of RenderTasks; the answer is a parcel with a BundleReport."""
+    return _get_child().run_bundle(ordinal, parcel, urgent=urgent)
+
+
+def _get_child() -> _Child:
     if _child is None:
         raise RuntimeError("the child has not begun")
-    return _child.run_bundle(ordinal, parcel, urgent=urgent)
+    return _child
 
 
 def _capture_output(path: Path) -> None:

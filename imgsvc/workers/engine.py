@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import EngineEvent, RenderTask
 from imgsvc.errors import ImgsvcError
 
@@ -66,6 +67,13 @@ class Engine(Protocol):
     def room(self, *, urgent: bool = False) -> int:
         """Bundles that `submit` takes now without waiting; there is a place more in every slot
         for an urgent one.
+        """
+        ...
+
+    async def formats(self) -> Formats:
+        """What can be read and written, as the workers say; waits until one is warm.
+
+        Raises PoolClosed and PoolBroken.
         """
         ...
 

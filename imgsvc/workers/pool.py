@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import EngineEvent, RenderTask
-from imgsvc.workers.child import Render, import_imaging, render_image
+from imgsvc.workers.child import Render, WarmUp, import_imaging, render_image
 from imgsvc.workers.engine import PoolClosed, WorkerFacts
 from imgsvc.workers.notes import MAX_TASKS_PER_BUNDLE
 from imgsvc.workers.process import ENVIRONMENT
@@ -50,7 +51,7 @@ class WorkerPool:
         timeout_s: float,
         memory_bytes: int,
         render: Render = render_image,
-        warm_up: Callable[[], None] | None = None,
+        warm_up: WarmUp | None = None,
         max_tasks_per_child: int = MAX_TASKS_PER_CHILD,
         max_resident_bytes: int = MAX_RESIDENT_BYTES,
     ) -> None:
@@ -69,6 +70,7 @@ class WorkerPool:
         self._draining = False
         self._ended = asyncio.Event()
         self._error: Exception | None = None
+        self._formats: Formats | None = None
         self._settings = SlotSettings(
             render=render,
             warm_up=warm_up or (import_imaging if render is render_image else _do_nothing),
@@ -79,6 +81,7 @@ class WorkerPool:
             hands=ThreadPoolExecutor(_HANDS, thread_name_prefix="worker-files"),
             emit=self._stream.put,
             on_change=self._on_change,
+            learn=self._learn,
             keep=self._keep,
             share_bytes=lambda: self.share_bytes,
             anyone_ready=lambda: any(slot.is_ready for slot in self._slots.values()),
@@ -112,6 +115,17 @@ class WorkerPool:
 
     def workers(self) -> tuple[WorkerFacts, ...]:
         return tuple(slot.facts() for _, slot in sorted(self._slots.items()))
+
+    async def formats(self) -> Formats:
+        """What the workers read and write; waits until the first one is warm.
+
+        Raises PoolClosed, and what `events` raises once the pool is broken.
+        """
+        while self._formats is None:
+            self._check_open()
+            self._changed.clear()
+            await self._changed.wait()
+        return self._formats
 
     async def submit(self, tasks: Sequence[RenderTask], *, urgent: bool = False) -> None:
         """Hand one bundle to the least loaded slot, waiting for room if there is none. For an
@@ -220,15 +234,19 @@ class WorkerPool:
     async def _find_room(self, *, urgent: bool) -> Slot:
         """The slot where a bundle has the least to wait for."""
         while True:
-            if self._error is not None:
-                raise self._error
-            if self._closed:
-                raise PoolClosed("The workers are stopping")
+            self._check_open()
             open_slots = [s for s in self._slots.values() if s.room(urgent=urgent)]
             if open_slots:
                 return min(open_slots, key=lambda s: (s.delay(urgent=urgent), s.number))
             self._changed.clear()
             await self._changed.wait()
+
+    def _check_open(self) -> None:
+        """Raise what broke the pool, or PoolClosed."""
+        if self._error is not None:
+            raise self._error
+        if self._closed:
+            raise PoolClosed("The workers are stopping")
 
     async def _watch(self) -> None:
         """Look at every slot again and again while anything is under way."""
@@ -243,6 +261,10 @@ class WorkerPool:
             for slot in self._slots.values():
                 slot.look(min(now_s - last_s, _LONGEST_LOOK_S))
             last_s = now_s
+
+    def _learn(self, formats: Formats) -> None:
+        self._formats = formats
+        self._on_change()
 
     def _on_change(self) -> None:
         self._stream.nudge()

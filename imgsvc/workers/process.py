@@ -12,6 +12,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any
 
+from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import RenderTask
 from imgsvc.workers import child
 from imgsvc.workers.notes import Notes
@@ -41,7 +42,7 @@ class _RecordingContext(SpawnContext):
 class WorkerProcess:
     """pidfd: names this very process, also when its number is used again.
 
-    ready: done when the child is warm, failed when it died before.
+    ready: done when the child is warm, with what it can do; failed when it died before.
     """
 
     executor: ProcessPoolExecutor
@@ -50,7 +51,7 @@ class WorkerProcess:
     notes: Notes
     scratch: Scratch
     stderr_path: Path
-    ready: Future[None]
+    ready: Future[Formats]
 
     def submit(
         self,
@@ -106,7 +107,7 @@ class WorkerProcess:
 
 
 def spawn(
-    scratch: Scratch, generation: int, render: child.Render, warm_up: Callable[[], None]
+    scratch: Scratch, generation: int, render: child.Render, warm_up: child.WarmUp
 ) -> WorkerProcess:
     """Start a child and do not wait until it is warm.
 

@@ -9,10 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import EngineEvent, Finished, RenderFailed, RenderTask
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.bundle import Bundle
-from imgsvc.workers.child import BundleReport, Render
+from imgsvc.workers.child import BundleReport, Render, WarmUp
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
 from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all
@@ -48,13 +49,14 @@ class SlotSettings:
 
     spawner: one thread that lives as long as any child. hands: threads for file work.
     emit: takes events. on_change: told when a slot may take more, or has more to watch.
+    learn: told what a process says it can do.
     keep: runs what a slot does on the side.
     share_bytes: what one task may cost without being suspect when its worker dies.
     anyone_ready: whether any slot of the pool has a process that works.
     """
 
     render: Render
-    warm_up: Callable[[], None]
+    warm_up: WarmUp
     timeout_s: float
     max_tasks_per_child: int
     max_resident_bytes: int
@@ -62,6 +64,7 @@ class SlotSettings:
     hands: ThreadPoolExecutor
     emit: Callable[[Iterable[EngineEvent]], None]
     on_change: Callable[[], None]
+    learn: Callable[[Formats], None]
     keep: Keep
     share_bytes: Callable[[], int]
     anyone_ready: Callable[[], bool]
@@ -273,6 +276,8 @@ class Slot:
         if self._active is None:
             self._activate(worker)
         await worker.started.wait()
+        if worker.formats is not None:
+            self._settings.learn(worker.formats)
         return worker.ready
 
     def _activate(self, worker: Worker) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
 import zipfile
 from contextlib import closing
@@ -11,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from imgsvc.cli.main import cli
+from imgsvc.imaging.formats import list_formats
 from imgsvc.store.lock import DataFolderLock
 from tests.server_process import ServerProcess
 
@@ -72,6 +75,24 @@ def test_doctor_finds_nothing_wrong_beside_a_running_server(server: ServerProces
     assert {"versions", "formats", "settings", "disk", "database", "server"} <= found.keys()
     assert "✗" not in found.values()
     assert server.url in result.stdout
+
+
+def test_doctor_names_the_formats_and_what_an_extra_would_add(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run("doctor", "--data", tmp_path / "data", "--json")
+    fact = next(f for f in json.loads(result.stdout) if f["subject"] == "formats")
+    assert set(list_formats().read) <= set(re.findall(r"\w+", fact["fact"]))
+    assert fact["advice"] == ""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\n"
+        "find = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'pillow_jxl' else find(name, *rest)\n"
+    )
+    result = run("doctor", "--data", tmp_path / "data", "--json")
+    fact = next(f for f in json.loads(result.stdout) if f["subject"] == "formats")
+    assert (fact["verdict"], fact["advice"]) == ("ok", "For JPEG XL: pip install 'imgsvc[formats]'")
 
 
 def test_doctor_says_what_to_do_about_a_damaged_database(tmp_path: Path) -> None:

@@ -65,6 +65,13 @@ def test_same_is_what_every_program_shows_for_a_format_that_is_not_written() -> 
     assert resolve_format("same", "heic", has_alpha=False) == "jpeg"
 
 
+@pytest.mark.parametrize("colour", [(9,), (9, 9, 9), (9, 9, 9, 99)])
+def test_a_picture_can_be_made_as_small_as_a_pixel(studio: Studio, colour: pictures.Colour) -> None:
+    picture = studio.picture(pictures.make_plain_png(colour, 8, 8), width=1)
+    assert picture.size == (1, 1)
+    assert len(picture.getbands()) == len(colour)
+
+
 def test_quality_decides_the_size_of_the_file(studio: Studio) -> None:
     def size_bytes(format_: str, **fields: Any) -> int:
         _, outcome = studio.make(pictures.make_png(300, 200), format=format_, **fields)

@@ -43,6 +43,11 @@ def die_if_told() -> None:
         die_at_once()
 
 
+def never_end() -> None:
+    """A warm-up that takes for ever."""
+    signal.pause()
+
+
 def make_output(task: RenderTask, content: str) -> Rendered:
     data = content.encode() * 10
     Path(output_path(task.output_prefix, "only", "png")).write_bytes(data)

@@ -51,8 +51,8 @@ def resize_by_light(image: pyvips.Image, size: Size) -> pyvips.Image:
 def _may_need_light(image: pyvips.Image, size: Size) -> bool:
     return (
         image.width * image.height <= LINEAR_MAX_PIXELS
+        and size != (1, 1)  # one pixel has no contrast to compare
         and (size.width < image.width or size.height < image.height)
-        and size.width * size.height > 1  # one pixel has no contrast
         and image.format == "uchar"
         and image.interpretation in ("srgb", "b-w")
         and not image.hasalpha()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 BOX = 800
+TEXT = "© somebody"
+MARK_NAME, MARK_SHA256 = "mark.png", "0" * 64
 CROP = {"left": 300, "top": 200, "width": 1600, "height": 1200}
 
 Save = Callable[[Any, str], None]
@@ -106,6 +109,24 @@ def _fit_bytes(source: str, target: str) -> None:
             high = middle
     with open(target, "wb") as file:  # noqa: PTH123 - as everybody writes it
         file.write(best)
+
+
+def _over(image: Any, mark: Any) -> Any:
+    """In the lower right corner, a quarter as wide as the picture, half transparent."""
+    mark = mark.thumbnail_image(image.width // 4, size="both") * [1, 1, 1, 0.5]
+    left, top = image.width - mark.width - 16, image.height - mark.height - 16
+    return image.composite2(mark, "over", x=left, y=top)
+
+
+def _lay_over(source: str, target: str) -> None:
+    mark = _vips().new_from_file(str(Path(target).with_name(MARK_NAME)))
+    _webp(_over(_thumbnail(source), mark), target)
+
+
+def _write_over(source: str, target: str) -> None:
+    ink = _vips().text(TEXT, font="sans bold", dpi=300)
+    mark = ink.new_from_image([255, 255, 255]).bandjoin(ink).copy(interpretation="srgb")
+    _webp(_over(_thumbnail(source), mark), target)
 
 
 MAX_BYTES = 30_000
@@ -209,6 +230,12 @@ CASES = (
         "sharpen",
         {**_FIT, "sharpen": True, "format": "webp"},
         _shrunk(lambda image: image.sharpen(sigma=0.5)),
+    ),
+    Case("watermark, text", {**_FIT, "watermark": {"text": TEXT}, "format": "webp"}, _write_over),
+    Case(
+        "watermark, picture",
+        {**_FIT, "watermark": {"preset_image": "mark", "sha256": MARK_SHA256}, "format": "webp"},
+        _lay_over,
     ),
     Case(
         "metadata: all",

@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.corpus import find_photos
 from benchmarks.photos import make_photos
-from benchmarks.plain import CASES, Case
+from benchmarks.plain import CASES, MARK_NAME, MARK_SHA256, Case
 from imgsvc.recipes.model import Recipe, Variant, canonical_json
 from imgsvc.recipes.presets import BUILT_IN
 
@@ -109,7 +109,13 @@ def _sides(name: str, recipe: str, source: str, folder: str) -> Mapping[str, Cal
 
 
 def _render(recipe: str, source: str, folder: str) -> Callable[[], None]:
-    from imgsvc.domain.rendering import DecodeLimits, Rendered, RenderTask, TaskKey
+    from imgsvc.domain.rendering import (
+        DecodeLimits,
+        Rendered,
+        RenderTask,
+        TaskKey,
+        WatermarkFile,
+    )
     from imgsvc.imaging.render import render
 
     task = RenderTask(
@@ -119,6 +125,7 @@ def _render(recipe: str, source: str, folder: str) -> Callable[[], None]:
         recipe=recipe,
         limits=DecodeLimits(max_pixels=10**9, max_frames=1000),
         memory_bytes=MEMORY_BYTES,
+        watermarks=(WatermarkFile(MARK_SHA256, f"{folder}/{MARK_NAME}"),),
     )
 
     def work() -> None:
@@ -185,6 +192,8 @@ def _make_files(photo: str, moving: str, *large: str) -> object:
     strip = pyvips.Image.arrayjoin(frames, across=1).copy()
     strip.set_type(pyvips.GValue.gint_type, "page-height", 320)
     strip.gifsave(moving, keep="none")
+    mark = pyvips.Image.thumbnail(photo, 400)
+    mark.bandjoin(mark.extract_band(1)).pngsave(str(Path(moving).with_name(MARK_NAME)))
     for path in large:
         picture = pyvips.Image.thumbnail(photo, LARGE_SIDE, height=LARGE_SIDE, size="force")
         picture.write_to_file(path)

@@ -1,0 +1,208 @@
+"""The guarded way out: whoever sends a request to an address that somebody else chose, sends
+it through here.
+
+Addresses are checked where they are used, when the socket is made, so that neither a name that
+resolves anew nor a spelling that only the resolver understands leads inside.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+_NAT64 = IPv6Network("64:ff9b::/96")
+"""RFC 6052."""
+
+_NOT_PUBLIC = tuple(
+    IPv6Network(text)
+    for text in (
+        "fec0::/10",  # RFC 3879: site-local; given up, but some networks still route it
+        "3fff::/20",  # RFC 9637: documentation
+        "5f00::/16",  # RFC 9602: segment routing within a network
+        "64:ff9b:1::/48",  # RFC 8215: translation as a site likes it
+    )
+)
+"""What Python 3.11 takes for public."""
+
+_RELAY_ANYCAST = "192.88.99."
+_ISATAP = (0x00005EFE, 0x02005EFE)
+"""RFC 5214, 6.1: the middle of an interface identifier that ends with an IPv4 address."""
+
+_WEB_PORTS = frozenset({80, 443})
+_FIRST_FREE_PORT = 1024
+_OTHER_PORTS = frozenset(
+    {1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668}
+    | {6669, 6679, 6697, 10080}
+    | {1433, 1521, 2375, 2376, 2379, 3306, 5432, 5984, 6379, 9200, 9300, 11211, 27017}
+)
+"""Services that are no web servers: the Fetch standard's bad ports, and databases."""
+
+_NUMBERS = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*")
+_LOCAL_NAMES = ("localhost", "localhost.localdomain", ".internal", ".local")
+
+MAX_URL_CHARACTERS = 8192
+
+
+class Blocked(Exception):
+    """The address is not one to be asked. No OSError, which aiohttp would wrap.
+
+    The text is the same for all: it would tell a stranger what stands inside.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("The address may not be fetched from.")
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the internet, also behind every way of writing an IPv4
+    address into an IPv6 one.
+    """
+    ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv4Address):
+        return _is_public(ip) and not str(ip).startswith(_RELAY_ANYCAST)
+    if translated := _translated(ip):
+        return is_public(str(translated))
+    if any(ip in network for network in _NOT_PUBLIC) or not _is_public(ip):
+        return False
+    return all(is_public(str(hidden)) for hidden in _tunnelled(ip))
+
+
+def _is_public(ip: IPv4Address | IPv6Address) -> bool:
+    """`is_global` alone is true for multicast."""
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+def _translated(ip: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that it is another way of writing, and nothing else."""
+    return ip.ipv4_mapped or (IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None)
+
+
+def _tunnelled(ip: IPv6Address) -> list[IPv4Address]:
+    """IPv4 addresses that packets to it are carried to on their way."""
+    number = int(ip)
+    found = [ip.sixtofour, *(ip.teredo or ())]
+    if number >> 32 == 0 or (number >> 32) & 0xFFFFFFFF in _ISATAP:
+        found.append(IPv4Address(number & 0xFFFFFFFF))
+    return [address for address in found if address is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """allow_private: addresses that are not public, too. allowed_hosts: none but these; empty
+    for all. `.example.org` means example.org and every name under it.
+    """
+
+    allow_private: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+
+    def check_url(self, text: str) -> URL:
+        """The parsed URL. Raises Blocked for what is not to be asked whatever it resolves to."""
+        if len(text) > MAX_URL_CHARACTERS or any(ord(c) <= 0x20 or c == "\\" for c in text):
+            raise Blocked
+        try:
+            url = URL(text)
+            host, port = url.host, url.port
+        except ValueError as exc:
+            raise Blocked from exc
+        if url.scheme not in ("http", "https") or not host or url.user or url.password:
+            raise Blocked
+        authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
+        if "@" in authority or "%" in authority.partition("%25")[0]:
+            raise Blocked
+        if not self._allows_port(port) or not self._allows_host(host.lower()):
+            raise Blocked
+        return url
+
+    def check_address(self, address: str) -> None:
+        """Raises Blocked."""
+        if not self.allow_private and not is_public(address):
+            raise Blocked
+
+    def make_socket(self, address: Any) -> socket.socket:
+        """Aiohttp's `socket_factory`: the last gate before a connection. Raises Blocked."""
+        family, kind, protocol, _, place = address
+        self.check_address(place[0])
+        return socket.socket(family, kind, protocol)
+
+    def _allows_host(self, host: str) -> bool:
+        """Numbers other than a plain IPv4 address are one to some resolvers (RFC 6943, 3.1.1)."""
+        name = host.rstrip(".")
+        if _NUMBERS.fullmatch(name) and not _is_plain(host):
+            return False
+        if name.endswith(_LOCAL_NAMES) and not self.allow_private:
+            return False
+        if not self.allowed_hosts:
+            return True
+        return any(
+            name == allowed.lstrip(".") or (allowed.startswith(".") and name.endswith(allowed))
+            for allowed in map(str.lower, self.allowed_hosts)
+        )
+
+    @staticmethod
+    def _allows_port(port: int | None) -> bool:
+        if port is None:
+            return False
+        return port in _WEB_PORTS or (port >= _FIRST_FREE_PORT and port not in _OTHER_PORTS)
+
+
+def _is_plain(name: str) -> bool:
+    try:
+        return str(IPv4Address(name)) == name
+    except ValueError:
+        return False
+
+
+class _Resolver(AbstractResolver):
+    """A name with one address inside is not asked at any of its others either."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._resolver = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        for answer in found:
+            self._guard.check_address(answer["host"])
+        return found
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+def open_session(
+    guard: Guard,
+    *,
+    connect_timeout_s: float,
+    total_timeout_s: float,
+    connections: int,
+    headers: dict[str, str],
+) -> aiohttp.ClientSession:
+    """A session without cookies, proxies, caches of names, and memory of any kind.
+
+    Redirects are followed by who uses it, through `Guard.check_url`. connections: at once.
+    """
+    connector = aiohttp.TCPConnector(
+        limit=connections,
+        resolver=_Resolver(guard),
+        use_dns_cache=False,
+        socket_factory=guard.make_socket,
+    )
+    timeout = aiohttp.ClientTimeout(total=total_timeout_s, sock_connect=connect_timeout_s)
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+        trust_env=False,
+        auto_decompress=False,
+    )

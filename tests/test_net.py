@@ -1,0 +1,226 @@
+"""No address inside is asked, however it is spelled, and wherever it comes from."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.resolver import ThreadedResolver
+
+from imgsvc.net import Blocked, Guard, is_public, open_session
+
+INSIDE = [
+    "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "127.0.0.1", "127.8.8.8",
+    "169.254.0.1", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1",
+    "192.88.99.1", "192.168.0.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1",
+    "239.255.255.255", "240.0.0.1", "255.255.255.255",
+    "::", "::1", "::127.0.0.1", "::10.0.0.1", "::8.8.8.8", "::ffff:127.0.0.1",
+    "::ffff:169.254.169.254", "::ffff:0:127.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b::10.0.0.1",
+    "64:ff9b:1::1", "64:ff9b:1:ffff::8.8.8.8", "100::1", "2001:0:7f00:1::", "2001::1",
+    "2001:0:4136:e378:8000:63bf:80ff:fffe", "2001:db8::1", "2002:7f00:1::",
+    "2002:a9fe:a9fe::1", "2002:c0a8:1::1", "3fff::1", "fc00::1", "fd00:ec2::254", "fdff::1",
+    "fe80::1", "fe80::1%eth0", "febf::1", "fec0::1", "feff::1", "ff02::1", "ff0e::1",
+    "2606:4700::5efe:7f00:1", "2606:4700::200:5efe:a00:1", "fe80::5efe:7f00:1",
+]  # fmt: skip
+
+OUTSIDE = [
+    "1.1.1.1", "8.8.8.8", "93.184.216.34", "172.32.0.1", "192.169.0.1", "2606:4700::1111",
+    "2001:4860:4860::8888", "64:ff9b::8.8.8.8", "2002:808:808::1", "::ffff:8.8.8.8",
+    "2606:4700::5efe:808:808",
+]  # fmt: skip
+
+SPELLINGS = [
+    "http://127.0.0.1/", "http://127.1/", "http://127.0.1/", "http://2130706433/",
+    "http://0x7f000001/", "http://0x7f.0.0.1/", "http://0177.0.0.1/", "http://017700000001/",
+    "http://0/", "http://0.0.0.0/", "http://localhost/", "http://LOCALHOST/",
+    "http://localhost./", "http://127.0.0.1./", "http://%31%32%37.0.0.1/",
+    "http://\u2460\u2461\u2466.\u24ea.\u24ea.\u2460/", "http://127\u30020\u30020\u30021/",
+    "http://127.0.0.1:8080/", "https://127.0.0.1/", "http://[::1]/", "http://[::]/",
+    "http://[0:0:0:0:0:0:0:1]/", "http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/",
+    "http://[::127.0.0.1]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/",
+    "http://[fe80::1%25lo]/", "http://[fec0::1]/", "http://169.254.169.254/latest/meta-data/",
+    "http://2852039166/", "http://0xA9FEA9FE/", "http://[fd00:ec2::254]/",
+    "http://10.0.0.1/", "http://192.168.1.1/", "http://172.16.0.1/",
+]  # fmt: skip
+
+REFUSED = [
+    "", " ", "//127.0.0.1/", "/etc/passwd", "file:///etc/passwd", "ftp://example.org/a.jpg",
+    "gopher://example.org/", "data:image/png;base64,AAAA", "javascript:alert(1)",
+    "http://", "http:///a.jpg", "http:a.jpg", "http://user@example.org/",
+    "http://user:word@example.org/", "http://@example.org/", "http://:@example.org/",
+    "http://example.org@127.0.0.1/", "http://example.org:22/", "http://example.org:25/",
+    "http://example.org:6379/", "http://example.org:5432/", "http://example.org:11211/",
+    "http://example.org:0/", "http://example.org:65536/", "http://example.org:x/",
+    "http://example.org:-1/", "http://exa mple.org/", "http://example.org/a b", "http://[::1/",
+    "http://example.org\\@127.0.0.1/", "http://example.org/\r\nHost: inside",
+    "http://example.org/\x00", "http://" + "a" * 9000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", INSIDE)
+def test_an_address_inside_is_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", OUTSIDE)
+def test_an_address_of_the_internet_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize("url", REFUSED)
+def test_what_is_no_plain_web_address_is_refused_unasked(url: str) -> None:
+    with pytest.raises(Blocked):
+        Guard(allow_private=True).check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/a.jpg", "https://example.org", "https://example.org:8443/x?y=%20#z",
+        "HTTP://Example.ORG/a", "http://ex\u00e4mple.org/\u00e4", "http://93.184.216.34/",
+        "http://[2606:4700::1111]:3000/",
+    ],
+)  # fmt: skip
+def test_plain_web_addresses_pass(url: str) -> None:
+    assert Guard().check_url(url).host
+
+
+@pytest.mark.parametrize(
+    ("host", "passes"),
+    [
+        ("example.org", True), ("EXAMPLE.org", True), ("example.org.", True),
+        ("cdn.example.net", True), ("a.b.example.net", True), ("example.net", True),
+        ("sub.example.org", False), ("badexample.net", False), ("example.org.evil.com", False),
+    ],
+)  # fmt: skip
+def test_only_allowed_hosts_are_asked(host: str, passes: bool) -> None:
+    guard = Guard(allowed_hosts=("example.org", ".example.net"))
+    if passes:
+        assert guard.check_url(f"http://{host}/a.jpg")
+    else:
+        with pytest.raises(Blocked):
+            guard.check_url(f"http://{host}/a.jpg")
+
+
+class Listener:
+    """A server on loopback that counts who comes."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.connections = 0
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        found.connections += 1
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    found = Listener(server.sockets[0].getsockname()[1])
+    async with server:
+        yield found
+
+
+async def ask(guard: Guard, url: str) -> None:
+    async with (
+        open_session(
+            guard, connect_timeout_s=5, total_timeout_s=5, connections=4, headers={}
+        ) as session,
+        session.get(guard.check_url(url), allow_redirects=False) as answer,
+    ):
+        await answer.read()
+
+
+@pytest.mark.parametrize("url", SPELLINGS)
+async def test_no_spelling_of_an_address_inside_is_asked(url: str, listener: Listener) -> None:
+    """On the port where somebody listens, unless the spelling has one of its own."""
+    scheme, _, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    aimed = place if place.rpartition("]")[2].count(":") else f"{place}:{listener.port}"
+    with pytest.raises(Blocked):
+        await ask(Guard(), f"{scheme}://{aimed}{slash}{path}")
+    assert listener.connections == 0
+
+
+def answer_with(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """What the name server says: the network beyond the machine."""
+
+    async def resolve(_self: Any, host: str, port: int = 0, family: Any = 0) -> list[Any]:
+        return [
+            {
+                "hostname": host, "host": address, "port": port, "proto": 0, "flags": 0,
+                "family": socket.AF_INET6 if ":" in address else socket.AF_INET,
+            }
+            for address in addresses
+        ]  # fmt: skip
+
+    monkeypatch.setattr(ThreadedResolver, "resolve", resolve)
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [("127.0.0.1",), ("8.8.8.8", "127.0.0.1"), ("127.0.0.1", "8.8.8.8"), ("::1", "127.0.0.1")],
+)
+async def test_a_name_that_leads_inside_is_not_asked(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...]
+) -> None:
+    answer_with(monkeypatch, *addresses)
+    with pytest.raises(Blocked):
+        await ask(Guard(), f"http://public.example:{listener.port}/")
+    assert listener.connections == 0
+
+
+async def test_a_name_that_leads_elsewhere_after_the_check_is_stopped_at_the_socket(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_with(monkeypatch, "127.0.0.1")
+    guard = Guard()
+    checks = iter([None])
+    check = Guard.check_address
+
+    def check_late(self: Guard, address: str) -> None:
+        """The resolver's look sees nothing wrong."""
+        if next(checks, "again") is not None:
+            check(self, address)
+
+    monkeypatch.setattr(Guard, "check_address", check_late)
+    with pytest.raises(Blocked):
+        await ask(guard, f"http://public.example:{listener.port}/")
+    assert listener.connections == 0
+
+
+async def test_private_addresses_are_asked_where_that_is_allowed(
+    aiohttp_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(dict(request.headers))
+        response = web.Response(text="here")
+        response.set_cookie("remember", "me")
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    server = await aiohttp_server(app)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1/")
+    guard = Guard(allow_private=True)
+    async with open_session(
+        guard, connect_timeout_s=5, total_timeout_s=5, connections=4, headers={"X-A": "b"}
+    ) as session:
+        for _ in range(2):
+            async with session.get(guard.check_url(str(server.make_url("/")))) as answered:
+                assert await answered.text() == "here"
+    assert [headers["X-A"] for headers in seen] == ["b", "b"]
+    assert not any("Cookie" in headers for headers in seen)
+
+
+async def test_what_is_blocked_is_told_apart_from_what_failed(unused_tcp_port: int) -> None:
+    with pytest.raises(aiohttp.ClientError):
+        await ask(Guard(allow_private=True), f"http://127.0.0.1:{unused_tcp_port}/")

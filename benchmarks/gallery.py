@@ -73,7 +73,9 @@ def run(photo: Path, folder: Path) -> tuple[Path, Path]:
     (folder / "inputs").mkdir(parents=True)
     with Image.open(photo) as opened:
         upright = ImageOps.exif_transpose(opened)
-    inputs = {"photo": photo, **_make_inputs(upright.convert("RGB"), folder / "inputs")}
+    opaque = Image.new("RGBA", upright.size, "white")
+    opaque.alpha_composite(upright.convert("RGBA"))
+    inputs = {"photo": photo, **_make_inputs(opaque.convert("RGB"), folder / "inputs")}
     mark = _make_mark(folder / "inputs" / f"{MARK}.png")
     made = list(_make_tiles(plan_tiles(*upright.size), inputs, mark, folder))
     sheet = folder / "sheet.png"

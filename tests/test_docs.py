@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
@@ -16,10 +17,16 @@ from pydantic.fields import FieldInfo
 import imgsvc
 from imgsvc.cli.main import cli
 from imgsvc.config import Settings, load_settings, parse_size
+from imgsvc.errors import WarningCode
+from imgsvc.recipes.formats import FORMATS
+from imgsvc.recipes.model import Variant
+from imgsvc.recipes.presets import BUILT_IN
+from imgsvc.recipes.validation import parse_recipe
 
 ROOT = Path(imgsvc.__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SETTINGS_PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+RECIPES_PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 EXAMPLE = (ROOT / "config.example.toml").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
@@ -62,6 +69,32 @@ def imgsvc_commands() -> list[list[str]]:
         for place, word in enumerate(words)
         if word in names and words[place - 1] != "-m"
     ]
+
+
+def shown_recipes() -> list[str]:
+    """Every recipe that a document shows as JSON."""
+    return [
+        block
+        for path in DOCUMENTS
+        for block in re.findall(
+            r"^```json\n(.*?)^```", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+        )
+        if '"variants"' in block
+    ]
+
+
+def named_first(text: str) -> set[str]:
+    """What is named in the first cells of a page's tables."""
+    cells = re.findall(r"^\| (`[^|]*`) \|", text, flags=re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def format_row(name: str) -> dict[str, str]:
+    """A row of the recipes page's table of formats; `-` stands for nothing."""
+    table = RECIPES_PAGE[RECIPES_PAGE.index("| | WebP |") :].splitlines()
+    row = next(line for line in table if re.match(rf"\| `?{name}`? \|", line))
+    formats, cells = ([cell.strip() for cell in line.split("|")[2:-1]] for line in (table[0], row))
+    return {format_.lower(): cell for format_, cell in zip(formats, cells, strict=True)}
 
 
 def make_targets() -> set[str]:
@@ -119,6 +152,34 @@ def test_the_settings_page_names_no_variable_that_does_not_exist() -> None:
                                   "WORKER_POOL_SIZE", "MAX_UPLOAD_SIZE"])  # fmt: skip
 def test_usual_names_are_mapped_to_ours(name: str) -> None:
     assert re.search(rf"^\| `{name}` \| .*`IMGSVC_", SETTINGS_PAGE, flags=re.MULTILINE)
+
+
+def test_the_documents_show_recipes() -> None:
+    assert len(shown_recipes()) >= 6
+
+
+@pytest.mark.parametrize("text", shown_recipes())
+def test_every_recipe_in_the_documents_is_valid(text: str) -> None:
+    assert parse_recipe(json.loads(text)).variants
+
+
+def test_the_recipes_page_has_every_field_every_warning_and_every_preset() -> None:
+    expected = {*Variant.model_fields, *WarningCode, *BUILT_IN} - {"name"}
+    assert expected - named_first(RECIPES_PAGE) == set()
+
+
+def test_the_recipes_page_says_what_each_format_holds() -> None:
+    held = {
+        format_: {kind.strip().lower() for kind in cell.split(",")} - {"-"}
+        for format_, cell in format_row("metadata").items()
+    }
+    assert held == {format_: set(facts.blocks) for format_, facts in FORMATS.items()}
+
+
+def test_the_recipes_page_says_each_formats_usual_quality() -> None:
+    said = {format_: cell for format_, cell in format_row("quality").items() if cell != "-"}
+    usual = {format_: facts.usual_quality for format_, facts in FORMATS.items()}
+    assert said == {format_: str(number) for format_, number in usual.items() if number}
 
 
 def test_every_make_target_in_the_readme_exists() -> None:

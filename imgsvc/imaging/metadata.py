@@ -9,7 +9,7 @@ import pyvips
 
 from imgsvc.imaging.exif import make_upright
 from imgsvc.imaging.rights import keep_rights
-from imgsvc.recipes.formats import FORMATS, FormatFacts
+from imgsvc.recipes.formats import FORMATS
 
 _FIELDS = {
     "exif": "exif-data",
@@ -73,12 +73,10 @@ def dress(image: pyvips.Image, metadata: Metadata, format_: str) -> Dressed:
         if field not in _GEOMETRY_FIELDS | _ANIMATION_FIELDS:
             image.remove(field)
     given = {kind: block for kind in _FIELDS if (block := getattr(metadata, kind))}
-    held = {kind: block for kind, block in given.items() if _holds(FORMATS[format_], kind, block)}
+    held = {
+        kind: block for kind, block in given.items() if FORMATS[format_].holds(kind, len(block))
+    }
     for kind, block in held.items():
         image.set_type(pyvips.GValue.blob_type, _FIELDS[kind], block)
     enough = len(held) == len(given) or (metadata.repeated and bool(held))
     return Dressed(image, metadata.incomplete or not enough)
-
-
-def _holds(facts: FormatFacts, kind: str, block: bytes) -> bool:
-    return kind in facts.blocks and len(block) <= facts.max_block_bytes

@@ -129,9 +129,9 @@ def _keeps_profile(plan: VariantPlan, header: Header) -> bool:
     """Taking the colour away is done in sRGB."""
     return (
         plan.variant.metadata == "all"
-        and header.has_rgb_profile
+        and header.rgb_profile_bytes > 0
         and not plan.variant.grayscale
-        and "icc" in FORMATS[plan.format].blocks
+        and FORMATS[plan.format].holds("icc", header.rgb_profile_bytes)
     )
 
 

@@ -30,7 +30,7 @@ class Header:
     image: open, and good for one pass over the pixels; only an outline of a foreign format.
     stored: size as it lies in the file, before `orientation` (EXIF, 1..8; 1 is upright).
     frames: 1 for a still. bands: alpha included. sample_bytes: of one band of one pixel.
-    has_rgb_profile: of a colour space other than sRGB.
+    rgb_profile_bytes: of one that means another colour space than sRGB; 0 for none.
     whole: the decoder holds the whole picture at once: a progressive JPEG's coefficients,
     an interlaced PNG, or a format that knows no other way.
     """
@@ -43,7 +43,7 @@ class Header:
     bands: int
     sample_bytes: int
     has_alpha: bool
-    has_rgb_profile: bool
+    rgb_profile_bytes: int
     whole: bool
 
     @property
@@ -106,7 +106,7 @@ def _header(image: pyvips.Image, format_: str) -> Header:
         bands=image.bands,
         sample_bytes=_FORMAT_BYTES.get(image.format, 8),
         has_alpha=bool(image.hasalpha()),
-        has_rgb_profile=has_rgb_profile(image),
+        rgb_profile_bytes=len(image.get("icc-profile-data")) if has_rgb_profile(image) else 0,
         whole=format_ in _WHOLE_FORMATS or _comes_in_passes(image, fields),
     )
 

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 COPYRIGHT_BLOCKS = frozenset({"exif", "xmp", "iptc"})
 
 
+MAX_PROFILE_BYTES = 1 << 20
+"""In JPEG it goes into as many segments as it needs (ICC.1:2010, B.4)."""
+
+
 @dataclass(frozen=True, slots=True)
 class FormatFacts:
     """max_side: the format's own limit, pixels. usual_quality: where none is asked for, None
     for a format that has no quality. lossless: can be made so on demand.
-    blocks: the kinds of metadata it holds here. max_block_bytes: of each.
+    blocks: the kinds of metadata it holds here. max_block_bytes: of each but the profile.
     """
 
     max_side: int
@@ -22,6 +26,11 @@ class FormatFacts:
     lossless: bool = False
     blocks: Set[str] = frozenset()
     max_block_bytes: int = 1 << 20
+
+    def holds(self, kind: str, size_bytes: int) -> bool:
+        """Whether a block of metadata finds a place in it."""
+        most = MAX_PROFILE_BYTES if kind == "icc" else self.max_block_bytes
+        return kind in self.blocks and size_bytes <= most
 
 
 FORMATS: dict[str, FormatFacts] = {

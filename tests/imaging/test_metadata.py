@@ -178,9 +178,12 @@ def test_the_preview_in_exif_does_not_show_what_was_cropped_away(studio: Studio)
     assert output(studio).count(b"\xff\xd8\xff") == 1
 
 
-def p3_photo() -> bytes:
+def p3_photo(profile_bytes: int = 0) -> bytes:
+    """profile_bytes: what the profile is filled up to; 0 leaves it as it is."""
+    profile = pictures.make_p3_profile().ljust(profile_bytes, b"\0")
+    profile = len(profile).to_bytes(4, "big") + profile[4:]
     picture = Image.new("RGB", (64, 48), (200, 60, 60))
-    return pictures.encode(picture, "PNG", icc_profile=pictures.make_p3_profile())
+    return pictures.encode(picture, "PNG", icc_profile=profile)
 
 
 @pytest.mark.parametrize("format_", ["jpeg", "webp", "png", "avif", "tiff"])
@@ -191,6 +194,21 @@ def test_all_keeps_the_profile_and_the_pixels_as_it_means_them(
     assert picture.info["icc_profile"] == pictures.make_p3_profile()
     red, green, blue = picture.convert("RGB").getpixel((20, 20))  # type: ignore[misc]
     assert abs(red - 200) <= 4 and abs(green - 60) <= 4 and abs(blue - 60) <= 4  # noqa: PT018
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp", "png", "avif", "tiff"])
+def test_a_large_profile_is_kept_too(studio: Studio, format_: str) -> None:
+    picture = studio.picture(p3_photo(70_000), format=format_, metadata="all", quality=95)
+    assert len(picture.info["icc_profile"]) == 70_000
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp", "png", "avif", "tiff"])
+def test_pixels_never_lose_the_profile_that_they_are_meant_by(studio: Studio, format_: str) -> None:
+    """One that is too large to be kept is followed instead."""
+    picture = studio.picture(p3_photo(2 << 20), format=format_, metadata="all", quality=95)
+    assert "icc_profile" not in picture.info
+    red, green, blue = picture.convert("RGB").getpixel((20, 20))  # type: ignore[misc]
+    assert red >= 212 and green <= 45 and blue <= 55  # noqa: PT018
 
 
 def test_grey_is_made_in_srgb(studio: Studio) -> None:

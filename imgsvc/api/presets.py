@@ -11,6 +11,7 @@ from aiohttp import web
 
 from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
+from imgsvc.api.pages import check_query
 from imgsvc.domain.preset import Preset
 from imgsvc.domain.times import rfc3339
 from imgsvc.intake.json_body import read_plain_json
@@ -24,6 +25,7 @@ MAX_BODY_BYTES = 64 << 10
 
 @routes.get("/api/v1/presets")
 async def list_presets(request: web.Request) -> web.Response:
+    check_query(request.query)
     presets = await request.app[CONTEXT].presets.all()
     # in a thread: a thousand long recipes take a moment
     return web.json_response(text=await asyncio.to_thread(_dump_list, presets))
@@ -31,12 +33,14 @@ async def list_presets(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/presets/{name}")
 async def get_preset(request: web.Request) -> web.Response:
+    check_query(request.query)
     preset = await request.app[CONTEXT].presets.get(request.match_info["name"])
     return web.json_response(_document(preset))
 
 
 @routes.put("/api/v1/presets/{name}")
 async def save_preset(request: web.Request) -> web.Response:
+    check_query(request.query)
     name = request.match_info["name"]
     check_own_name(name)  # first, since the body does not matter then
     body = read_body(request, MAX_BODY_BYTES)

@@ -30,6 +30,7 @@ async def list_watermarks(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/watermarks/{name}")
 async def get_watermark(request: web.Request) -> web.Response:
+    check_query(request.query)
     found = await request.app[CONTEXT].watermarks.get(request.match_info["name"])
     return web.json_response(_document(found))
 
@@ -50,6 +51,7 @@ async def get_watermark_image(request: web.Request) -> web.StreamResponse:
 @routes.put("/api/v1/watermarks/{name}")
 async def save_watermark(request: web.Request) -> web.Response:
     """The body is a picture in any format that is read here."""
+    check_query(request.query)
     name, watermarks = request.match_info["name"], request.app[CONTEXT].watermarks
     kind = request.content_type  # application/octet-stream when none was sent
     if kind != "application/octet-stream" and not kind.startswith("image/"):

@@ -92,12 +92,14 @@ class Sending:
         self._patience = Patience()
         self._arrived_bytes = 0
         self._under_way: dict[str, int] = {}
+        self._parcels: Sequence[Parcel] = ()
 
     async def send(self, spec: Mapping[str, Any], parcels: Sequence[Parcel]) -> Job:
         """Send what is missing; the job, closed. Raises ClientErrors of all kinds: then it
         can be taken up again with the same journal.
         """
-        job, missing = await self._take_up(parcels)
+        self._parcels = parcels
+        job, missing = await self._take_up()
         if job is None:
             await self._check_limit(len(parcels))
             job = await self._open(spec)
@@ -107,31 +109,33 @@ class Sending:
         await _run_side_by_side(self._send_groups(job["id"], groups) for _ in range(CONNECTIONS))
         return await self._post(job["id"], "close")
 
-    async def _take_up(self, parcels: Sequence[Parcel]) -> tuple[Job | None, Sequence[Parcel]]:
+    async def _take_up(self) -> tuple[Job | None, Sequence[Parcel]]:
         """The job of an earlier try and what is missing of it; None to begin a new one.
 
         One that was closed or cancelled meanwhile is of use only if it has everything.
         """
         job_id = self._journal.job_id
         if job_id is None:
-            return None, parcels
+            return None, self._parcels
         try:
             job = cast("Job", await self._connection.json("GET", "jobs", job_id))
-            missing = await self._find_missing(job_id, parcels)
+            missing = await self._find_missing(job_id)
         except ApiError as exc:
             if exc.code != "not_found":
                 raise
         else:
             self._patience.note_answer()
             if job["open"] or not missing:
-                self._arrived_bytes = _size_of(parcels) - _size_of(missing)
+                self._arrived_bytes = _size_of(self._parcels) - _size_of(missing)
                 return job, missing
         await asyncio.to_thread(self._journal.begin_anew)
-        return None, parcels
+        return None, self._parcels
 
-    async def _find_missing(self, job_id: str, parcels: Sequence[Parcel]) -> list[Parcel]:
+    async def _find_missing(self, job_id: str) -> list[Parcel]:
+        """Of all: only among them is it seen which ones share their name and size."""
         images = [image async for image in self._list_images(job_id)]
-        return await asyncio.to_thread(_find_missing, parcels, images, self._journal.begun_at)
+        begun_at = self._journal.begun_at
+        return await asyncio.to_thread(_find_missing, self._parcels, images, begun_at)
 
     async def _check_limit(self, count: int) -> None:
         """Better no job at all than half of one. Raises ApiError, as the server would."""
@@ -173,8 +177,11 @@ class Sending:
         return await asyncio.to_thread(self._journal.note_group, kinds)
 
     async def _send_changed(self, job_id: str, key: str, group: Sequence[Parcel]) -> None:
-        """The group arrived, its answer did not, and then a file of it was changed or removed."""
-        missing = await self._find_missing(job_id, group)
+        """Something else arrived with this key: a file was changed or removed since, or takes
+        the place of another one of its name and size.
+        """
+        wanted = {id(parcel) for parcel in group}
+        missing = [p for p in await self._find_missing(job_id) if id(p) in wanted]
         if missing:
             digests = await asyncio.to_thread(lambda: [parcel.sha256() for parcel in missing])
             again = hashlib.sha256("\n".join([key, *digests]).encode()).hexdigest()

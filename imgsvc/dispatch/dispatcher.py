@@ -311,7 +311,7 @@ class Dispatcher:
             recipe=recipe,
             limits=self._limits,
             memory_bytes=memory_bytes,
-            analyse=piece.analyse,
+            analyse=piece.lacks_analysis,
             watermarks=find_watermarks(self._blobs, recipe),
         )
 

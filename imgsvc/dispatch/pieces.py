@@ -64,12 +64,18 @@ class Piece:
             outputs=tuple(outputs[variant] for variant in order if variant in outputs),
             warnings=join_warnings(warnings, order),
             duration_ms=rendered.duration_ms if rendered else 0,
-            analysis=rendered.analysis if rendered else self._found_analysis(),
+            analysis=self._found_analysis() or (rendered.analysis if rendered else None),
         )
+
+    @property
+    def lacks_analysis(self) -> bool:
+        """Whether a worker has to make one."""
+        return self.analyse and self._found_analysis() is None
 
     def _found_analysis(self) -> AnalysisFacts | None:
         """That of the same bytes is as good as one's own."""
-        return self.found[0].analysis if self.analyse else None
+        found = (one.analysis for one in self.found if one.analysis is not None)
+        return next(found, None) if self.analyse else None
 
 
 def find_output(

@@ -63,14 +63,13 @@ def find_cuts(source: Source, recipe: Recipe) -> Mapping[Cut, Box]:
     header = source.header
     found: dict[Cut, Box] = {}
     for variant in recipe.variants:
-        cut = cut_of(variant)
-        threshold = cut[1]
-        if threshold is None or cut in found:
+        cut = cut_of(variant, header)
+        if cut.trim is None or cut in found:
             continue
         box = to_stored(crop_box(variant, header.upright), header.orientation, header.stored)
         with reading():
-            frames = (frame.crop(*box) for frame in source.frames(header.frames))
-            content = find_content(frames, threshold)
+            frames = (frame.crop(*box) for frame in source.frames(cut.frames))
+            content = find_content(frames, cut.trim)
         if content is not None:
             content = content._replace(left=box.left + content.left, top=box.top + content.top)
         found[cut] = to_upright(content or box, header.orientation, header.stored)
@@ -110,15 +109,15 @@ def _shrunk_frames(source: Source, base: BasePlan) -> Iterator[pyvips.Image]:
             cut = frame if box.size == header.stored else frame.crop(*box)
             yield resize(_drop_idle_alpha(cut.copy_memory()), size)
         return
-    image = source.open(**load_options(header, base))
+    options = load_options(header, base)
+    image = source.open(**options)
     if box.size != header.stored:
-        image = image.crop(*_shrink_box(box, header.stored, image))
+        image = image.crop(*_shrink_box(box, int(options.get("shrink", 1)), image))
     yield _shrink(image, size)
 
 
-def _shrink_box(box: Box, stored: Size, image: pyvips.Image) -> Box:
+def _shrink_box(box: Box, shrink: int, image: pyvips.Image) -> Box:
     """The box in a picture that its loader has shrunk, along whose pixels it lies."""
-    shrink = round(stored.width / image.width)
     left, top = box.left // shrink, box.top // shrink
     return Box(
         left,

@@ -21,6 +21,12 @@ _FONT = "DejaVu Sans Bold"
 _FONT_FILE = str(_FONTS / "DejaVuSans-Bold.ttf")
 
 _MEASURE_PX = 64.0
+_LONG_MEASURE_PX = 16.0
+_LONG_LINE, _MANY_LINES = 200, 100
+"""Text of more characters in a line, or of more lines, is measured smaller: what draws it takes
+no more than 32 767 pixels a side.
+"""
+
 _SMALLEST_PX = 12.0
 """Smaller letters are drawn at this size and shrunk: an edge cannot be finer than a pixel."""
 
@@ -40,10 +46,11 @@ def measure(text: str) -> Size | None:
     """The size of the mark for `text`, of which only the ratio counts; None where nothing of
     it can be seen.
     """
-    ink = _draw_ink(text, _MEASURE_PX)
+    font_px = _measure_px(text)
+    ink = _draw_ink(text, font_px)
     if ink is None:
         return None
-    edge = _edge_px(_MEASURE_PX)
+    edge = _edge_px(font_px)
     return Size(ink.width + 2 * edge, ink.height + 2 * edge)
 
 
@@ -52,12 +59,18 @@ def draw(text: str, size: Size) -> pyvips.Image:
     natural = measure(text)
     if natural is None:
         raise ValueError("a text that cannot be seen")
-    font_px = _MEASURE_PX * max(size.width / natural.width, size.height / natural.height)
+    font_px = _measure_px(text) * max(size.width / natural.width, size.height / natural.height)
     font_px = max(font_px, _SMALLEST_PX)
     ink = _draw_ink(text, font_px)
     if ink is None:
         raise ValueError("a text that cannot be seen")
     return _fit(_add_edge(ink, _edge_px(font_px)), size)
+
+
+def _measure_px(text: str) -> float:
+    lines = text.split("\n")
+    is_long = len(lines) > _MANY_LINES or max(map(len, lines)) > _LONG_LINE
+    return _LONG_MEASURE_PX if is_long else _MEASURE_PX
 
 
 @cache

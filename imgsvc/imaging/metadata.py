@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import pyvips
 
-from imgsvc.imaging.exif import make_upright
 from imgsvc.imaging.rights import keep_rights
+from imgsvc.imaging.stale import refresh_exif, refresh_iptc, refresh_xmp
 from imgsvc.recipes.formats import FORMATS
 
 _FIELDS = {
@@ -16,6 +17,11 @@ _FIELDS = {
     "xmp": "xmp-data",
     "iptc": "iptc-data",
     "icc": "icc-profile-data",
+}
+_REFRESH: dict[str, Callable[[bytes], bytes]] = {
+    "exif": refresh_exif,
+    "xmp": refresh_xmp,
+    "iptc": refresh_iptc,
 }
 _ANIMATION_FIELDS = frozenset({"page-height", "delay", "loop", "n-pages"})
 _GEOMETRY_FIELDS = frozenset(
@@ -48,11 +54,13 @@ class Dressed(NamedTuple):
 
 
 def read_metadata(image: pyvips.Image) -> Metadata:
-    """As it holds for the picture turned upright."""
-    blocks = {kind: image.get(field) for kind, field in _FIELDS.items() if image.get_typeof(field)}
-    if "exif" in blocks:
-        blocks["exif"] = make_upright(blocks["exif"])
-    return Metadata(**blocks)
+    """As it holds for the picture turned upright, and cut."""
+    blocks = {
+        kind: _REFRESH.get(kind, bytes)(image.get(field))
+        for kind, field in _FIELDS.items()
+        if image.get_typeof(field)
+    }
+    return Metadata(blocks.get("exif"), blocks.get("xmp"), blocks.get("iptc"), blocks.get("icc"))
 
 
 def select(metadata: Metadata, wanted: str, *, keeps_profile: bool) -> Metadata:

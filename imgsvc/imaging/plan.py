@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from imgsvc.errors import ImageError, ImageErrorCode
 from imgsvc.imaging.probe import Header
@@ -12,11 +13,24 @@ from imgsvc.recipes.model import MAX_SIDE, Crop, Recipe, Variant
 from imgsvc.recipes.placement import Box, Place
 from imgsvc.recipes.sizes import Size, SizePlan, plan_variant_size
 
-Cut = tuple[Crop | None, int | None]
-"""What a variant cuts away of the source before all else: its crop, its trim's threshold."""
+
+class Cut(NamedTuple):
+    """What a variant cuts away of the source before all else.
+
+    trim: the threshold, None for no trim. frames: how many of them are looked at for it.
+    """
+
+    crop: Crop | None
+    trim: int | None
+    frames: int
+
 
 _USUAL_THRESHOLD = 10
 """libvips' own for trimming: what JPEG makes of a uniform border stays below it."""
+
+
+_ANALYSED_SIDE = 200
+"""Pixels of a picture that is decoded for nothing but the analysis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +75,9 @@ class RenderPlan:
         return tuple(plan for base in self.bases for plan in base.variants)
 
 
-def cut_of(variant: Variant) -> Cut:
+def cut_of(variant: Variant, header: Header) -> Cut:
     threshold = _USUAL_THRESHOLD if variant.trim is True else variant.trim
-    return variant.crop, threshold
+    return Cut(variant.crop, threshold, _shown_frames(variant, _format_of(variant, header), header))
 
 
 def make_plan(recipe: Recipe, header: Header, found: Mapping[Cut, Box]) -> RenderPlan:
@@ -74,7 +88,7 @@ def make_plan(recipe: Recipe, header: Header, found: Mapping[Cut, Box]) -> Rende
     """
     shared: dict[tuple[Box, bool], list[VariantPlan]] = {}
     for variant in recipe.variants:
-        cut = cut_of(variant)
+        cut = cut_of(variant, header)
         box = found.get(cut) or crop_box(variant, header.upright)
         plan = _plan_variant(variant, header, box.size)
         shared.setdefault((box, _keeps_profile(plan, header)), []).append(plan)
@@ -86,6 +100,17 @@ def make_plan(recipe: Recipe, header: Header, found: Mapping[Cut, Box]) -> Rende
             for (box, keeps), plans in shared.items()
         )
     )
+
+
+def base_to_analyse(plan: RenderPlan, header: Header) -> BasePlan:
+    """One that shows the whole picture in sRGB; of the plan, or else a small one for this."""
+    whole = Box(0, 0, *header.upright)
+    for base in plan.bases:
+        if base.box == whole and not base.keeps_profile:
+            return base
+    side = Variant(name="analysis", width=_ANALYSED_SIDE, height=_ANALYSED_SIDE)
+    size = plan_variant_size(header.upright, side).picture
+    return BasePlan(whole, size, frames=1, keeps_profile=False, variants=())
 
 
 def crop_box(variant: Variant, source: Size) -> Box:
@@ -110,9 +135,8 @@ def check_outputs(plan: RenderPlan) -> None:
 
 
 def _plan_variant(variant: Variant, header: Header, source: Size) -> VariantPlan:
-    format_ = resolve_format(variant.format, header.format, has_alpha=header.has_alpha)
+    format_ = _format_of(variant, header)
     facts = FORMATS[format_]
-    shows_all = facts.moves and variant.animation != "first"
     is_lossless = variant.lossless and facts.lossless
     return VariantPlan(
         variant,
@@ -121,17 +145,27 @@ def _plan_variant(variant: Variant, header: Header, source: Size) -> VariantPlan
         if is_lossless or facts.usual_quality is None
         else variant.quality or facts.usual_quality,
         plan_variant_size(source, variant),
-        header.frames if shows_all else 1,
+        _shown_frames(variant, format_, header),
     )
 
 
+def _format_of(variant: Variant, header: Header) -> str:
+    return resolve_format(variant.format, header.format, has_alpha=header.has_alpha)
+
+
+def _shown_frames(variant: Variant, format_: str, header: Header) -> int:
+    return header.frames if FORMATS[format_].moves and variant.animation != "first" else 1
+
+
 def _keeps_profile(plan: VariantPlan, header: Header) -> bool:
-    """Taking the colour away is done in sRGB."""
+    """Colours that a recipe names, and marks, are in sRGB, and so is what is taken for grey."""
+    variant, facts = plan.variant, FORMATS[plan.format]
+    shows_background = variant.mode == "pad" or (header.has_alpha and not facts.keeps_alpha)
     return (
-        plan.variant.metadata == "all"
+        variant.metadata == "all"
         and header.rgb_profile_bytes > 0
-        and not plan.variant.grayscale
-        and FORMATS[plan.format].holds("icc", header.rgb_profile_bytes)
+        and not (variant.grayscale or variant.watermark or shows_background)
+        and facts.holds("icc", header.rgb_profile_bytes)
     )
 
 

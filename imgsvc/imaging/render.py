@@ -33,7 +33,14 @@ from imgsvc.imaging.loaders import open_file, prepare
 from imgsvc.imaging.marks import name_files
 from imgsvc.imaging.metadata import Metadata, dress, read_metadata, select
 from imgsvc.imaging.pipeline import make_variant
-from imgsvc.imaging.plan import BasePlan, RenderPlan, VariantPlan, check_outputs, make_plan
+from imgsvc.imaging.plan import (
+    BasePlan,
+    RenderPlan,
+    VariantPlan,
+    base_to_analyse,
+    check_outputs,
+    make_plan,
+)
 from imgsvc.imaging.probe import Header, check_limits, probe
 from imgsvc.imaging.source import Source
 from imgsvc.imaging.translation import making, out_of_memory
@@ -108,12 +115,15 @@ def _make_outputs(task: RenderTask, source: Source, plan: RenderPlan) -> _Work:
     made: dict[str, _Made] = {}
     profile_assumed = False
     analysis: AnalysisFacts | None = None
-    to_analyse = _base_to_analyse(plan, source.header) if task.analyse else None
+    to_analyse = base_to_analyse(plan, source.header) if task.analyse else None
+    bases = plan.bases
+    if to_analyse is not None and to_analyse not in bases:
+        bases = (*bases, to_analyse)
     with ExitStack() as undo:
-        for base in plan.bases:
+        for base in bases:
             frames, assumed = decode(source, base)
-            profile_assumed = profile_assumed or assumed
-            if base is to_analyse:
+            profile_assumed = profile_assumed or (assumed and bool(base.variants))
+            if to_analyse is not None and base is to_analyse:
                 analysis = analyse(frames[0], base.box.size)
             metadata = _read_metadata(frames, base)
             for variant in base.variants:
@@ -129,11 +139,6 @@ def _read_metadata(frames: Frames, base: BasePlan) -> Metadata:
     if all(plan.variant.metadata == "none" for plan in base.variants):
         return Metadata()
     return read_metadata(frames[0])
-
-
-def _base_to_analyse(plan: RenderPlan, header: Header) -> BasePlan:
-    """One that shows the whole picture in sRGB, if there is one."""
-    return min(plan.bases, key=lambda base: (base.box.size != header.upright, base.keeps_profile))
 
 
 def _make_output(

@@ -16,6 +16,8 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
+from imgsvc.imaging.photoshop import IPTC, Resource, read_resources, write_resources
+
 _MAX_BLOCK_BYTES = 1 << 20
 _MAX_TEXT = 2000
 
@@ -26,12 +28,12 @@ _DC = "http://purl.org/dc/elements/1.1/"
 _XMP_RIGHTS = "http://ns.adobe.com/xap/1.0/rights/"
 _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 _META = "adobe:ns:meta/"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_ARRAYS = frozenset(f"{{{_RDF}}}{kind}" for kind in ("Alt", "Seq", "Bag"))
 _DC_RIGHTS, _DC_CREATOR = f"{{{_DC}}}rights", f"{{{_DC}}}creator"
 _KEPT_TAGS = frozenset({_DC_RIGHTS, _DC_CREATOR, f"{{{_PHOTOSHOP}}}Credit"})
 _PREFIXES = {"x": _META, "rdf": _RDF, "dc": _DC, "xmpRights": _XMP_RIGHTS, "photoshop": _PHOTOSHOP}
 
-_PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
-_RESOURCE, _IPTC_RESOURCE = b"8BIM", 0x0404
 _DATASET = 0x1C
 _CHARSET, _UTF8 = (1, 90), b"\x1b%G"
 _BYLINE, _CREDIT, _COPYRIGHT_NOTICE = (2, 80), (2, 110), (2, 116)
@@ -120,13 +122,31 @@ def _read_xmp(block: bytes) -> list[ElementTree.Element]:
         return []
     kept = []
     for description in root.iter(f"{{{_RDF}}}Description"):
-        kept += [child for child in description if _is_about_rights(child.tag)]
+        kept += [_rebuild(child) for child in description if _is_about_rights(child.tag)]
         for name, value in description.attrib.items():
             if _is_about_rights(name):
                 statement = ElementTree.Element(name)
                 statement.text = value
                 kept.append(statement)
     return kept
+
+
+def _rebuild(statement: ElementTree.Element) -> ElementTree.Element:
+    """Its text, or the items of its array with their languages, and nothing else: anything
+    could be written into it.
+    """
+    rebuilt = ElementTree.Element(statement.tag)
+    array = next((child for child in statement if child.tag in _ARRAYS), None)
+    if array is None:
+        rebuilt.text = statement.text
+        return rebuilt
+    listed = ElementTree.SubElement(rebuilt, array.tag)
+    for item in array.iter(f"{{{_RDF}}}li"):
+        kept = ElementTree.SubElement(listed, item.tag)
+        kept.text = item.text
+        if language := item.get(_LANGUAGE):
+            kept.set(_LANGUAGE, language)
+    return rebuilt
 
 
 def _is_about_rights(tag: str) -> bool:
@@ -165,7 +185,7 @@ def _listed(tag: str, kind: str, text: str) -> ElementTree.Element:
     array = ElementTree.SubElement(statement, f"{{{_RDF}}}{kind}")
     item = ElementTree.SubElement(array, f"{{{_RDF}}}li")
     if kind == "Alt":
-        item.set("{http://www.w3.org/XML/1998/namespace}lang", "x-default")
+        item.set(_LANGUAGE, "x-default")
     item.text = text
     return statement
 
@@ -183,19 +203,10 @@ def _read_iptc(block: bytes) -> dict[tuple[int, int], str]:
 
 
 def _iptc_resource(block: bytes) -> bytes:
-    """Of Photoshop's image resources the one with IPTC; or the block, if it is that alone."""
+    """Of Photoshop's resources the one with IPTC; or the block, if it is that alone."""
     if block[:1] == bytes([_DATASET]):
         return block
-    at = len(_PHOTOSHOP_HEAD) if block.startswith(_PHOTOSHOP_HEAD) else 0
-    while block[at : at + 4] == _RESOURCE and at + 8 <= len(block):
-        number = int.from_bytes(block[at + 4 : at + 6], "big")
-        name_bytes = block[at + 6] + 1
-        at += 6 + name_bytes + name_bytes % 2
-        size = int.from_bytes(block[at : at + 4], "big")
-        if number == _IPTC_RESOURCE:
-            return block[at + 4 : at + 4 + size]
-        at += 4 + size + size % 2
-    return b""
+    return next((data for number, data in read_resources(block) if number == IPTC), b"")
 
 
 def _datasets(data: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
@@ -218,9 +229,7 @@ def _write_iptc(
         return None
     data = _dataset(_CHARSET, _UTF8)
     data += b"".join(_dataset(key, text.encode()) for key, text in kept.items())
-    resource = _RESOURCE + _IPTC_RESOURCE.to_bytes(2, "big") + b"\0\0"
-    resource += len(data).to_bytes(4, "big") + data
-    return _PHOTOSHOP_HEAD + resource + b"\0" * (len(data) % 2)
+    return write_resources([Resource(IPTC, data)])
 
 
 def _dataset(key: tuple[int, int], value: bytes) -> bytes:

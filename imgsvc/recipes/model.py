@@ -97,9 +97,13 @@ def _with_plain_breaks(value: Any) -> Any:
     return value.replace("\r\n", "\n") if isinstance(value, str) else value
 
 
+_UNWRITABLE = frozenset({"Cc", "Cs"})
+"""Unicode's categories of control characters, and of halves of a character."""
+
+
 def _check_legible(text: str) -> str:
     kinds = {unicodedata.category(character) for character in text.replace("\n", "")}
-    if "Cc" in kinds:
+    if not kinds.isdisjoint(_UNWRITABLE):
         raise PydanticCustomError("control", "should have no control characters but line breaks")
     if all(kind[0] == "Z" or kind == "Cf" for kind in kinds):
         raise PydanticCustomError("blank", "should have something to be seen")

@@ -35,6 +35,9 @@ MAX_BYTES = 16 << 20
 MAX_SIDE = 2048
 """Of one that is kept; a larger one is made smaller."""
 
+KEPT_PINNED_MS = 24 * 3600 * 1000
+"""Longer than any upload takes."""
+
 _KEPT = canonical_json(
     Recipe(
         variants=(
@@ -54,6 +57,7 @@ class Watermarks:
         self._readiness = readiness
         # A file must not be removed as unused while it comes again under another name.
         self._filing = asyncio.Lock()
+        self._pinned: dict[str, int] = {}
 
     async def all(self) -> list[KeptWatermark]:
         """By name."""
@@ -129,12 +133,17 @@ class Watermarks:
         unknown = {number: name for number, name in names.items() if name not in digests}
         if unknown:
             raise _unknown(unknown, preset)
+        self._pinned |= dict.fromkeys(digests.values(), now_ms())
         return pin_watermarks(recipe, digests)
 
-    async def remove_unused(self, _now: int) -> int:
-        """Remove the files that no name and no job means any more; returns how many."""
+    async def remove_unused(self, now: int) -> int:
+        """Remove the files that no name and no job means any more; returns how many.
+
+        What was pinned lately is kept: the request that did it may not have come to an end.
+        """
+        self._pinned = {s: at for s, at in self._pinned.items() if now - at < KEPT_PINNED_MS}
         async with self._filing:
-            forgotten = await self._store.forget_watermark_files()
+            forgotten = await self._store.forget_watermark_files(self._pinned)
             if forgotten:
                 await self._blobs.remove_watermarks(forgotten)
         return len(forgotten)

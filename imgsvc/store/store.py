@@ -197,9 +197,12 @@ class Store(Lookups):
         """False when there was none of that name."""
         return await self._writer.apply(watermarks.delete_watermark, name)
 
-    async def forget_watermark_files(self) -> list[str]:
-        """Contents (sha256) that no name and no job needs; their files are to be removed."""
-        return await self._writer.apply(watermarks.forget_watermark_files)
+    async def forget_watermark_files(self, kept: Collection[str] = ()) -> list[str]:
+        """Contents (sha256) that no name and no job needs; their files are to be removed.
+
+        kept: those that a request may be about to need.
+        """
+        return await self._writer.apply(watermarks.forget_watermark_files, kept)
 
     async def record_exports(self, exports: Sequence[Export]) -> None:
         """Remember what a run without a server has put into its folder."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.errors import InvalidRecipe, InvalidRequest
@@ -56,9 +57,14 @@ async def pin_watermarks(tx: Transaction, job_id: str, recipe: str) -> None:
     )
 
 
-async def forget_watermark_files(tx: Transaction) -> list[str]:
-    """Contents (sha256) that nobody needs any more; their files are the caller's to remove."""
-    return [row["sha256"] for row in await tx.fetch(WATERMARKS["forget_watermark_files"], {})]
+async def forget_watermark_files(tx: Transaction, kept: Collection[str]) -> list[str]:
+    """Contents (sha256) that nobody needs any more; their files are the caller's to remove.
+
+    kept: those that a request may be about to need.
+    """
+    parameters = {"kept": dump_json(sorted(kept))}
+    rows = await tx.fetch(WATERMARKS["forget_watermark_files"], parameters)
+    return [row["sha256"] for row in rows]
 
 
 def watermark_from_row(row: sqlite3.Row) -> KeptWatermark:

@@ -7,8 +7,9 @@ from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from tests.pictures import make_jpeg, make_plain_png, make_sprite_png
+from tests.pictures import encode, make_jpeg, make_plain_png, make_sprite_png
 from tests.servers import Running, form_of, get_json, submit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -82,3 +83,29 @@ async def test_readers_of_the_progress_get_it(server: Running) -> None:
     images = [message["image"] for message in messages if message["type"] == "image"]
     assert images[-1]["status"] == "completed"
     assert all((i["analysis"] is not None) == (i["status"] == "completed") for i in images)
+
+
+def _spotted() -> bytes:
+    """Blue, with a red corner."""
+    picture = Image.new("RGB", (400, 400), (0, 0, 250))
+    picture.paste((250, 0, 0), (0, 0, 40, 40))
+    return encode(picture, "PNG")
+
+
+CORNER = {"name": "corner", "crop": {"left": 0, "top": 0, "width": 40, "height": 40}}
+
+
+async def test_it_is_about_the_whole_picture_whatever_is_made_of_it(server: Running) -> None:
+    spec = json.dumps({"recipe": {"variants": [CORNER]}, "reuse": False})
+    (analysis,) = await _analyses(server, await submit(server, ("a.png", _spotted()), spec=spec))
+    assert analysis is not None
+    assert analysis["dominant_colour"] == "#0000fa"
+
+
+async def test_what_is_partly_reused_keeps_the_analysis_that_is_there(server: Running) -> None:
+    found = []
+    for variants in ([{"name": "all"}], [{"name": "all"}, CORNER]):
+        spec = json.dumps({"recipe": {"variants": variants}})
+        job = await submit(server, ("a.png", _spotted()), spec=spec)
+        found += await _analyses(server, job)
+    assert found[0] == found[1] is not None

@@ -15,7 +15,7 @@ from imgsvc.domain.times import now_ms
 from imgsvc.errors import InvalidRecipe, InvalidRequest
 from imgsvc.intake.spec import parse_spec
 from imgsvc.service import watermarks as watermarks_module
-from imgsvc.service.watermarks import MAX_BYTES
+from imgsvc.service.watermarks import KEPT_PINNED_MS, MAX_BYTES
 from tests.pictures import encode, make_jpeg, make_png
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
 
@@ -250,7 +250,8 @@ async def test_a_file_goes_with_the_last_that_needs_it(tmp_path: Path) -> None:
             assert await core.watermarks.remove_unused(now_ms()) == 0
             assert files(server) == {first["sha256"]}
         await core.deleter.delete(job["id"])
-        assert await core.watermarks.remove_unused(now_ms()) == 1
+        assert await core.watermarks.remove_unused(now_ms()) == 0  # a request might still come
+        assert await core.watermarks.remove_unused(now_ms() + KEPT_PINNED_MS) == 1
         assert files(server) == set()
 
 
@@ -288,8 +289,19 @@ async def test_what_goes_while_a_submit_arrives_refuses_the_submit(server: Runni
     async with await core.submitter.begin("api") as submission:
         await submission.describe(parse_spec(json.loads(spec("brief", open=True))))
         await delete(server, "brief")
-        assert await core.watermarks.remove_unused(now_ms()) >= 1
+        assert await core.watermarks.remove_unused(now_ms() + KEPT_PINNED_MS) >= 1
         with pytest.raises(InvalidRecipe, match="deleted at this moment"):
             await submission.commit()
         job_id = submission.job_id
     await get_json(server, f"/api/v1/jobs/{job_id}", 404)
+
+
+async def test_a_request_keeps_the_picture_that_it_began_with(server: Running) -> None:
+    await put(server, "swapped", plain(RED))
+    core = server.core
+    async with await core.submitter.begin("api") as submission:
+        await submission.describe(parse_spec(json.loads(spec("swapped", open=True))))
+        await put(server, "swapped", plain(BLUE))
+        await core.watermarks.remove_unused(now_ms())
+        job = await submission.commit()
+    assert job.id == submission.job_id

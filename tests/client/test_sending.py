@@ -378,3 +378,27 @@ async def test_more_images_than_a_job_takes_are_refused_before_any_is_sent(
     with pytest.raises(ApiError) as caught:
         await client.submit([image] * (limit + 1), journal=journal)
     assert (caught.value.code, journal.job_id) == ("too_many_images", None)
+
+
+async def test_files_that_share_name_and_size_are_all_sent_when_it_goes_on(
+    client: Client, tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing one may take the key of a group in which its double has arrived."""
+    monkeypatch.setattr(module, "CONNECTIONS", 1)
+    paths = equal_in_name_and_size(tmp_path, 6)
+    upload = Connection.upload
+    calls = []
+
+    async def fail_second(self: Connection, *parts: Any, **options: Any) -> Any:
+        calls.append(parts)
+        if len(calls) == 2:
+            raise ZeroDivisionError
+        return await upload(self, *parts, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "upload", fail_second)
+        with pytest.raises(ZeroDivisionError):
+            await client.submit(paths, journal=journal)
+    job = await client.submit(paths, journal=journal)
+    assert job["total"] == 6
+    assert set((await digests_of(client, job["id"])).values()) == {1}

@@ -10,7 +10,7 @@ from PIL import Image
 from imgsvc.domain.rendering import Rendered
 from imgsvc.imaging.decoding import load_options
 from imgsvc.imaging.loaders import prepare
-from imgsvc.imaging.plan import make_plan
+from imgsvc.imaging.plan import Cut, make_plan
 from imgsvc.imaging.probe import probe
 from imgsvc.recipes.placement import Box
 from imgsvc.recipes.validation import parse_recipe
@@ -232,7 +232,7 @@ def test_variants_that_show_the_same_part_share_a_decode(studio: Studio) -> None
             {"name": "c", "crop": crop}, {"name": "d", "trim": True},
         ]
     })  # fmt: skip
-    plan = make_plan(recipe, header, {(None, 10): Box(1, 2, 3, 4)})
+    plan = make_plan(recipe, header, {Cut(None, 10, 1): Box(1, 2, 3, 4)})
     shared = [[variant.variant.name for variant in base.variants] for base in plan.bases]
     assert shared == [["a", "c"], ["b"], ["d"]]
     assert plan.bases[0].size == (32, 24)
@@ -246,3 +246,33 @@ def test_outputs_keep_the_recipes_order_whatever_they_share(studio: Studio) -> N
     )
     assert isinstance(outcome, Rendered)
     assert [output.variant for output in outcome.outputs] == ["a", "b", "c"]
+
+
+def test_a_crop_of_a_very_thin_picture_is_where_it_was_asked_for(studio: Studio) -> None:
+    """Three shrunk columns of twenty do not say by how much the decoder has shrunk."""
+    source = Image.new("RGB", (20, 60_000), WHITE)
+    source.paste(RED, (0, 30_000, 20, 30_400))
+    crop = {"left": 0, "top": 30_000, "width": 20, "height": 400}
+    picture = studio.picture(
+        pictures.encode(source, "JPEG", quality=95), crop=crop, height=20, format="png"
+    )
+    assert picture.size == (1, 20)
+    assert all(near(picture, (0, y), RED) for y in range(20))
+
+
+def test_a_first_frame_is_trimmed_by_what_it_shows(studio: Studio) -> None:
+    frames = [Image.new("RGB", (60, 40), WHITE) for _ in range(2)]
+    frames[0].paste(RED, (10, 10, 30, 20))
+    frames[1].paste(RED, (1, 1, 59, 39))
+    data = pictures.encode(
+        frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True, duration=50
+    )
+    outcome = studio.run(
+        data,
+        [
+            {"name": "first", "trim": True, "format": "png"},
+            {"name": "all", "trim": True, "format": "webp"},
+        ],
+    )
+    assert isinstance(outcome, Rendered)
+    assert [(o.width, o.height) for o in outcome.outputs] == [(20, 10), (58, 38)]

@@ -312,3 +312,44 @@ def test_a_block_of_many_megabytes_is_dropped_and_told(studio: Studio, format_: 
         _, outcome = studio.make(stream.getvalue(), format=format_, metadata=wanted)
         assert codes(outcome) == ["metadata_dropped"]
         assert outcome.outputs[0].size_bytes < 100_000
+
+
+def test_xmp_says_upright_too(studio: Studio) -> None:
+    xmp = XMP.replace(b'rdf:about=""', b'rdf:about="" xmlns:tiff="t" tiff:Orientation="6"')
+    studio.make(make_photo(xmp=xmp), format="jpeg", metadata="all")
+    assert b'tiff:Orientation="1"' in output(studio)
+    assert b'tiff:Orientation="6"' not in output(studio)
+
+
+def test_photoshops_preview_goes_and_the_rest_stays(studio: Studio) -> None:
+    preview = pictures.encode(pictures.quarters(32, 24), "JPEG")
+    resource = b"8BIM\x04\x0c\0\0" + len(preview).to_bytes(4, "big") + preview
+    block = iptc_block(caption="at home") + resource + b"\0" * (len(preview) % 2)
+    studio.make(make_photo(iptc=block), format="jpeg", metadata="all")
+    assert b"at home" in output(studio)
+    assert output(studio).count(b"\xff\xd8\xff") == 1
+
+
+def test_nothing_rides_along_with_a_statement_of_rights(studio: Studio) -> None:
+    hidden = (
+        b'<xmpRights:UsageTerms exif:GPSLatitude="52.3702"><rdf:Alt><rdf:li xml:lang="x-default"'
+        b' exif:GPSLatitude="52.3702">by permission<exif:GPSLatitude>52.3702</exif:GPSLatitude>'
+        b"</rdf:li></rdf:Alt>"
+    )
+    start, end = XMP.index(b"<xmpRights:UsageTerms>"), XMP.index(b"</xmpRights:UsageTerms>")
+    xmp = XMP[:start] + hidden + XMP[end:]
+    picture = studio.picture(make_photo(xmp=xmp), format="png", metadata="copyright")
+    assert b"by permission" in xmp_of(picture)
+    assert SECRET not in xmp_of(picture)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mode": "pad", "width": 80, "height": 80, "background": "#ff0000"},
+        {"watermark": {"text": "mine"}},
+    ],
+)
+def test_colours_that_a_recipe_names_are_in_srgb(studio: Studio, fields: dict[str, Any]) -> None:
+    picture = studio.picture(p3_photo(), format="png", metadata="all", **fields)
+    assert "icc_profile" not in picture.info

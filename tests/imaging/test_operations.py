@@ -183,3 +183,20 @@ def test_every_built_in_preset_is_made(studio: Studio, name: str) -> None:
     if name == "web":
         assert made["w960-avif"] == (960, 640)
         assert made["w1920-webp"] == (1200, 800)
+
+
+@pytest.mark.parametrize("hidden", [(0, 0, 0, 0), (255, 255, 255, 0)])
+@pytest.mark.parametrize("sharpen", [False, True, 2.0, 10.0])
+def test_neither_shrinking_nor_sharpening_gives_a_cut_out_a_rim(
+    studio: Studio, hidden: tuple[int, ...], sharpen: float
+) -> None:
+    source = Image.new("RGBA", (100, 100), hidden)
+    source.paste((128, 128, 128, 255), (25, 25, 75, 75))
+    for width in (100, 50, 33):
+        picture = studio.picture(
+            pictures.encode(source, "PNG"), width=width, sharpen=sharpen, format="png"
+        ).convert("RGBA")
+        row = [picture.getpixel((x, width // 2)) for x in range(width)]
+        greys = {pixel[0] for pixel in row if isinstance(pixel, tuple) and pixel[3] > 200}
+        assert greys
+        assert max(abs(grey - 128) for grey in greys) <= 4

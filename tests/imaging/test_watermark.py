@@ -307,3 +307,12 @@ def test_animated_and_photographic_marks_are_kept_as_png(studio: Studio) -> None
     box = changed(laid(studio, (400, 300)))
     assert box == (284, 234, 384, 284)
     assert io.BytesIO(studio.marks["logo"]).read(4) == b"\x89PNG"
+
+
+@pytest.mark.parametrize("text", ["W" * 500, "m" * 500, "\U0001f600" * 500, "x\n" * 249 + "x"])
+def test_the_longest_text_is_drawn(studio: Studio, text: str) -> None:
+    for width in (50, 2000):
+        picture = studio.picture(
+            pictures.make_jpeg(width, width), format="png", watermark={"text": text, "scale": 1}
+        )
+        assert picture.size == (width, width)

@@ -72,7 +72,7 @@ def test_text_has_something_to_be_seen_and_an_end(text: str) -> None:
     assert faults({"text": text}) == ["/variants/0/watermark/text"]
 
 
-@pytest.mark.parametrize("text", ["a\x00", "a\tb", "\x1b[0m", "a\x7f", "a\x85", "a\rb"])
+@pytest.mark.parametrize("text", ["a\x00", "a\tb", "\x1b[0m", "a\x7f", "a\x85", "a\rb", "\ud800x"])
 def test_text_has_no_control_characters(text: str) -> None:
     assert faults({"text": text}) == ["/variants/0/watermark/text"]
 

@@ -53,9 +53,10 @@ INSERT INTO job_watermarks (job_id, sha256) VALUES (:job_id, :sha256);
 SELECT sha256 FROM watermark_files;
 
 -- name: forget_watermark_files
--- Files that no name and no job means any more.
+-- Files that no name and no job means any more, but for a JSON list of contents.
 DELETE FROM watermark_files
-WHERE NOT EXISTS (SELECT 1 FROM watermarks WHERE watermarks.sha256 = watermark_files.sha256)
+WHERE watermark_files.sha256 NOT IN (SELECT value FROM json_each(:kept))
+    AND NOT EXISTS (SELECT 1 FROM watermarks WHERE watermarks.sha256 = watermark_files.sha256)
     AND NOT EXISTS (
         SELECT 1 FROM job_watermarks WHERE job_watermarks.sha256 = watermark_files.sha256
     )

@@ -1,15 +1,36 @@
-"""What in an EXIF block stops being true when the picture is turned or cut."""
+"""What in a file's metadata stops being true when the picture is turned or cut."""
 
 from __future__ import annotations
 
+import re
 from typing import Literal
+
+from imgsvc.imaging.photoshop import PREVIEWS, read_resources, write_resources
 
 _HEAD = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _ENTRY_BYTES = 12
 
 
-def make_upright(block: bytes) -> bytes:
+_XMP_ORIENTATION = re.compile(
+    rb"""(tiff:Orientation(?:\s*=\s*["']|\s*>\s*))[2-8]""",
+)
+
+
+def refresh_xmp(block: bytes) -> bytes:
+    """The block with orientation 1 (XMP part 2, 3.3); in the prefix that everybody writes."""
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", block)
+
+
+def refresh_iptc(block: bytes) -> bytes:
+    """Photoshop's resources without the previews; a block without any is left as it is."""
+    resources = list(read_resources(block))
+    if not any(resource.number in PREVIEWS for resource in resources):
+        return block
+    return write_resources(r for r in resources if r.number not in PREVIEWS)
+
+
+def refresh_exif(block: bytes) -> bytes:
     """The block with orientation 1 and without the preview, which shows the source (TIFF 6.0,
     section 2; EXIF 2.32, 4.5.1). One that is damaged is left as it is: nobody can read it.
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageDraw
 
@@ -91,6 +92,17 @@ def make_palette_png(width: int = 64, height: int = 48) -> bytes:
     return encode(quarters(width, height).quantize(4), "PNG")
 
 
+def make_clear_palette_png(width: int = 64, height: int = 48) -> bytes:
+    """Quarters, of which the palette says that red is transparent."""
+    picture = Image.new("P", (width, height), 0)
+    picture.putpalette([*RED, *GREEN, *BLUE, *WHITE])
+    half_width, half_height = width // 2, height // 2
+    picture.paste(1, (half_width, 0, width, half_height))
+    picture.paste(2, (0, half_height, half_width, height))
+    picture.paste(3, (half_width, half_height, width, height))
+    return encode(picture, "PNG", transparency=0)
+
+
 def make_sprite_png(width: int = 64, height: int = 48) -> bytes:
     """An opaque red left half beside a right half of transparent black."""
     picture = Image.new("RGBA", (width, height), (0, 0, 0, 0))
@@ -118,10 +130,33 @@ def make_bomb_png(width: int = 65536, height: int = 65536) -> bytes:
     return png_file(width, height, 1, 0, b"\x00" * 64)
 
 
-def png_file(width: int, height: int, depth: int, colour_type: int, lines: bytes) -> bytes:
-    """A PNG by hand: `lines` are the filtered scanlines, before compression."""
+def make_deep_sprite_png(key: Colour | None = None, width: int = 64, height: int = 48) -> bytes:
+    """16 bits a channel: full red on the left, nothing on the right, which is transparent by
+    its alpha, or where `key` is given for being of that one colour.
+    """
+    half = width // 2
+    if key is None:
+        row = struct.pack(">4H", 65535, 0, 0, 65535) * half + bytes(8) * (width - half)
+        return png_file(width, height, 16, 6, (b"\x00" + row) * height)
+    clear = struct.pack(">3H", *key)
+    row = struct.pack(">3H", 65535, 0, 0) * half + clear * (width - half)
+    return png_file(width, height, 16, 2, (b"\x00" + row) * height, (b"tRNS", clear))
+
+
+def make_deep_grey_png(value: int, alpha: int, profile: bytes) -> bytes:
+    """16 bits of grey and as many of alpha, with a profile."""
+    row = b"\x00" + struct.pack(">2H", value, alpha) * 64
+    return png_file(64, 48, 16, 4, row * 48, (b"iCCP", b"grey\x00\x00" + zlib.compress(profile)))
+
+
+def png_file(
+    width: int, height: int, depth: int, colour_type: int, lines: bytes, *more: tuple[bytes, bytes]
+) -> bytes:
+    """A PNG by hand: `lines` are the filtered scanlines, before compression. more: chunks to
+    stand before them.
+    """
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    chunks = ((b"IHDR", header), *more, (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
@@ -156,6 +191,84 @@ def make_animation(
     )
 
 
+class GifFrame(NamedTuple):
+    """A rectangle of one colour of the palette; colour 0 is transparent.
+
+    disposal: 1 leaves it, 2 clears it, 3 brings back what was there before (GIF89a, 23).
+    """
+
+    box: tuple[int, int, int, int]
+    colour: int
+    disposal: int
+
+
+def make_disposing_gif(frames: Sequence[GifFrame], width: int = 32, height: int = 24) -> bytes:
+    """A GIF by hand, for writers choose boxes and disposals of their own. Red is colour 1,
+    green 2, blue 3; every frame is shown for 100 ms.
+    """
+    palette = bytes((*WHITE, *RED, *GREEN, *BLUE)) + bytes(3 * 124)
+    data = b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF6, 0, 0) + palette
+    for (left, top, right, bottom), colour, disposal in frames:
+        size = (right - left, bottom - top)
+        data += b"!\xf9\x04" + struct.pack("<BHBB", disposal << 2 | 1, 10, 0, 0)
+        data += b"," + struct.pack("<4HB", left, top, *size, 0) + b"\x07"
+        data += _gif_codes(bytes([colour]) * (size[0] * size[1]))
+    return data + b";"
+
+
+def _gif_codes(pixels: bytes) -> bytes:
+    """LZW that never learns: a clear code comes before codes outgrow 8 bits."""
+    runs = (pixels[at : at + 100] for at in range(0, len(pixels), 100))
+    codes = b"".join(b"\x80" + run for run in runs) + b"\x81"
+    blocks = (codes[at : at + 255] for at in range(0, len(codes), 255))
+    return b"".join(bytes([len(block)]) + block for block in blocks) + b"\x00"
+
+
+def make_twice_turned_avif(orientation: int, width: int = 64, height: int = 48) -> bytes:
+    """The container turns what is stored, and EXIF tells the same turn again.
+
+    Pillow moves the tag from EXIF to the container: one of the same length keeps its place.
+    """
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION_TAG] = orientation
+    exif[EXIF_ORIENTATION_TAG + 1] = orientation
+    data = make_avif(width, height, exif=exif)
+    told = struct.pack(">HH", EXIF_ORIENTATION_TAG + 1, 3)
+    assert data.count(told) == 1
+    return data.replace(told, struct.pack(">HH", EXIF_ORIENTATION_TAG, 3))
+
+
+def make_bomb_avif(side: int = 17_000) -> bytes:
+    """A size in the header that the pixels do not have."""
+    data = bytearray(make_avif())
+    at = data.index(b"ispe") + 8
+    data[at : at + 8] = struct.pack(">II", side, side)
+    return bytes(data)
+
+
+def make_gain_map_jpeg(width: int = 64, height: int = 48) -> bytes:
+    """The picture, and behind it a second JPEG, dark grey, as UltraHDR has it: an index of both
+    in a segment of their own (CIPA DC-007, 5), and XMP that tells what the second is for.
+    """
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:hdrgm="urn:hdr" hdrgm:Version="1.0"/>'
+    first, second = make_jpeg(width, height, xmp=xmp), make_grey_jpeg(30, width, height)
+    size = 2 + 2 + 4 + 82
+    index = struct.pack(">2sHI", b"MM", 42, 8) + struct.pack(">H", 3)
+    index += struct.pack(">HHI4s", 0xB000, 7, 4, b"0100") + struct.pack(">HHII", 0xB001, 4, 1, 2)
+    index += struct.pack(">HHII", 0xB002, 7, 32, 50) + bytes(4)
+    index += struct.pack(">IIIHH", 0x20030000, len(first) + size, 0, 0, 0)
+    index += struct.pack(">IIIHH", 0, len(second), len(first) + size - 10, 0, 0)
+    return (
+        first[:2]
+        + b"\xff\xe2"
+        + struct.pack(">H", size - 2)
+        + b"MPF\x00"
+        + index
+        + first[2:]
+        + second
+    )
+
+
 def make_svg() -> bytes:
     return b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9"/></svg>'
 
@@ -179,35 +292,76 @@ def make_rgb_profile(
     gamma: float = 2.2,
 ) -> bytes:
     """A display profile of three primaries in XYZ under D50 (ICC.1:2001-04, version 2)."""
-    curve = b"curv" + struct.pack(">IIH", 0, 1, round(gamma * 256)) + b"\x00\x00"
+    tags = {b"rXYZ": _xyz(red), b"gXYZ": _xyz(green), b"bXYZ": _xyz(blue)}
+    curve = _profile_curve(gamma)
+    return _profile(b"mntr", b"RGB ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
+
+
+def make_prophoto_profile() -> bytes:
+    """The primaries of ROMM RGB (ISO 22028-2) with its gamma."""
+    return make_rgb_profile(
+        red=(0.7977, 0.288, 0.0), green=(0.1352, 0.7119, 0.0), blue=(0.0313, 0.0001, 0.8249),
+        gamma=1.8,
+    )  # fmt: skip
+
+
+def make_swapped_profile() -> bytes:
+    """sRGB's primaries, of which the first is green, the second blue and the third red."""
+    return make_rgb_profile(
+        red=(0.3851, 0.7169, 0.0971), green=(0.1431, 0.0606, 0.7141), blue=(0.4361, 0.2225, 0.0139)
+    )
+
+
+def make_grey_profile(gamma: float = 2.2) -> bytes:
+    return _profile(b"mntr", b"GRAY", {b"kTRC": _profile_curve(gamma)})
+
+
+def make_ink_profile() -> bytes:
+    """Of a press unlike any other: the first ink prints red, the second blue, the third and
+    the fourth nothing. A table of 2 steps an ink, from inks to Lab (ICC.1:2001-04, 6.5.8).
+    """
+    paper, red, blue, both = (255, 128, 128), (138, 209, 198), (75, 196, 16), (0, 128, 128)
+    colours = [(paper, blue), (red, both)]
+    table = [colours[first][second] for first in (0, 1) for second in (0, 1) for _ in range(4)]
+    ramp = bytes(range(256))
+    unity = struct.pack(">9i", *(65536 * (place % 4 == 0) for place in range(9)))
+    lut = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + unity + 4 * ramp
+    lut += bytes(value for colour in table for value in colour) + 3 * ramp
+    return _profile(b"prtr", b"CMYK", {b"A2B0": lut}, b"Lab ")
+
+
+def _profile(
+    kind: bytes, space: bytes, tags: Mapping[bytes, bytes], meeting: bytes = b"XYZ "
+) -> bytes:
+    """tags: besides those that every profile has. meeting: the space it converts to."""
     tags = {
         b"desc": _profile_text(b"desc"),
         b"cprt": b"text\x00\x00\x00\x00none\x00\x00\x00\x00",
         b"wtpt": _xyz((0.9642, 1.0, 0.8249)),
-        b"rXYZ": _xyz(red),
-        b"gXYZ": _xyz(green),
-        b"bXYZ": _xyz(blue),
-        b"rTRC": curve,
-        b"gTRC": curve,
-        b"bTRC": curve,
+        **tags,
     }
     at = 128 + 4 + 12 * len(tags)
     table, body = struct.pack(">I", len(tags)), b""
     for tag, data in tags.items():
         table += struct.pack(">4sII", tag, at + len(body), len(data))
-        body += data
-    return _profile_header(len(table) + len(body) + 128) + table + body
+        body += data + bytes(-len(data) % 4)
+    header = _profile_header(len(table) + len(body) + 128, kind + space + meeting)
+    return header + table + body
 
 
-def _profile_header(size_bytes: int) -> bytes:
+def _profile_header(size_bytes: int, kinds: bytes) -> bytes:
     return (
-        struct.pack(">I4sI4s4s4s", size_bytes, b"none", 0x02100000, b"mntr", b"RGB ", b"XYZ ")
+        struct.pack(">I4sI12s", size_bytes, b"none", 0x02100000, kinds)
         + struct.pack(">6H", 2026, 1, 1, 0, 0, 0)
         + b"acsp"
         + bytes(28)
         + _xyz((0.9642, 1.0, 0.8249))[8:]
         + bytes(48)
     )
+
+
+def _profile_curve(gamma: float) -> bytes:
+    return b"curv" + struct.pack(">IIH", 0, 1, round(gamma * 256)) + b"\x00\x00"
 
 
 def _xyz(values: tuple[float, float, float]) -> bytes:

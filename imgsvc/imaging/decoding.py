@@ -10,7 +10,7 @@ import pyvips
 from imgsvc.imaging.plan import BasePlan, Cut, crop_box, cut_of
 from imgsvc.imaging.probe import Header
 from imgsvc.imaging.source import Source
-from imgsvc.imaging.steps.colour import to_eight_bits, to_srgb
+from imgsvc.imaging.steps.colour import Converted, to_eight_bits, to_srgb
 from imgsvc.imaging.steps.orient import is_turned, orient, to_stored, to_upright
 from imgsvc.imaging.steps.resize import LINEAR_MAX_PIXELS, resize, resize_by_light
 from imgsvc.imaging.steps.trim import find_content
@@ -41,17 +41,16 @@ class Decoded(NamedTuple):
 def decode(source: Source, base: BasePlan) -> Decoded:
     """The picture as `base` wants it.
 
-    Turned and converted after it is shrunk, which comes to the same and costs a fraction.
+    Turned and converted after it is shrunk, which comes to the same and costs a fraction. Only
+    inks are converted first: an average of inks is darker than that of the colours they make.
     Raises ImageError with corrupt_image, unsupported_format or out_of_memory.
     """
     frames, assumed = [], False
+    size = _stored_size(source.header, base)
     with reading():
-        for image in _shrunk_frames(source, base):
-            if base.keeps_profile:
-                converted = to_eight_bits(image)
-            else:
-                converted, profile_assumed = to_srgb(image)
-                assumed = assumed or profile_assumed
+        for image in _stored_frames(source, base):
+            converted, profile_assumed = _shrink_and_convert(image, size, base)
+            assumed = assumed or profile_assumed
             frames.append(orient(converted.copy_memory(), source.header.orientation))
         return Decoded(_with_equal_bands(tuple(map(_drop_idle_alpha, frames))), assumed)
 
@@ -99,21 +98,30 @@ def _is_even(box: Box, stored: Size, shrink: int) -> bool:
     )
 
 
-def _shrunk_frames(source: Source, base: BasePlan) -> Iterator[pyvips.Image]:
-    """As they are stored, at the size of the base."""
+def _stored_frames(source: Source, base: BasePlan) -> Iterator[pyvips.Image]:
+    """The box of the base as it lies in the file, shrunk by no more than the loader does."""
     header = source.header
-    size = _stored_size(header, base)
     box = to_stored(base.box, header.orientation, header.stored)
     if base.frames > 1:
         for frame in source.frames(base.frames):
             cut = frame if box.size == header.stored else frame.crop(*box)
-            yield resize(_drop_idle_alpha(cut.copy_memory()), size)
+            yield _drop_idle_alpha(cut.copy_memory())
         return
     options = load_options(header, base)
     image = source.open(**options)
     if box.size != header.stored:
         image = image.crop(*_shrink_box(box, int(options.get("shrink", 1)), image))
-    yield _shrink(image, size)
+    yield image
+
+
+def _shrink_and_convert(image: pyvips.Image, size: Size, base: BasePlan) -> Converted:
+    shrink = resize if base.frames > 1 else _shrink
+    if base.keeps_profile:
+        return Converted(to_eight_bits(shrink(image, size)), profile_assumed=False)
+    if image.interpretation == "cmyk":
+        image, profile_assumed = to_srgb(image)
+        return Converted(shrink(image, size), profile_assumed)
+    return to_srgb(shrink(image, size))
 
 
 def _shrink_box(box: Box, shrink: int, image: pyvips.Image) -> Box:

@@ -12,6 +12,9 @@ from imgsvc.imaging.plan import VariantPlan
 
 _LOWEST_QUALITY = 1
 
+_WEBP_FLAGS_AT = 20
+_WEBP_ALPHA = 0x10
+
 
 class Encoded(NamedTuple):
     """fits: whether the variant's `max_bytes` is kept."""
@@ -56,7 +59,19 @@ def _webp(image: pyvips.Image, settings: Settings) -> bytes:
         effort=_scaled(settings.effort, 6, usual=4),
         keep=settings.keep,
     )
-    return data
+    return _note_alpha(data) if image.hasalpha() else data
+
+
+def _note_alpha(data: bytes) -> bytes:
+    """The file with alpha noted in its extended header (RFC 9649), if it has that header.
+
+    libwebp looks at an animation's frames one by one: where each is opaque, and only what is
+    cleared between them is not, it says there is none, and readers that trust it show black.
+    """
+    if data[12:16] != b"VP8X":
+        return data
+    flags = data[_WEBP_FLAGS_AT] | _WEBP_ALPHA
+    return data[:_WEBP_FLAGS_AT] + bytes([flags]) + data[_WEBP_FLAGS_AT + 1 :]
 
 
 def _jpeg(image: pyvips.Image, settings: Settings) -> bytes:

@@ -66,7 +66,7 @@ def _crop(source: str, target: str) -> None:
 
 
 def _trim(source: str, target: str) -> None:
-    box = _vips().new_from_file(source, access="sequential").find_trim()
+    box = _vips().new_from_file(source, access="sequential").find_trim(line_art=True)
     image = _vips().new_from_file(source, access="sequential").crop(*box)
     _webp(image.thumbnail_image(BOX, height=BOX, size="down"), target)
 

@@ -42,7 +42,13 @@ _MARK_FILE_BYTES = 40 << 20
 
 def predict_cost(header: Header, plan: RenderPlan) -> int:
     """Bytes at the worst moment of the whole render, on the generous side."""
-    return _FIXED_BYTES + max(_base_bytes(header, base) for base in plan.bases)
+    looking = _decode_bytes(header, None) if _is_trimmed(plan) else 0
+    return _FIXED_BYTES + max(looking, *(_base_bytes(header, base) for base in plan.bases))
+
+
+def _is_trimmed(plan: RenderPlan) -> bool:
+    """Whether the border has to be looked for first, in the picture as it is."""
+    return any(one.variant.trim is not None for one in plan.variants)
 
 
 def _base_bytes(header: Header, base: BasePlan) -> int:
@@ -71,7 +77,8 @@ def _mark_bytes(plan: VariantPlan) -> int:
     return drawn + (0 if mark.preset_image is None else _MARK_FILE_BYTES)
 
 
-def _decode_bytes(header: Header, base: BasePlan) -> int:
+def _decode_bytes(header: Header, base: BasePlan | None) -> int:
+    """base: None for a decode that the loader does not shrink."""
     stored = header.stored
     is_wide = header.has_alpha or header.sample_bytes > 1
     sample_bytes = _WIDE_SAMPLE_BYTES if is_wide else 1
@@ -81,7 +88,7 @@ def _decode_bytes(header: Header, base: BasePlan) -> int:
     if header.format == "jpeg":  # its coefficients are never shrunk
         return lines + _area(stored) * header.bands * _COEFFICIENT_BYTES
     pixel_bytes = max(header.bands * header.sample_bytes, 4)
-    if "scale" in load_options(header, base):
+    if base is not None and "scale" in load_options(header, base):
         return lines + 4 * _area(base.size) * pixel_bytes + 2 * _area(stored)
     return lines + _area(stored) * pixel_bytes * _CODEC_FACTORS.get(header.format, _OTHER_FACTOR)
 

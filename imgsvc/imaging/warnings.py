@@ -33,7 +33,7 @@ def collect_warnings(
             "Not enlarged beyond the source",
             lambda plan: plan.sizes.limited,
         ),
-        (WarningCode.QUALITY_IGNORED, "The format has no quality setting", _ignores_quality),
+        (WarningCode.QUALITY_IGNORED, "The quality had no effect", _ignores_quality),
         (WarningCode.QUALITY_IGNORED, "The format cannot be lossless", _ignores_lossless),
         (
             WarningCode.ANIMATION_DROPPED,
@@ -42,7 +42,7 @@ def collect_warnings(
         ),
         (
             WarningCode.MAX_BYTES_MISSED,
-            "Even the lowest quality is larger than max_bytes",
+            "The file is larger than max_bytes all the same",
             was_met(WarningCode.MAX_BYTES_MISSED),
         ),
         (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgsvc.domain.rendering import Rendered
+from imgsvc.domain.rendering import NeedsMemory, Rendered
 from imgsvc.imaging.decoding import load_options
 from imgsvc.imaging.loaders import prepare
 from imgsvc.imaging.plan import Cut, make_plan
@@ -276,3 +276,30 @@ def test_a_first_frame_is_trimmed_by_what_it_shows(studio: Studio) -> None:
     )
     assert isinstance(outcome, Rendered)
     assert [(o.width, o.height) for o in outcome.outputs] == [(20, 10), (58, 38)]
+
+
+@pytest.mark.parametrize("threshold", [True, 0, 30])
+def test_no_line_is_too_thin_to_be_content(studio: Studio, threshold: Any) -> None:
+    source = Image.new("RGB", (100, 80), WHITE)
+    source.paste(RED, (20, 30, 40, 50))
+    source.paste((0, 0, 0), (70, 10, 71, 70))
+    picture = studio.picture(pictures.encode(source, "PNG"), trim=threshold, format="png")
+    assert picture.size == (51, 60)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 50), (50, 2), (1, 9)])
+def test_the_smallest_picture_can_be_trimmed(studio: Studio, size: tuple[int, int]) -> None:
+    data = pictures.make_plain_png(RED, *size)
+    assert studio.picture(data, trim=True, format="png").size == size
+
+
+def test_looking_for_the_border_is_charged_before_it_is_done(studio: Studio) -> None:
+    """A WebP is decoded whole for that, though its picture is then wanted small."""
+    data = pictures.make_webp(3000, 2000)
+    plain, trimmed = (
+        studio.run(data, [{"name": "v", "width": 50, **fields}], memory_bytes=1)
+        for fields in ({}, {"trim": True})
+    )
+    assert isinstance(plain, NeedsMemory)
+    assert isinstance(trimmed, NeedsMemory)
+    assert trimmed.cost_bytes > plain.cost_bytes + 3000 * 2000 * 4

@@ -31,7 +31,7 @@ def _find(image: pyvips.Image, threshold: int) -> list[int]:
     elif image.hasalpha():
         border = border[:-1]
         image = image.flatten(background=border)
-    box: list[int] = image.find_trim(threshold=threshold, background=border)
+    box: list[int] = image.find_trim(threshold=threshold, background=border, line_art=True)
     return box
 
 

@@ -131,7 +131,7 @@ class LocalRun:
     async def _let_go_of_watermarks(self) -> None:
         for watermark in await self._watermarks.all():
             await self._watermarks.delete(watermark.name)
-        await self._watermarks.remove_unused(now_ms())
+        await self._watermarks.remove_unused(now_ms(), kept_pinned_ms=0)
 
     async def _pin(self) -> str:
         """The canonical recipe with its watermarks, which are kept for the run alone."""

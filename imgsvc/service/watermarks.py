@@ -136,12 +136,12 @@ class Watermarks:
         self._pinned |= dict.fromkeys(digests.values(), now_ms())
         return pin_watermarks(recipe, digests)
 
-    async def remove_unused(self, now: int) -> int:
+    async def remove_unused(self, now: int, *, kept_pinned_ms: int = KEPT_PINNED_MS) -> int:
         """Remove the files that no name and no job means any more; returns how many.
 
         What was pinned lately is kept: the request that did it may not have come to an end.
         """
-        self._pinned = {s: at for s, at in self._pinned.items() if now - at < KEPT_PINNED_MS}
+        self._pinned = {s: at for s, at in self._pinned.items() if now - at < kept_pinned_ms}
         async with self._filing:
             forgotten = await self._store.forget_watermark_files(self._pinned)
             if forgotten:

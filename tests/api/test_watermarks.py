@@ -251,7 +251,7 @@ async def test_a_file_goes_with_the_last_that_needs_it(tmp_path: Path) -> None:
             assert files(server) == {first["sha256"]}
         await core.deleter.delete(job["id"])
         assert await core.watermarks.remove_unused(now_ms()) == 0  # a request might still come
-        assert await core.watermarks.remove_unused(now_ms() + KEPT_PINNED_MS) == 1
+        assert await core.watermarks.remove_unused(now_ms(), kept_pinned_ms=0) == 1
         assert files(server) == set()
 
 

@@ -123,10 +123,14 @@ def _tell_encoding(plan: VariantPlan) -> str:
         words.append(f"of {plan.frames} frames")
     if plan.quality is not None:
         words.append(f"quality {plan.quality}")
+        if variant.max_bytes is not None:
+            words.append(f"or less, until it fits {variant.max_bytes} bytes")
     elif variant.lossless and FORMATS[plan.format].lossless:
         words.append("lossless")
-    if variant.max_bytes is not None:
-        words.append(f"or less, until it fits {variant.max_bytes} bytes")
+    if variant.effort is not None:
+        words.append(f"effort {variant.effort}")
+    if variant.metadata != "none":
+        words.append(f"with {variant.metadata} metadata")
     return " ".join(words)
 
 

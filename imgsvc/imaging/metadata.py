@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import pyvips
@@ -23,6 +24,10 @@ _REFRESH: dict[str, Callable[[bytes], bytes]] = {
     "xmp": refresh_xmp,
     "iptc": refresh_iptc,
 }
+_PNG_TEXT = re.compile(r"png-comment-\d+-(.+)")
+_MAX_TEXTS = 1 << 16
+"""Characters, all together."""
+
 _ANIMATION_FIELDS = frozenset({"page-height", "delay", "loop", "n-pages"})
 _GEOMETRY_FIELDS = frozenset(
     {"width", "height", "bands", "format", "coding", "interpretation", "filename"}
@@ -34,6 +39,7 @@ _GEOMETRY_FIELDS = frozenset(
 class Metadata:
     """Blocks as they stand in the file; None for what it does not have.
 
+    texts: of a PNG, by keyword.
     incomplete: something was there that cannot be kept. repeated: every block says the same,
     so one is enough.
     """
@@ -42,6 +48,7 @@ class Metadata:
     xmp: bytes | None = None
     iptc: bytes | None = None
     icc: bytes | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
     incomplete: bool = False
     repeated: bool = False
 
@@ -53,22 +60,43 @@ class Dressed(NamedTuple):
     dropped: bool
 
 
-def read_metadata(image: pyvips.Image) -> Metadata:
-    """As it holds for the picture turned upright, and cut."""
+def read_metadata(image: pyvips.Image, exif: bytes | None = None) -> Metadata:
+    """As it holds for the picture turned upright, and cut. exif: where it stands elsewhere."""
     blocks = {
-        kind: _REFRESH.get(kind, bytes)(image.get(field))
-        for kind, field in _FIELDS.items()
-        if image.get_typeof(field)
+        kind: _REFRESH.get(kind, bytes)(image.get(name))
+        for kind, name in _FIELDS.items()
+        if image.get_typeof(name)
     }
-    return Metadata(blocks.get("exif"), blocks.get("xmp"), blocks.get("iptc"), blocks.get("icc"))
+    if exif is not None:
+        blocks["exif"] = refresh_exif(exif)
+    texts = {m[1]: image.get(f) for f in image.get_fields() if (m := _PNG_TEXT.fullmatch(f))}
+    too_long = sum(map(len, texts.values())) > _MAX_TEXTS
+    return Metadata(
+        blocks.get("exif"),
+        blocks.get("xmp"),
+        blocks.get("iptc"),
+        blocks.get("icc"),
+        {} if too_long else texts,
+        incomplete=too_long,
+    )
 
 
-def select(metadata: Metadata, wanted: str, *, keeps_profile: bool) -> Metadata:
-    """What of it is wanted: `copyright` or `all`. Without its colours a profile is useless."""
+def select(metadata: Metadata, wanted: str, format_: str) -> Metadata:
+    """What of it is wanted: `copyright` or `all`. Rights that stand where the format has no
+    place are written where it has one.
+    """
+    rights = keep_rights(metadata.exif, metadata.xmp, metadata.iptc, metadata.texts)
     if wanted == "copyright":
-        exif, xmp, iptc, incomplete = keep_rights(metadata.exif, metadata.xmp, metadata.iptc)
-        return Metadata(exif, xmp, iptc, None, incomplete, repeated=True)
-    return metadata if keeps_profile else replace(metadata, icc=None)
+        return Metadata(
+            rights.exif, rights.xmp, rights.iptc, incomplete=rights.incomplete, repeated=True
+        )
+    if not _has_homeless(metadata, format_):
+        return metadata
+    return replace(metadata, exif=metadata.exif or rights.exif, xmp=metadata.xmp or rights.xmp)
+
+
+def _has_homeless(metadata: Metadata, format_: str) -> bool:
+    return bool(metadata.iptc or metadata.texts) and "iptc" not in FORMATS[format_].blocks
 
 
 def dress(image: pyvips.Image, metadata: Metadata, format_: str) -> Dressed:
@@ -77,14 +105,18 @@ def dress(image: pyvips.Image, metadata: Metadata, format_: str) -> Dressed:
     Whole blocks and no single EXIF fields: libvips would write those anew, in ASCII.
     """
     image = image.copy()
-    for field in image.get_fields():
-        if field not in _GEOMETRY_FIELDS | _ANIMATION_FIELDS:
-            image.remove(field)
+    for name in image.get_fields():
+        if name not in _GEOMETRY_FIELDS | _ANIMATION_FIELDS:
+            image.remove(name)
     given = {kind: block for kind in _FIELDS if (block := getattr(metadata, kind))}
     held = {
         kind: block for kind, block in given.items() if FORMATS[format_].holds(kind, len(block))
     }
     for kind, block in held.items():
         image.set_type(pyvips.GValue.blob_type, _FIELDS[kind], block)
+    if format_ == "png":
+        for number, (keyword, text) in enumerate(metadata.texts.items()):
+            image.set_type(pyvips.GValue.gstr_type, f"png-comment-{number}-{keyword}", text)
     enough = len(held) == len(given) or (metadata.repeated and bool(held))
-    return Dressed(image, metadata.incomplete or not enough)
+    texts_lost = bool(metadata.texts) and format_ != "png"
+    return Dressed(image, metadata.incomplete or texts_lost or not enough)

@@ -13,9 +13,10 @@ from imgsvc.errors import ImageError, ImageErrorCode
 from imgsvc.imaging.gif_blocks import is_cut_off
 from imgsvc.imaging.loaders import open_file
 from imgsvc.imaging.readers.registry import FOREIGN_FORMATS
-from imgsvc.imaging.steps.colour import has_rgb_profile
+from imgsvc.imaging.steps.colour import has_own_profile, has_rgb_profile
 from imgsvc.imaging.steps.orient import is_turned
 from imgsvc.imaging.translation import corrupt_image, reading
+from imgsvc.imaging.unread_frames import count_frames
 from imgsvc.recipes.sizes import Size
 
 _ANIMATED_FORMATS = frozenset({"gif", "webp"})
@@ -29,7 +30,9 @@ class Header:
 
     image: open, and good for one pass over the pixels; only an outline of a foreign format.
     stored: size as it lies in the file, before `orientation` (EXIF, 1..8; 1 is upright).
-    frames: 1 for a still. bands: alpha included. sample_bytes: of one band of one pixel.
+    frames: how many can be read, 1 for a still. told_frames: how many there are.
+    bands: alpha included. sample_bytes: of one band of one pixel.
+    has_profile: of another colour space than sRGB.
     rgb_profile_bytes: of one that means another colour space than sRGB; 0 for none.
     whole: the decoder holds the whole picture at once: a progressive JPEG's coefficients,
     an interlaced PNG, or a format that knows no other way.
@@ -43,8 +46,10 @@ class Header:
     bands: int
     sample_bytes: int
     has_alpha: bool
+    has_profile: bool
     rgb_profile_bytes: int
     whole: bool
+    told_frames: int
 
     @property
     def upright(self) -> Size:
@@ -53,7 +58,7 @@ class Header:
 
     @property
     def facts(self) -> InputFacts:
-        return InputFacts(self.format, self.upright.width, self.upright.height, self.frames)
+        return InputFacts(self.format, self.upright.width, self.upright.height, self.told_frames)
 
 
 def probe(path: str) -> Header:
@@ -72,7 +77,7 @@ def probe(path: str) -> Header:
             ImageErrorCode.UNSUPPORTED_FORMAT, "This is not an image in a format that is read here."
         )
     with reading():
-        header = _header(open_file(path, format_), format_)
+        header = _header(open_file(path, format_), format_, count_frames(path, format_))
     if format_ == "gif" and is_cut_off(path):
         raise corrupt_image()
     return header
@@ -93,19 +98,22 @@ def check_limits(header: Header, limits: DecodeLimits) -> None:
         )
 
 
-def _header(image: pyvips.Image, format_: str) -> Header:
+def _header(image: pyvips.Image, format_: str, told_frames: int) -> Header:
     fields = set(image.get_fields())
     orientation = image.get("orientation") if "orientation" in fields else 1
     animated = format_ in _ANIMATED_FORMATS and "n-pages" in fields
+    frames = image.get("n-pages") if animated else 1
     return Header(
         image=image,
         format=format_,
         stored=Size(image.width, image.height),
         orientation=orientation if 1 <= orientation <= 8 else 1,
-        frames=image.get("n-pages") if animated else 1,
+        frames=frames,
+        told_frames=max(frames, told_frames),
         bands=image.bands,
         sample_bytes=_FORMAT_BYTES.get(image.format, 8),
         has_alpha=bool(image.hasalpha()),
+        has_profile=has_own_profile(image),
         rgb_profile_bytes=len(image.get("icc-profile-data")) if has_rgb_profile(image) else 0,
         whole=format_ in _WHOLE_FORMATS or _comes_in_passes(image, fields),
     )

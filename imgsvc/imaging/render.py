@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ from imgsvc.imaging.plan import (
 )
 from imgsvc.imaging.probe import Header, check_limits, probe
 from imgsvc.imaging.source import Source
+from imgsvc.imaging.tiff_tags import read_exif
 from imgsvc.imaging.translation import making, out_of_memory
 from imgsvc.imaging.warnings import collect_warnings
 from imgsvc.recipes.model import load_recipe
@@ -125,32 +127,32 @@ def _make_outputs(task: RenderTask, source: Source, plan: RenderPlan) -> _Work:
             profile_assumed = profile_assumed or (assumed and bool(base.variants))
             if to_analyse is not None and base is to_analyse:
                 analysis = analyse(frames[0], base.box.size)
-            metadata = _read_metadata(frames, base)
+            metadata = _read_metadata(frames[0], base, source)
             for variant in base.variants:
                 path = Path(output_path(task.output_prefix, variant.variant.name, variant.format))
                 undo.callback(path.unlink, missing_ok=True)
-                made[variant.variant.name] = _make_output(frames, base, variant, metadata, path)
+                made[variant.variant.name] = _make_output(frames, variant, metadata, path)
         undo.pop_all()
     return _Work(made, profile_assumed, analysis)
 
 
-def _read_metadata(frames: Frames, base: BasePlan) -> Metadata:
-    """It came along with the pixels; read only where it is wanted."""
+def _read_metadata(frame: pyvips.Image, base: BasePlan, source: Source) -> Metadata:
+    """It came along with the pixels, but for a TIFF's; read only where it is wanted."""
     if all(plan.variant.metadata == "none" for plan in base.variants):
         return Metadata()
-    return read_metadata(frames[0])
+    exif = read_exif(source.path) if source.header.format == "tiff" else None
+    metadata = read_metadata(frame, exif)
+    if source.header.has_profile and not base.keeps_profile:
+        return replace(metadata, icc=None, incomplete=True)
+    return metadata if base.keeps_profile else replace(metadata, icc=None)
 
 
-def _make_output(
-    base: Frames, base_plan: BasePlan, plan: VariantPlan, metadata: Metadata, path: Path
-) -> _Made:
+def _make_output(base: Frames, plan: VariantPlan, metadata: Metadata, path: Path) -> _Made:
     warnings = set()
     with making():
         image, keep = _join(make_variant(base, plan)), "none"
         if plan.variant.metadata != "none":
-            selected = select(
-                metadata, plan.variant.metadata, keeps_profile=base_plan.keeps_profile
-            )
+            selected = select(metadata, plan.variant.metadata, plan.format)
             image, dropped = dress(image, selected, plan.format)
             keep = "all"
             if dropped:

@@ -52,18 +52,30 @@ class Kept(NamedTuple):
     incomplete: bool
 
 
-def keep_rights(exif: bytes | None, xmp: bytes | None, iptc: bytes | None) -> Kept:
+def keep_rights(
+    exif: bytes | None, xmp: bytes | None, iptc: bytes | None, texts: Mapping[str, str]
+) -> Kept:
     """The rights alone. Notice and author, wherever they stood, are in every block, because
     few formats hold all three.
+
+    texts: of a PNG, by keyword (PNG, third edition, 11.3.3.2).
     """
     blocks = [block for block in (exif, xmp, iptc) if block]
     tags = _read_exif(_handy(exif))
     statements = _read_xmp(_handy(xmp))
     datasets = _read_iptc(_handy(iptc))
     notice = (
-        tags.get(_COPYRIGHT) or _text_of(statements, _DC_RIGHTS) or datasets.get(_COPYRIGHT_NOTICE)
+        tags.get(_COPYRIGHT)
+        or _text_of(statements, _DC_RIGHTS)
+        or datasets.get(_COPYRIGHT_NOTICE)
+        or _plain(texts.get("Copyright", ""))
     )
-    author = tags.get(_ARTIST) or _text_of(statements, _DC_CREATOR) or datasets.get(_BYLINE)
+    author = (
+        tags.get(_ARTIST)
+        or _text_of(statements, _DC_CREATOR)
+        or datasets.get(_BYLINE)
+        or _plain(texts.get("Author", ""))
+    )
     return Kept(
         _write_exif(notice, author),
         _write_xmp(statements, notice, author),

@@ -17,15 +17,15 @@ class Source:
 
     def __init__(self, path: str, header: Header) -> None:
         self.header = header
-        self._path = path
+        self.path = path
         self._opened: pyvips.Image | None = header.image
 
     def open(self, **options: Any) -> pyvips.Image:
         """The first frame. options: the loader's own, such as shrink. Raises pyvips.Error."""
         if self.header.format in FOREIGN_FORMATS:
-            return read_pixels(self._path, self.header.format, self.header.image)
+            return read_pixels(self.path, self.header.format, self.header.image)
         if options or self._opened is None:
-            return open_file(self._path, self.header.format, **options)
+            return open_file(self.path, self.header.format, **options)
         image, self._opened = self._opened, None
         return image
 

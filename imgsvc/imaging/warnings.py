@@ -38,7 +38,7 @@ def collect_warnings(
         (
             WarningCode.ANIMATION_DROPPED,
             "Only the first frame was kept",
-            lambda plan: header.frames > plan.frames and plan.variant.animation != "first",
+            lambda plan: header.told_frames > plan.frames and plan.variant.animation != "first",
         ),
         (
             WarningCode.MAX_BYTES_MISSED,

@@ -14,6 +14,13 @@ class Colour(NamedTuple):
     alpha: int
 
 
+def on_white(colour: Colour) -> Colour:
+    """What is seen of it on paper, for formats that know no alpha."""
+    opacity = colour.alpha / 255
+    red, green, blue = (round(value * opacity + 255 * (1 - opacity)) for value in colour[:3])
+    return Colour(red, green, blue, 255)
+
+
 def parse_colour(text: str) -> Colour:
     """`#rgb`, `#rgba`, `#rrggbb` or `#rrggbbaa`, as the recipe's model has let it through."""
     digits = text.removeprefix("#")

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from imgsvc.errors import Fault, InvalidRecipe
 from imgsvc.recipes.formats import FORMATS
 from imgsvc.recipes.model import Recipe
+from imgsvc.recipes.names import NAMES_ARE
 
 _PLAINER = {
     "model_type": "should be an object",
@@ -17,6 +18,13 @@ _PLAINER = {
     "missing": "this field is required",
 }
 """Where pydantic speaks of Python, by type of error."""
+
+_PATTERNS = {
+    "background": "should be a colour: #rgb, #rgba, #rrggbb or #rrggbbaa",
+    "name": f"should be {NAMES_ARE}",
+    "preset_image": f"should be {NAMES_ARE}",
+}
+"""Where it shows a regular expression, by field."""
 
 
 def parse_recipe(data: object) -> Recipe:
@@ -82,10 +90,16 @@ def _faults(data: object, errors: list[ErrorDetails]) -> tuple[Fault, ...]:
     details: dict[str, list[str]] = {}
     for error in errors:
         said = details.setdefault(_pointer(data, error["loc"]), [])
-        detail = _PLAINER.get(error["type"], error["msg"])
+        detail = _explain(error)
         if detail not in said:
             said.append(detail)
     return tuple(Fault(pointer, "; or ".join(said)) for pointer, said in details.items())
+
+
+def _explain(error: ErrorDetails) -> str:
+    if error["type"] == "string_pattern_mismatch":
+        return _PATTERNS.get(str(error["loc"][-1]), error["msg"])
+    return _PLAINER.get(error["type"], error["msg"])
 
 
 def _pointer(data: object, location: tuple[int | str, ...]) -> str:

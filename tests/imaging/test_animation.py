@@ -168,3 +168,15 @@ def test_a_strip_taller_than_the_format_allows_is_no_hindrance(studio: Studio) -
     frames = [Image.new("RGB", (4, 200), (n, 255 - n, 0)) for n in range(0, 200, 2)]
     _, outcome = studio.make(make(frames, "WEBP"), format="webp", lossless=True)
     assert (outcome.outputs[0].frames, outcome.outputs[0].height) == (100, 200)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "AVIF"])
+def test_an_animation_that_cannot_be_read_is_told_to_stand_still(studio: Studio, kind: str) -> None:
+    frames = plain()
+    data = pictures.encode(frames[0], kind, save_all=True, append_images=frames[1:], duration=100)
+    for format_ in ("same", "webp"):
+        _, outcome = studio.make(data, format=format_)
+        assert outcome.input.frames > 1
+        assert outcome.outputs[0].frames == 1
+        assert [str(w.code) for w in outcome.warnings] == ["animation_dropped"]
+    assert studio.make(data, animation="first")[1].warnings == ()

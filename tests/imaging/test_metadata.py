@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from imgsvc.domain.rendering import Rendered
 from tests import pictures
@@ -353,3 +354,69 @@ def test_nothing_rides_along_with_a_statement_of_rights(studio: Studio) -> None:
 def test_colours_that_a_recipe_names_are_in_srgb(studio: Studio, fields: dict[str, Any]) -> None:
     picture = studio.picture(p3_photo(), format="png", metadata="all", **fields)
     assert "icc_profile" not in picture.info
+
+
+def tiff_photo() -> bytes:
+    tags, read = Image.Exif(), Image.Exif()
+    tags[COPYRIGHT], tags[ARTIST], tags[MAKE] = "all mine", "me", "Spyglass"
+    tags.get_ifd(GPS).update({1: "N", 2: (52.0, 22.0, 12.0)})
+    read.load(tags.tobytes())  # Pillow writes a TIFF's GPS from what it has read alone
+    return pictures.encode(pictures.quarters(64, 48), "TIFF", exif=read)
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp", "png", "avif"])
+def test_a_tiff_has_its_metadata_among_its_tags(studio: Studio, format_: str) -> None:
+    picture = studio.picture(tiff_photo(), format=format_, metadata="copyright")
+    assert texts(picture) == {COPYRIGHT: "all mine", ARTIST: "me"}
+    assert MAKE not in picture.getexif()
+    assert not picture.getexif().get_ifd(GPS)
+    whole = studio.picture(tiff_photo(), format=format_, metadata="all").getexif()
+    assert (whole[MAKE], whole.get_ifd(GPS)[1]) == ("Spyglass", "N")
+    assert 0x0111 not in whole  # where a TIFF has its pixels
+
+
+def test_a_tiff_keeps_its_rights_in_a_tiff(studio: Studio) -> None:
+    studio.make(tiff_photo(), format="tiff", metadata="copyright")
+    assert b"all mine" in output(studio)
+
+
+def png_with_texts(**texts: str) -> bytes:
+    info = PngInfo()
+    for keyword, text in texts.items():
+        info.add_itxt(keyword, text)
+    return pictures.encode(pictures.quarters(64, 48), "PNG", pnginfo=info)
+
+
+@pytest.mark.parametrize("format_", ["jpeg", "webp", "png", "avif"])
+def test_the_texts_of_a_png_may_name_the_rights(studio: Studio, format_: str) -> None:
+    data = png_with_texts(Copyright=NOTICE, Author="Zo\u00eb", Comment="at home")
+    picture = studio.picture(data, format=format_, metadata="copyright")
+    assert texts(picture) == {COPYRIGHT: NOTICE, ARTIST: "Zo\u00eb"}
+    assert b"at home" not in output(studio)
+
+
+def test_all_texts_stay_in_a_png_and_their_loss_is_told(studio: Studio) -> None:
+    data = png_with_texts(Copyright=NOTICE, Comment="at home")
+    picture, outcome = studio.make(data, format="png", metadata="all")
+    assert picture.info["Comment"] == "at home"
+    assert codes(outcome) == []
+    picture, outcome = studio.make(data, format="webp", metadata="all")
+    assert codes(outcome) == ["metadata_dropped"]
+    assert texts(picture) == {COPYRIGHT: NOTICE}
+
+
+@pytest.mark.parametrize("format_", ["webp", "png", "avif", "tiff"])
+def test_all_loses_no_rights_that_copyright_would_keep(studio: Studio, format_: str) -> None:
+    block = iptc_block(caption="at home", notice="all mine")
+    data = make_photo(exif=False, xmp=None, iptc=block)
+    _, outcome = studio.make(data, format=format_, metadata="all")
+    assert b"all mine" in output(studio)
+    assert codes(outcome) == ["metadata_dropped"]
+
+
+@pytest.mark.parametrize("fields", [{"grayscale": True, "format": "png"}, {"format": "gif"}])
+def test_a_profile_that_was_asked_for_and_goes_is_told(
+    studio: Studio, fields: dict[str, Any]
+) -> None:
+    assert codes(studio.make(p3_photo(), metadata="all", **fields)[1]) == ["metadata_dropped"]
+    assert codes(studio.make(p3_photo(), **fields)[1]) == []

@@ -44,14 +44,18 @@ def to_eight_bits(image: pyvips.Image) -> pyvips.Image:
     return image if image.format == "uchar" else image.colourspace("srgb")
 
 
+def has_own_profile(image: pyvips.Image) -> bool:
+    """Whether there is one, and it means something else than sRGB."""
+    return image.get_typeof("icc-profile-data") != 0 and not _is_srgb_already(image)
+
+
 def has_rgb_profile(image: pyvips.Image) -> bool:
-    """Whether there is a usable one, and it means more than sRGB."""
+    """Whether that one is usable, and for colours as screens have them."""
     return (
-        image.get_typeof("icc-profile-data") != 0
+        has_own_profile(image)
         and not _is_grey(image)
         and image.interpretation in ("srgb", "rgb16", "rgb")
         and _profile_fits(image)
-        and not _is_srgb_already(image)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyvips
 
 from imgsvc.imaging.plan import VariantPlan
-from imgsvc.recipes.colours import parse_colour
+from imgsvc.recipes.colours import on_white, parse_colour
 from imgsvc.recipes.formats import FORMATS
 from imgsvc.recipes.placement import place
 from imgsvc.recipes.sizes import Size
@@ -18,10 +18,13 @@ def pad(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:
     canvas = plan.sizes.canvas
     if plan.variant.mode != "pad" or (image.width, image.height) == canvas:
         return image
-    red, green, blue, alpha = parse_colour(plan.variant.background)
+    background = parse_colour(plan.variant.background)
+    if not FORMATS[plan.format].keeps_alpha:
+        background = on_white(background)
+    red, green, blue, alpha = background
     if image.interpretation == "b-w" and not red == green == blue:
         image = image.colourspace("srgb")
-    if alpha < _OPAQUE and FORMATS[plan.format].keeps_alpha and not image.hasalpha():
+    if alpha < _OPAQUE and not image.hasalpha():
         image = image.addalpha()
     colour = [red] if image.interpretation == "b-w" else [red, green, blue]
     if image.hasalpha():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
+import pyvips
 from PIL import Image
 
 from imgsvc.domain.rendering import Rendered
@@ -12,6 +14,7 @@ from imgsvc.imaging.decoding import load_options
 from imgsvc.imaging.loaders import prepare
 from imgsvc.imaging.plan import make_plan
 from imgsvc.imaging.probe import probe
+from imgsvc.imaging.steps.trim import find_content
 from imgsvc.recipes.placement import Box
 from imgsvc.recipes.validation import parse_recipe
 from tests import pictures
@@ -246,3 +249,26 @@ def test_outputs_keep_the_recipes_order_whatever_they_share(studio: Studio) -> N
     )
     assert isinstance(outcome, Rendered)
     assert [output.variant for output in outcome.outputs] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_trim_finds_the_border_that_a_median_filter_leaves(seed: int) -> None:
+    """Specks are no picture: libvips' own way, which takes ten times as long."""
+    dice = random.Random(seed)  # noqa: S311
+    picture = Image.new("RGB", (60, 40), (dice.randrange(256), 100, 100))
+    left, top = dice.randrange(50), dice.randrange(30)
+    picture.paste((dice.randrange(256), 90, 120), (left, top, left + 8, top + 6))
+    for _ in range(dice.choice([0, 5, 100, 2000])):
+        at = (dice.randrange(60), dice.randrange(40))
+        picture.putpixel(at, (dice.randrange(256), dice.randrange(256), 100))
+    image = pyvips.Image.new_from_memory(picture.tobytes(), 60, 40, 3, "uchar")
+    for threshold in (0, 10, 60, 255):
+        box = image.find_trim(threshold=threshold, background=image.getpoint(0, 0))
+        expected = Box(*box) if box[2] and box[3] else None
+        assert find_content([image], threshold) == expected
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 40), (40, 1)])
+def test_the_smallest_pictures_can_be_trimmed(studio: Studio, size: tuple[int, int]) -> None:
+    data = pictures.make_plain_png((7, 7, 7), *size)
+    assert studio.picture(data, trim=True, format="png").size == size

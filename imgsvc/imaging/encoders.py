@@ -81,12 +81,14 @@ def _png(image: pyvips.Image, settings: Settings) -> bytes:
 
 
 def _avif(image: pyvips.Image, settings: Settings) -> bytes:
-    """Effort 2 takes a sixth of the time of libvips' own 4 for 3 % more bytes."""
+    """Effort 2 takes a sixth of the time of libvips' own 4 for 3 % more bytes. From 5 to 9 it
+    takes up to 90 s a megapixel, and the file grows no smaller.
+    """
     data: bytes = image.heifsave_buffer(
         Q=settings.quality,
         lossless=settings.lossless,
         compression="av1",
-        effort=2 if settings.effort is None else settings.effort,
+        effort=_scaled(settings.effort, 4, usual=2),
         bitdepth=8,
         keep=settings.keep,
     )

@@ -21,6 +21,14 @@ _FONT = "DejaVu Sans Bold"
 _FONT_FILE = str(_FONTS / "DejaVuSans-Bold.ttf")
 
 _MEASURE_PX = 64.0
+_LONG_MEASURE_PX = 12.0
+_LONG_TEXT = 100
+"""Longer texts are measured smaller: Cairo draws at most 32 767 pixels a side, and the widest
+letter is less than five times as wide as the font is high."""
+
+_LARGEST_SIDE = 30_000
+"""A larger mark is drawn at half its size, and enlarged."""
+
 _SMALLEST_PX = 12.0
 """Smaller letters are drawn at this size and shrunk: an edge cannot be finer than a pixel."""
 
@@ -40,10 +48,11 @@ def measure(text: str) -> Size | None:
     """The size of the mark for `text`, of which only the ratio counts; None where nothing of
     it can be seen.
     """
-    ink = _draw_ink(text, _MEASURE_PX)
+    font_px = _measure_px(text)
+    ink = _draw_ink(text, font_px)
     if ink is None:
         return None
-    edge = _edge_px(_MEASURE_PX)
+    edge = _edge_px(font_px)
     return Size(ink.width + 2 * edge, ink.height + 2 * edge)
 
 
@@ -52,12 +61,18 @@ def draw(text: str, size: Size) -> pyvips.Image:
     natural = measure(text)
     if natural is None:
         raise ValueError("a text that cannot be seen")
-    font_px = _MEASURE_PX * max(size.width / natural.width, size.height / natural.height)
+    if max(size) > _LARGEST_SIDE:
+        return resize(draw(text, Size((size.width + 1) // 2, (size.height + 1) // 2)), size)
+    font_px = _measure_px(text) * max(size.width / natural.width, size.height / natural.height)
     font_px = max(font_px, _SMALLEST_PX)
     ink = _draw_ink(text, font_px)
     if ink is None:
         raise ValueError("a text that cannot be seen")
     return _fit(_add_edge(ink, _edge_px(font_px)), size)
+
+
+def _measure_px(text: str) -> float:
+    return _MEASURE_PX if len(text) <= _LONG_TEXT else _LONG_MEASURE_PX
 
 
 @cache

@@ -9,7 +9,7 @@ import pyvips
 
 from imgsvc.imaging.exif import make_upright
 from imgsvc.imaging.rights import keep_rights
-from imgsvc.recipes.formats import FORMATS, FormatFacts
+from imgsvc.recipes.formats import FORMATS
 
 _FIELDS = {
     "exif": "exif-data",
@@ -73,12 +73,28 @@ def dress(image: pyvips.Image, metadata: Metadata, format_: str) -> Dressed:
         if field not in _GEOMETRY_FIELDS | _ANIMATION_FIELDS:
             image.remove(field)
     given = {kind: block for kind in _FIELDS if (block := getattr(metadata, kind))}
-    held = {kind: block for kind, block in given.items() if _holds(FORMATS[format_], kind, block)}
+    held = {kind: block for kind, block in given.items() if holds(format_, kind, block)}
     for kind, block in held.items():
         image.set_type(pyvips.GValue.blob_type, _FIELDS[kind], block)
     enough = len(held) == len(given) or (metadata.repeated and bool(held))
     return Dressed(image, metadata.incomplete or not enough)
 
 
-def _holds(facts: FormatFacts, kind: str, block: bytes) -> bool:
-    return kind in facts.blocks and len(block) <= facts.max_block_bytes
+def holds(format_: str, kind: str, block: bytes) -> bool:
+    """Whether a file of the format can have it; libpng looks into profiles, and is strict."""
+    facts = FORMATS[format_]
+    if kind not in facts.blocks:
+        return False
+    if kind != "icc":
+        return len(block) <= facts.max_block_bytes
+    return len(block) <= facts.max_profile_bytes and (format_ != "png" or _suits_png(block))
+
+
+def _suits_png(profile: bytes) -> bool:
+    dot = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb")
+    dot.set_type(pyvips.GValue.blob_type, _FIELDS["icc"], profile)
+    try:
+        dot.pngsave_buffer(keep="icc")
+    except pyvips.Error:
+        return False
+    return True

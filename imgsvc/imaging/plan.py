@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from imgsvc.errors import ImageError, ImageErrorCode
+from imgsvc.imaging.metadata import holds
 from imgsvc.imaging.probe import Header
 from imgsvc.recipes.formats import FORMATS, resolve_format
 from imgsvc.recipes.model import MAX_SIDE, Crop, Recipe, Variant
@@ -126,12 +127,14 @@ def _plan_variant(variant: Variant, header: Header, source: Size) -> VariantPlan
 
 
 def _keeps_profile(plan: VariantPlan, header: Header) -> bool:
-    """Taking the colour away is done in sRGB."""
+    """Where the file can hold it, or its colours would be meant otherwise. Taking the colour
+    away is done in sRGB.
+    """
     return (
         plan.variant.metadata == "all"
         and header.has_rgb_profile
         and not plan.variant.grayscale
-        and "icc" in FORMATS[plan.format].blocks
+        and holds(plan.format, "icc", header.image.get("icc-profile-data"))
     )
 
 

@@ -7,6 +7,7 @@ parsed has no rights in it: the blocks may come from anywhere.
 
 from __future__ import annotations
 
+import codecs
 import struct
 import warnings
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,10 @@ _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 _META = "adobe:ns:meta/"
 _DC_RIGHTS, _DC_CREATOR = f"{{{_DC}}}rights", f"{{{_DC}}}creator"
 _KEPT_TAGS = frozenset({_DC_RIGHTS, _DC_CREATOR, f"{{{_PHOTOSHOP}}}Credit"})
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_DEEPEST = 8
+"""Levels below a statement that are kept; an array of texts has two, and writing recurs."""
+
 _PREFIXES = {"x": _META, "rdf": _RDF, "dc": _DC, "xmpRights": _XMP_RIGHTS, "photoshop": _PHOTOSHOP}
 
 _PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
@@ -110,17 +115,21 @@ def _write_exif(notice: str | None, author: str | None) -> bytes | None:
 def _read_xmp(block: bytes) -> list[ElementTree.Element]:
     """Its statements of rights, as elements of a description.
 
-    A document type, which XMP never has, could name entities that expand without end.
+    A document type, which XMP never has, could name entities that expand without end. It is
+    looked for in decoded text, which the parser takes as it is: an encoding could hide it.
     """
-    if b"<!DOCTYPE" in block or b"<!ENTITY" in block:
-        return []
     try:
-        root = ElementTree.fromstring(block.strip(b"\0 \r\n\t"))  # noqa: S314 - see above
+        text = block.decode("utf-16" if block.startswith(_UTF16_MARKS) else "utf-8-sig")
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            return []
+        root = ElementTree.fromstring(text.strip("\0 \r\n\t"))  # noqa: S314 - see above
     except (ElementTree.ParseError, ValueError, LookupError):
         return []
     kept = []
     for description in root.iter(f"{{{_RDF}}}Description"):
-        kept += [child for child in description if _is_about_rights(child.tag)]
+        kept += [
+            child for child in description if _is_about_rights(child.tag) and _is_shallow(child)
+        ]
         for name, value in description.attrib.items():
             if _is_about_rights(name):
                 statement = ElementTree.Element(name)
@@ -131,6 +140,13 @@ def _read_xmp(block: bytes) -> list[ElementTree.Element]:
 
 def _is_about_rights(tag: str) -> bool:
     return tag in _KEPT_TAGS or tag.startswith(f"{{{_XMP_RIGHTS}}}")
+
+
+def _is_shallow(statement: ElementTree.Element) -> bool:
+    level = [statement]
+    for _ in range(_DEEPEST):
+        level = [child for element in level for child in element]
+    return not level
 
 
 def _text_of(statements: list[ElementTree.Element], tag: str) -> str | None:

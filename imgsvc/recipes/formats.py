@@ -12,7 +12,8 @@ COPYRIGHT_BLOCKS = frozenset({"exif", "xmp", "iptc"})
 class FormatFacts:
     """max_side: the format's own limit, pixels. usual_quality: where none is asked for, None
     for a format that has no quality. lossless: can be made so on demand.
-    blocks: the kinds of metadata it holds here. max_block_bytes: of each.
+    blocks: the kinds of metadata it holds here. max_block_bytes: of each but the colour
+    profile, whose is max_profile_bytes.
     """
 
     max_side: int
@@ -22,6 +23,7 @@ class FormatFacts:
     lossless: bool = False
     blocks: Set[str] = frozenset()
     max_block_bytes: int = 1 << 20
+    max_profile_bytes: int = 1 << 20
 
 
 FORMATS: dict[str, FormatFacts] = {
@@ -39,7 +41,7 @@ FORMATS: dict[str, FormatFacts] = {
         keeps_alpha=False,
         usual_quality=85,
         blocks=frozenset({"exif", "xmp", "iptc", "icc"}),
-        # a segment is at most 65 535 bytes long, its own heading included
+        # a segment is at most 65 535 bytes long, its own heading included; profiles take many
         max_block_bytes=65_000,
     ),
     "png": FormatFacts(

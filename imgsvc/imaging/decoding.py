@@ -69,7 +69,8 @@ def find_cuts(source: Source, recipe: Recipe) -> Mapping[Cut, Box]:
             continue
         box = to_stored(crop_box(variant, header.upright), header.orientation, header.stored)
         with reading():
-            frames = (frame.crop(*box) for frame in source.frames(header.frames))
+            whole = source.for_a_look().frames(header.frames)
+            frames = (frame.crop(*box) for frame in whole)
             content = find_content(frames, threshold)
         if content is not None:
             content = content._replace(left=box.left + content.left, top=box.top + content.top)

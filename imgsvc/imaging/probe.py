@@ -10,6 +10,7 @@ import pyvips
 from imgsvc.domain.rendering import DecodeLimits, InputFacts
 from imgsvc.domain.sniffing import HEAD_BYTES, sniff
 from imgsvc.errors import ImageError, ImageErrorCode
+from imgsvc.imaging.excess import check_before_opening, check_scans
 from imgsvc.imaging.gif_blocks import is_cut_off
 from imgsvc.imaging.loaders import open_file
 from imgsvc.imaging.readers.registry import FOREIGN_FORMATS
@@ -20,6 +21,8 @@ from imgsvc.recipes.sizes import Size
 
 _ANIMATED_FORMATS = frozenset({"gif", "webp"})
 _WHOLE_FORMATS = frozenset({"webp", "gif", "tiff", "avif"}) | FOREIGN_FORMATS
+_METADATA_FIELDS = frozenset({"icc-profile-data", "exif-data", "xmp-data", "iptc-data"})
+_TEXT_PREFIX = "png-comment-"
 _FORMAT_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4}
 
 
@@ -32,7 +35,8 @@ class Header:
     frames: 1 for a still. bands: alpha included. sample_bytes: of one band of one pixel.
     has_rgb_profile: of a colour space other than sRGB.
     whole: the decoder holds the whole picture at once: a progressive JPEG's coefficients,
-    an interlaced PNG, or a format that knows no other way.
+    an interlaced PNG, or a format that knows no other way. metadata_bytes: of profile, EXIF
+    and the like.
     """
 
     image: pyvips.Image
@@ -45,6 +49,7 @@ class Header:
     has_alpha: bool
     has_rgb_profile: bool
     whole: bool
+    metadata_bytes: int
 
     @property
     def upright(self) -> Size:
@@ -59,8 +64,8 @@ class Header:
 def probe(path: str) -> Header:
     """Open the file at `path` and read its header.
 
-    Raises ImageError with empty_image, unsupported_format or corrupt_image; OSError when
-    the file cannot be read at all.
+    Raises ImageError with empty_image, unsupported_format or corrupt_image, or for what no
+    decoder should be given (see `excess`); OSError when the file cannot be read at all.
     """
     with Path(path).open("rb") as file:
         head = file.read(HEAD_BYTES)
@@ -71,8 +76,11 @@ def probe(path: str) -> Header:
         raise ImageError(
             ImageErrorCode.UNSUPPORTED_FORMAT, "This is not an image in a format that is read here."
         )
+    check_before_opening(path, format_)
     with reading():
         header = _header(open_file(path, format_), format_)
+    if format_ == "jpeg" and header.whole:
+        check_scans(path)
     if format_ == "gif" and is_cut_off(path):
         raise corrupt_image()
     return header
@@ -108,7 +116,12 @@ def _header(image: pyvips.Image, format_: str) -> Header:
         has_alpha=bool(image.hasalpha()),
         has_rgb_profile=has_rgb_profile(image),
         whole=format_ in _WHOLE_FORMATS or _comes_in_passes(image, fields),
+        metadata_bytes=sum(len(image.get(name)) for name in fields if _is_metadata(name)),
     )
+
+
+def _is_metadata(field: str) -> bool:
+    return field in _METADATA_FIELDS or field.startswith(_TEXT_PREFIX)
 
 
 def _comes_in_passes(image: pyvips.Image, fields: set[str]) -> bool:

@@ -14,23 +14,42 @@ from imgsvc.recipes.sizes import Size
 _FIXED_BYTES = 16 << 20
 """Tables, buffers, the whole of a small source, the encoded file."""
 
+_METADATA_FACTOR = 8
+"""Of profile, EXIF and the like, read, parsed, handed on and written."""
+
 _LINES_IN_FLIGHT = 700
 """Lines of the source that a sequential decode and the resize above it keep."""
+
+_LEAST_LINES = 16
+"""Of very wide pictures: libvips' own buffers."""
 
 _WIDE_SAMPLE_BYTES = 4
 """Resizing works in wider samples when there is alpha, or more than 8 bits."""
 
 _COEFFICIENT_BYTES = 2
 _CODEC_FACTORS = {"png": 2, "webp": 2, "gif": 2, "tiff": 2, "avif": 6, "jp2": 7, "jxl": 5, "psd": 4}
+_CANVAS_BYTES = 6
+"""For a pixel of a WebP that is shrunk while it is decoded, if it has frames or an alpha."""
+
 _OTHER_FACTOR = 3
 """Planes and pixels that a decoder and a reader hold, in sizes of the decoded picture."""
 
 _ENCODE_BYTES_PER_PIXEL = {
-    "webp": 7, "jpeg": 7, "png": 4, "avif": 12, "gif": 12, "tiff": 8,
+    "webp": 9, "jpeg": 7, "png": 4, "avif": 24, "gif": 24, "tiff": 8,
 }  # fmt: skip
 _ENCODE_BYTES_PER_ALPHA_PIXEL = {
-    "webp": 30, "jpeg": 7, "png": 5, "avif": 28, "gif": 12, "tiff": 10,
+    "webp": 34, "jpeg": 7, "png": 5, "avif": 33, "gif": 26, "tiff": 10,
 }  # fmt: skip
+_FINE_ENCODE_BYTES_PER_PIXEL = {
+    "webp": 40, "jpeg": 12, "png": 8, "avif": 52, "gif": 26, "tiff": 10,
+}  # fmt: skip
+"""Lossless, progressive, or almost so good."""
+
+_FINE_QUALITY = 95
+_TRIED_BYTES_PER_PIXEL = 8
+"""The picture in memory, from which several files are made, of which two are kept."""
+
+_BLURRED_BYTES_PER_PIXEL = 8
 
 _MOVING_BYTES_PER_PIXEL = 12
 """Of every frame: as it is made, in the strip, and the encoder's own copy."""
@@ -42,13 +61,10 @@ _MARK_FILE_BYTES = 40 << 20
 
 def predict_cost(header: Header, plan: RenderPlan) -> int:
     """Bytes at the worst moment of the whole render, on the generous side."""
-    looking = _decode_bytes(header, None) if _is_trimmed(plan) else 0
-    return _FIXED_BYTES + max(looking, *(_base_bytes(header, base) for base in plan.bases))
-
-
-def _is_trimmed(plan: RenderPlan) -> bool:
-    """Whether the border has to be looked for first, in the picture as it is."""
-    return any(one.variant.trim is not None for one in plan.variants)
+    at_work = max(_base_bytes(header, base) for base in plan.bases)
+    if any(variant.variant.trim is not None for variant in plan.variants):
+        at_work = max(at_work, _lines_bytes(header) + _full_bytes(header, header.frames))
+    return _FIXED_BYTES + _METADATA_FACTOR * header.metadata_bytes + at_work
 
 
 def _base_bytes(header: Header, base: BasePlan) -> int:
@@ -61,11 +77,22 @@ def _base_bytes(header: Header, base: BasePlan) -> int:
 
 def _making_bytes(header: Header, plan: VariantPlan) -> int:
     may_have_alpha = header.has_alpha or plan.variant.mode == "pad"
+    pixel_bytes = _encode_bytes_per_pixel(plan, may_have_alpha=may_have_alpha)
+    if plan.variant.blur is not None:
+        pixel_bytes += _BLURRED_BYTES_PER_PIXEL
+    if plan.frames > 1:
+        pixel_bytes += plan.frames * _MOVING_BYTES_PER_PIXEL
+    return _area(plan.sizes.canvas) * pixel_bytes + _mark_bytes(plan)
+
+
+def _encode_bytes_per_pixel(plan: VariantPlan, *, may_have_alpha: bool) -> int:
+    variant = plan.variant
     factors = _ENCODE_BYTES_PER_ALPHA_PIXEL if may_have_alpha else _ENCODE_BYTES_PER_PIXEL
-    one = _area(plan.sizes.canvas) * factors[plan.format] + _mark_bytes(plan)
-    if plan.frames == 1:
-        return one
-    return one + _area(plan.sizes.canvas) * plan.frames * _MOVING_BYTES_PER_PIXEL
+    tried = 0 if variant.max_bytes is None else _TRIED_BYTES_PER_PIXEL
+    is_fine = variant.lossless or variant.progressive or (plan.quality or 0) >= _FINE_QUALITY
+    if is_fine or (tried and plan.format == "avif"):
+        return tried + max(factors[plan.format], _FINE_ENCODE_BYTES_PER_PIXEL[plan.format])
+    return tried + factors[plan.format]
 
 
 def _mark_bytes(plan: VariantPlan) -> int:
@@ -77,20 +104,36 @@ def _mark_bytes(plan: VariantPlan) -> int:
     return drawn + (0 if mark.preset_image is None else _MARK_FILE_BYTES)
 
 
-def _decode_bytes(header: Header, base: BasePlan | None) -> int:
-    """base: None for a decode that the loader does not shrink."""
-    stored = header.stored
+def _decode_bytes(header: Header, base: BasePlan) -> int:
+    if "scale" in load_options(header, base):
+        shown = 4 * _area(base.size) * _pixel_bytes(header)
+        planes = _area(header.stored) * (_CANVAS_BYTES if header.has_alpha else 2)
+        return _lines_bytes(header) + shown + planes
+    return _lines_bytes(header) + _full_bytes(header, base.frames)
+
+
+def _lines_bytes(header: Header) -> int:
     is_wide = header.has_alpha or header.sample_bytes > 1
     sample_bytes = _WIDE_SAMPLE_BYTES if is_wide else 1
-    lines = stored.width * min(stored.height, _LINES_IN_FLIGHT) * header.bands * sample_bytes
+    lines = max(_LEAST_LINES, min(header.stored.height, _LINES_IN_FLIGHT))
+    return header.stored.width * lines * header.bands * sample_bytes
+
+
+def _full_bytes(header: Header, frames: int) -> int:
+    """What the decoder itself holds of a picture that it does not shrink."""
     if not header.whole:
-        return lines
+        return 0
+    area = _area(header.stored)
     if header.format == "jpeg":  # its coefficients are never shrunk
-        return lines + _area(stored) * header.bands * _COEFFICIENT_BYTES
-    pixel_bytes = max(header.bands * header.sample_bytes, 4)
-    if base is not None and "scale" in load_options(header, base):
-        return lines + 4 * _area(base.size) * pixel_bytes + 2 * _area(stored)
-    return lines + _area(stored) * pixel_bytes * _CODEC_FACTORS.get(header.format, _OTHER_FACTOR)
+        return area * header.bands * _COEFFICIENT_BYTES
+    one = area * _pixel_bytes(header) * _CODEC_FACTORS.get(header.format, _OTHER_FACTOR)
+    if header.format == "webp" and frames > 1:  # shown one by one, but kept together
+        return one + frames * area * _pixel_bytes(header)
+    return one
+
+
+def _pixel_bytes(header: Header) -> int:
+    return max(header.bands * header.sample_bytes, 4)
 
 
 def _area(size: Size) -> int:

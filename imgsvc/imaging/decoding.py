@@ -67,7 +67,8 @@ def find_cuts(source: Source, recipe: Recipe) -> Mapping[Cut, Box]:
             continue
         box = to_stored(crop_box(variant, header.upright), header.orientation, header.stored)
         with reading():
-            frames = (frame.crop(*box) for frame in source.frames(cut.frames))
+            whole = source.for_a_look().frames(cut.frames)
+            frames = (frame.crop(*box) for frame in whole)
             content = find_content(frames, cut.trim)
         if content is not None:
             content = content._replace(left=box.left + content.left, top=box.top + content.top)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 _HEADER_BYTES = 13
 _DESCRIPTOR_BYTES = 10
+_TAIL_BYTES = 64
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _HAS_COLOURS, _COLOURS_SIZE = 0x80, 0x07
 
@@ -16,11 +18,12 @@ def is_cut_off(path: str) -> bool:
     Only the trailer missing is no loss; what follows the trailer does not matter. Almost
     every file ends with its trailer, so the walk through its blocks is rarely made.
     """
-    data = Path(path).read_bytes()
-    return not data.rstrip(b"\0").endswith(bytes([_TRAILER])) and not _blocks_are_whole(data)
+    with Path(path).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        ends_well = data[-_TAIL_BYTES:].rstrip(b"\0").endswith(bytes([_TRAILER]))
+        return not ends_well and not _blocks_are_whole(data)
 
 
-def _blocks_are_whole(data: bytes) -> bool:
+def _blocks_are_whole(data: mmap) -> bool:
     try:
         at = _HEADER_BYTES + _colours_bytes(data[10])
         while at < len(data) and data[at] in (_EXTENSION, _IMAGE):
@@ -30,7 +33,7 @@ def _blocks_are_whole(data: bytes) -> bool:
     return at == len(data) or (at < len(data) and data[at] == _TRAILER)
 
 
-def _end_of_block(data: bytes, at: int) -> int:
+def _end_of_block(data: mmap, at: int) -> int:
     if data[at] == _EXTENSION:
         at += 2
     else:

@@ -21,11 +21,13 @@ _FONT = "DejaVu Sans Bold"
 _FONT_FILE = str(_FONTS / "DejaVuSans-Bold.ttf")
 
 _MEASURE_PX = 64.0
-_LONG_MEASURE_PX = 16.0
-_LONG_LINE, _MANY_LINES = 200, 100
-"""Text of more characters in a line, or of more lines, is measured smaller: what draws it takes
-no more than 32 767 pixels a side.
-"""
+_LONG_MEASURE_PX = 12.0
+_LONG_TEXT = 100
+"""Longer texts are measured smaller: Cairo draws at most 32 767 pixels a side, and the widest
+letter is less than five times as wide as the font is high."""
+
+_LARGEST_SIDE = 30_000
+"""A larger mark is drawn at half its size, and enlarged."""
 
 _SMALLEST_PX = 12.0
 """Smaller letters are drawn at this size and shrunk: an edge cannot be finer than a pixel."""
@@ -59,6 +61,8 @@ def draw(text: str, size: Size) -> pyvips.Image:
     natural = measure(text)
     if natural is None:
         raise ValueError("a text that cannot be seen")
+    if max(size) > _LARGEST_SIDE:
+        return resize(draw(text, Size((size.width + 1) // 2, (size.height + 1) // 2)), size)
     font_px = _measure_px(text) * max(size.width / natural.width, size.height / natural.height)
     font_px = max(font_px, _SMALLEST_PX)
     ink = _draw_ink(text, font_px)
@@ -68,9 +72,7 @@ def draw(text: str, size: Size) -> pyvips.Image:
 
 
 def _measure_px(text: str) -> float:
-    lines = text.split("\n")
-    is_long = len(lines) > _MANY_LINES or max(map(len, lines)) > _LONG_LINE
-    return _LONG_MEASURE_PX if is_long else _MEASURE_PX
+    return _MEASURE_PX if len(text) <= _LONG_TEXT else _LONG_MEASURE_PX
 
 
 @cache

@@ -109,9 +109,7 @@ def dress(image: pyvips.Image, metadata: Metadata, format_: str) -> Dressed:
         if name not in _GEOMETRY_FIELDS | _ANIMATION_FIELDS:
             image.remove(name)
     given = {kind: block for kind in _FIELDS if (block := getattr(metadata, kind))}
-    held = {
-        kind: block for kind, block in given.items() if FORMATS[format_].holds(kind, len(block))
-    }
+    held = {kind: block for kind, block in given.items() if holds(format_, kind, block)}
     for kind, block in held.items():
         image.set_type(pyvips.GValue.blob_type, _FIELDS[kind], block)
     if format_ == "png":
@@ -120,3 +118,20 @@ def dress(image: pyvips.Image, metadata: Metadata, format_: str) -> Dressed:
     enough = len(held) == len(given) or (metadata.repeated and bool(held))
     texts_lost = bool(metadata.texts) and format_ != "png"
     return Dressed(image, metadata.incomplete or texts_lost or not enough)
+
+
+def holds(format_: str, kind: str, block: bytes) -> bool:
+    """Whether a file of the format can have it; libpng looks into profiles, and is strict."""
+    if not FORMATS[format_].holds(kind, len(block)):
+        return False
+    return kind != "icc" or format_ != "png" or _suits_png(block)
+
+
+def _suits_png(profile: bytes) -> bool:
+    dot = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb")
+    dot.set_type(pyvips.GValue.blob_type, _FIELDS["icc"], profile)
+    try:
+        dot.pngsave_buffer(keep="icc")
+    except pyvips.Error:
+        return False
+    return True

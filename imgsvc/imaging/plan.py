@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from imgsvc.errors import ImageError, ImageErrorCode
+from imgsvc.imaging.metadata import holds
 from imgsvc.imaging.probe import Header
 from imgsvc.recipes.formats import FORMATS, resolve_format
 from imgsvc.recipes.model import MAX_SIDE, Crop, Recipe, Variant
@@ -158,14 +159,17 @@ def _shown_frames(variant: Variant, format_: str, header: Header) -> int:
 
 
 def _keeps_profile(plan: VariantPlan, header: Header) -> bool:
-    """Colours that a recipe names, and marks, are in sRGB, and so is what is taken for grey."""
-    variant, facts = plan.variant, FORMATS[plan.format]
-    shows_background = variant.mode == "pad" or (header.has_alpha and not facts.keeps_alpha)
+    """Where the file can hold it, or its colours would be meant otherwise. Colours that a recipe
+    names, and marks, are in sRGB, and so is what is taken for grey.
+    """
+    variant = plan.variant
+    keeps_alpha = FORMATS[plan.format].keeps_alpha
+    shows_background = variant.mode == "pad" or (header.has_alpha and not keeps_alpha)
     return (
         variant.metadata == "all"
-        and header.rgb_profile_bytes > 0
+        and header.has_rgb_profile
         and not (variant.grayscale or variant.watermark or shows_background)
-        and facts.holds("icc", header.rgb_profile_bytes)
+        and holds(plan.format, "icc", header.image.get("icc-profile-data"))
     )
 
 

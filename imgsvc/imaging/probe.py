@@ -10,6 +10,7 @@ import pyvips
 from imgsvc.domain.rendering import DecodeLimits, InputFacts
 from imgsvc.domain.sniffing import HEAD_BYTES, sniff
 from imgsvc.errors import ImageError, ImageErrorCode
+from imgsvc.imaging.excess import check_before_opening, check_scans
 from imgsvc.imaging.gif_blocks import is_cut_off
 from imgsvc.imaging.loaders import open_file
 from imgsvc.imaging.readers.registry import FOREIGN_FORMATS
@@ -21,6 +22,8 @@ from imgsvc.recipes.sizes import Size
 
 _ANIMATED_FORMATS = frozenset({"gif", "webp"})
 _WHOLE_FORMATS = frozenset({"webp", "gif", "tiff", "avif"}) | FOREIGN_FORMATS
+_METADATA_FIELDS = frozenset({"icc-profile-data", "exif-data", "xmp-data", "iptc-data"})
+_TEXT_PREFIX = "png-comment-"
 _FORMAT_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4}
 
 
@@ -33,9 +36,10 @@ class Header:
     frames: how many can be read, 1 for a still. told_frames: how many there are.
     bands: alpha included. sample_bytes: of one band of one pixel.
     has_profile: of another colour space than sRGB.
-    rgb_profile_bytes: of one that means another colour space than sRGB; 0 for none.
+    has_rgb_profile: of such a one that can be kept.
     whole: the decoder holds the whole picture at once: a progressive JPEG's coefficients,
-    an interlaced PNG, or a format that knows no other way.
+    an interlaced PNG, or a format that knows no other way. metadata_bytes: of profile, EXIF
+    and the like.
     """
 
     image: pyvips.Image
@@ -47,9 +51,10 @@ class Header:
     sample_bytes: int
     has_alpha: bool
     has_profile: bool
-    rgb_profile_bytes: int
+    has_rgb_profile: bool
     whole: bool
     told_frames: int
+    metadata_bytes: int
 
     @property
     def upright(self) -> Size:
@@ -64,8 +69,8 @@ class Header:
 def probe(path: str) -> Header:
     """Open the file at `path` and read its header.
 
-    Raises ImageError with empty_image, unsupported_format or corrupt_image; OSError when
-    the file cannot be read at all.
+    Raises ImageError with empty_image, unsupported_format or corrupt_image, or for what no
+    decoder should be given (see `excess`); OSError when the file cannot be read at all.
     """
     with Path(path).open("rb") as file:
         head = file.read(HEAD_BYTES)
@@ -76,8 +81,11 @@ def probe(path: str) -> Header:
         raise ImageError(
             ImageErrorCode.UNSUPPORTED_FORMAT, "This is not an image in a format that is read here."
         )
+    check_before_opening(path, format_)
     with reading():
         header = _header(open_file(path, format_), format_, count_frames(path, format_))
+    if format_ == "jpeg" and header.whole:
+        check_scans(path)
     if format_ == "gif" and is_cut_off(path):
         raise corrupt_image()
     return header
@@ -114,9 +122,14 @@ def _header(image: pyvips.Image, format_: str, told_frames: int) -> Header:
         sample_bytes=_FORMAT_BYTES.get(image.format, 8),
         has_alpha=bool(image.hasalpha()),
         has_profile=has_own_profile(image),
-        rgb_profile_bytes=len(image.get("icc-profile-data")) if has_rgb_profile(image) else 0,
+        has_rgb_profile=has_rgb_profile(image),
         whole=format_ in _WHOLE_FORMATS or _comes_in_passes(image, fields),
+        metadata_bytes=sum(len(image.get(name)) for name in fields if _is_metadata(name)),
     )
+
+
+def _is_metadata(field: str) -> bool:
+    return field in _METADATA_FIELDS or field.startswith(_TEXT_PREFIX)
 
 
 def _comes_in_passes(image: pyvips.Image, fields: set[str]) -> bool:

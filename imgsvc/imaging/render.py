@@ -132,6 +132,7 @@ def _make_outputs(task: RenderTask, source: Source, plan: RenderPlan) -> _Work:
                 path = Path(output_path(task.output_prefix, variant.variant.name, variant.format))
                 undo.callback(path.unlink, missing_ok=True)
                 made[variant.variant.name] = _make_output(frames, variant, metadata, path)
+            del frames  # or they would stay in memory while the next are decoded
         undo.pop_all()
     return _Work(made, profile_assumed, analysis)
 

@@ -7,6 +7,7 @@ parsed has no rights in it: the blocks may come from anywhere.
 
 from __future__ import annotations
 
+import codecs
 import struct
 import warnings
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,8 @@ _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _ARRAYS = frozenset(f"{{{_RDF}}}{kind}" for kind in ("Alt", "Seq", "Bag"))
 _DC_RIGHTS, _DC_CREATOR = f"{{{_DC}}}rights", f"{{{_DC}}}creator"
 _KEPT_TAGS = frozenset({_DC_RIGHTS, _DC_CREATOR, f"{{{_PHOTOSHOP}}}Credit"})
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 _PREFIXES = {"x": _META, "rdf": _RDF, "dc": _DC, "xmpRights": _XMP_RIGHTS, "photoshop": _PHOTOSHOP}
 
 _DATASET = 0x1C
@@ -124,12 +127,14 @@ def _write_exif(notice: str | None, author: str | None) -> bytes | None:
 def _read_xmp(block: bytes) -> list[ElementTree.Element]:
     """Its statements of rights, as elements of a description.
 
-    A document type, which XMP never has, could name entities that expand without end.
+    A document type, which XMP never has, could name entities that expand without end. It is
+    looked for in decoded text, which the parser takes as it is: an encoding could hide it.
     """
-    if b"<!DOCTYPE" in block or b"<!ENTITY" in block:
-        return []
     try:
-        root = ElementTree.fromstring(block.strip(b"\0 \r\n\t"))  # noqa: S314 - see above
+        text = block.decode("utf-16" if block.startswith(_UTF16_MARKS) else "utf-8-sig")
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            return []
+        root = ElementTree.fromstring(text.strip("\0 \r\n\t"))  # noqa: S314 - see above
     except (ElementTree.ParseError, ValueError, LookupError):
         return []
     kept = []

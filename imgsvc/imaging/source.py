@@ -10,18 +10,32 @@ import pyvips
 from imgsvc.imaging.loaders import open_file
 from imgsvc.imaging.probe import Header
 from imgsvc.imaging.readers.registry import FOREIGN_FORMATS, read_pixels
+from imgsvc.imaging.steps.colour import drop_extra_bands
 
 
 class Source:
-    """What the probe opened serves the first plain decode."""
+    """What the probe opened serves the first plain decode, and stays, with all that its decoder
+    holds, as long as the header does.
+    """
 
     def __init__(self, path: str, header: Header) -> None:
         self.header = header
         self.path = path
         self._opened: pyvips.Image | None = header.image
 
+    def for_a_look(self) -> Source:
+        """One of which nothing stays when its images are let go of."""
+        other = Source(self.path, self.header)
+        other._opened = None
+        return other
+
     def open(self, **options: Any) -> pyvips.Image:
-        """The first frame. options: the loader's own, such as shrink. Raises pyvips.Error."""
+        """The first frame, without bands that nobody can show. options: the loader's own, such
+        as shrink. Raises pyvips.Error.
+        """
+        return drop_extra_bands(self._open(options))
+
+    def _open(self, options: dict[str, Any]) -> pyvips.Image:
         if self.header.format in FOREIGN_FORMATS:
             return read_pixels(self.path, self.header.format, self.header.image)
         if options or self._opened is None:

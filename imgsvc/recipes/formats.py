@@ -48,7 +48,7 @@ FORMATS: dict[str, FormatFacts] = {
         keeps_alpha=False,
         usual_quality=85,
         blocks=frozenset({"exif", "xmp", "iptc", "icc"}),
-        # a segment is at most 65 535 bytes long, its own heading included
+        # a segment is at most 65 535 bytes long, its own heading included; profiles take many
         max_block_bytes=65_000,
     ),
     "png": FormatFacts(

@@ -115,3 +115,14 @@ def test_halving_finds_the_largest_that_fits(limit: int) -> None:
     assert fits == (limit >= 1)
     assert len(data) == max(1, min(limit, 90))
     assert len(tried) <= 8
+
+
+def test_far_from_fitting_the_lowest_quality_is_tried_at_once() -> None:
+    tried = []
+
+    def encode(quality: int) -> bytes:
+        tried.append(quality)
+        return b"x" * (quality * 100 + 1000)
+
+    assert fit_bytes(encode, 90, 500) == (b"x" * 1100, False)
+    assert tried == [90, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -212,6 +213,36 @@ def test_pixels_never_lose_the_profile_that_they_are_meant_by(studio: Studio, fo
     assert red >= 212 and green <= 45 and blue <= 55  # noqa: PT018
 
 
+@pytest.mark.parametrize(
+    ("format_", "spoil"),
+    [
+        ("jpeg", lambda profile: profile + bytes(2 << 20)),
+        ("webp", lambda profile: profile + bytes(2 << 20)),
+        ("png", lambda profile: profile[:8] + b"\4" + profile[9:] + b"\0"),
+    ],
+)
+def test_a_profile_that_the_format_cannot_hold_is_applied(
+    studio: Studio, format_: str, spoil: Callable[[bytes], bytes]
+) -> None:
+    """libpng refuses a profile of version 4 whose length is odd."""
+    profile = spoil(pictures.make_p3_profile())
+    profile = len(profile).to_bytes(4, "big") + profile[4:]
+    red_wall = Image.new("RGB", (64, 48), (200, 60, 60))
+    source = pictures.encode(red_wall, "TIFF", icc_profile=profile)
+    picture = studio.picture(source, format=format_, metadata="all", quality=95)
+    assert "icc_profile" not in picture.info
+    red, *_ = picture.convert("RGB").getpixel((20, 20))  # type: ignore[misc]
+    assert red > 208
+
+
+def test_a_profile_longer_than_a_segment_is_kept_in_jpeg(studio: Studio) -> None:
+    profile = pictures.make_p3_profile() + bytes(200_000)
+    profile = len(profile).to_bytes(4, "big") + profile[4:]
+    source = pictures.encode(Image.new("RGB", (64, 48)), "TIFF", icc_profile=profile)
+    picture = studio.picture(source, format="jpeg", metadata="all")
+    assert picture.info["icc_profile"] == profile
+
+
 def test_grey_is_made_in_srgb(studio: Studio) -> None:
     picture = studio.picture(p3_photo(), format="png", metadata="all", grayscale=True)
     assert picture.mode == "L"
@@ -251,6 +282,12 @@ def test_variants_that_keep_the_profile_do_not_disturb_the_others(studio: Studio
     assert kept.getpixel((1, 1)) != converted.getpixel((1, 1))
 
 
+DESCRIBED = (
+    b'<r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+    b' xmlns:d="http://purl.org/dc/elements/1.1/">'
+    b"<r:Description><d:rights>%s</d:rights></r:Description></r:RDF>"
+)
+
 HOSTILE = {
     "xml bomb": b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x:xmpmeta xmlns:x="adobe:ns:meta/">&a;'
     b"</x:xmpmeta>",
@@ -259,6 +296,9 @@ HOSTILE = {
     "binary": bytes(range(256)) * 20,
     "utf-16 promised": b'<?xml version="1.0" encoding="utf-16"?><a/>',
     "unknown encoding": b'<?xml version="1.0" encoding="nonsense"?><a/>',
+    "unfit encoding": b'<?xml version="1.0" encoding="zip_codec"?><a/>',
+    "deep rights": DESCRIBED % (b"<a>" * 2000 + b"x" + b"</a>" * 2000),
+    "half a letter": DESCRIBED % b"\xc3",
 }
 
 
@@ -270,6 +310,27 @@ def test_xmp_of_any_kind_spoils_nothing(studio: Studio, kind: str, wanted: str) 
         picture = studio.picture(data, format=format_, metadata=wanted)
         if wanted == "copyright":
             assert texts(picture)[COPYRIGHT] == NOTICE
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_rights_in_xmp_are_read_in_its_encodings_but_not_with_entities(
+    studio: Studio, encoding: str
+) -> None:
+    plain = (DESCRIBED % NOTICE.encode()).decode()
+    hidden = "<!DOCTYPE x [<!ENTITY a 'b'>]>" + plain
+    for text, expected in ((plain, NOTICE), (hidden, None)):
+        data = make_photo(exif=False, xmp=text.encode(encoding))
+        picture = studio.picture(data, format="webp", metadata="copyright")
+        assert texts(picture).get(COPYRIGHT) == expected
+
+
+def test_rights_within_rights_do_not_multiply(studio: Studio) -> None:
+    opening, closing = b"<r:Description><d:rights>", b"</d:rights></r:Description>"
+    nested = DESCRIBED % (opening * 100 + b"x" * 10_000 + closing * 100)
+    picture = studio.picture(
+        make_photo(exif=False, xmp=nested), format="webp", metadata="copyright"
+    )
+    assert len(xmp_of(picture)) < 100_000
 
 
 @pytest.mark.parametrize("wanted", ["none", "copyright", "all"])

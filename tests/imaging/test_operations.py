@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import pyvips
 from PIL import Image, ImageStat
 
 from imgsvc.recipes.presets import BUILT_IN
@@ -127,6 +128,15 @@ def test_blur_takes_contrast_away_and_sharpen_adds_some(studio: Studio) -> None:
     assert contrast(blur=0.5) < 0.95 * plain
     soft = contrast(blur=1)
     assert contrast(blur=1, sharpen=2) >= soft
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1, 10, 100])
+def test_blur_is_a_gaussian_up_to_the_edges(studio: Studio, sigma: float) -> None:
+    data = pictures.make_png(90, 60)
+    blurred = studio.picture(data, blur=sigma, format="png").convert("RGB")
+    pixels = pictures.quarters(90, 60).tobytes()
+    image = pyvips.Image.new_from_memory(pixels, 90, 60, 3, "uchar")
+    assert blurred.tobytes() == bytes(image.gaussblur(sigma, min_ampl=0.05).write_to_memory())
 
 
 def test_blur_does_not_pull_in_the_colour_of_what_is_transparent(studio: Studio) -> None:

@@ -214,6 +214,9 @@ def test_text_reads_on_light_and_on_dark(studio: Studio, colour: Any) -> None:
         "e\u0301\u0301\u0301",
         "\u0301",
         "x" * 500,
+        "W" * 500,
+        "\ufdfa" * 500,
+        "W" + "\n" * 498 + "W",
         "\n".join("x" * 250),
         ".",
     ],
@@ -243,6 +246,14 @@ def test_large_text_is_drawn_large_and_not_blown_up(studio: Studio) -> None:
     drawn = lettering.draw("I", Size(600, 900))
     row = [drawn.getpoint(x, 450)[0] for x in range(600)]
     assert sum(0 < value < 255 for value in row) <= 6
+
+
+def test_a_mark_may_be_larger_than_text_can_be_drawn() -> None:
+    prepare()
+    size = Size(40_000, 900)
+    drawn = lettering.draw("i" * 60, size)
+    assert (drawn.width, drawn.height) == size
+    assert drawn.max() == 255
 
 
 def test_text_needs_no_font_of_the_machine_and_writes_nothing(tmp_path: Path) -> None:

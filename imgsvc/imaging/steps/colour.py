@@ -9,6 +9,9 @@ from typing import NamedTuple
 import pyvips
 
 _COLOUR_BANDS = 3
+_BANDS_OF = {"b-w": 1, "grey16": 1, "cmyk": 4}
+"""Of colour, where it is not three; an alpha may come on top."""
+
 _PROFILE_KEPT_BYTES = 64 << 10
 _ODD_SPACES = frozenset({"multiband", "histogram", "matrix", "fourier", "error"})
 
@@ -16,6 +19,14 @@ _ODD_SPACES = frozenset({"multiband", "histogram", "matrix", "fourier", "error"}
 class Converted(NamedTuple):
     image: pyvips.Image
     profile_assumed: bool
+
+
+def drop_extra_bands(image: pyvips.Image) -> pyvips.Image:
+    """Scientific TIFF files hold more than colours and one alpha; then which of them is the
+    alpha, if any, is not to be known, and all go.
+    """
+    colours = _BANDS_OF.get(image.interpretation, _COLOUR_BANDS)
+    return image if image.bands <= colours + 1 else image.extract_band(0, n=colours)
 
 
 def to_srgb(image: pyvips.Image) -> Converted:
@@ -121,10 +132,9 @@ def _is_grey(image: pyvips.Image) -> bool:
 
 
 def _with_known_space(image: pyvips.Image) -> pyvips.Image:
-    """Scientific files may name no colour space or hold more bands than anyone can show."""
+    """Scientific files may name no colour space."""
     if image.interpretation not in _ODD_SPACES:
         return image
     if _is_grey(image):
         return image.copy(interpretation="grey16" if image.format == "ushort" else "b-w")
-    kept = image if image.bands <= _COLOUR_BANDS + 1 else image.extract_band(0, n=_COLOUR_BANDS)
-    return kept.copy(interpretation="rgb16" if image.format == "ushort" else "srgb")
+    return image.copy(interpretation="rgb16" if image.format == "ushort" else "srgb")

@@ -179,6 +179,12 @@ def test_the_preview_in_exif_does_not_show_what_was_cropped_away(studio: Studio)
     assert output(studio).count(b"\xff\xd8\xff") == 1
 
 
+DESCRIBED = (
+    b'<r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+    b' xmlns:d="http://purl.org/dc/elements/1.1/">'
+    b"<r:Description><d:rights>%s</d:rights></r:Description></r:RDF>"
+)
+
 HOSTILE = {
     "xml bomb": b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x:xmpmeta xmlns:x="adobe:ns:meta/">&a;'
     b"</x:xmpmeta>",

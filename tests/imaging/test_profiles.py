@@ -120,13 +120,6 @@ def test_variants_that_keep_the_profile_do_not_disturb_the_others(studio: Studio
     assert kept.getpixel((1, 1)) != converted.getpixel((1, 1))
 
 
-DESCRIBED = (
-    b'<r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
-    b' xmlns:d="http://purl.org/dc/elements/1.1/">'
-    b"<r:Description><d:rights>%s</d:rights></r:Description></r:RDF>"
-)
-
-
 @pytest.mark.parametrize(
     "fields",
     [

@@ -17,8 +17,8 @@ def parse_document(text: bytes) -> Any:
     """The document in UTF-8, a byte order mark let pass.
 
     Raises MalformedRequest for anything else: broken syntax or UTF-8, NaN and infinite
-    numbers, a key twice in one object, more than 64 levels. Raises PayloadTooLarge for
-    too many values.
+    numbers, a key twice in one object or with half a character, more than 64 levels. Raises
+    PayloadTooLarge for too many values.
     """
     check_values(count_values(text))
     try:
@@ -55,7 +55,16 @@ def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         raise MalformedRequest("The JSON document has a key twice in one object.")
+    _check_keys("".join(made))
     return made
+
+
+def _check_keys(keys: str) -> None:
+    """Half of a surrogate pair has no UTF-8, so nobody could be told of such a key."""
+    try:
+        keys.encode()
+    except UnicodeEncodeError as exc:
+        raise MalformedRequest("The JSON document has half a character in a key.") from exc
 
 
 def _refuse_constant(_name: str) -> NoReturn:

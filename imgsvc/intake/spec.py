@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -10,8 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from imgsvc.domain.input_names import MAX_NAME_CHARS, clean_name
 from imgsvc.domain.states import Priority
-from imgsvc.errors import Fault, InvalidRequest
+from imgsvc.errors import Fault, InvalidRequest, MalformedRequest, PayloadTooLarge
 from imgsvc.intake.faults import MAX_FAULTS, faults_of, pointer_to
+from imgsvc.intake.json_document import parse_document
 
 DEFAULT_PRESET = "standard"
 MAX_LABEL_CHARS = 200
@@ -165,8 +165,8 @@ def _number(name: str, text: str) -> int:
 
 def _json(name: str, text: str) -> object:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as exc:
+        return parse_document(text.encode())
+    except (MalformedRequest, PayloadTooLarge, UnicodeEncodeError) as exc:
         raise _refusal([Fault(f"/{name}", "Must be JSON.")]) from exc
 
 

@@ -27,6 +27,9 @@ MAX_VARIANTS = 32
 MAX_SIDE = 16384
 MAX_SOURCE_SIDE = 10_000_000
 """No decoder goes beyond it (libvips' VIPS_MAX_COORD was that for many years)."""
+MAX_MAX_BYTES = (1 << 53) - 1
+"""Any file is smaller; beyond it programs disagree about a JSON number (RFC 8259, 6)."""
+
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,39}\z"
 _SHA256_PATTERN = r"^[0-9a-f]{64}\z"
 _COLOUR_PATTERN = r"^#(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\z"
@@ -180,7 +183,7 @@ class Variant(_Part):
     lossless: bool = False
     effort: Annotated[int, Field(ge=0, le=9)] | None = None
     progressive: bool = False
-    max_bytes: Annotated[int, Field(ge=1024)] | None = None
+    max_bytes: Annotated[int, Field(ge=1024, le=MAX_MAX_BYTES)] | None = None
     metadata: Literal["none", "copyright", "all"] = "none"
     animation: Literal["first", "all"] | None = None
 

@@ -175,6 +175,15 @@ BAD_JSON: list[tuple[Any, int, str, str]] = [
         "invalid_recipe",
         "/recipe/variants/0/trim",
     ),
+    (
+        {
+            "images": [{"data": "aGk="}],
+            "recipe": {"variants": [{"name": "a", "watermark": {"text": "half \ud83d"}}]},
+        },
+        422,
+        "invalid_recipe",
+        "/recipe/variants/0/watermark/text",
+    ),
     ({"images": [{"data": "aGk="}] * 9}, 413, "too_many_images", ""),
     ([], 422, "invalid_request", ""),
 ]

@@ -304,6 +304,7 @@ def test_a_damaged_document_is_refused_where_json_loads_refuses_it(
         b'{"a": 1, "b": {"c": 1, "c": 2}}',
         b'{"images": [{"data": "QUJD", "data": "QUJD"}]}',
         b'{"a": 1, "\\u0061": 2}',
+        b'{"a": {"\\ud800": 1}}',
         b'"\xff"',
         b'"\xed\xa0\x80"',
         b'"\n"',

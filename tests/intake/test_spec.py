@@ -160,6 +160,9 @@ def test_an_empty_simple_field_counts_as_not_given() -> None:
         ({"open": "maybe"}, ["/open"]),
         ({"webhook_url": "x"}, ["/webhook_url"]),
         ({"label": "x" * 201, "priority": "x"}, ["/label", "/priority"]),
+        ({"recipe": '{"variants": NaN}'}, ["/recipe"]),
+        ({"recipe": '{"variants": [], "variants": []}'}, ["/recipe"]),
+        ({"recipe": "[" * 100_000}, ["/recipe"]),
     ],
 )
 def test_a_wrong_simple_field_is_pointed_at(fields: dict[str, str], expected: list[str]) -> None:

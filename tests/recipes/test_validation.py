@@ -105,6 +105,8 @@ WRONG = [
     ({"quality": 101}, "/quality"),
     ({"effort": 10}, "/effort"),
     ({"max_bytes": 1023}, "/max_bytes"),
+    ({"max_bytes": 1 << 53}, "/max_bytes"),
+    ({"watermark": {"text": "a\ud800"}}, "/watermark/text"),
     ({"metadata": "some"}, "/metadata"),
     ({"animation": "last"}, "/animation"),
     ({"colour": "red"}, "/colour"),

@@ -86,7 +86,7 @@ class Deliverer:
 
     async def _start_due(self, tasks: asyncio.TaskGroup, now: int) -> None:
         """Until all that are due are under way, or have to wait for those that are."""
-        while True:
+        while not self._lanes.is_full:
             due = await self._store.due_deliveries(now, running=self._lanes.running)
             entered = self._lanes.enter(due)
             for delivery in entered:

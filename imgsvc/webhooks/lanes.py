@@ -27,6 +27,11 @@ class Lanes:
         """Ids of the messages that are under way."""
         return self._running.keys()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing can set out before something has arrived."""
+        return len(self._running) >= self._in_all
+
     def enter(self, due: Sequence[Delivery]) -> list[Delivery]:
         """Those of `due`, one for each receiver that has any, which can set out now.
 
@@ -36,7 +41,7 @@ class Lanes:
         self._turns = turns | {r: self._turns.get(r, 0) for r in self._busy}
         entered = []
         for delivery in sorted(due, key=lambda d: (turns[d.receiver], d.next_at or 0)):
-            if len(self._running) >= self._in_all:
+            if self.is_full:
                 break
             if self._busy[delivery.receiver] < self._per_receiver:
                 self._take(delivery)

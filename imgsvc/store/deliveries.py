@@ -33,8 +33,11 @@ async def announce_images(
     )
 
 
-async def record_attempt(tx: Transaction, delivery_id: str, attempt: Attempt, now_ms: int) -> bool:
-    """A try has ended; False when its message waits no more: it is gone, or disabled.
+async def record_attempt(
+    tx: Transaction, delivery: Delivery, attempt: Attempt, now_ms: int
+) -> bool:
+    """A try has ended, begun when its message was as `delivery`; False when that waits no more,
+    or was taken up by hand meanwhile.
 
     A receiver that wants no more messages is not sent the job's other ones either.
     """
@@ -42,7 +45,8 @@ async def record_attempt(tx: Transaction, delivery_id: str, attempt: Attempt, no
     rows = await tx.fetch(
         WEBHOOKS["record_attempt"],
         {
-            "id": delivery_id,
+            "id": delivery.id,
+            "attempts": delivery.attempts,
             "state": attempt.state.value,
             "next_at": attempt.next_at,
             "status": attempt.status,

@@ -220,9 +220,11 @@ class Store(Lookups):
         """
         await self._writer.apply(deliveries.announce_images, job_id, last, payload, now_ms)
 
-    async def record_attempt(self, delivery_id: str, attempt: Attempt, now_ms: int) -> bool:
-        """False when the message waits no more: it is gone, or disabled."""
-        return await self._writer.apply(deliveries.record_attempt, delivery_id, attempt, now_ms)
+    async def record_attempt(self, delivery: Delivery, attempt: Attempt, now_ms: int) -> bool:
+        """False when the message is not as it was in `delivery`, when the try began: it is
+        gone, disabled, or was taken up by hand.
+        """
+        return await self._writer.apply(deliveries.record_attempt, delivery, attempt, now_ms)
 
     async def redeliver(self, job_id: str, delivery_id: str, now_ms: int) -> Delivery:
         """Let a message be sent anew, whatever became of it. Raises NotFound."""

@@ -139,7 +139,7 @@ class Deliverer:
         """Until it is stored: what is not would be sent again at once."""
         while True:
             try:
-                await self._store.record_attempt(delivery.id, attempt, self._now_ms())
+                await self._store.record_attempt(delivery, attempt, self._now_ms())
             except StorageFull:
                 log.warning("storage_full", what="webhooks")
                 await asyncio.sleep(STORAGE_DELAY_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,11 +142,13 @@ async def test_a_try_counts_only_while_its_message_waits(store: Store) -> None:
     job = await finish(store)
     (delivery,) = await deliveries(store, job)
     later = Attempt(DeliveryState.PENDING, None, DeliveryError.TIMEOUT, 9_000)
-    assert await store.record_attempt(delivery.id, later, 4_000)
+    assert await store.record_attempt(delivery, later, 4_000)
     done = Attempt(DeliveryState.DELIVERED, 200)
-    assert await store.record_attempt(delivery.id, done, 5_000)
-    assert not await store.record_attempt(delivery.id, later, 6_000)
-    assert not await store.record_attempt(new_id(), later, 6_000)
+    assert not await store.record_attempt(delivery, done, 5_000)  # begun before the other ended
+    (delivery,) = await deliveries(store, job)
+    assert await store.record_attempt(delivery, done, 5_000)
+    assert not await store.record_attempt(delivery, later, 6_000)
+    assert not await store.record_attempt(replace(delivery, id=new_id()), later, 6_000)
     (delivery,) = await deliveries(store, job)
     assert (delivery.attempts, delivery.delivered_at, delivery.next_at) == (2, 5_000, None)
     assert (delivery.last_status, delivery.last_error) == (200, None)
@@ -160,9 +163,7 @@ async def test_a_receiver_that_is_gone_gets_nothing_until_it_is_tried_by_hand(
     await store.announce_images(job.id, (FOR_EVER, 0), "{}", 2_000)
     await store.finish_images([failed(second)], 3_000)
     end, images = await deliveries(store, job)
-    await store.record_attempt(
-        end.id, Attempt(DeliveryState.DISABLED, 410, DeliveryError.GONE), 4_000
-    )
+    await store.record_attempt(end, Attempt(DeliveryState.DISABLED, 410, DeliveryError.GONE), 4_000)
     await store.retry_images(job.id)
     await store.cancel_job(job.id, 5_000)
     assert [d.state for d in await deliveries(store, job)] == [DeliveryState.DISABLED] * 3

@@ -146,6 +146,25 @@ async def test_a_message_is_sent_again_by_hand_also_to_one_that_was_gone(
     assert [message.id for message in receiver.messages] == [delivery.id] * 3
 
 
+async def test_the_last_try_of_a_message_is_not_its_last_when_it_is_taken_up_meanwhile(
+    store: Store, receiver: Receiver, make_deliverer: MakeDeliverer, clock: Clock
+) -> None:
+    receiver.will(500)
+    job = await finish(store, hook(receiver.url))
+    deliverer = make_deliverer(max_tries=2)
+    await deliverer.run_once()
+    clock.pass_s(60)
+
+    async def take_up(_request: web.Request) -> web.StreamResponse:
+        await store.redeliver(job.id, receiver.messages[0].id, clock.now)
+        return web.Response(status=500)
+
+    receiver.answers.append(take_up)
+    await deliverer.run_once()
+    assert len(receiver.messages) == 3
+    assert (await only_delivery(store, job)).state is DeliveryState.DELIVERED
+
+
 async def test_an_address_inside_is_final_at_once(
     store: Store, receiver: Receiver, clock: Clock
 ) -> None:

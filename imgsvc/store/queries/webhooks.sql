@@ -105,11 +105,11 @@ ORDER BY deliveries.id DESC LIMIT :limit;
 SELECT payload FROM deliveries WHERE id = :id;
 
 -- name: record_attempt
--- A try has ended, if the message still waited for it.
+-- A try has ended, if the message still waits as it did when the try began.
 UPDATE deliveries SET
     state = :state, attempts = attempts + 1, next_at = :next_at,
     last_status = :status, last_error = :error, delivered_at = :delivered_at
-WHERE id = :id AND state = 'pending'
+WHERE id = :id AND state = 'pending' AND attempts = :attempts
 RETURNING job_id;
 
 -- name: disable_deliveries

@@ -14,8 +14,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from imgsvc.domain.webhook import check_secret
 from imgsvc.errors import StartError
 
 _UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6,
@@ -41,6 +50,9 @@ def _parse_list(value: object) -> object:
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_list)]
+Secrets = Annotated[
+    tuple[Annotated[str, AfterValidator(check_secret)], ...], BeforeValidator(_parse_list)
+]
 
 
 def _half_of_ram() -> int:
@@ -133,6 +145,15 @@ class RetentionSettings(_Section):
     finished_s: int = Field(86_400, ge=0)
 
 
+class WebhookSettings(_Section):
+    """Messages to the receivers that jobs name."""
+
+    allow_private: bool = False
+    secrets: Secrets = Field((), repr=False)
+    timeout_s: float = Field(15, gt=0, le=300)
+    max_attempts: int = Field(10, ge=1, le=100)
+
+
 class LogSettings(_Section):
     """What is logged, and how: `auto` is readable on a terminal and JSON otherwise."""
 
@@ -148,6 +169,7 @@ class Settings(_Section):
     workers: WorkerSettings = Field(default_factory=WorkerSettings)
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

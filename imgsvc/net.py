@@ -7,11 +7,14 @@ resolves anew nor a spelling that only the resolver understands leads inside.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -160,12 +163,36 @@ def _is_plain(name: str) -> bool:
         return False
 
 
-class _Resolver(AbstractResolver):
-    """A name with one address inside is not asked at any of its others either."""
+class _NameThreads:
+    """What `ThreadedResolver` asks of a loop, on threads of its own: a name server that does
+    not answer holds up a thread for half a minute, and the loop's threads have work to do.
+    """
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, count: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="imgsvc-names")
+
+    async def getaddrinfo(self, *place: Any, **wanted: Any) -> Any:
+        ask = partial(socket.getaddrinfo, *place, **wanted)
+        return await self._loop.run_in_executor(self._threads, ask)
+
+    async def getnameinfo(self, *place: Any) -> Any:
+        return await self._loop.run_in_executor(self._threads, socket.getnameinfo, *place)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class _Resolver(AbstractResolver):
+    """A name with one address inside is not asked at any of its others either.
+
+    threads: names that are asked for at once.
+    """
+
+    def __init__(self, guard: Guard, threads: int) -> None:
         self._guard = guard
-        self._resolver = ThreadedResolver()
+        self._names = _NameThreads(threads)
+        self._resolver = ThreadedResolver(cast("asyncio.AbstractEventLoop", self._names))
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -177,6 +204,7 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
+        self._names.close()
 
 
 def open_session(
@@ -193,7 +221,7 @@ def open_session(
     """
     connector = aiohttp.TCPConnector(
         limit=connections,
-        resolver=_Resolver(guard),
+        resolver=_Resolver(guard, connections),
         use_dns_cache=False,
         socket_factory=guard.make_socket,
     )

@@ -171,3 +171,17 @@ def test_served_hosts_are_this_machine_the_bound_host_and_the_named_ones() -> No
         server={"host": "::", "allow_anonymous": True, "allowed_hosts": "Photos.Example"}
     ).server
     assert server.served_hosts == {"localhost", "127.0.0.1", "[::1]", "[::]", "photos.example"}
+
+
+def test_a_secret_that_is_none_is_refused_and_not_repeated() -> None:
+    message = refusal(environ={"IMGSVC_WEBHOOKS__SECRETS": "hunter2"})
+    assert "webhooks.secrets.0" in message
+    assert "whsec_" in message
+    assert "hunter2" not in message
+
+
+def test_secrets_are_not_shown_with_the_settings() -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - an example
+    settings = load(environ={"IMGSVC_WEBHOOKS__SECRETS": f"{secret}, {secret}"})
+    assert settings.webhooks.secrets == (secret, secret)
+    assert secret not in repr(settings)

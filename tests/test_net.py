@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -193,6 +194,29 @@ async def test_a_name_that_leads_elsewhere_after_the_check_is_stopped_at_the_soc
     with pytest.raises(Blocked):
         await ask(guard, f"http://public.example:{listener.port}/")
     assert listener.connections == 0
+
+
+async def test_a_name_server_that_is_silent_holds_up_nobody_elses_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    silence = threading.Event()
+
+    def wait_for_ever(*_: Any, **__: Any) -> Any:
+        silence.wait()
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait_for_ever)
+    async with open_session(
+        Guard(), connect_timeout_s=5, total_timeout_s=5, connections=64, headers={}
+    ) as session:
+        asked = [asyncio.ensure_future(session.get(f"http://n{n}.example/")) for n in range(64)]
+        await asyncio.sleep(0)
+        try:
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: "work"), 4) == "work"
+        finally:
+            silence.set()
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(answer, aiohttp.ClientError) for answer in answers)
 
 
 async def test_private_addresses_are_asked_where_that_is_allowed(

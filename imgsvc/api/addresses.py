@@ -7,7 +7,12 @@ from aiohttp import web
 from imgsvc.api.context import CONTEXT
 
 
-def absolute_url(request: web.Request, path: str) -> str:
-    """`path`, which is absolute, under `server.base_url` or the host that was asked."""
+def base_url(request: web.Request) -> str:
+    """`server.base_url` or the host that was asked, without a slash at the end."""
     base = request.app[CONTEXT].settings.server.base_url
-    return f"{(base or f'{request.scheme}://{request.host}').rstrip('/')}{path}"
+    return (base or f"{request.scheme}://{request.host}").rstrip("/")
+
+
+def absolute_url(request: web.Request, path: str) -> str:
+    """`path`, which is absolute, under the base URL."""
+    return f"{base_url(request)}{path}"

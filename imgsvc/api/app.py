@@ -7,6 +7,7 @@ from aiohttp import web
 from imgsvc.api import (
     archives,
     backup,
+    deliveries,
     events,
     health,
     jobs,
@@ -29,6 +30,7 @@ _RESOURCES = (
     archives,
     report,
     events,
+    deliveries,
     presets,
     render,
     watermarks,

@@ -17,6 +17,7 @@ from imgsvc.service.idempotency import Idempotency
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
 from imgsvc.service.reconsider import Reconsiderer
+from imgsvc.service.redeliver import Redeliverer
 from imgsvc.service.render import Renderer
 from imgsvc.service.submit import Submitter
 from imgsvc.service.wait import Waiter
@@ -38,6 +39,7 @@ class Context:
     reconsiderer: Reconsiderer
     appender: Appender
     waiter: Waiter
+    redeliverer: Redeliverer
     watermarks: Watermarks
     idempotency: Idempotency
     workforce: Workforce

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
+from imgsvc.api.addresses import base_url
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.forms import take_in
 from imgsvc.api.idempotency import TakeIn, answer_once
@@ -27,7 +28,7 @@ async def submit(
     context = request.app[CONTEXT]
 
     async def perform(key: str | None) -> web.Response:
-        async with await context.submitter.begin(source) as submission:
+        async with await context.submitter.begin(source, base_url(request)) as submission:
             submission.fingerprint.add(request.method, request.path)
             await take_in(request, submission)
             job = await submission.commit(key)

@@ -29,6 +29,8 @@ COMMANDS = {
     "cancel": _Place("control", "cancel", "Cancel what is left of a job."),
     "retry": _Place("control", "retry", "Try failed images again."),
     "delete": _Place("control", "delete", "Delete a job with its files."),
+    "deliveries": _Place("deliveries", "deliveries", "List what was sent to a job's webhook."),
+    "redeliver": _Place("deliveries", "redeliver", "Send it again."),
     "backup": _Place("backup", "backup", "Save everything a server has as one file."),
     "plan": _Place("plan", "plan", "Show what would be done with a file."),
     "doctor": _Place("doctor", "doctor", "Say whether all is well here, and what to do."),

@@ -60,6 +60,7 @@ class _Sending:
 )
 @click.option("--label", help="Free text by which to find the job again.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]))
+@click.option("--webhook", metavar="URL", help="Told when the job is final.")
 @click.option("--no-analysis", is_flag=True, help="Leave out what the images are like.")
 @click.option("--wait", is_flag=True, help="Wait until all images are done.")
 @click.option(
@@ -77,6 +78,7 @@ async def submit(
     recipe: Path | None,
     label: str | None,
     priority: str | None,
+    webhook: str | None,
     no_analysis: bool,
     wait: bool,
     out: Path | None,
@@ -101,6 +103,7 @@ async def submit(
         "recipe": own,
         "label": label,
         "priority": priority,
+        "webhook": webhook,
         "analyze": False if no_analysis else None,
     }
     if dry_run:

@@ -5,6 +5,7 @@ without asyncio `with SyncClient() as client: job = client.submit([...])`.
 from imgsvc.client.answers import (
     Accepted,
     Analysis,
+    Delivery,
     Image,
     ImageProblem,
     Job,
@@ -35,6 +36,7 @@ __all__ = [
     "BytesUpload",
     "Client",
     "ClientError",
+    "Delivery",
     "Downloaded",
     "FileUpload",
     "Image",

@@ -91,6 +91,24 @@ class Accepted(TypedDict):
     name: str
 
 
+class Delivery(TypedDict):
+    """A message to a job's webhook. last_error: a code; `disabled` is what a receiver that
+    has said to be gone makes of `status`.
+    """
+
+    id: str
+    job_id: str
+    event: str
+    receiver: str
+    status: str
+    attempts: int
+    next_attempt_at: str | None
+    last_status: int | None
+    last_error: str | None
+    created_at: str
+    delivered_at: str | None
+
+
 class Preset(TypedDict):
     """A recipe with a name; built-in ones are read-only and have no `updated_at`."""
 

@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 
 from imgsvc.client.answers import (
     Accepted,
+    Delivery,
     Image,
     Job,
     Output,
@@ -30,6 +31,7 @@ from imgsvc.domain.names import SAME_FORMAT, ResultNames
 
 PAGE_OF_JOBS = 100
 PAGE_OF_IMAGES = 1000
+PAGE_OF_DELIVERIES = 500
 
 
 class Client:
@@ -123,6 +125,7 @@ class Client:
         priority: str | None = None,
         reuse: bool | None = None,
         analyze: bool | None = None,
+        webhook: str | Mapping[str, Any] | None = None,
         journal: Journal | None = None,
         on_sent: Callable[[int], None] | None = None,
     ) -> Job:
@@ -133,6 +136,8 @@ class Client:
         preset, recipe, label, priority: None leaves the server's default.
         reuse: False makes everything anew, also what was made of the same bytes before.
         analyze: False leaves out what the images are like, `analysis`.
+        webhook: the URL that is told when the job is final, or all that a job says of one:
+            `{"url": …, "events": […], "secret": …}`.
         journal: with one, thousands of images go over several connections, in no
             particular order, to a job that is being worked on meanwhile; a server that is
             away for a moment is waited for. What breaks off all the same goes on where it
@@ -142,7 +147,7 @@ class Client:
         Raises LocalFileError for a file that cannot be read; without a journal nothing was
         submitted then.
         """
-        spec = _spec(preset, recipe, label, priority, reuse, analyze)
+        spec = _spec(preset, recipe, label, priority, reuse, analyze, webhook)
         if journal is not None:
             parcels = await asyncio.to_thread(make_parcels, images)
             return await Sending(self._connection, self.images, journal, on_sent).send(
@@ -185,9 +190,10 @@ class Client:
         priority: str | None = None,
         reuse: bool | None = None,
         analyze: bool | None = None,
+        webhook: str | Mapping[str, Any] | None = None,
     ) -> Job:
         """A job without images yet: `append` some, as they come, and `close` it in the end."""
-        spec = _spec(preset, recipe, label, priority, reuse, analyze)
+        spec = _spec(preset, recipe, label, priority, reuse, analyze, webhook)
         answer = await self._connection.json("POST", "jobs", json={**spec, "open": True})
         return cast("Job", answer)
 
@@ -248,6 +254,17 @@ class Client:
     async def retry(self, job_id: str) -> Job:
         """Have failed and cancelled images tried again, as if never tried."""
         return cast("Job", await self._connection.json("POST", "jobs", job_id, "retry"))
+
+    async def deliveries(self, job_id: str) -> AsyncGenerator[Delivery, None]:
+        """What was sent to a job's webhook, or is to be, newest first."""
+        params = {"limit": str(PAGE_OF_DELIVERIES)}
+        async for item in self._pages("jobs", job_id, "deliveries", params=params):
+            yield cast("Delivery", item)
+
+    async def redeliver(self, job_id: str, delivery_id: str) -> Delivery:
+        """Send a message to the job's webhook again, at once, whatever became of it."""
+        parts = ("jobs", job_id, "deliveries", delivery_id, "redeliver")
+        return cast("Delivery", await self._connection.json("POST", *parts))
 
     async def delete(self, job_id: str) -> None:
         """Cancel what runs of a job, and delete it with all its files."""
@@ -345,6 +362,7 @@ def _spec(
     priority: str | None,
     reuse: bool | None,
     analyze: bool | None,
+    webhook: str | Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     given = {
         "preset": preset,
@@ -353,6 +371,7 @@ def _spec(
         "priority": priority,
         "reuse": reuse,
         "analyze": analyze,
+        "webhook": {"url": webhook} if isinstance(webhook, str) else webhook,
     }
     return {key: value for key, value in given.items() if value is not None}
 

@@ -15,7 +15,7 @@ from collections.abc import (
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from imgsvc.client.answers import Accepted, Image, Job, Preset, ProgressMessage, Watermark
+from imgsvc.client.answers import Accepted, Delivery, Image, Job, Preset, ProgressMessage, Watermark
 from imgsvc.client.client import Client
 from imgsvc.client.download import Downloaded
 from imgsvc.client.journal import Journal
@@ -91,6 +91,7 @@ class SyncClient:
         priority: str | None = None,
         reuse: bool | None = None,
         analyze: bool | None = None,
+        webhook: str | Mapping[str, Any] | None = None,
         journal: Journal | None = None,
         on_sent: Callable[[int], None] | None = None,
     ) -> Job:
@@ -103,6 +104,7 @@ class SyncClient:
                 priority=priority,
                 reuse=reuse,
                 analyze=analyze,
+                webhook=webhook,
                 journal=journal,
                 on_sent=on_sent,
             )
@@ -127,6 +129,7 @@ class SyncClient:
         priority: str | None = None,
         reuse: bool | None = None,
         analyze: bool | None = None,
+        webhook: str | Mapping[str, Any] | None = None,
     ) -> Job:
         return self._run(
             self._client.open_job(
@@ -136,6 +139,7 @@ class SyncClient:
                 priority=priority,
                 reuse=reuse,
                 analyze=analyze,
+                webhook=webhook,
             )
         )
 
@@ -165,6 +169,12 @@ class SyncClient:
 
     def retry(self, job_id: str) -> Job:
         return self._run(self._client.retry(job_id))
+
+    def deliveries(self, job_id: str) -> Iterator[Delivery]:
+        return self._each(self._client.deliveries(job_id))
+
+    def redeliver(self, job_id: str, delivery_id: str) -> Delivery:
+        return self._run(self._client.redeliver(job_id, delivery_id))
 
     def delete(self, job_id: str) -> None:
         self._run(self._client.delete(job_id))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.states import JobState, Priority
+from imgsvc.domain.webhook import Webhook, WebhookEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class NewJob:
     retain_s: seconds to keep it after its end; 0 keeps for ever.
     reuse: take outputs over from earlier images with the same bytes.
     analyze: say of every image what it is like.
+    webhook: whom to tell of it; None for nobody.
     """
 
     id: str
@@ -33,6 +35,7 @@ class NewJob:
     retain_s: int
     reuse: bool = True
     analyze: bool = True
+    webhook: Webhook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Job:
     expires_at: None until it is final, and for ever when retain_s is 0.
     input_bytes: sum of what was received; output_bytes: sum of the finished files.
     remaining_ms: sum of `cost_ms` of the images that are not final.
+    announces: what its webhook is told; empty where it has none.
     """
 
     id: str
@@ -70,6 +74,7 @@ class Job:
     started_at: int | None
     finished_at: int | None
     expires_at: int | None
+    announces: frozenset[WebhookEvent] = frozenset()
 
     @property
     def finished_images(self) -> int:

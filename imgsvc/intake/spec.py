@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from imgsvc.domain.input_names import MAX_NAME_CHARS, clean_name
 from imgsvc.domain.states import Priority
+from imgsvc.domain.webhook import WebhookEvent, check_secret
 from imgsvc.errors import Fault, InvalidRequest, MalformedRequest, PayloadTooLarge
 from imgsvc.intake.faults import MAX_FAULTS, faults_of, pointer_to
 from imgsvc.intake.json_document import parse_document
@@ -35,8 +37,15 @@ def _check_storable(text: str) -> str:
 
 
 def _check_web_url(url: str) -> str:
-    if not url.lower().startswith(("http://", "https://")):
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname and parts.port != 0)
+    except ValueError:  # a port that is none, half a bracket
+        is_whole = False
+    if not is_whole or not url.isprintable() or " " in url:
         raise ValueError("Must be an http or https URL.")
+    if "@" in parts.netloc:
+        raise ValueError("Must not hold a user or a password.")
     return url
 
 
@@ -72,8 +81,13 @@ class ImageSpec(_Strict):
 
 
 class WebhookSpec(_Strict):
+    """secret: None takes the server's own."""
+
     url: _WebUrl
-    events: Annotated[list[Literal["job.finished"]], Field(min_length=1)] = ["job.finished"]
+    events: Annotated[list[Annotated[WebhookEvent, Field(strict=False)]], Field(min_length=1)] = [
+        WebhookEvent.JOB_FINISHED
+    ]
+    secret: Annotated[str, AfterValidator(check_secret)] | None = Field(None, repr=False)
 
 
 class JobSpec(_Strict):

@@ -20,9 +20,11 @@ from imgsvc.config import Settings
 from imgsvc.domain.rendering import Outcome, RenderTask
 from imgsvc.runtime.core import Core, open_core
 from imgsvc.runtime.ports import listen, url_of
+from imgsvc.runtime.webhooks import Webhooks
 from imgsvc.service.append import Appender
 from imgsvc.service.idempotency import Idempotency
 from imgsvc.service.reconsider import Reconsiderer
+from imgsvc.service.redeliver import Redeliverer
 from imgsvc.service.render import Renderer
 from imgsvc.service.wait import Waiter
 from imgsvc.telemetry.logs import configure_logs, get_logger
@@ -77,7 +79,9 @@ async def open_server(
         async with open_core(settings, render) as core:
             url = url_of(sock)
             await asyncio.to_thread(core.lock.announce, url)
-            runner = await _start_runner(core, sock)
+            webhooks = Webhooks(core)
+            webhooks.start()
+            runner = await _start_runner(core, webhooks, sock)
             try:
                 yield core, url
             finally:
@@ -85,7 +89,7 @@ async def open_server(
                 await runner.cleanup()
 
 
-async def _start_runner(core: Core, sock: socket.socket) -> Runner:
+async def _start_runner(core: Core, webhooks: Webhooks, sock: socket.socket) -> Runner:
     context = Context(
         settings=core.settings,
         store=core.store,
@@ -101,6 +105,7 @@ async def _start_runner(core: Core, sock: socket.socket) -> Runner:
             core.store, core.blobs, core.dispatcher, core.readiness, core.settings.limits
         ),
         waiter=Waiter(core.store, core.hub),
+        redeliverer=Redeliverer(core.store, webhooks.wake),
         watermarks=core.watermarks,
         idempotency=Idempotency(core.store, core.blobs, core.readiness, core.settings.limits),
         workforce=core.workforce,

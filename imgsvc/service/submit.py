@@ -19,10 +19,11 @@ from imgsvc.domain.image import NewImage
 from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.states import Priority
 from imgsvc.domain.times import now_ms
+from imgsvc.domain.webhook import Webhook
 from imgsvc.errors import Fault, InvalidRequest, TooManyImages
 from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.headers import weigh
-from imgsvc.intake.spec import JobSpec
+from imgsvc.intake.spec import JobSpec, WebhookSpec
 from imgsvc.recipes.model import canonical_json
 from imgsvc.service.commits import was_carried_out
 from imgsvc.service.idempotency import new_key
@@ -60,19 +61,21 @@ class Submitter:
         self.limits = limits
         self.retain_s = retain_s
 
-    async def begin(self, source: str) -> Submission:
+    async def begin(self, source: str, base_url: str = "") -> Submission:
         """A new submission, used as a context manager: what is not committed vanishes.
 
-        source: where it comes from, as in Job. Raises ShuttingDown, QueueFull, StorageFull.
+        source: where it comes from, as in Job. base_url: what links in messages about the
+        job begin with. Raises ShuttingDown, QueueFull, StorageFull.
         """
         await self.readiness.check_accepts()
-        return Submission(self, source)
+        return Submission(self, source, base_url)
 
 
 class Submission:
-    def __init__(self, submitter: Submitter, source: str) -> None:
+    def __init__(self, submitter: Submitter, source: str, base_url: str) -> None:
         self._submitter = submitter
         self._source = source
+        self._base_url = base_url
         self._arrived: list[NewImage] = []
         self._job: NewJob | None = None
         self._is_stored = False
@@ -128,6 +131,7 @@ class Submission:
             retain_s=retain_s,
             reuse=spec.reuse,
             analyze=spec.analyze,
+            webhook=_webhook(spec.webhook, self._base_url),
         )
 
     async def add(self, image: NewImage) -> None:
@@ -200,12 +204,15 @@ class Submission:
             self._submitter.dispatcher.job_has_work(self._job)
 
 
+def _webhook(spec: WebhookSpec | None, base_url: str) -> Webhook | None:
+    if spec is None:
+        return None
+    return Webhook(spec.url, frozenset(spec.events), spec.secret, base_url)
+
+
 def _refuse_what_comes_later(spec: JobSpec) -> None:
     """Raises InvalidRequest for valid fields that this version does not carry out."""
-    faults = []
-    if spec.webhook is not None:
-        faults.append(Fault("/webhook", "webhooks are not available in this version"))
-    faults += [
+    faults = [
         Fault(f"/images/{index}/url", "images by URL are not available in this version")
         for index, image in enumerate(spec.images or ())
         if image.url is not None

@@ -10,6 +10,7 @@ from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job, JobChange
 from imgsvc.errors import NotFound
 from imgsvc.store import ledger
+from imgsvc.store.announcements import announce
 from imgsvc.store.rows import dump_json, job_from_row, job_parameters
 from imgsvc.store.sql import JOBS
 from imgsvc.store.writer import Transaction
@@ -42,6 +43,7 @@ async def change_job(tx: Transaction, job: Job, images: Sequence[Image] = ()) ->
     else:
         change = ledger.number(job, images)
     await tx.fetch(JOBS["save_job"], job_parameters(change.job))
+    await announce(tx, change.job, images)
     tx.changes.append(change)
     return change.job
 
@@ -62,6 +64,8 @@ async def change_jobs(
         changed = by_job[job.id]
         changes.append(ledger.number(ledger.settle(adjust(job, changed), now_ms), changed))
     await tx.run_many(JOBS["save_job"], [job_parameters(change.job) for change in changes])
+    for change in changes:
+        await announce(tx, change.job, by_job[change.job.id])
     tx.changes += changes
     return [change.job for change in changes]
 

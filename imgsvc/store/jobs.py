@@ -11,6 +11,7 @@ from imgsvc.domain.job import Job, JobChange, NewJob
 from imgsvc.domain.states import JobState
 from imgsvc.errors import JobClosed, NotFound, TooManyImages
 from imgsvc.store import ledger
+from imgsvc.store.announcements import announce, keep_webhook
 from imgsvc.store.changes import change_job, load_job, tell_deleted
 from imgsvc.store.keys import NewKey, insert_key
 from imgsvc.store.rows import image_from_new, job_parameters, new_image_parameters
@@ -31,8 +32,11 @@ async def create_job(
     job = ledger.settle(ledger.count_new(_empty_job(new, now_ms), images), now_ms)
     await tx.fetch(JOBS["insert_job"], job_parameters(job))
     await pin_watermarks(tx, job.id, job.recipe)
+    if new.webhook is not None:
+        await keep_webhook(tx, job.id, new.webhook)
     if images:
         await tx.run_many(IMAGES["insert_image"], parameters)
+    await announce(tx, job, images)
     # Nobody can have been watching the images of a job that was not there.
     tx.changes.append(JobChange(job))
     return job
@@ -137,6 +141,7 @@ def _empty_job(new: NewJob, now_ms: int) -> Job:
         started_at=None,
         finished_at=None,
         expires_at=None,
+        announces=frozenset() if new.webhook is None else new.webhook.events,
     )
 
 

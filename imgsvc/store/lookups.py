@@ -9,14 +9,17 @@ from imgsvc.domain.job import Job
 from imgsvc.domain.preset import Preset
 from imgsvc.domain.states import ImageState, JobState
 from imgsvc.domain.watermark import KeptWatermark
+from imgsvc.domain.webhook import Delivery, Webhook
 from imgsvc.errors import NotFound
+from imgsvc.store.announcements import load_end
 from imgsvc.store.changes import no_such_job
+from imgsvc.store.deliveries import delivery_from_row, webhook_from_row
 from imgsvc.store.exports import Export, export_from_row
 from imgsvc.store.keys import KnownKey, key_from_row
 from imgsvc.store.presets import preset_from_row
 from imgsvc.store.readers import Readers
 from imgsvc.store.rows import dump_json, image_from_row, images_from_rows, job_from_row
-from imgsvc.store.sql import EXPORTS, IMAGES, JOBS, KEYS, PRESETS, WATERMARKS
+from imgsvc.store.sql import EXPORTS, IMAGES, JOBS, KEYS, PRESETS, WATERMARKS, WEBHOOKS
 from imgsvc.store.watermarks import watermark_from_row
 
 _AFTER_EVERY_ID = "~"
@@ -216,6 +219,62 @@ class Lookups:
         """The contents (sha256) of all files that are kept."""
         rows = await self._readers.fetch(WATERMARKS["all_watermark_files"], {})
         return {row["sha256"] for row in rows}
+
+    async def webhook(self, job_id: str) -> Webhook | None:
+        """None when the job tells nobody, or is gone."""
+        rows = await self._readers.fetch(WEBHOOKS["webhook"], {"job_id": job_id})
+        return webhook_from_row(rows[0]) if rows else None
+
+    async def deliveries(
+        self, job_id: str, *, limit: int, after: str | None = None
+    ) -> tuple[list[Delivery], str | None]:
+        """Newest first; `after` is a delivery's id. Raises NotFound for the job."""
+        parameters = {
+            "job_id": job_id,
+            "after": _AFTER_EVERY_ID if after is None else after,
+            "limit": limit + 1,
+        }
+        rows = await self._readers.fetch(WEBHOOKS["deliveries_of_job"], parameters)
+        if not rows:
+            await self.job(job_id)
+        deliveries = [delivery_from_row(row) for row in rows[:limit]]
+        return deliveries, deliveries[-1].id if len(rows) > limit else None
+
+    async def due_deliveries(self, now_ms: int, *, running: Collection[str]) -> list[Delivery]:
+        """What may be sent now, one for each receiver, besides what is under way."""
+        parameters = {"now_ms": now_ms, "running": dump_json(list(running))}
+        rows = await self._readers.fetch(WEBHOOKS["due_deliveries"], parameters)
+        return [delivery_from_row(row) for row in rows]
+
+    async def next_delivery_ms(self, now_ms: int) -> int | None:
+        """When the next one is due that is not due at `now_ms`; None when there is none."""
+        rows = await self._readers.fetch(WEBHOOKS["next_delivery"], {"now_ms": now_ms})
+        next_at: int | None = rows[0]["next_at"]
+        return next_at
+
+    async def payload(self, delivery_id: str) -> str | None:
+        """What a message is made of, as JSON; None when it is gone."""
+        rows = await self._readers.fetch(WEBHOOKS["payload"], {"id": delivery_id})
+        return rows[0]["payload"] if rows else None
+
+    async def ended_job(self, delivery: Delivery, payload: str) -> Job:
+        """The job as the message of its end tells of it. Raises NotFound."""
+        return load_end(await self.job(delivery.job_id), payload)
+
+    async def jobs_to_announce_images_of(self) -> list[str]:
+        """Ids of visible jobs with images that are final and stand in no message yet."""
+        rows = await self._readers.fetch(WEBHOOKS["jobs_to_announce_images_of"], {})
+        return [row["id"] for row in rows]
+
+    async def unannounced_images(
+        self, job_id: str, limit: int
+    ) -> list[tuple[Image, tuple[int, int]]]:
+        """The first images that became final and stand in no message yet, as they are now; each
+        with the place (seq, index) of its end. One may come twice, or be taken up again.
+        """
+        parameters = {"job_id": job_id, "limit": limit}
+        rows = await self._readers.fetch(WEBHOOKS["unannounced_images"], parameters)
+        return [(image_from_row(tuple(row)[:-1]), (row["seq"], row["idx"])) for row in rows]
 
     async def exports(self) -> dict[str, Export]:
         """What runs without a server have put into their folder, by input name."""

@@ -18,6 +18,7 @@ from imgsvc.domain.rendering import (
     OutputFacts,
 )
 from imgsvc.domain.states import ImageState, JobState, Priority
+from imgsvc.domain.webhook import WebhookEvent
 from imgsvc.errors import ImageErrorCode, WarningCode
 
 _MANY = 200
@@ -26,6 +27,14 @@ _MANY = 200
 
 _IMAGE_STATES = {state.value: state for state in ImageState}
 _SOURCE_KINDS = {kind.value: kind for kind in SourceKind}
+_ANNOUNCED = {
+    " ".join(sorted(events)): events
+    for events in (
+        frozenset[WebhookEvent](),
+        *(frozenset({event}) for event in WebhookEvent),
+        frozenset(WebhookEvent),
+    )
+}
 
 
 def dump_json(value: object) -> str:
@@ -59,6 +68,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         expires_at=row["expires_at"],
+        announces=_ANNOUNCED[row["announces"]],
     )
 
 
@@ -90,6 +100,7 @@ def job_parameters(job: Job) -> dict[str, Any]:
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "expires_at": job.expires_at,
+        "announces": " ".join(sorted(job.announces)),
     }
 
 

@@ -14,7 +14,17 @@ from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.preset import Preset
 from imgsvc.domain.watermark import KeptWatermark
-from imgsvc.store import images, jobs, keys, presets, recovery, reversals, watermarks
+from imgsvc.domain.webhook import Attempt, Delivery
+from imgsvc.store import (
+    deliveries,
+    images,
+    jobs,
+    keys,
+    presets,
+    recovery,
+    reversals,
+    watermarks,
+)
 from imgsvc.store.connections import copy_database, open_writer, translate_error
 from imgsvc.store.exports import Export, record_exports
 from imgsvc.store.images import ImageResult, Release
@@ -203,6 +213,25 @@ class Store(Lookups):
         kept: those that a request may be about to need.
         """
         return await self._writer.apply(watermarks.forget_watermark_files, kept)
+
+    async def announce_images(
+        self, job_id: str, last: tuple[int, int], payload: str | None, now_ms: int
+    ) -> None:
+        """Put images up to `last`, as `unannounced_images` gave it, into a message.
+
+        payload: what it is made of, as JSON; None makes no message of them.
+        """
+        await self._writer.apply(deliveries.announce_images, job_id, last, payload, now_ms)
+
+    async def record_attempt(self, delivery: Delivery, attempt: Attempt, now_ms: int) -> bool:
+        """False when the message is not as it was in `delivery`, when the try began: it is
+        gone, disabled, or was taken up by hand.
+        """
+        return await self._writer.apply(deliveries.record_attempt, delivery, attempt, now_ms)
+
+    async def redeliver(self, job_id: str, delivery_id: str, now_ms: int) -> Delivery:
+        """Let a message be sent anew, whatever became of it. Raises NotFound."""
+        return await self._writer.apply(deliveries.redeliver, job_id, delivery_id, now_ms)
 
     async def record_exports(self, exports: Sequence[Export]) -> None:
         """Remember what a run without a server has put into its folder."""

@@ -116,9 +116,9 @@ async def test_a_key_is_taken_while_its_first_request_runs(
     key, begun, tried = new_id(), asyncio.Event(), asyncio.Event()
     begin = server.core.submitter.begin
 
-    async def tell_begin(source: str) -> Submission:
+    async def tell_begin(source: str, base_url: str) -> Submission:
         begun.set()
-        return await begin(source)
+        return await begin(source, base_url)
 
     async def slow_body() -> AsyncIterator[bytes]:
         yield PICTURE[:100]

@@ -147,6 +147,18 @@ def test_simple_fields_say_the_same() -> None:
     assert (spec.webhook.url, spec.webhook.events) == ("https://x/hook", ["job.finished"])
 
 
+def test_a_webhook_says_what_it_wants_to_hear_and_how_it_is_signed() -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - an example
+    events = ["image.finished", "job.finished"]
+    webhook = parse_spec(
+        {"webhook": {"url": "HTTPS://x:8443/h?k=1", "events": events, "secret": secret}}
+    ).webhook
+
+    assert webhook is not None
+    assert (webhook.url, webhook.events, webhook.secret) == ("HTTPS://x:8443/h?k=1", events, secret)
+    assert secret not in repr(webhook)
+
+
 def test_an_empty_simple_field_counts_as_not_given() -> None:
     fields = dict.fromkeys(["preset", "label", "priority", "webhook_url", "open"], "")
 

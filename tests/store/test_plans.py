@@ -13,9 +13,19 @@ import pytest
 from imgsvc.store import sql
 from imgsvc.store.store import Store
 
-STATEMENTS = {**sql.JOBS, **sql.IMAGES, **sql.KEYS, **sql.PRESETS, **sql.WATERMARKS}
+STATEMENTS = {
+    **sql.JOBS,
+    **sql.IMAGES,
+    **sql.KEYS,
+    **sql.PRESETS,
+    **sql.WATERMARKS,
+    **sql.WEBHOOKS,
+}
 
-TABLES = "jobs|images|idempotency_keys|presets|watermarks|watermark_files|job_watermarks"
+TABLES = (
+    "jobs|images|idempotency_keys|presets|watermarks|watermark_files|job_watermarks"
+    "|webhooks|unannounced_images|deliveries|later|due"
+)
 
 # These read all of a partial index, which holds just the rows they are after, or all of a
 # table that is bounded.
@@ -82,6 +92,8 @@ async def test_set_based_statements_go_from_the_given_rows_to_the_table(
         ("expired_jobs", "jobs_expiring"),
         ("idle_open_jobs", "jobs_open"),
         ("recover_images", "images_newest"),
+        ("deliveries_of_job", "deliveries_of_job"),
+        ("next_delivery", "deliveries_waiting"),
     ],
 )
 async def test_a_read_uses_the_index_made_for_it(

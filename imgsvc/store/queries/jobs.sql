@@ -4,12 +4,12 @@ INSERT INTO jobs (
     id, state, label, priority, preset, recipe, open, hidden, source,
     total, completed, failed, cancelled, input_bytes, output_bytes, errors,
     reuse, analyze, retain_s, remaining_ms, seq, created_at, appended_at,
-    started_at, finished_at, expires_at
+    started_at, finished_at, expires_at, announces
 ) VALUES (
     :id, :state, :label, :priority, :preset, :recipe, :open, :hidden, :source,
     :total, :completed, :failed, :cancelled, :input_bytes, :output_bytes, :errors,
     :reuse, :analyze, :retain_s, :remaining_ms, :seq, :created_at, :created_at,
-    :started_at, :finished_at, :expires_at
+    :started_at, :finished_at, :expires_at, :announces
 );
 
 -- name: save_job

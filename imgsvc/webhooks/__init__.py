@@ -1,0 +1,1 @@
+"""Messages to receivers that jobs name, by Standard Webhooks: signed, and tried for days."""

@@ -133,6 +133,18 @@ class RetentionSettings(_Section):
     finished_s: int = Field(86_400, ge=0)
 
 
+class FetchSettings(_Section):
+    """Images given by URL."""
+
+    connect_timeout_s: float = Field(5, gt=0)
+    total_timeout_s: float = Field(30, gt=0)
+    max_redirects: int = Field(5, ge=0, le=100)
+    per_host: int = Field(4, ge=1)
+    concurrency: int = Field(32, ge=1, le=1024)
+    allow_private: bool = False
+    allowed_hosts: Names = ()
+
+
 class LogSettings(_Section):
     """What is logged, and how: `auto` is readable on a terminal and JSON otherwise."""
 
@@ -148,6 +160,7 @@ class Settings(_Section):
     workers: WorkerSettings = Field(default_factory=WorkerSettings)
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
+    fetch: FetchSettings = FetchSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

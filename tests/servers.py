@@ -27,6 +27,7 @@ def make_settings(data_dir: Path, **sections: dict[str, Any]) -> Settings:
         "workers": {"size": 1, **sections.get("workers", {})},
         "limits": sections.get("limits", {}),
         "retention": sections.get("retention", {}),
+        "fetch": sections.get("fetch", {}),
         "log": {"level": "error"},
     }
     return load_settings(environ={}, flags=flags)

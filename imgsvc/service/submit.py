@@ -205,10 +205,5 @@ def _refuse_what_comes_later(spec: JobSpec) -> None:
     faults = []
     if spec.webhook is not None:
         faults.append(Fault("/webhook", "webhooks are not available in this version"))
-    faults += [
-        Fault(f"/images/{index}/url", "images by URL are not available in this version")
-        for index, image in enumerate(spec.images or ())
-        if image.url is not None
-    ]
     if faults:
         raise InvalidRequest("This version does not do all that is asked.", tuple(faults))

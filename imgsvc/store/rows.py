@@ -125,6 +125,8 @@ def image_from_row(row: Sequence[Any]) -> Image:
         _reuse_key,
         cost_ms,
         analysis,
+        fetch_host,
+        _fetch_at,
     ) = row
     return Image(
         job_id=job_id,
@@ -150,6 +152,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         duration_ms=duration_ms,
         cost_ms=cost_ms,
         analysis=_load_analysis(analysis),
+        fetch_host=fetch_host,
     )
 
 
@@ -185,6 +188,7 @@ def image_from_new(job_id: str, index: int, new: NewImage, now_ms: int) -> Image
         finished_at=None if new.failure is None else now_ms,
         duration_ms=None,
         cost_ms=new.cost_ms,
+        fetch_host=new.fetch_host,
     )
 
 
@@ -206,6 +210,8 @@ def new_image_parameters(image: Image) -> dict[str, Any]:
         "error_message": error and error.message,
         "finished_at": image.finished_at,
         "cost_ms": image.cost_ms,
+        "fetch_host": image.fetch_host,
+        "fetch_at": 0 if image.awaits_fetch else None,
     }
 
 

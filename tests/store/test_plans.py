@@ -13,7 +13,7 @@ import pytest
 from imgsvc.store import sql
 from imgsvc.store.store import Store
 
-STATEMENTS = {**sql.JOBS, **sql.IMAGES, **sql.KEYS, **sql.PRESETS, **sql.WATERMARKS}
+STATEMENTS = {**sql.JOBS, **sql.IMAGES, **sql.KEYS, **sql.PRESETS, **sql.WATERMARKS, **sql.FETCHES}
 
 TABLES = "jobs|images|idempotency_keys|presets|watermarks|watermark_files|job_watermarks"
 
@@ -78,7 +78,8 @@ async def test_set_based_statements_go_from_the_given_rows_to_the_table(
         ("jobs_newest", "sqlite_autoindex_jobs_1"),
         ("jobs_newest_in_state", "jobs_in_state"),
         ("jobs_newest_labelled", "jobs_labelled"),
-        ("next_try", "images_in_state"),
+        ("next_try", "images_claimable"),
+        ("next_fetch", "images_to_fetch_later"),
         ("expired_jobs", "jobs_expiring"),
         ("idle_open_jobs", "jobs_open"),
         ("recover_images", "images_newest"),

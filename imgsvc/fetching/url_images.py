@@ -25,10 +25,13 @@ def url_image(url: str, name: str | None) -> NewImage:
 
     name: as it is to be stored; None becomes `image-<index>`.
     """
+    shown = _show(url)
     try:
         host = host_of(_ANYWHERE.check_url(url))
+        if shown != url:
+            raise Blocked  # noqa: TRY301
     except Blocked as exc:
-        return NewImage(new_id(), name, SourceKind.URL, url=_show(url), failure=blocked(exc))
+        return NewImage(new_id(), name, SourceKind.URL, url=shown, failure=blocked(exc))
     return NewImage(new_id(), name, SourceKind.URL, url=url, picture=_GUESS, fetch_host=host)
 
 

@@ -118,3 +118,16 @@ class Gate:
 async def hang_up(writer: asyncio.StreamWriter) -> None:
     """A reset in place of an answer."""
     writer.transport.abort()
+
+
+class Clock:
+    """Milliseconds since 1970, moved by hand."""
+
+    def __init__(self, at_ms: int = 1_800_000_000_000) -> None:
+        self.at_ms = at_ms
+
+    def __call__(self) -> int:
+        return self.at_ms
+
+    def advance(self, seconds: float) -> None:
+        self.at_ms += round(seconds * 1000)

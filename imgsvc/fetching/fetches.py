@@ -91,10 +91,17 @@ class Fetches:
         return len(self._tasks)
 
     def follow(self, changes: Sequence[JobChange]) -> None:
-        """Called with the changes of every commit: what nobody wants any more is broken off."""
+        """Called with the changes of every commit, in their order: what has begun is fetched,
+        what nobody wants any more is broken off.
+        """
         for change in changes:
-            for begun in self._broken_off(change):
-                begun.task.cancel()
+            if change.deleted:
+                self._break_off_job(change.job.id)
+            for changed in change.images:
+                if changed.image.state is ImageState.FETCHING:
+                    self._begin(changed.image, change.job)
+                elif changed.image.id in self._open:
+                    self._open[changed.image.id].task.cancel()
             if _may_bring_work(change):
                 self._wake.set()
 
@@ -114,8 +121,7 @@ class Fetches:
             try:
                 await self._ripen()
                 while picks := await self._choose():
-                    for image, job in await self._store.begin_fetches(picks, self._clock()):
-                        self._begin(image, job)
+                    await self._store.begin_fetches(picks, self._clock())
             except StorageFull:
                 self._wake_in(STORAGE_DELAY_S)
 
@@ -144,16 +150,10 @@ class Fetches:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
 
-    def _broken_off(self, change: JobChange) -> list[_Try]:
-        if change.deleted:
-            return [begun for begun in self._open.values() if begun.image.job_id == change.job.id]
-        if not self._open:
-            return []
-        return [
-            self._open[changed.image.id]
-            for changed in change.images
-            if changed.image.id in self._open and changed.image.state is not ImageState.FETCHING
-        ]
+    def _break_off_job(self, job_id: str) -> None:
+        for begun in self._open.values():
+            if begun.image.job_id == job_id:
+                begun.task.cancel()
 
     async def _ripen(self) -> None:
         """Let those wait no longer whose time has come, and come back for the next ones."""

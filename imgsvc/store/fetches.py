@@ -58,16 +58,15 @@ class FetchRelease:
 
 async def begin_fetches(
     tx: Transaction, picks: Sequence[tuple[str, str]], now_ms: int
-) -> list[tuple[Image, Job]]:
-    """Begin a try of one image of each host, with the job that it belongs to.
+) -> list[Image]:
+    """Begin a try of one image of each host.
 
     picks: a host, once, and the job that had its turn last there, "" for none.
     """
     rows = await tx.fetch(FETCHES["begin_fetches"], {"picks": dump_json(picks)})
     images = await images_from_rows(rows)
-    jobs = await change_jobs(tx, images, partial(_start, now_ms=now_ms), now_ms)
-    by_id = {job.id: job for job in jobs}
-    return [(image, by_id[image.job_id]) for image in images]
+    await change_jobs(tx, images, partial(_start, now_ms=now_ms), now_ms)
+    return images
 
 
 async def finish_fetch(tx: Transaction, fetched: FetchedInput, now_ms: int) -> Job | None:

@@ -155,9 +155,7 @@ class Store(Lookups):
         """Back to pending; False where the race was lost."""
         return await self._writer.apply(images.release_images, releases, now_ms)
 
-    async def begin_fetches(
-        self, picks: Sequence[tuple[str, str]], now_ms: int
-    ) -> list[tuple[Image, Job]]:
+    async def begin_fetches(self, picks: Sequence[tuple[str, str]], now_ms: int) -> list[Image]:
         """Begins a try of one image of each host, of the job after the given one if it can."""
         return await self._writer.apply(fetches.begin_fetches, picks, now_ms)
 

@@ -7,16 +7,22 @@ resolves anew nor a spelling that only the resolver understands leads inside.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
+
+T = TypeVar("T")
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052."""
@@ -168,12 +174,35 @@ def _is_plain(name: str) -> bool:
         return False
 
 
+class _NameThreads:
+    """What ThreadedResolver wants of an event loop, in threads of its own: those that wait for
+    a name server that does not answer are missed by nobody else.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="imgsvc-names")
+
+    async def getaddrinfo(self, *args: Any, **kwargs: Any) -> list[Any]:
+        return await self._run(socket.getaddrinfo, *args, **kwargs)
+
+    async def getnameinfo(self, *args: Any) -> tuple[str, str]:
+        return await self._run(socket.getnameinfo, *args)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(step, *args, **kwargs))
+
+
 class _Resolver(AbstractResolver):
     """A name with one address inside is not asked at any of its others either."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, threads: int) -> None:
         self._guard = guard
-        self._resolver = ThreadedResolver()
+        self._threads = _NameThreads(threads)
+        self._resolver = ThreadedResolver(cast("asyncio.AbstractEventLoop", self._threads))
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -185,6 +214,7 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
+        self._threads.close()
 
 
 def open_session(
@@ -201,7 +231,7 @@ def open_session(
     """
     connector = aiohttp.TCPConnector(
         limit=connections,
-        resolver=_Resolver(guard),
+        resolver=_Resolver(guard, connections),
         use_dns_cache=False,
         socket_factory=guard.make_socket,
     )

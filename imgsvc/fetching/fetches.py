@@ -41,8 +41,7 @@ RIPEN_AT_ONCE = 500
 RECORD_S = 5.0
 """How long it may take at the end to write down what was broken off."""
 
-
-_NOT_KEPT = "The image arrived, and could not be kept."
+_NOT_KEPT = Failure(ImageErrorCode.INTERNAL, "The image could not be fetched and kept.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,8 @@ class _Try:
 
 
 class Fetches:
-    """concurrency: images fetched at the same time. clock: milliseconds since 1970.
+    """concurrency: images fetched at the same time. reserve_bytes: free disk below which none
+    is begun. clock: milliseconds since 1970.
 
     on_fetched: told of a job that has an image for the dispatcher, committed.
     """
@@ -66,6 +66,7 @@ class Fetches:
         *,
         per_host: int,
         concurrency: int,
+        reserve_bytes: int,
         on_fetched: Callable[[Job], None],
         clock: Callable[[], int] = now_ms,
     ) -> None:
@@ -74,6 +75,7 @@ class Fetches:
         self._fetcher = fetcher
         self._breakers = breakers
         self._concurrency = concurrency
+        self._reserve_bytes = reserve_bytes
         self._on_fetched = on_fetched
         self._clock = clock
         self._turns = HostTurns(per_host)
@@ -116,11 +118,13 @@ class Fetches:
     async def run_once(self) -> None:
         """Begin fetches until there is no room, or nothing to begin."""
         async with self._round:
-            if self._stopping:
-                return
             try:
-                await self._ripen()
-                while picks := await self._choose():
+                while not self._stopping:
+                    await self._ripen()
+                    picks = await self._choose()
+                    if not picks:
+                        return
+                    await self._check_space()
                     await self._store.begin_fetches(picks, self._clock())
             except StorageFull:
                 self._wake_in(STORAGE_DELAY_S)
@@ -162,6 +166,11 @@ class Fetches:
                 self._wake_in((fetch_at - self._clock()) / 1000)
                 return
             await self._store.ripen_fetches(self._clock(), RIPEN_AT_ONCE)
+
+    async def _check_space(self) -> None:
+        """Raises StorageFull: what is fetched must not take the place of what is made of it."""
+        if await self._blobs.free_bytes() < self._reserve_bytes:
+            raise StorageFull("Free disk space is below the reserve.")
 
     async def _choose(self) -> list[tuple[str, str]]:
         """Hosts to ask now, each with the job that had its turn there last."""
@@ -237,8 +246,15 @@ class Fetches:
             await stage.sync()
         except StorageFull as exc:
             raise Unfetched(Failure(ImageErrorCode.STORAGE_FULL, exc.message)) from exc
-        except NotFound as exc:  # the job is gone, then this is never read, or its folder is
-            raise Unfetched(Failure(ImageErrorCode.INTERNAL, _NOT_KEPT)) from exc
+        except NotFound as exc:  # the job is gone, and nobody reads this; or its folder alone
+            raise Unfetched(_NOT_KEPT) from exc
+        except Unfetched:
+            raise
+        except Exception as exc:  # no URL may stop the server, and the next one after it
+            # in a thread: a traceback is read from files
+            facts = {"job_id": image.job_id, "index": image.index, "exc_info": exc}
+            await asyncio.to_thread(log.error, "fetch_died", **facts)
+            raise Unfetched(_NOT_KEPT) from exc
         self._close(image, asyncio.current_task())
         cost_ms = predict_cost_ms(job.recipe, read_header(file.head), size_bytes)
         return FetchedInput(image.key, size_bytes, sha256, cost_ms, image.cost_ms)

@@ -220,6 +220,7 @@ def _build_fetches(
         breakers,
         per_host=fetch.per_host,
         concurrency=fetch.concurrency,
+        reserve_bytes=settings.storage.reserve_bytes,
         on_fetched=dispatcher.job_has_work,
     )
 

@@ -15,7 +15,7 @@ from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.config import FetchSettings
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
-from imgsvc.errors import StorageFull
+from imgsvc.errors import Internal, StorageFull
 from imgsvc.fetching.breakers import Breakers
 from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.fetches import Fetches
@@ -82,6 +82,7 @@ async def background(
         breakers,
         per_host=wanted.per_host,
         concurrency=wanted.concurrency,
+        reserve_bytes=0,
         on_fetched=lambda job: fetched.append(job.id),
         clock=clock,
     )
@@ -379,13 +380,41 @@ async def test_the_background_service_wakes_for_new_work_and_for_later_tries(
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_fetch_that_dies_is_heard_of(
+async def test_a_mistake_of_ours_costs_one_image(
     back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def die(*_: object) -> None:
-        raise RuntimeError("a mistake of ours")
+        raise RuntimeError("a secret")
 
     monkeypatch.setattr(Fetcher, "fetch", die)
-    await back.submit(host.url())
-    with pytest.raises(RuntimeError, match="a mistake of ours"):
+    job = await back.submit(host.url())
+    await back.run_once()
+    image = await back.image(job)
+    assert image.error is not None
+    assert image.error.code == "internal"
+    assert "secret" not in image.error.message
+
+
+async def test_a_record_that_cannot_be_written_is_heard_of(
+    back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise Internal("The database refused an operation")
+
+    monkeypatch.setattr(Store, "fail_fetch", refuse)
+    await back.submit(host.url("/gone"))
+    with pytest.raises(Internal):
         await asyncio.wait_for(back.fetches.run(), 10)
+
+
+async def test_nothing_is_begun_while_the_disk_is_nearly_full(
+    back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.answers["/"] = answer(PICTURE)
+    job = await back.submit(host.url())
+    monkeypatch.setattr(back.fetches, "_reserve_bytes", 1 << 60)
+    await back.run_once()
+    assert (await back.states(job), host.asked) == (["pending"], [])
+    monkeypatch.setattr(back.fetches, "_reserve_bytes", 0)
+    await back.run_once()
+    assert (await back.image(job)).sha256 is not None

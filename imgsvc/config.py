@@ -154,6 +154,18 @@ class WebhookSettings(_Section):
     max_attempts: int = Field(10, ge=1, le=100)
 
 
+class FetchSettings(_Section):
+    """Images given by URL."""
+
+    connect_timeout_s: float = Field(5, gt=0)
+    total_timeout_s: float = Field(30, gt=0)
+    max_redirects: int = Field(5, ge=0, le=100)
+    per_host: int = Field(4, ge=1)
+    concurrency: int = Field(32, ge=1, le=1024)
+    allow_private: bool = False
+    allowed_hosts: Names = ()
+
+
 class LogSettings(_Section):
     """What is logged, and how: `auto` is readable on a terminal and JSON otherwise."""
 
@@ -170,6 +182,7 @@ class Settings(_Section):
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    fetch: FetchSettings = FetchSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

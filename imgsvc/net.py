@@ -97,6 +97,14 @@ def _tunnelled(ip: IPv6Address) -> list[IPv4Address]:
     return [address for address in found if address is not None]
 
 
+def host_of(url: URL) -> str:
+    """What tells hosts apart: the name, with the port unless it is the scheme's own."""
+    name = (url.raw_host or "").lower().rstrip(".")
+    if ":" in name:
+        name = f"[{name}]"
+    return name if url.is_default_port() else f"{name}:{url.port}"
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """allow_private: addresses that are not public, too. allowed_hosts: none but these; empty

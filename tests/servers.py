@@ -28,6 +28,7 @@ def make_settings(data_dir: Path, **sections: dict[str, Any]) -> Settings:
         "limits": sections.get("limits", {}),
         "retention": sections.get("retention", {}),
         "webhooks": sections.get("webhooks", {}),
+        "fetch": sections.get("fetch", {}),
         "log": {"level": "error"},
     }
     return load_settings(environ={}, flags=flags)

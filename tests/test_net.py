@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import aiohttp
@@ -248,3 +249,17 @@ async def test_private_addresses_are_asked_where_that_is_allowed(
 async def test_what_is_blocked_is_told_apart_from_what_failed(unused_tcp_port: int) -> None:
     with pytest.raises(aiohttp.ClientError):
         await ask(Guard(allow_private=True), f"http://127.0.0.1:{unused_tcp_port}/")
+
+
+async def test_names_are_looked_up_in_threads_of_their_own(listener: Listener) -> None:
+    """Everybody else's are busy: with names of theirs that lead nowhere, say."""
+    busy = threading.Event()
+    with ThreadPoolExecutor(1) as everybodys:
+        asyncio.get_running_loop().set_default_executor(everybodys)
+        everybodys.submit(busy.wait)
+        try:
+            with pytest.raises(aiohttp.ClientError):  # it hangs up
+                await ask(Guard(allow_private=True), f"http://localhost:{listener.port}/")
+        finally:
+            busy.set()
+    assert listener.connections

@@ -15,6 +15,7 @@ from imgsvc.blobs.stage import Stage
 from imgsvc.config import LimitSettings
 from imgsvc.domain.image import NewImage
 from imgsvc.errors import Fault, InvalidRequest, UnsupportedMediaType
+from imgsvc.fetching.url_images import url_image
 from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.json_body import JOB_SPEC_IMAGES, JsonBody, JsonLimits, read_json
 from imgsvc.intake.json_document import parse_document
@@ -22,6 +23,9 @@ from imgsvc.intake.json_scanner import LiftPath
 from imgsvc.intake.multipart import Field, FilePart, read_multipart
 from imgsvc.intake.reception import receive_body, receive_part
 from imgsvc.intake.spec import JobSpec, parse_fields, parse_query, parse_spec
+
+_FEW = 200
+"""Images that are added before others have their turn: URLs bring nothing to be waited for."""
 
 
 class Receiver(Protocol):
@@ -122,7 +126,7 @@ async def _receive_json(request: web.Request, receiver: Receiver) -> None:
     body = await receive_document(request, receiver, JOB_SPEC_IMAGES)
     spec = parse_spec(body.document)
     await receiver.describe(spec)
-    await _add_lifted(spec, body, receiver)
+    await _add_images(spec, body, receiver)
 
 
 async def receive_document(request: web.Request, receiver: Receiver, lift: LiftPath) -> JsonBody:
@@ -140,8 +144,14 @@ async def receive_document(request: web.Request, receiver: Receiver, lift: LiftP
     )
 
 
-async def _add_lifted(spec: JobSpec, body: JsonBody, receiver: Receiver) -> None:
+async def _add_images(spec: JobSpec, body: JsonBody, receiver: Receiver) -> None:
     for index, image_spec in enumerate(spec.images):
+        if index % _FEW == 0:
+            await asyncio.sleep(0)
+        if image_spec.url is not None:
+            receiver.fingerprint.add("url", image_spec.url)
+            await receiver.add(url_image(image_spec.url, image_spec.name))
+            continue
         image = body.images.get(image_spec.data or "")
         if image is None:  # the key is spelled with escapes, so the data was not recognised
             raise _beside(f"/images/{index}/data", "must be spelled plainly")

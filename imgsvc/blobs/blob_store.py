@@ -45,6 +45,12 @@ class BlobStore:
         """Begin to receive files for a job, new or existing."""
         return Stage(self._layout, job_id, self._threads)
 
+    def stage_late(self, job_id: str) -> Stage:
+        """Begin to receive files for images that a job has; one that was deleted meanwhile is
+        not made again: NotFound.
+        """
+        return Stage(self._layout, job_id, self._threads, makes_folders=False)
+
     def input_path(self, job_id: str, image_id: str) -> Path:
         return self._layout.job(job_id).input(image_id)
 

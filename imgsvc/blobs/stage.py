@@ -33,7 +33,7 @@ class StagedFile:
     head: its first bytes, HEADER_BYTES at most; empty before some of them are on disk.
     """
 
-    def __init__(self, stage: Stage, image_id: str, path: Path) -> None:
+    def __init__(self, stage: Stage, image_id: str, path: Path, *, replaces: bool) -> None:
         self.image_id = image_id
         self.path = path
         self.size_bytes = 0
@@ -41,7 +41,7 @@ class StagedFile:
         self._stage = stage
         self._buffer = bytearray()
         self._is_on_disk = False
-        self._file = _HashedFile(path)
+        self._file = _HashedFile(path, replaces=replaces)
 
     async def write(self, chunk: bytes) -> None:
         """Raises StorageFull; NotFound when the job was deleted meanwhile."""
@@ -81,10 +81,13 @@ class _HashedFile:
 
     The lock makes `remove` wait for a write whose caller was cancelled, and keeps a write
     that was still queued from bringing the file back.
+
+    replaces: whether one that is there already makes room.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, replaces: bool) -> None:
         self._path = path
+        self._replaces = replaces
         self._lock = threading.Lock()
         self._hash = hashlib.sha256()
         self._file: FileIO | None = None  # closes itself when a stage is forgotten
@@ -95,6 +98,8 @@ class _HashedFile:
             if self._removed:
                 return
             if self._file is None:
+                if self._replaces:
+                    self._path.unlink(missing_ok=True)
                 self._file = FileIO(self._path, "xb", opener=_open_private)
             self._hash.update(data)
             write_all(self._file.fileno(), data)
@@ -120,15 +125,19 @@ class Stage:
 
     Either `sync` is awaited before a row names any of them, or `discard` takes all of
     them away again. Folders are made with the first file, or by `sync`.
+
+    makes_folders: False for a job that has its folders, unless it was deleted.
     """
 
-    def __init__(self, layout: Layout, job_id: str, threads: DiskThreads) -> None:
+    def __init__(
+        self, layout: Layout, job_id: str, threads: DiskThreads, *, makes_folders: bool = True
+    ) -> None:
         self.job_id = job_id
         self._layout = layout
         self._folder: JobFolder = layout.job(job_id)
         self._threads = threads
         self._folder_lock = threading.Lock()
-        self._has_folders = False
+        self._has_folders = not makes_folders
         self._made_job_folder = False
         self._synced_once = False
         self._discarded = False
@@ -138,12 +147,13 @@ class Stage:
 
     def new_file(self) -> StagedFile:
         """A file under a new image id; nothing touches the disk before its bytes do."""
-        if self._discarded:
-            raise RuntimeError("the stage was discarded")
-        image_id = new_id()
-        file = StagedFile(self, image_id, self._folder.input(image_id))
-        self._open[image_id] = file
-        return file
+        return self._receive(new_id(), replaces=False)
+
+    def file_for(self, image_id: str) -> StagedFile:
+        """The file of an image that has a row and no bytes: what an earlier try has left is
+        replaced. One at a time.
+        """
+        return self._receive(image_id, replaces=True)
 
     async def sync(self) -> None:
         """Put every file finished since the last sync, and its folders, on stable storage.
@@ -190,6 +200,13 @@ class Stage:
         if file.image_id in self._open and is_on_disk:
             await self._threads.run(file.remove)
         self._open.pop(file.image_id, None)
+
+    def _receive(self, image_id: str, *, replaces: bool) -> StagedFile:
+        if self._discarded:
+            raise RuntimeError("the stage was discarded")
+        file = StagedFile(self, image_id, self._folder.input(image_id), replaces=replaces)
+        self._open[image_id] = file
+        return file
 
     def _make_folders(self) -> None:
         with self._folder_lock:

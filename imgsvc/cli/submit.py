@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.inputs import find_files
+from imgsvc.cli.inputs import find_files, is_url, name_of_url
 from imgsvc.cli.journals import find_job, open_journal
 from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.progress import follow_job, save_results, say_failures
@@ -28,6 +28,7 @@ from imgsvc.client import (
     Job,
     Journal,
     Upload,
+    UrlUpload,
 )
 from imgsvc.client.sending import fits_one_request
 from imgsvc.domain.names import without_controls
@@ -39,15 +40,20 @@ STDIN = "-"
 class _Sending:
     """What is to be sent, and the files of this machine that it is read from.
 
-    sources: the paths that were given, as they are the same from everywhere.
+    sources: the paths and URLs that were given, as they are the same from everywhere.
     is_small: it goes in one request, whole or not at all.
     """
 
     uploads: Sequence[Upload]
+    urls: Sequence[UrlUpload]
     files: Collection[Path]
     total_bytes: int
     sources: Sequence[str]
     is_small: bool
+
+    @property
+    def count(self) -> int:
+        return len(self.urls) + len(self.uploads)
 
 
 @click.command()
@@ -88,7 +94,8 @@ async def submit(
     """Send images to a server, as one job.
 
     PATH is a file, a folder (with all images below it; hidden files are left out), a pattern
-    such as 'photos/**/*.jpg', or - for one image from stdin. Prints the job's id.
+    such as 'photos/**/*.jpg', or - for one image from stdin; or it is a URL, which the server
+    fetches. Prints the job's id.
 
     Many images go over several connections, and are worked on while others are still sent. A
     server that is away for a moment is waited for. Broken off, the same command again sends
@@ -135,16 +142,18 @@ async def _send(
         say(f"Going on with job {journal.job_id}.")
     try:
         with bytes_bar("Sending", sending.total_bytes) as on_sent:
-            job = await client.submit(sending.uploads, **spec, journal=journal, on_sent=on_sent)
+            job = await client.submit(
+                sending.uploads, urls=sending.urls, **spec, journal=journal, on_sent=on_sent
+            )
     except (asyncio.CancelledError, ClientError):
         if journal and journal.job_id:
             say("What was sent is safe. The same command again sends the rest.")
         elif journal:
             await asyncio.to_thread(journal.forget)
         raise
-    count, size = count_text(len(sending.uploads), "image"), size_text(sending.total_bytes)
+    count, size = count_text(sending.count, "image"), size_text(sending.total_bytes)
     say(f"All of {count}, {size}, have arrived." if is_resumed else f"Sent {count}, {size}.")
-    if (more := job["total"] - len(sending.uploads)) > 0:
+    if (more := job["total"] - sending.count) > 0:
         say(f"The job has {more} more, sent before: files that were changed or removed since.")
     return job
 
@@ -159,15 +168,22 @@ def _open_journal(server: str, sending: _Sending, spec: Mapping[str, Any]) -> Jo
 def _show_plan(sending: _Sending, *, as_json: bool) -> None:
     """What would be sent."""
     if as_json:
-        images = [
-            {"name": u.name, "path": str(u.path) if isinstance(u, FileUpload) else None}
+        images = [{"name": u.name, "path": None, "url": u.url} for u in sending.urls]
+        images += [
+            {
+                "name": u.name,
+                "path": str(u.path) if isinstance(u, FileUpload) else None,
+                "url": None,
+            }
             for u in sending.uploads
         ]
         print_json({"images": images, "total_bytes": sending.total_bytes})
         return
+    for url in sending.urls:
+        click.echo(without_controls(url.url))
     for upload in sending.uploads:
         click.echo(without_controls(upload.name))
-    count = count_text(len(sending.uploads), "image")
+    count = count_text(sending.count, "image")
     say(f"{count}, {size_text(sending.total_bytes)}, would be sent.")
 
 
@@ -187,14 +203,19 @@ async def _finish(client: Client, job_id: str, out: Path | None, files: Collecti
 
 
 def _gather(paths: Sequence[str], out: Path | None) -> _Sending:
-    named = [path for path in paths if path != STDIN]
+    urls = [UrlUpload(path, name_of_url(path)) for path in paths if is_url(path)]
+    given = [path for path in paths if not is_url(path)]
+    named = [path for path in given if path != STDIN]
     found = find_files(named, leave_out=out) if named else []
     uploads: list[Upload] = [FileUpload(file.path, file.name) for file in found]
     total_bytes = sum(file.size_bytes for file in found)
-    if len(named) < len(paths):
+    if len(named) < len(given):
         data = sys.stdin.buffer.read()
         uploads.append(BytesUpload(data, "stdin"))
         total_bytes += len(data)
-    sources = [str(Path(path).absolute()) for path in named]
-    is_small = len(named) < len(paths) or fits_one_request(len(uploads), total_bytes)
-    return _Sending(uploads, [file.path for file in found], total_bytes, sources, is_small)
+    sources = [*(url.url for url in urls), *(str(Path(path).absolute()) for path in named)]
+    is_one_kind = not (urls and uploads)
+    fits = is_one_kind and fits_one_request(len(uploads), total_bytes)
+    is_small = len(named) < len(given) or fits
+    files = [file.path for file in found]
+    return _Sending(uploads, urls, files, total_bytes, sources, is_small)

@@ -26,7 +26,7 @@ from imgsvc.client.errors import (
 )
 from imgsvc.client.journal import Journal
 from imgsvc.client.sync import SyncClient
-from imgsvc.client.upload import BytesUpload, FileUpload, Upload
+from imgsvc.client.upload import BytesUpload, FileUpload, Upload, UrlUpload
 
 __all__ = [
     "DEFAULT_SERVER",
@@ -51,5 +51,6 @@ __all__ = [
     "ServerUnreachable",
     "SyncClient",
     "Upload",
+    "UrlUpload",
     "Watermark",
 ]

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -26,7 +34,7 @@ from imgsvc.client.journal import Journal
 from imgsvc.client.progress import follow
 from imgsvc.client.queries import as_query
 from imgsvc.client.sending import Sending, make_parcels
-from imgsvc.client.upload import MultipartBody, Upload, read_whole
+from imgsvc.client.upload import MultipartBody, Upload, UrlUpload, read_whole
 from imgsvc.domain.names import SAME_FORMAT, ResultNames
 
 PAGE_OF_JOBS = 100
@@ -119,6 +127,7 @@ class Client:
         self,
         images: Iterable[Path | Upload],
         *,
+        urls: Sequence[UrlUpload] = (),
         preset: str | None = None,
         recipe: Mapping[str, Any] | None = None,
         label: str | None = None,
@@ -133,6 +142,7 @@ class Client:
 
         images: files are read one after the other as they are sent, and a bare path is
             called by its last part; see FileUpload for names with folders.
+        urls: images that the server fetches, later; they come before the others.
         preset, recipe, label, priority: None leaves the server's default.
         reuse: False makes everything anew, also what was made of the same bytes before.
         analyze: False leaves out what the images are like, `analysis`.
@@ -151,8 +161,10 @@ class Client:
         if journal is not None:
             parcels = await asyncio.to_thread(make_parcels, images)
             return await Sending(self._connection, self.images, journal, on_sent).send(
-                spec, parcels
+                spec, parcels, urls
             )
+        if urls:
+            return await self._submit_urls(spec, urls, list(images), on_sent)
         return cast("Job", await self._upload("jobs", body=MultipartBody(spec, images, on_sent)))
 
     async def render(
@@ -326,6 +338,27 @@ class Client:
             )
             for index, output in outputs
         ]
+
+    async def _submit_urls(
+        self,
+        spec: Mapping[str, Any],
+        urls: Iterable[UrlUpload],
+        images: Sequence[Path | Upload],
+        on_sent: Callable[[int], None] | None,
+    ) -> Job:
+        """Images beside them follow in a request of their own; if that fails there is no job."""
+        body = {**spec, "images": [url.document() for url in urls], "open": bool(images)}
+        job = cast("Job", await self._connection.json("POST", "jobs", json=body))
+        if not images:
+            return job
+        try:
+            files = MultipartBody(None, images, on_sent)
+            await self._upload("jobs", job["id"], "images", body=files)
+            return await self.close(job["id"])
+        except BaseException:
+            with suppress(ClientError):
+                await self.delete(job["id"])
+            raise
 
     async def _upload(self, *parts: str, body: MultipartBody) -> Any:
         try:

@@ -22,7 +22,7 @@ from imgsvc.client.connection import Connection
 from imgsvc.client.errors import ApiError, ClientError, LocalFileError
 from imgsvc.client.journal import Journal, Kind
 from imgsvc.client.patience import Patience
-from imgsvc.client.upload import BytesUpload, FileUpload, MultipartBody, Upload
+from imgsvc.client.upload import BytesUpload, FileUpload, MultipartBody, Upload, UrlUpload
 from imgsvc.domain.input_names import clean_name
 
 CONNECTIONS = 4
@@ -94,15 +94,19 @@ class Sending:
         self._under_way: dict[str, int] = {}
         self._parcels: Sequence[Parcel] = ()
 
-    async def send(self, spec: Mapping[str, Any], parcels: Sequence[Parcel]) -> Job:
+    async def send(
+        self, spec: Mapping[str, Any], parcels: Sequence[Parcel], urls: Sequence[UrlUpload] = ()
+    ) -> Job:
         """Send what is missing; the job, closed. Raises ClientErrors of all kinds: then it
         can be taken up again with the same journal.
+
+        urls: what the server fetches; a job has them from its beginning.
         """
         self._parcels = parcels
         job, missing = await self._take_up()
         if job is None:
-            await self._check_limit(len(parcels))
-            job = await self._open(spec)
+            await self._check_limit(len(parcels) + len(urls))
+            job = await self._open({**spec, "images": [url.document() for url in urls]})
         if not job["open"]:
             return job
         groups = _groups_of(missing, self._journal.groups)
@@ -133,7 +137,9 @@ class Sending:
 
     async def _find_missing(self, job_id: str) -> list[Parcel]:
         """Of all: only among them is it seen which ones share their name and size."""
-        images = [image async for image in self._list_images(job_id)]
+        images = [
+            image async for image in self._list_images(job_id) if image["source"]["kind"] != "url"
+        ]
         begun_at = self._journal.begun_at
         return await asyncio.to_thread(_find_missing, self._parcels, images, begun_at)
 

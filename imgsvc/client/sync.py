@@ -11,6 +11,7 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
+    Sequence,
 )
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -19,7 +20,7 @@ from imgsvc.client.answers import Accepted, Delivery, Image, Job, Preset, Progre
 from imgsvc.client.client import Client
 from imgsvc.client.download import Downloaded
 from imgsvc.client.journal import Journal
-from imgsvc.client.upload import Upload
+from imgsvc.client.upload import Upload, UrlUpload
 
 T = TypeVar("T")
 
@@ -85,6 +86,7 @@ class SyncClient:
         self,
         images: Iterable[Path | Upload],
         *,
+        urls: Sequence[UrlUpload] = (),
         preset: str | None = None,
         recipe: Mapping[str, Any] | None = None,
         label: str | None = None,
@@ -98,6 +100,7 @@ class SyncClient:
         return self._run(
             self._client.submit(
                 images,
+                urls=urls,
                 preset=preset,
                 recipe=recipe,
                 label=label,

@@ -36,6 +36,18 @@ class BytesUpload:
 Upload = FileUpload | BytesUpload
 
 
+@dataclass(frozen=True, slots=True)
+class UrlUpload:
+    """An image that the server fetches. name: None leaves it to the server."""
+
+    url: str
+    name: str | None = None
+
+    def document(self) -> dict[str, str | None]:
+        """As a submit in JSON has it."""
+        return {"url": self.url, "name": self.name and self.name[-MAX_NAME_CHARS:]}
+
+
 async def read_whole(path: Path) -> bytes:
     """A small file. Raises LocalFileError."""
     try:

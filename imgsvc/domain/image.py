@@ -44,6 +44,7 @@ class NewImage:
     name: what the client called it; None becomes `image-<index>` when the index is known.
     path: for SourceKind.FILE, the input that is read in place, as `quote_path` spells it.
     url: for SourceKind.URL, where to fetch from.
+    fetch_host: who is asked for it, as `host_of` names them; None when nobody is.
     size_bytes, sha256: None while the bytes are not known (an URL not fetched yet).
     failure: set when intake already knows that it cannot be made; it is stored as failed.
     picture: what its first bytes promise, None where they are of no known format.
@@ -60,6 +61,7 @@ class NewImage:
     failure: Failure | None = None
     picture: Picture | None = None
     cost_ms: int = 0
+    fetch_host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Image:
     claim: number of dispatches ever made; never reset.
     memory_bytes: what a decode is known to cost, once a worker has refused it for that.
     cost_ms: predicted milliseconds of one worker; 0 where nothing is known.
+    fetch_host: who was to be asked for its bytes; None where they came with the request.
     analysis: None until completed, and where the job does not want it.
     outputs: in the order of the recipe's variants; empty until completed.
     """
@@ -97,6 +100,13 @@ class Image:
     duration_ms: int | None
     cost_ms: int = 0
     analysis: AnalysisFacts | None = None
+    fetch_host: str | None = None
+
+    @property
+    def awaits_fetch(self) -> bool:
+        return (
+            self.state is ImageState.PENDING and self.fetch_host is not None and self.sha256 is None
+        )
 
     @property
     def key(self) -> TaskKey:

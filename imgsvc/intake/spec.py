@@ -76,7 +76,7 @@ class ImageSpec(_Strict):
     """
 
     data: str | None = None
-    url: _Text | None = None
+    url: str | None = None
     name: _Name | None = None
 
 

@@ -20,6 +20,9 @@ from imgsvc.domain.job import JobChange
 from imgsvc.domain.rendering import DecodeLimits, Outcome, RenderTask
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import StartError
+from imgsvc.fetching.breakers import Breakers
+from imgsvc.fetching.fetcher import Fetcher
+from imgsvc.fetching.fetches import Fetches
 from imgsvc.progress.hub import Hub
 from imgsvc.progress.pace import Paces
 from imgsvc.service.delete import Deleter
@@ -56,6 +59,7 @@ class Core:
     paces: Paces
     pool: WorkerPool
     dispatcher: Dispatcher
+    fetches: Fetches
     readiness: Readiness
     submitter: Submitter
     deleter: Deleter
@@ -90,7 +94,8 @@ class Core:
             return
         self.is_stopped = True
         self.readiness.draining = True
-        log.info("draining", images=self.dispatcher.in_flight)
+        log.info("draining", images=self.dispatcher.in_flight, fetches=self.fetches.in_flight)
+        await self.fetches.stop()
         await self.dispatcher.stop(self.settings.server.shutdown_grace_s)
         if self.events is not None:
             await asyncio.wait({self.events})
@@ -192,6 +197,7 @@ def _build(
         paces=Paces(),
         pool=pool,
         dispatcher=dispatcher,
+        fetches=_build_fetches(settings, store, blobs, dispatcher),
         readiness=readiness,
         submitter=submitter,
         deleter=Deleter(store, blobs),
@@ -199,6 +205,23 @@ def _build(
         watermarks=watermarks,
         workforce=Workforce(pool, dispatcher, _bounds(workers)),
         failure=asyncio.get_running_loop().create_future(),
+    )
+
+
+def _build_fetches(
+    settings: Settings, store: Store, blobs: BlobStore, dispatcher: Dispatcher
+) -> Fetches:
+    fetch, breakers = settings.fetch, Breakers()
+    max_image_bytes = settings.limits.max_image_bytes
+    return Fetches(
+        store,
+        blobs,
+        Fetcher(fetch, breakers, max_image_bytes=max_image_bytes),
+        breakers,
+        per_host=fetch.per_host,
+        concurrency=fetch.concurrency,
+        reserve_bytes=settings.storage.reserve_bytes,
+        on_fetched=dispatcher.job_has_work,
     )
 
 
@@ -233,6 +256,7 @@ async def _start(core: Core) -> None:
         for change in changes:
             if change.deleted or change.job.state.is_final:
                 core.dispatcher.job_is_gone(change.job.id)
+        core.fetches.follow(changes)
         core.paces.follow(changes)
         core.hub.publish(changes)
 
@@ -241,6 +265,7 @@ async def _start(core: Core) -> None:
     await core.dispatcher.load()
     core.keep("dispatcher", core.dispatcher.run())
     core.events = core.keep("engine-events", core.dispatcher.read_events())
+    core.keep("fetches", core.fetches.run())
     core.keep("workforce", core.workforce.run())
     core.keep("recorder", core.dispatcher.recorder.run())
     idle_s = core.settings.limits.open_idle_s

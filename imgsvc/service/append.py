@@ -83,11 +83,6 @@ class Append:
             Fault(f"/{name}", "belongs to the submit of the job")
             for name in sorted(spec.model_fields_set - {"images"})
         ]
-        faults += [
-            Fault(f"/images/{index}/url", "images by URL are not available in this version")
-            for index, image in enumerate(spec.images)
-            if image.url is not None
-        ]
         if faults:
             raise InvalidRequest("An append takes images alone.", tuple(faults))
 

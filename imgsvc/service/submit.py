@@ -114,7 +114,6 @@ class Submission:
         Raises InvalidRequest, InvalidRecipe.
         """
         self.fingerprint.add_spec(spec)
-        _refuse_what_comes_later(spec)
         preset, recipe = await self._submitter.presets.resolve(spec.preset, spec.recipe)
         recipe = await self._submitter.watermarks.pin(recipe, preset)
         self._stays_open = spec.open
@@ -208,14 +207,3 @@ def _webhook(spec: WebhookSpec | None, base_url: str) -> Webhook | None:
     if spec is None:
         return None
     return Webhook(spec.url, frozenset(spec.events), spec.secret, base_url)
-
-
-def _refuse_what_comes_later(spec: JobSpec) -> None:
-    """Raises InvalidRequest for valid fields that this version does not carry out."""
-    faults = [
-        Fault(f"/images/{index}/url", "images by URL are not available in this version")
-        for index, image in enumerate(spec.images or ())
-        if image.url is not None
-    ]
-    if faults:
-        raise InvalidRequest("This version does not do all that is asked.", tuple(faults))

@@ -37,6 +37,15 @@ def count_new(job: Job, images: Sequence[Image]) -> Job:
     return count_final(grown, images)
 
 
+def count_fetched(job: Job, image: Image, guessed_ms: int) -> Job:
+    """After an image's bytes have come. guessed_ms: its cost as it was before."""
+    return replace(
+        job,
+        input_bytes=job.input_bytes + (image.size_bytes or 0),
+        remaining_ms=job.remaining_ms + image.cost_ms - guessed_ms,
+    )
+
+
 def reopen(job: Job, codes: Mapping[str, int], cancelled: int, cost_ms: int) -> Job:
     """After failed images (how many of each error code) and cancelled ones wait again.
 

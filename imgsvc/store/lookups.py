@@ -19,7 +19,16 @@ from imgsvc.store.keys import KnownKey, key_from_row
 from imgsvc.store.presets import preset_from_row
 from imgsvc.store.readers import Readers
 from imgsvc.store.rows import dump_json, image_from_row, images_from_rows, job_from_row
-from imgsvc.store.sql import EXPORTS, IMAGES, JOBS, KEYS, PRESETS, WATERMARKS, WEBHOOKS
+from imgsvc.store.sql import (
+    EXPORTS,
+    FETCHES,
+    IMAGES,
+    JOBS,
+    KEYS,
+    PRESETS,
+    WATERMARKS,
+    WEBHOOKS,
+)
 from imgsvc.store.watermarks import watermark_from_row
 
 _AFTER_EVERY_ID = "~"
@@ -168,6 +177,20 @@ class Lookups:
         rows = await self._readers.fetch(IMAGES["next_try"], {"job_id": job_id})
         not_before: int | None = rows[0]["not_before"]
         return not_before
+
+    async def hosts_to_fetch(self, after: str, limit: int) -> list[str]:
+        """Hosts that images may be fetched from now, in their order, from the one after."""
+        parameters = {"after": after, "limit": limit}
+        rows = await self._readers.fetch(FETCHES["hosts_to_fetch"], parameters)
+        return [row["host"] for row in rows]
+
+    async def next_fetch_ms(self) -> int | None:
+        """When the first image that is to be fetched later may be, in milliseconds since 1970;
+        None when there is none.
+        """
+        rows = await self._readers.fetch(FETCHES["next_fetch"], {})
+        fetch_at: int | None = rows[0]["fetch_at"]
+        return fetch_at
 
     async def expired_jobs(self, now_ms: int, limit: int) -> list[str]:
         """Ids of jobs whose time is over, longest first."""

@@ -109,34 +109,11 @@ def image_from_row(row: Sequence[Any]) -> Image:
     of them by name would double the price of a page.
     """
     (
-        job_id,
-        index,
-        id_,
-        name,
-        state,
-        attempts,
-        claim,
-        kind,
-        url,
-        path,
-        size_bytes,
-        sha256,
-        error_code,
-        error_message,
-        last_error_code,
-        last_error_message,
-        warnings,
-        input_,
-        outputs,
-        memory_bytes,
-        _not_before,
-        started_at,
-        finished_at,
-        duration_ms,
-        _reuse_key,
-        cost_ms,
-        analysis,
-    ) = row
+        job_id, index, id_, name, state, attempts, claim, kind, url, path, size_bytes, sha256,
+        error_code, error_message, last_error_code, last_error_message, warnings, input_, outputs,
+        memory_bytes, _not_before, started_at, finished_at, duration_ms, _reuse_key, cost_ms,
+        analysis, fetch_host, _fetch_at,
+    ) = row  # fmt: skip
     return Image(
         job_id=job_id,
         index=index,
@@ -161,6 +138,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         duration_ms=duration_ms,
         cost_ms=cost_ms,
         analysis=_load_analysis(analysis),
+        fetch_host=fetch_host,
     )
 
 
@@ -196,6 +174,7 @@ def image_from_new(job_id: str, index: int, new: NewImage, now_ms: int) -> Image
         finished_at=None if new.failure is None else now_ms,
         duration_ms=None,
         cost_ms=new.cost_ms,
+        fetch_host=new.fetch_host,
     )
 
 
@@ -217,6 +196,8 @@ def new_image_parameters(image: Image) -> dict[str, Any]:
         "error_message": error and error.message,
         "finished_at": image.finished_at,
         "cost_ms": image.cost_ms,
+        "fetch_host": image.fetch_host,
+        "fetch_at": 0 if image.awaits_fetch else None,
     }
 
 

@@ -17,6 +17,7 @@ from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Attempt, Delivery
 from imgsvc.store import (
     deliveries,
+    fetches,
     images,
     jobs,
     keys,
@@ -27,6 +28,7 @@ from imgsvc.store import (
 )
 from imgsvc.store.connections import copy_database, open_writer, translate_error
 from imgsvc.store.exports import Export, record_exports
+from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchRelease
 from imgsvc.store.images import ImageResult, Release
 from imgsvc.store.keys import NewKey
 from imgsvc.store.ledger import PendingTally
@@ -163,6 +165,29 @@ class Store(Lookups):
     async def release_images(self, releases: Sequence[Release], now_ms: int) -> list[bool]:
         """Back to pending; False where the race was lost."""
         return await self._writer.apply(images.release_images, releases, now_ms)
+
+    async def begin_fetches(self, picks: Sequence[tuple[str, str]], now_ms: int) -> list[Image]:
+        """Begins a try of one image of each host, of the job after the given one if it can."""
+        return await self._writer.apply(fetches.begin_fetches, picks, now_ms)
+
+    async def finish_fetch(self, fetched: FetchedInput, now_ms: int) -> Job | None:
+        """The bytes are on stable storage: the job, which has work for the dispatcher.
+
+        None where the race was lost: cancelled, or deleted.
+        """
+        return await self._writer.apply(fetches.finish_fetch, fetched, now_ms)
+
+    async def fail_fetch(self, failed: FetchFailure, now_ms: int) -> bool:
+        """For good. False where the race was lost."""
+        return await self._writer.apply(fetches.fail_fetch, failed, now_ms)
+
+    async def release_fetch(self, release: FetchRelease, now_ms: int) -> bool:
+        """Back to pending, to be fetched later. False where the race was lost."""
+        return await self._writer.apply(fetches.release_fetch, release, now_ms)
+
+    async def ripen_fetches(self, now_ms: int, limit: int) -> int:
+        """Let up to `limit` images be fetched that were to wait until now; returns how many."""
+        return await self._writer.apply(fetches.ripen_fetches, now_ms, limit)
 
     async def cancel_job(self, job_id: str, now_ms: int) -> Job:
         """Idempotent; closes an open job. Raises NotFound."""

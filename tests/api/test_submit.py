@@ -259,14 +259,6 @@ async def test_an_unknown_form_field_is_refused(server: Running) -> None:
     assert (answer.status, problem["errors"][0]["pointer"]) == (422, "/colour")
 
 
-async def test_what_a_later_version_will_do_is_refused_clearly(server: Running) -> None:
-    body = {"images": [{"url": "http://example.com/a.jpg"}]}
-    async with server.http.post("/api/v1/jobs", json=body) as answer:
-        problem = await answer.json()
-    assert answer.status == 422
-    assert {e["pointer"] for e in problem["errors"]} == {"/images/0/url"}
-
-
 async def test_a_request_that_breaks_off_leaves_nothing_behind(server: Running) -> None:
     folder = server.core.settings.storage.data_dir / "jobs"
     before = set(folder.iterdir())

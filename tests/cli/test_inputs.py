@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from imgsvc.cli.inputs import find_files
+from imgsvc.cli.inputs import find_files, is_url, name_of_url
 
 
 @pytest.fixture
@@ -93,3 +93,25 @@ class TestFindFiles:
     def test_a_path_that_means_no_image_is_an_error_that_names_it(self, path: str) -> None:
         with pytest.raises(click.UsageError, match=r"There (is|are) no"):
             names("photos", path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://x/a.jpg", True), ("HTTPS://x", True), ("ftp://x/a.jpg", False),
+        ("http:a.jpg", False), ("a/http://x", False),
+    ],
+)  # fmt: skip
+def test_urls_are_told_from_paths(text: str, expected: bool) -> None:
+    assert is_url(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://x/shop/a.jpg?size=2#top", "a.jpg"), ("https://x/a%20b.jpg", "a b.jpg"),
+        ("https://x/", None), ("https://x", None), ("http://[::1", None),
+    ],
+)  # fmt: skip
+def test_a_url_is_called_by_its_last_part(url: str, name: str | None) -> None:
+    assert name_of_url(url) == name

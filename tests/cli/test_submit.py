@@ -192,3 +192,22 @@ def test_an_interrupted_submit_is_spoken_of(
     assert "Going on with job" in again.stderr
     assert "All of 99 images" in again.stderr
     assert "The job has 1 more" in again.stderr
+
+
+def test_urls_are_sent_as_they_are_beside_files(imgsvc: Run, photos: Path) -> None:
+    """The test's server asks nobody on this machine."""
+    url = "http://127.0.0.1:9/shop/d%20e.jpg"
+    ran = imgsvc("submit", url, photos / "a.png", "--wait", "--json")
+    assert (ran.exit_code, ran.document["errors"]) == (1, {"fetch_blocked": 1})
+    assert "d e.jpg" in ran.stderr
+    ran = imgsvc("submit", url, "--wait")
+    assert ran.exit_code == 1
+
+
+def test_a_dry_run_names_urls(imgsvc: Run, photos: Path) -> None:
+    ran = imgsvc("submit", "https://x/a.jpg", photos / "a.png", "--dry-run", "--json")
+    assert [(i["name"], i["url"]) for i in ran.document["images"]] == [
+        ("a.jpg", "https://x/a.jpg"), ("a.png", None),
+    ]  # fmt: skip
+    ran = imgsvc("submit", "https://x/a.jpg", "--dry-run")
+    assert (ran.exit_code, ran.stdout) == (0, "https://x/a.jpg\n")

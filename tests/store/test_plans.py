@@ -20,6 +20,7 @@ STATEMENTS = {
     **sql.PRESETS,
     **sql.WATERMARKS,
     **sql.WEBHOOKS,
+    **sql.FETCHES,
 }
 
 TABLES = (
@@ -88,7 +89,8 @@ async def test_set_based_statements_go_from_the_given_rows_to_the_table(
         ("jobs_newest", "sqlite_autoindex_jobs_1"),
         ("jobs_newest_in_state", "jobs_in_state"),
         ("jobs_newest_labelled", "jobs_labelled"),
-        ("next_try", "images_in_state"),
+        ("next_try", "images_claimable"),
+        ("next_fetch", "images_to_fetch_later"),
         ("expired_jobs", "jobs_expiring"),
         ("idle_open_jobs", "jobs_open"),
         ("recover_images", "images_newest"),
@@ -116,3 +118,21 @@ async def test_equal_inputs_are_found_by_steps_through_their_index(
     assert len(searches) == 3
     assert all(step.startswith("SEARCH") and "sha256=?" in step for step in searches)
     assert "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)" in steps
+
+
+async def test_images_to_fetch_are_found_by_steps_through_their_index(
+    planner: sqlite3.Connection,
+) -> None:
+    hosts, begun = (plan(planner, STATEMENTS[name]) for name in ("hosts_to_fetch", "begin_fetches"))
+    assert "SEARCH images USING INDEX images_to_fetch (fetch_host>?)" in hosts
+    assert "SEARCH images USING INDEX images_to_fetch (fetch_host=? AND job_id>?)" in begun
+    assert begun[-1] == "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)"
+
+
+async def test_a_claim_reads_no_row_of_an_image_that_it_passes_over(
+    planner: sqlite3.Connection,
+) -> None:
+    for name in ("claim_images", "next_try"):
+        searches = [s for s in plan(planner, STATEMENTS[name]) if "images_claimable" in s]
+        assert searches
+        assert all("USING COVERING INDEX" in search for search in searches)

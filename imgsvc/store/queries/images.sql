@@ -2,10 +2,10 @@
 -- A new image, pending or failed already.
 INSERT INTO images (
     job_id, idx, id, name, state, attempts, claim, kind, url, path, size_bytes, sha256,
-    error_code, error_message, finished_at, cost_ms
+    error_code, error_message, finished_at, cost_ms, fetch_host, fetch_at
 ) VALUES (
     :job_id, :idx, :id, :name, :state, 0, 0, :kind, :url, :path, :size_bytes, :sha256,
-    :error_code, :error_message, :finished_at, :cost_ms
+    :error_code, :error_message, :finished_at, :cost_ms, :fetch_host, :fetch_at
 );
 
 -- name: claim_images
@@ -18,8 +18,9 @@ picked (job_id, remaining, idx) AS (
         v.value ->> 0,
         v.value ->> 1,
         (
-            SELECT images.idx FROM images INDEXED BY images_in_state
-            WHERE images.job_id = v.value ->> 0 AND images.state = 'pending'
+            SELECT images.idx FROM images INDEXED BY images_claimable
+            WHERE images.job_id = v.value ->> 0
+                AND images.state = 'pending' AND images.fetch_at IS NULL
                 AND (images.not_before IS NULL OR images.not_before <= :now_ms)
             ORDER BY images.idx LIMIT 1
         )
@@ -29,8 +30,9 @@ picked (job_id, remaining, idx) AS (
         picked.job_id,
         picked.remaining - 1,
         (
-            SELECT images.idx FROM images INDEXED BY images_in_state
-            WHERE images.job_id = picked.job_id AND images.state = 'pending'
+            SELECT images.idx FROM images INDEXED BY images_claimable
+            WHERE images.job_id = picked.job_id
+                AND images.state = 'pending' AND images.fetch_at IS NULL
                 AND images.idx > picked.idx
                 AND (images.not_before IS NULL OR images.not_before <= :now_ms)
             ORDER BY images.idx LIMIT 1
@@ -91,24 +93,27 @@ RETURNING *;
 -- Every image of a job that is not final; a try that was running does not count.
 UPDATE images SET
     state = 'cancelled', attempts = max(attempts - (state <> 'pending'), 0),
-    last_error_code = NULL, last_error_message = NULL, not_before = NULL,
+    last_error_code = NULL, last_error_message = NULL, not_before = NULL, fetch_at = NULL,
     finished_at = :now_ms
 WHERE job_id = :job_id AND state IN ('pending', 'fetching', 'processing')
 RETURNING *;
 
 -- name: retryable_images
--- What a retry by hand may take up again: not what failed on the way in, without bytes.
+-- What a retry by hand may take up again: not what failed on the way in, without bytes and
+-- without anybody to ask for them.
 SELECT idx, state, error_code, cost_ms FROM images
 WHERE job_id = :job_id AND state IN ('failed', 'cancelled')
-    AND coalesce(sha256, path, url) IS NOT NULL;
+    AND coalesce(sha256, path, fetch_host) IS NOT NULL;
 
 -- name: retry_images
--- A JSON list of indexes of one job begins anew; claim is never reset.
+-- A JSON list of indexes of one job begins anew; claim is never reset. What has its bytes
+-- is not fetched again.
 WITH v AS MATERIALIZED (SELECT value AS idx FROM json_each(:indexes))
 UPDATE images SET
     state = 'pending', attempts = 0,
     error_code = NULL, error_message = NULL, warnings = '[]',
-    started_at = NULL, finished_at = NULL, duration_ms = NULL
+    started_at = NULL, finished_at = NULL, duration_ms = NULL,
+    fetch_at = iif(images.fetch_host IS NOT NULL AND images.sha256 IS NULL, 0, NULL)
 FROM v
 WHERE images.job_id = :job_id AND images.idx = v.idx
     AND images.state IN ('failed', 'cancelled')
@@ -123,8 +128,8 @@ RETURNING *;
 
 -- name: next_try
 -- When the first of a job's delayed images may be tried again; null when none is delayed.
-SELECT min(not_before) AS not_before FROM images INDEXED BY images_in_state
-WHERE job_id = :job_id AND state = 'pending' AND not_before IS NOT NULL;
+SELECT min(not_before) AS not_before FROM images INDEXED BY images_claimable
+WHERE job_id = :job_id AND state = 'pending' AND fetch_at IS NULL AND not_before IS NOT NULL;
 
 -- name: image
 -- One image of a visible job.

@@ -1,0 +1,91 @@
+"""Circuit breakers: a host that keeps failing is left alone for a while.
+
+After some failures in a row nobody asks the host, at first for half a minute. Then a single
+image tries it: if that fails too, it is left alone for twice as long, and so on. Bookkeeping,
+no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from imgsvc.domain.rendering import Failure
+from imgsvc.domain.times import now_ms, rfc3339
+from imgsvc.errors import ImageErrorCode
+from imgsvc.fetching.unfetched import Unfetched
+
+FAILURES = 5
+FIRST_PAUSE_S = 30
+LONGEST_PAUSE_S = 300
+FORGOTTEN_AFTER_S = 3600
+"""Failures of a host that has not been asked for so long say nothing any more."""
+
+
+@dataclass(slots=True)
+class _Record:
+    """failures: in a row. until_ms: when the host may be asked again; 0 while it may be."""
+
+    failures: int = 0
+    pause_s: int = 0
+    until_ms: int = 0
+    noted_ms: int = 0
+
+
+class Breakers:
+    """clock: milliseconds since 1970."""
+
+    def __init__(self, clock: Callable[[], int] = now_ms) -> None:
+        self._clock = clock
+        self._records: OrderedDict[str, _Record] = OrderedDict()
+
+    def check(self, host: str) -> None:
+        """Raises Unfetched while the host is left alone."""
+        record = self._records.get(host)
+        if record is not None and self._clock() < record.until_ms:
+            raise Unfetched(
+                Failure(
+                    ImageErrorCode.FETCH_FAILED,
+                    f"The host {host} failed {record.failures} times in a row and is left "
+                    f"alone until {rfc3339(record.until_ms)}.",
+                ),
+                passes=True,
+                not_before_ms=record.until_ms,
+            )
+
+    def is_on_trial(self, host: str) -> bool:
+        """Whether the host was left alone long enough, and one image shall try it."""
+        record = self._records.get(host)
+        return record is not None and 0 < record.until_ms <= self._clock()
+
+    def note_failure(self, host: str) -> float | None:
+        """For how many seconds the host is left alone from now on; None when it is not, or
+        was already.
+        """
+        self._forget_old()
+        now = self._clock()
+        record = self._records.setdefault(host, _Record())
+        self._records.move_to_end(host)
+        record.noted_ms = now
+        if now < record.until_ms:  # asked before it was left alone
+            return None
+        record.failures += 1
+        if record.failures < FAILURES:
+            return None
+        record.pause_s = min(2 * record.pause_s or FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        record.until_ms = now + record.pause_s * 1000
+        return float(record.pause_s)
+
+    def note_answer(self, host: str) -> bool:
+        """The host has answered as hosts do; whether it had been left alone before."""
+        record = self._records.pop(host, None)
+        return record is not None and record.until_ms > 0
+
+    def _forget_old(self) -> None:
+        oldest_ms = self._clock() - FORGOTTEN_AFTER_S * 1000
+        while self._records:
+            host, record = next(iter(self._records.items()))
+            if record.noted_ms >= oldest_ms:
+                return
+            del self._records[host]

@@ -1,0 +1,207 @@
+"""Fetching one image: a request, its redirects, its bytes, all of it within a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+from yarl import URL
+
+from imgsvc import __version__
+from imgsvc.blobs.stage import StagedFile
+from imgsvc.config import FetchSettings
+from imgsvc.domain.sniffing import HEAD_BYTES, sniff
+from imgsvc.domain.times import now_ms
+from imgsvc.errors import ImageErrorCode
+from imgsvc.fetching.answers import check_answer, find_redirect
+from imgsvc.fetching.breakers import Breakers
+from imgsvc.fetching.unfetched import Unfetched, fetch_failed, fetch_timeout, not_an_image
+from imgsvc.fetching.url_images import blocked
+from imgsvc.intake.reception import EMPTY, too_many_bytes
+from imgsvc.net import Blocked, Guard, host_of, open_session
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+STALL_S = 10.0
+"""How long a body may bring nothing before it is given up."""
+
+SLOW_AFTER_S = 10.0
+"""How long we may have waited for a body in all before its rate counts."""
+
+MIN_BYTES_PER_S = 1000.0
+"""Slower hosts only hold a place that others need."""
+
+_HEADERS = {
+    "User-Agent": f"imgsvc/{__version__}",
+    "Accept": "image/*,*/*;q=0.5",
+    "Accept-Encoding": "identity",
+}
+
+
+class Fetcher:
+    """Must be made where an event loop runs, and closed. clock: milliseconds since 1970."""
+
+    def __init__(
+        self,
+        settings: FetchSettings,
+        breakers: Breakers,
+        *,
+        max_image_bytes: int,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._settings = settings
+        self._breakers = breakers
+        self._max_image_bytes = max_image_bytes
+        self._clock = clock
+        self._guard = Guard(settings.allow_private, settings.allowed_hosts)
+        self._session = open_session(
+            self._guard,
+            connect_timeout_s=settings.connect_timeout_s,
+            total_timeout_s=settings.total_timeout_s,
+            connections=settings.concurrency,
+            headers=_HEADERS,
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def fetch(self, address: str, file: StagedFile) -> None:
+        """Write what stands at a URL into `file`, which is the caller's to finish or abort.
+
+        Raises Unfetched, and what writing raises.
+        """
+        deadline_s = asyncio.get_running_loop().time() + self._settings.total_timeout_s
+        for _ in range(self._settings.max_redirects + 1):
+            url = self._check(address)
+            location = await self._ask(url, file, deadline_s)
+            if location is None:
+                return
+            address = _resolve(url, location)
+        most = self._settings.max_redirects
+        raise fetch_failed(f"The host redirects more than {most} times.")
+
+    def _check(self, address: str) -> URL:
+        try:
+            return self._guard.check_url(address)
+        except Blocked as exc:
+            raise Unfetched(blocked(exc)) from exc
+
+    async def _ask(self, url: URL, file: StagedFile, deadline_s: float) -> str | None:
+        """Ask one host, and remember how it fared: where else to look, None when the bytes
+        are there.
+        """
+        host = host_of(url)
+        self._breakers.check(host)
+        try:
+            location = await self._exchange(url, file, deadline_s)
+        except Unfetched as exc:
+            if exc.passes:
+                self._note_failure(host, exc)
+            elif exc.failure.code is not ImageErrorCode.FETCH_BLOCKED:
+                self._note_answer(host)
+            raise
+        self._note_answer(host)
+        return location
+
+    def _note_failure(self, host: str, exc: Unfetched) -> None:
+        pause_s = self._breakers.note_failure(host)
+        if pause_s is not None:
+            log.warning("host_left_alone", host=host, pause_s=pause_s, last_failure=str(exc))
+
+    def _note_answer(self, host: str) -> None:
+        if self._breakers.note_answer(host):
+            log.info("host_is_back", host=host)
+
+    async def _exchange(self, url: URL, file: StagedFile, deadline_s: float) -> str | None:
+        try:
+            async with (
+                asyncio.timeout_at(deadline_s),
+                self._session.get(url, allow_redirects=False) as answer,
+            ):
+                return await self._take(answer, file)
+        except Blocked as exc:
+            raise Unfetched(blocked(exc)) from exc
+        except (
+            UnicodeError,
+            aiohttp.InvalidURL,
+        ) as exc:  # its host is no name that can be asked for
+            raise Unfetched(blocked(Blocked())) from exc
+        except aiohttp.ConnectionTimeoutError as exc:
+            raise fetch_timeout("The host did not take the connection in time.") from exc
+        except TimeoutError as exc:
+            limit_s = self._settings.total_timeout_s
+            raise fetch_timeout(f"The image did not arrive within {limit_s:g} s.") from exc
+        except (aiohttp.ClientError, ConnectionError) as exc:
+            raise fetch_failed(_explain(exc), passes=True) from exc
+
+    async def _take(self, answer: aiohttp.ClientResponse, file: StagedFile) -> str | None:
+        location = find_redirect(answer.status, answer.headers)
+        if location is None:
+            check_answer(
+                answer.status,
+                answer.headers,
+                max_image_bytes=self._max_image_bytes,
+                now_ms=self._clock(),
+            )
+            await self._receive(answer.content, file)
+        return location
+
+    async def _receive(self, content: aiohttp.StreamReader, file: StagedFile) -> None:
+        head = b""
+        async for chunk in _read(content):
+            if file.size_bytes + len(chunk) > self._max_image_bytes:
+                raise Unfetched(too_many_bytes(self._max_image_bytes))
+            if len(head) < HEAD_BYTES:
+                head += chunk[:HEAD_BYTES]
+                if len(head) >= HEAD_BYTES:
+                    _check_head(head)
+            await file.write(chunk)
+        if not head:
+            raise Unfetched(EMPTY)
+        _check_head(head)
+
+
+async def _read(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises Unfetched when it stalls or drips."""
+    clock = asyncio.get_running_loop().time
+    received, waited_s = 0, 0.0
+    while True:
+        began_s = clock()
+        try:
+            async with asyncio.timeout(STALL_S):
+                chunk = await content.readany()
+        except TimeoutError as exc:
+            raise fetch_timeout("The image stopped arriving.") from exc
+        if not chunk:
+            return
+        received += len(chunk)
+        waited_s += clock() - began_s
+        if waited_s > SLOW_AFTER_S and received < waited_s * MIN_BYTES_PER_S:
+            raise fetch_timeout("The image arrives too slowly.")
+        yield chunk
+
+
+def _check_head(head: bytes) -> None:
+    if sniff(head) is None:
+        raise not_an_image("What the host sent is not an image of a known format.")
+
+
+def _resolve(url: URL, location: str) -> str:
+    """A redirect's target (RFC 9110, 10.2.2); it is checked like the first address."""
+    try:
+        return str(url.join(URL(location)).with_fragment(None))
+    except ValueError as exc:
+        raise Unfetched(blocked(Blocked())) from exc
+
+
+def _explain(exc: Exception) -> str:
+    """Without the address, which a name may have led to."""
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return "The host's name leads nowhere."
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return "A secure connection to the host could not be made."
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return "The host took no connection."
+    return "The connection broke off before the image had arrived."

@@ -1,0 +1,306 @@
+"""Fetches in the background: keeps the places filled, and writes down what comes of each.
+
+Files before rows, as everywhere: an image has its bytes only when they are on stable storage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.blobs.stage import Stage
+from imgsvc.domain.image import Image
+from imgsvc.domain.job import Job, JobChange
+from imgsvc.domain.rendering import Failure
+from imgsvc.domain.retries import STORAGE_DELAY_S, Retry, Trouble, decide_retry
+from imgsvc.domain.states import ImageState
+from imgsvc.domain.times import now_ms
+from imgsvc.errors import ImageErrorCode, NotFound, StorageFull
+from imgsvc.fetching.breakers import Breakers
+from imgsvc.fetching.fetcher import Fetcher
+from imgsvc.fetching.turns import HostTurns
+from imgsvc.fetching.unfetched import Unfetched
+from imgsvc.intake.headers import read_header
+from imgsvc.recipes.cost import predict_cost_ms
+from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchRelease
+from imgsvc.store.store import Store
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+RIPEN_AT_ONCE = 500
+"""Images that are let wait no longer by one write."""
+
+RECORD_S = 5.0
+"""How long it may take at the end to write down what was broken off."""
+
+_NOT_KEPT = Failure(ImageErrorCode.INTERNAL, "The image could not be fetched and kept.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    image: Image
+    task: asyncio.Task[None]
+
+
+class Fetches:
+    """concurrency: images fetched at the same time. reserve_bytes: free disk below which none
+    is begun. clock: milliseconds since 1970.
+
+    on_fetched: told of a job that has an image for the dispatcher, committed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: BlobStore,
+        fetcher: Fetcher,
+        breakers: Breakers,
+        *,
+        per_host: int,
+        concurrency: int,
+        reserve_bytes: int,
+        on_fetched: Callable[[Job], None],
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._fetcher = fetcher
+        self._breakers = breakers
+        self._concurrency = concurrency
+        self._reserve_bytes = reserve_bytes
+        self._on_fetched = on_fetched
+        self._clock = clock
+        self._turns = HostTurns(per_host)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._open: dict[str, _Try] = {}
+        self._wake = asyncio.Event()
+        self._wake.set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._round = asyncio.Lock()
+        self._stopping = False
+        self._failure: BaseException | None = None
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._tasks)
+
+    def follow(self, changes: Sequence[JobChange]) -> None:
+        """Called with the changes of every commit, in their order: what has begun is fetched,
+        what nobody wants any more is broken off.
+        """
+        for change in changes:
+            if change.deleted:
+                self._break_off_job(change.job.id)
+            for changed in change.images:
+                if changed.image.state is ImageState.FETCHING:
+                    self._begin(changed.image, change.job)
+                elif changed.image.id in self._open:
+                    self._open[changed.image.id].task.cancel()
+            if _may_bring_work(change):
+                self._wake.set()
+
+    async def run(self) -> None:
+        """Begin fetches whenever there is room and work. Raises what a fetch died of."""
+        while self._failure is None:
+            await self._wake.wait()
+            self._wake.clear()
+            await self.run_once()
+        raise self._failure
+
+    async def run_once(self) -> None:
+        """Begin fetches until there is no room, or nothing to begin."""
+        async with self._round:
+            try:
+                while not self._stopping:
+                    await self._ripen()
+                    picks = await self._choose()
+                    if not picks:
+                        return
+                    await self._check_space()
+                    await self._store.begin_fetches(picks, self._clock())
+            except StorageFull:
+                self._wake_in(STORAGE_DELAY_S)
+
+    async def settle(self) -> None:
+        """Return when everything that has begun has come to its end."""
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
+
+    async def stop(self) -> None:
+        """Begin no more, break off what runs: it is fetched again, and loses no try."""
+        self._stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+        async with self._round:
+            await asyncio.sleep(0)  # a task that never began could not give its image back
+            for begun in self._open.values():
+                begun.task.cancel()
+            await self._end_all()
+        await self._fetcher.close()
+
+    async def _end_all(self) -> None:
+        """A disk that stays full would hold this up; what is not written down is done again."""
+        if self._tasks:
+            _, left = await asyncio.wait(self._tasks.values(), timeout=RECORD_S)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    def _break_off_job(self, job_id: str) -> None:
+        for begun in self._open.values():
+            if begun.image.job_id == job_id:
+                begun.task.cancel()
+
+    async def _ripen(self) -> None:
+        """Let those wait no longer whose time has come, and come back for the next ones."""
+        while (fetch_at := await self._store.next_fetch_ms()) is not None:
+            if fetch_at > self._clock():
+                self._wake_in((fetch_at - self._clock()) / 1000)
+                return
+            await self._store.ripen_fetches(self._clock(), RIPEN_AT_ONCE)
+
+    async def _check_space(self) -> None:
+        """Raises StorageFull: what is fetched must not take the place of what is made of it."""
+        if await self._blobs.free_bytes() < self._reserve_bytes:
+            raise StorageFull("Free disk space is below the reserve.")
+
+    async def _choose(self) -> list[tuple[str, str]]:
+        """Hosts to ask now, each with the job that had its turn there last."""
+        room = self._concurrency - len(self._tasks)
+        if room <= 0:
+            return []
+        # Only hosts that are being asked can be passed over.
+        hosts = await self._hosts_in_turn(room + self._turns.busy_hosts)
+        free = [
+            host
+            for host in hosts
+            if self._turns.has_room(host, on_trial=self._breakers.is_on_trial(host))
+        ]
+        return [(host, self._turns.last_job(host)) for host in free[:room]]
+
+    async def _hosts_in_turn(self, limit: int) -> list[str]:
+        last = self._turns.last_host
+        hosts = await self._store.hosts_to_fetch(last, limit)
+        if last and len(hosts) < limit:
+            first = await self._store.hosts_to_fetch("", limit - len(hosts))
+            hosts += [host for host in first if host <= last]
+        return hosts
+
+    def _begin(self, image: Image, job: Job) -> None:
+        host = image.fetch_host or ""
+        before = self._tasks.get(image.id)
+        task = asyncio.create_task(self._fetch(image, job, before), name="fetch")
+        self._tasks[image.id] = task
+        self._open[image.id] = _Try(image, task)
+        self._turns.begin(host, image.job_id)
+        task.add_done_callback(partial(self._end, image, host))
+
+    def _end(self, image: Image, host: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(image.id) is task:
+            del self._tasks[image.id]
+        self._close(image, task)
+        self._turns.end(host)
+        if not task.cancelled() and (exc := task.exception()):
+            self._failure = exc
+        self._wake.set()
+
+    def _close(self, image: Image, task: asyncio.Task[None] | None) -> None:
+        """From now on it is not broken off: what came of it is about to be written down."""
+        begun = self._open.get(image.id)
+        if begun is not None and begun.task is task:
+            del self._open[image.id]
+
+    async def _fetch(self, image: Image, job: Job, before: asyncio.Task[None] | None) -> None:
+        """before: an earlier try that is being broken off; they share a file."""
+        stage = self._blobs.stage_late(image.job_id)
+        try:
+            if before is not None:
+                await asyncio.wait([before])
+            fetched = await self._receive(image, job, stage)
+        except asyncio.CancelledError:
+            self._close(image, asyncio.current_task())
+            await stage.discard()
+            await self._release(image, FetchRelease(image.key, count_attempt=False))
+            raise
+        except Unfetched as exc:
+            self._close(image, asyncio.current_task())
+            await stage.discard()
+            await self._fail(image, exc)
+        else:
+            await self._finish(fetched, stage)
+
+    async def _receive(self, image: Image, job: Job, stage: Stage) -> FetchedInput:
+        """The bytes on stable storage. Raises Unfetched."""
+        file = stage.file_for(image.id)
+        try:
+            await self._fetcher.fetch(image.url or "", file)
+            size_bytes, sha256 = await file.finish()
+            await stage.sync()
+        except StorageFull as exc:
+            raise Unfetched(Failure(ImageErrorCode.STORAGE_FULL, exc.message)) from exc
+        except NotFound as exc:  # the job is gone, and nobody reads this; or its folder alone
+            raise Unfetched(_NOT_KEPT) from exc
+        except Unfetched:
+            raise
+        except Exception as exc:  # no URL may stop the server, and the next one after it
+            # in a thread: a traceback is read from files
+            facts = {"job_id": image.job_id, "index": image.index, "exc_info": exc}
+            await asyncio.to_thread(log.error, "fetch_died", **facts)
+            raise Unfetched(_NOT_KEPT) from exc
+        self._close(image, asyncio.current_task())
+        cost_ms = predict_cost_ms(job.recipe, read_header(file.head), size_bytes)
+        return FetchedInput(image.key, size_bytes, sha256, cost_ms, image.cost_ms)
+
+    async def _finish(self, fetched: FetchedInput, stage: Stage) -> None:
+        job = await _insist(lambda: self._store.finish_fetch(fetched, self._clock()))
+        if job is None:
+            await stage.discard()
+        else:
+            self._on_fetched(job)
+
+    async def _fail(self, image: Image, exc: Unfetched) -> None:
+        trouble = Trouble(
+            exc.failure, image.attempts, image.last_error, exc.passes, exc.retry_after_s
+        )
+        decision = decide_retry(trouble, random.random())  # noqa: S311 - no secret
+        if isinstance(decision, Retry):
+            earliest = self._clock() + round(decision.delay_s * 1000)
+            fetch_at = max(earliest, exc.not_before_ms)
+            release = FetchRelease(image.key, decision.counts, decision.failure, fetch_at)
+            await self._release(image, release)
+            return
+        failure = FetchFailure(image.key, decision.failure)
+        await _insist(lambda: self._store.fail_fetch(failure, self._clock()))
+
+    async def _release(self, image: Image, release: FetchRelease) -> None:
+        await _insist(lambda: self._store.release_fetch(release, self._clock()))
+
+    def _wake_in(self, delay_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
+
+
+def _may_bring_work(change: JobChange) -> bool:
+    """A new job does not say what images it has."""
+    if change.deleted or change.job.state.is_final:
+        return False
+    return not change.images or any(changed.image.awaits_fetch for changed in change.images)
+
+
+async def _insist(write: Callable[[], Awaitable[T]]) -> T:
+    """Wait for a full disk to be emptied."""
+    while True:
+        try:
+            return await write()
+        except StorageFull:
+            log.warning("storage_full", what="database")
+            await asyncio.sleep(STORAGE_DELAY_S)

@@ -1,0 +1,40 @@
+"""How a try to fetch an image ends that does not bring one."""
+
+from __future__ import annotations
+
+from imgsvc.domain.rendering import Failure
+from imgsvc.errors import ImageErrorCode
+
+
+class Unfetched(Exception):
+    """passes: whether another try may fare better.
+
+    retry_after_s: how long the host wants to be left alone. not_before_ms: when it may be
+    asked again, milliseconds since 1970, whatever the rules for tries say.
+    """
+
+    def __init__(
+        self,
+        failure: Failure,
+        *,
+        passes: bool = False,
+        retry_after_s: float | None = None,
+        not_before_ms: int = 0,
+    ) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.passes = passes
+        self.retry_after_s = retry_after_s
+        self.not_before_ms = not_before_ms
+
+
+def fetch_failed(message: str, *, passes: bool = False) -> Unfetched:
+    return Unfetched(Failure(ImageErrorCode.FETCH_FAILED, message), passes=passes)
+
+
+def fetch_timeout(message: str) -> Unfetched:
+    return Unfetched(Failure(ImageErrorCode.FETCH_TIMEOUT, message), passes=True)
+
+
+def not_an_image(message: str) -> Unfetched:
+    return Unfetched(Failure(ImageErrorCode.FETCH_NOT_IMAGE, message))

@@ -1,0 +1,42 @@
+"""An image given by URL, as it is before anybody was asked for it."""
+
+from __future__ import annotations
+
+from imgsvc.domain.ids import new_id
+from imgsvc.domain.image import NewImage, SourceKind
+from imgsvc.domain.picture import Picture
+from imgsvc.domain.rendering import Failure
+from imgsvc.errors import ImageErrorCode
+from imgsvc.net import MAX_URL_CHARACTERS, Blocked, Guard, host_of
+
+_ANYWHERE = Guard(allow_private=True)
+"""Which addresses and hosts are allowed is asked when it is fetched."""
+
+_GUESS = Picture("jpeg", 1600, 1200)
+"""What it costs is told by this until its first bytes are there."""
+
+
+def blocked(reason: Blocked) -> Failure:
+    return Failure(ImageErrorCode.FETCH_BLOCKED, str(reason))
+
+
+def url_image(url: str, name: str | None) -> NewImage:
+    """What is no plain web address is an image that has failed.
+
+    name: as it is to be stored; None becomes `image-<index>`.
+    """
+    shown = _show(url)
+    try:
+        host = host_of(_ANYWHERE.check_url(url))
+        if shown != url:
+            raise Blocked  # noqa: TRY301
+    except Blocked as exc:
+        return NewImage(new_id(), name, SourceKind.URL, url=shown, failure=blocked(exc))
+    return NewImage(new_id(), name, SourceKind.URL, url=url, picture=_GUESS, fetch_host=host)
+
+
+def _show(url: str) -> str | None:
+    """A URL as far as it can be stored; None for one that is too long."""
+    if len(url) > MAX_URL_CHARACTERS:
+        return None
+    return url.encode(errors="replace").decode().replace("\0", "\ufffd")

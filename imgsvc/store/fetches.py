@@ -1,0 +1,133 @@
+"""Changes to images given by URL while their bytes are fetched: begin, finish, fail, release.
+
+A try has a claim, as a dispatch to a worker has, and what comes of it counts only while the
+image is still being fetched under that number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from imgsvc.domain.image import Image
+from imgsvc.domain.job import Job
+from imgsvc.domain.rendering import Failure, TaskKey
+from imgsvc.store import ledger
+from imgsvc.store.changes import change_jobs
+from imgsvc.store.rows import dump_json, images_from_rows
+from imgsvc.store.sql import FETCHES
+from imgsvc.store.writer import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedInput:
+    """The bytes of an image. cost_ms: predicted milliseconds of one worker.
+
+    guessed_ms: what was predicted before they were known.
+    """
+
+    key: TaskKey
+    size_bytes: int
+    sha256: str
+    cost_ms: int
+    guessed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFailure:
+    key: TaskKey
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRelease:
+    """A try that came to nothing: the image waits for another one.
+
+    count_attempt: whether it counts; False takes the attempt back.
+    last_error: why it failed; None keeps what stood there.
+    fetch_at: milliseconds since 1970; 0 when it may be fetched at once.
+    """
+
+    key: TaskKey
+    count_attempt: bool
+    last_error: Failure | None = None
+    fetch_at: int = 0
+
+
+async def begin_fetches(
+    tx: Transaction, picks: Sequence[tuple[str, str]], now_ms: int
+) -> list[Image]:
+    """Begin a try of one image of each host.
+
+    picks: a host, once, and the job that had its turn last there, "" for none.
+    """
+    rows = await tx.fetch(FETCHES["begin_fetches"], {"picks": dump_json(picks)})
+    images = await images_from_rows(rows)
+    await change_jobs(tx, images, partial(_start, now_ms=now_ms), now_ms)
+    return images
+
+
+async def finish_fetch(tx: Transaction, fetched: FetchedInput, now_ms: int) -> Job | None:
+    """Let the image wait for a worker: its job, or None where the race was lost."""
+    rows = await tx.fetch(
+        FETCHES["finish_fetch"],
+        {
+            **_named(fetched.key),
+            "size_bytes": fetched.size_bytes,
+            "sha256": fetched.sha256,
+            "cost_ms": fetched.cost_ms,
+        },
+    )
+    images = await images_from_rows(rows)
+    adjust = partial(_count_fetched, guessed_ms=fetched.guessed_ms)
+    jobs = await change_jobs(tx, images, adjust, now_ms)
+    return jobs[0] if jobs else None
+
+
+async def fail_fetch(tx: Transaction, failed: FetchFailure, now_ms: int) -> bool:
+    """Make the failure final. False where the race was lost."""
+    parameters = {**_named(failed.key), **_explained(failed.failure), "now_ms": now_ms}
+    images = await images_from_rows(await tx.fetch(FETCHES["fail_fetch"], parameters))
+    return bool(await change_jobs(tx, images, ledger.count_final, now_ms))
+
+
+async def release_fetch(tx: Transaction, release: FetchRelease, now_ms: int) -> bool:
+    """Let the image wait for another try. False where the race was lost."""
+    parameters = {
+        **_named(release.key),
+        **_explained(release.last_error),
+        "uncounted": 0 if release.count_attempt else 1,
+        "fetch_at": release.fetch_at,
+    }
+    images = await images_from_rows(await tx.fetch(FETCHES["release_fetch"], parameters))
+    return bool(await change_jobs(tx, images, _unchanged, now_ms))
+
+
+async def ripen_fetches(tx: Transaction, now_ms: int, limit: int) -> int:
+    """Nobody sees a difference, so nobody is told."""
+    return len(await tx.fetch(FETCHES["ripen_fetches"], {"now_ms": now_ms, "limit": limit}))
+
+
+def _start(job: Job, _images: Sequence[Image], *, now_ms: int) -> Job:
+    return ledger.start(job, now_ms)
+
+
+def _count_fetched(job: Job, images: Sequence[Image], *, guessed_ms: int) -> Job:
+    return ledger.count_fetched(job, images[0], guessed_ms)
+
+
+def _unchanged(job: Job, _images: Sequence[Image]) -> Job:
+    return job
+
+
+def _named(key: TaskKey) -> dict[str, Any]:
+    return {"job_id": key.job_id, "idx": key.index, "claim": key.claim}
+
+
+def _explained(failure: Failure | None) -> dict[str, Any]:
+    return {
+        "error_code": failure and failure.code.value,
+        "error_message": failure and failure.message,
+    }

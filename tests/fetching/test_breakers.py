@@ -1,0 +1,98 @@
+"""A host that keeps failing is left alone for a while."""
+
+from __future__ import annotations
+
+import pytest
+
+from imgsvc.errors import ImageErrorCode
+from imgsvc.fetching.breakers import FAILURES, FORGOTTEN_AFTER_S, Breakers
+from imgsvc.fetching.unfetched import Unfetched
+from tests.fetching.hosts import Clock
+
+HOST = "example.org"
+
+
+@pytest.fixture
+def breakers(clock: Clock) -> Breakers:
+    return Breakers(clock)
+
+
+def fail(breakers: Breakers, times: int = FAILURES, host: str = HOST) -> list[float | None]:
+    return [breakers.note_failure(host) for _ in range(times)]
+
+
+def is_left_alone(breakers: Breakers, host: str = HOST) -> bool:
+    try:
+        breakers.check(host)
+    except Unfetched:
+        return True
+    return False
+
+
+def test_five_failures_in_a_row_leave_it_alone(breakers: Breakers) -> None:
+    assert fail(breakers, 4) == [None] * 4
+    assert not is_left_alone(breakers)
+    assert fail(breakers, 1) == [30.0]
+    assert is_left_alone(breakers)
+    assert not is_left_alone(breakers, "example.net")
+
+
+def test_an_answer_in_between_starts_the_count_anew(breakers: Breakers) -> None:
+    fail(breakers, 4)
+    assert breakers.note_answer(HOST) is False
+    assert fail(breakers, 4) == [None] * 4
+    assert not is_left_alone(breakers)
+
+
+def test_who_asks_meanwhile_is_told_until_when(breakers: Breakers, clock: Clock) -> None:
+    fail(breakers)
+    with pytest.raises(Unfetched) as caught:
+        breakers.check(HOST)
+    assert caught.value.failure.code is ImageErrorCode.FETCH_FAILED
+    assert caught.value.passes
+    assert caught.value.not_before_ms == clock() + 30_000
+    assert str(caught.value) == (
+        "The host example.org failed 5 times in a row and is left alone until "
+        "2027-01-15T08:00:30.000Z."
+    )
+
+
+def test_after_the_pause_it_is_on_trial(breakers: Breakers, clock: Clock) -> None:
+    fail(breakers)
+    clock.advance(29.999)
+    assert (is_left_alone(breakers), breakers.is_on_trial(HOST)) == (True, False)
+    clock.advance(0.001)
+    assert (is_left_alone(breakers), breakers.is_on_trial(HOST)) == (False, True)
+    assert breakers.note_answer(HOST) is True
+    assert (is_left_alone(breakers), breakers.is_on_trial(HOST)) == (False, False)
+
+
+def test_each_trial_that_fails_doubles_the_pause_up_to_five_minutes(
+    breakers: Breakers, clock: Clock
+) -> None:
+    pauses = fail(breakers)[-1:]
+    for _ in range(5):
+        clock.advance(pauses[-1] or 0.0)
+        pauses += fail(breakers, 1)
+    assert pauses == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0]
+
+
+def test_who_had_asked_before_makes_the_pause_no_longer(breakers: Breakers, clock: Clock) -> None:
+    fail(breakers)
+    assert fail(breakers, 3) == [None] * 3
+    clock.advance(30)
+    assert breakers.is_on_trial(HOST)
+
+
+def test_failures_of_long_ago_are_forgotten(breakers: Breakers, clock: Clock) -> None:
+    fail(breakers, 4)
+    clock.advance(FORGOTTEN_AFTER_S + 1)
+    fail(breakers, 1, "example.net")
+    assert fail(breakers, 1) == [None]
+
+
+def test_nothing_is_kept_of_hosts_that_answer(breakers: Breakers) -> None:
+    for number in range(100):
+        fail(breakers, 1, f"{number}.example")
+        breakers.note_answer(f"{number}.example")
+    assert not breakers._records

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import pytest
+
+from imgsvc.domain.image import Image, NewImage, SourceKind
+from imgsvc.domain.job import Job, JobChange
+from imgsvc.domain.rendering import Failure
+from imgsvc.domain.states import ImageState, JobState
+from imgsvc.errors import ImageErrorCode
+from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchRelease
+from imgsvc.store.store import Store
+from tests.store.builders import claim, failed, made, new_image, new_images, new_job
+
+BROKEN_OFF = Failure(ImageErrorCode.FETCH_FAILED, "The connection broke off.")
+GONE = Failure(ImageErrorCode.FETCH_FAILED, "The host answered with status 404.")
+SHA256 = "ef" * 32
+
+
+def url_image(host: str = "a.example") -> NewImage:
+    url = f"https://{host}/a.jpg"
+    return new_image(
+        kind=SourceKind.URL, url=url, fetch_host=host, size_bytes=None, sha256=None, cost_ms=5
+    )
+
+
+async def create(store: Store, *hosts: str, **fields: object) -> Job:
+    return await store.create_job(new_job(**fields), [url_image(host) for host in hosts], 1_000)
+
+
+async def begin(store: Store, host: str = "a.example", last_job: str = "") -> Image:
+    (image,) = await store.begin_fetches([(host, last_job)], 2_000)
+    return image
+
+
+def fetched(image: Image) -> FetchedInput:
+    return FetchedInput(image.key, 400, SHA256, 9, image.cost_ms)
+
+
+async def test_no_worker_gets_an_image_before_its_bytes_are_there(store: Store) -> None:
+    job = await create(store, "a.example", "a.example")
+    assert await claim(store, job) == []
+    assert await store.next_try_ms(job.id) is None
+    first = await begin(store)
+    assert await claim(store, job) == []
+    await store.finish_fetch(fetched(first), 3_000)
+    assert [image.index for image in await claim(store, job)] == [0]
+
+
+async def test_a_fetch_that_goes_well_costs_no_attempt(store: Store, told: list[JobChange]) -> None:
+    job = await create(store, "a.example")
+    image = await begin(store)
+    assert (image.state, image.attempts, image.claim) == (ImageState.FETCHING, 1, 1)
+    assert (image.started_at, image.fetch_host) == (None, "a.example")
+    started = await store.job(job.id)
+    assert (started.state, started.started_at) == (JobState.PROCESSING, 2_000)
+    after = await store.finish_fetch(fetched(image), 3_000)
+    assert after is not None
+    assert (after.input_bytes, after.remaining_ms) == (400, 9)
+    waiting = await store.image(job.id, 0)
+    assert (waiting.state, waiting.attempts) == (ImageState.PENDING, 0)
+    assert (waiting.size_bytes, waiting.sha256, waiting.cost_ms) == (400, SHA256, 9)
+    assert [c.images[0].image.state for c in told if c.images] == ["fetching", "pending"]
+    (worked_on,) = await claim(store, job)
+    assert (worked_on.attempts, worked_on.claim) == (1, 2)
+    await store.finish_images([made(worked_on)], 4_000)
+    assert (await store.job(job.id)).remaining_ms == 0
+
+
+async def test_a_fetch_may_fail_for_good(store: Store) -> None:
+    job = await create(store, "a.example")
+    image = await begin(store)
+    assert await store.fail_fetch(FetchFailure(image.key, GONE), 3_000)
+    after = await store.job(job.id)
+    assert (after.state, after.failed, after.errors) == ("failed", 1, {"fetch_failed": 1})
+    assert (after.remaining_ms, after.input_bytes, store.pending_images) == (0, 0, 0)
+    kept = await store.image(job.id, 0)
+    assert (kept.error, kept.attempts, kept.finished_at) == (GONE, 1, 3_000)
+
+
+@pytest.mark.parametrize(("counts", "attempts"), [(True, 1), (False, 0)])
+async def test_a_fetch_may_be_put_off(store: Store, counts: bool, attempts: int) -> None:
+    job = await create(store, "a.example")
+    image = await begin(store)
+    assert await store.release_fetch(FetchRelease(image.key, counts, BROKEN_OFF, 9_000), 3_000)
+    waiting = await store.image(job.id, 0)
+    assert (waiting.state, waiting.attempts) == (ImageState.PENDING, attempts)
+    assert (waiting.last_error, waiting.error) == (BROKEN_OFF, None)
+    assert await store.next_fetch_ms() == 9_000
+    assert await store.hosts_to_fetch("", 9) == []
+    assert await store.ripen_fetches(8_999, 10) == 0
+    assert await store.ripen_fetches(9_000, 10) == 1
+    assert await store.next_fetch_ms() is None
+    again = await begin(store)
+    assert (again.attempts, again.claim) == (attempts + 1, 2)
+    await store.finish_fetch(fetched(again), 9_500)
+    assert (await store.image(job.id, 0)).last_error is None
+
+
+async def test_those_that_waited_longest_are_let_go_first(store: Store) -> None:
+    await create(store, *["a.example"] * 3)
+    for fetch_at in (9_000, 7_000, 8_000):
+        image = await begin(store)
+        release = FetchRelease(image.key, count_attempt=True, fetch_at=fetch_at)
+        await store.release_fetch(release, 3_000)
+    assert await store.ripen_fetches(10_000, 2) == 2
+    assert await store.next_fetch_ms() == 9_000
+
+
+async def test_what_comes_of_an_old_try_does_not_count(store: Store) -> None:
+    job = await create(store, "a.example")
+    old = await begin(store)
+    await store.release_fetch(FetchRelease(old.key, count_attempt=False), 3_000)
+    new = await begin(store)
+    assert await store.finish_fetch(fetched(old), 4_000) is None
+    assert not await store.fail_fetch(FetchFailure(old.key, GONE), 4_000)
+    assert not await store.release_fetch(FetchRelease(old.key, count_attempt=True), 4_000)
+    assert await store.image(job.id, 0) == new
+    await store.delete_job(job.id)
+    assert await store.finish_fetch(fetched(new), 5_000) is None
+
+
+async def test_every_host_is_found_whatever_waits_at_others(store: Store) -> None:
+    await create(store, *["b.example"] * 300, "c.example", "a.example")
+    assert await store.hosts_to_fetch("", 9) == ["a.example", "b.example", "c.example"]
+    assert await store.hosts_to_fetch("", 2) == ["a.example", "b.example"]
+    assert await store.hosts_to_fetch("a.example", 9) == ["b.example", "c.example"]
+    assert await store.hosts_to_fetch("c.example", 9) == []
+
+
+async def test_jobs_take_turns_at_a_host(store: Store) -> None:
+    one, two = [await create(store, *["a.example"] * 3) for _ in range(2)]
+    turns, last = [], ""
+    for _ in range(6):
+        image = await begin(store, last_job=last)
+        turns.append((image.job_id, image.index))
+        last = image.job_id
+    assert turns == [(job.id, index) for index in range(3) for job in (one, two)]
+    assert await store.begin_fetches([("a.example", last)], 2_000) == []
+
+
+async def test_several_hosts_begin_at_once(store: Store, told: list[JobChange]) -> None:
+    await create(store, "a.example", "b.example")
+    await create(store, "c.example")
+    before = len(told)
+    picks = [(host, "") for host in ("a.example", "c.example", "b.example", "d.example")]
+    begun = await store.begin_fetches(picks, 2_000)
+    assert sorted(image.fetch_host or "" for image in begun) == [
+        "a.example", "b.example", "c.example",
+    ]  # fmt: skip
+    assert len(told) == before + 2
+
+
+async def test_a_cancel_ends_the_waiting_and_the_fetching(store: Store) -> None:
+    job = await create(store, "a.example", "a.example")
+    image = await begin(store)
+    await store.cancel_job(job.id, 3_000)
+    cancelled = (await store.images(job.id, limit=9))[0]
+    assert [(i.state, i.attempts) for i in cancelled] == [("cancelled", 0)] * 2
+    assert await store.hosts_to_fetch("", 9) == []
+    assert await store.finish_fetch(fetched(image), 4_000) is None
+
+
+async def test_a_retry_by_hand_fetches_what_has_no_bytes(store: Store) -> None:
+    job = await create(store, "a.example", "a.example", "a.example")
+    await store.finish_fetch(fetched(await begin(store)), 3_000)
+    await store.fail_fetch(FetchFailure((await begin(store)).key, GONE), 3_000)
+    await store.finish_images([failed(i) for i in await claim(store, job)], 4_000)
+    await store.cancel_job(job.id, 5_000)
+    retried = await store.retry_images(job.id)
+    assert (retried.failed, retried.cancelled) == (0, 0)
+    assert [image.index for image in await claim(store, job)] == [0]
+    begun = [await begin(store) for _ in range(2)]
+    assert [(image.index, image.attempts) for image in begun] == [(1, 1), (2, 1)]
+    assert (await store.job(job.id)).input_bytes == 400
+
+
+async def test_what_nobody_can_be_asked_for_is_not_retried(store: Store) -> None:
+    blocked = Failure(ImageErrorCode.FETCH_BLOCKED, "Not there.")
+    image = new_image(
+        kind=SourceKind.URL, url="ftp://x", size_bytes=None, sha256=None, failure=blocked
+    )
+    job = await store.create_job(new_job(), [image], 1_000)
+    assert (await store.retry_images(job.id)).failed == 1
+
+
+async def test_what_was_being_fetched_at_a_crash_is_fetched_again(store: Store) -> None:
+    job = await create(store, "a.example", "a.example")
+    await begin(store)
+    assert (await store.recover(9_000)).images == 1
+    assert [(i.state, i.attempts) for i in (await store.images(job.id, limit=9))[0]] == [
+        ("pending", 0), ("pending", 0),
+    ]  # fmt: skip
+    again = await begin(store)
+    assert (again.index, again.attempts, again.claim) == (0, 1, 2)
+
+
+async def test_hosts_are_named_by_pending_images_alone(store: Store) -> None:
+    job = await store.create_job(new_job(), [*new_images(2), url_image()], 1_000)
+    assert await store.hosts_to_fetch("", 9) == ["a.example"]
+    assert [image.index for image in await claim(store, job)] == [0, 1]
+    await begin(store)
+    assert await store.hosts_to_fetch("", 9) == []

@@ -189,7 +189,10 @@ async def test_a_heavy_image_of_a_job_is_passed_only_so_often(tmp_path: Path, ga
         customer = Customer(server, tmp_path)
         await _held_up(server, gate)
         heavy = await _submit(server, fault("needs-memory", 300 * MIB))
-        await _until(lambda: bool(server.core.dispatcher._waiting))
+        waiting = server.core.dispatcher._waiting
+        await _until(
+            lambda: any(piece.image.memory_bytes for bundle in waiting for piece in bundle)
+        )
         for _ in range(MAX_OVERTAKEN):
             await customer.bring(fault("ok", "x"))
         late = customer.bring(fault("ok", "x"))

@@ -69,7 +69,7 @@ def find_cuts(source: Source, recipe: Recipe) -> Mapping[Cut, Box]:
             continue
         box = to_stored(crop_box(variant, header.upright), header.orientation, header.stored)
         with reading():
-            whole = source.for_a_look().frames(cut.frames)
+            whole = source.afresh().frames(cut.frames)
             frames = (frame.crop(*box) for frame in whole)
             content = find_content(frames, cut.trim)
         if content is not None:

@@ -85,13 +85,13 @@ def select(metadata: Metadata, wanted: str, format_: str) -> Metadata:
     """What of it is wanted: `copyright` or `all`. Rights that stand where the format has no
     place are written where it has one.
     """
+    if wanted == "all" and not _has_homeless(metadata, format_):
+        return metadata
     rights = keep_rights(metadata.exif, metadata.xmp, metadata.iptc, metadata.texts)
     if wanted == "copyright":
         return Metadata(
             rights.exif, rights.xmp, rights.iptc, incomplete=rights.incomplete, repeated=True
         )
-    if not _has_homeless(metadata, format_):
-        return metadata
     return replace(metadata, exif=metadata.exif or rights.exif, xmp=metadata.xmp or rights.xmp)
 
 

@@ -123,7 +123,8 @@ def _make_outputs(task: RenderTask, source: Source, plan: RenderPlan) -> _Work:
         bases = (*bases, to_analyse)
     with ExitStack() as undo:
         for base in bases:
-            frames, assumed = decode(source, base)
+            # of one decode of several nothing may stay in memory while the next is made
+            frames, assumed = decode(source if len(bases) == 1 else source.afresh(), base)
             profile_assumed = profile_assumed or (assumed and bool(base.variants))
             if to_analyse is not None and base is to_analyse:
                 analysis = analyse(frames[0], base.box.size)

@@ -23,7 +23,7 @@ class Source:
         self.path = path
         self._opened: pyvips.Image | None = header.image
 
-    def for_a_look(self) -> Source:
+    def afresh(self) -> Source:
         """One of which nothing stays when its images are let go of."""
         other = Source(self.path, self.header)
         other._opened = None

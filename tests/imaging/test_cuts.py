@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 
 from imgsvc.domain.rendering import NeedsMemory, Rendered
-from imgsvc.imaging.decoding import load_options
+from imgsvc.imaging import render as render_module
+from imgsvc.imaging.decoding import Decoded, decode, load_options
 from imgsvc.imaging.loaders import prepare
-from imgsvc.imaging.plan import Cut, make_plan
+from imgsvc.imaging.plan import BasePlan, Cut, make_plan
 from imgsvc.imaging.probe import probe
+from imgsvc.imaging.source import Source
 from imgsvc.recipes.placement import Box
 from imgsvc.recipes.validation import parse_recipe
 from tests import pictures
@@ -303,3 +305,23 @@ def test_looking_for_the_border_is_charged_before_it_is_done(studio: Studio) -> 
     assert isinstance(plain, NeedsMemory)
     assert isinstance(trimmed, NeedsMemory)
     assert trimmed.cost_bytes > plain.cost_bytes + 3000 * 2000 * 4
+
+
+def test_of_several_decodes_only_one_is_in_memory_at_a_time(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the probe opened would keep all that its decoder holds until the last variant."""
+    seen: list[Source] = []
+
+    def watch(source: Source, base: BasePlan) -> Decoded:
+        seen.append(source)
+        return decode(source, base)
+
+    monkeypatch.setattr(render_module, "decode", watch)
+    crops = [{"left": n, "top": 0, "width": 8, "height": 8} for n in range(3)]
+    data = pictures.make_png(64, 48)
+    studio.run(data, [{"name": f"v{n}", "crop": crop} for n, crop in enumerate(crops)])
+    assert len({id(source) for source in seen}) == 3
+    seen.clear()
+    studio.run(data, [{"name": "a", "width": 20}, {"name": "b", "width": 10}])
+    assert len(seen) == 1

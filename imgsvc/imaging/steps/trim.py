@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 
 import pyvips
 
 from imgsvc.recipes.placement import Box
-
-_HALF = 127
-"""Of a hit's 255: between four and five hits of nine."""
 
 
 def find_content(frames: Iterable[pyvips.Image], threshold: int) -> Box | None:
@@ -37,12 +33,6 @@ def _find(image: pyvips.Image, threshold: int) -> list[int]:
         image = image.flatten(background=border)
     box: list[int] = image.find_trim(threshold=threshold, background=border, line_art=True)
     return box
-
-
-@cache
-def _neighbours() -> pyvips.Image:
-    """The mean of a sample and the eight around it."""
-    return pyvips.Image.new_from_array([[1, 1, 1]] * 3, scale=9)
 
 
 def _join(one: Box | None, other: Box) -> Box:

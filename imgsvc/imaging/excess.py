@@ -5,11 +5,12 @@ and frames are within all limits, or before those can be looked at.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
-from mmap import ACCESS_READ, mmap
-from pathlib import Path
+from collections.abc import Callable
+from mmap import mmap
 
 from imgsvc.errors import ImageError, ImageErrorCode
+from imgsvc.imaging.files import map_file
+from imgsvc.imaging.png_chunks import chunks_before_pixels
 from imgsvc.imaging.translation import corrupt_image
 
 MOST_SCANS = 200
@@ -27,16 +28,13 @@ _SCAN = b"\xff\xda\x00"
 _FRAME = b"ANMF"
 _EXTENDED_WEBP = b"VP8X"
 _MOVES = 0x02
-_PNG_HEAD_BYTES = 8
 _BITE_BYTES = 4096
 """Of compressed text, from which 4 MB come at most."""
-
-_PIXELS = b"IDAT"
 
 
 def check_scans(path: str) -> None:
     """Of a JPEG that comes in several. Raises ImageError with corrupt_image."""
-    with _map(path) as data:
+    with map_file(path) as data:
         if _stands_more_often(_SCAN, MOST_SCANS, data):
             raise corrupt_image()
 
@@ -44,7 +42,7 @@ def check_scans(path: str) -> None:
 def check_before_opening(path: str, format_: str) -> None:
     """Of a file that is not empty. Raises ImageError with corrupt_image or too_many_frames."""
     if check := _CHECKS.get(format_):
-        with _map(path) as data:
+        with map_file(path) as data:
             check(data)
 
 
@@ -59,18 +57,15 @@ def _check_frames(data: mmap) -> None:
 def _check_texts(data: mmap) -> None:
     """Those before the pixels: libvips reads no others."""
     left = MOST_TEXT_BYTES
-    for kind, content in _chunks_before_pixels(data):
-        left -= _inflated_bytes(_COMPRESSED[kind](content), left + 1)
+    for kind, start, end in chunks_before_pixels(data):
+        if kind not in _COMPRESSED:
+            continue
+        left -= _inflated_bytes(_COMPRESSED[kind](data[start:end]), left + 1)
         if left < 0:
             raise corrupt_image()
 
 
 _CHECKS: dict[str, Callable[[mmap], None]] = {"webp": _check_frames, "png": _check_texts}
-
-
-def _map(path: str) -> mmap:
-    with Path(path).open("rb") as file:
-        return mmap(file.fileno(), 0, access=ACCESS_READ)
 
 
 def _stands_more_often(mark: bytes, most: int, data: mmap) -> bool:
@@ -81,16 +76,6 @@ def _stands_more_often(mark: bytes, most: int, data: mmap) -> bool:
         if at < 0:
             return False
     return True
-
-
-def _chunks_before_pixels(data: mmap) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of those that hold a compressed text (PNG, 5.3)."""
-    at = _PNG_HEAD_BYTES
-    while at + 8 <= len(data) and (kind := data[at + 4 : at + 8]) != _PIXELS:
-        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
-        if kind in _COMPRESSED:
-            yield kind, data[at + 8 : end]
-        at = end + 4
 
 
 def _compressed_ztxt(content: bytes) -> bytes:

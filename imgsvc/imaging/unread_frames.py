@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
-_PNG_SIGNATURE_BYTES = 8
-_ANIMATION_CONTROL, _PIXELS, _END = b"acTL", b"IDAT", b"IEND"
+from imgsvc.imaging.files import map_file
+from imgsvc.imaging.png_chunks import chunks_before_pixels
+
+_ANIMATION_CONTROL = b"acTL"
 _MOST_CHUNKS = 1000
 _BRAND_BYTES = 64
 
@@ -25,16 +28,10 @@ def count_frames(path: str, format_: str) -> int:
 
 def _count_png_frames(path: str) -> int:
     """PNG, third edition, 11.3.6: the chunk stands before the first of the pixels."""
-    with Path(path).open("rb") as file:
-        file.seek(_PNG_SIGNATURE_BYTES)
-        for _ in range(_MOST_CHUNKS):
-            head = file.read(8)
-            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+    with map_file(path) as data:
+        for kind, start, _ in islice(chunks_before_pixels(data), _MOST_CHUNKS):
             if kind == _ANIMATION_CONTROL:
-                return max(1, int.from_bytes(file.read(4), "big"))
-            if kind in (_PIXELS, _END, b""):
-                return 1
-            file.seek(length + 4, 1)
+                return max(1, int.from_bytes(data[start : start + 4], "big"))
     return 1
 
 

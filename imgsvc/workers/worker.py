@@ -92,10 +92,14 @@ class Worker:
         return bundle.task_at(place) if bundle else None
 
     def announce(self) -> list[EngineEvent]:
-        """A Started for every task begun since the last look."""
+        """A Started for every task begun since the last look. Nothing while the report of an
+        earlier bundle is still on its way: what it says comes first.
+        """
         place = self.place
         bundle = self.bundles.get(place.ordinal)
-        return bundle.announce(place) if bundle else []
+        if bundle is None or min(self.bundles) < place.ordinal:
+            return []
+        return bundle.announce(place)
 
     def look(self, elapsed_s: float, timeout_s: float) -> None:
         """Keep the deadlines, `elapsed_s` after the last look.

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import around
+from benchmarks import around, ways_in
 from benchmarks.bare_loop import BareLoop, LoopResult
 from benchmarks.corpus import find_photos, make_batch
 from benchmarks.photos import make_photos, make_small_photos
@@ -218,6 +218,8 @@ def _measure_around(
 ) -> list[around.Row]:
     workers, rounds = arguments.workers, arguments.rounds
     measures: tuple[Callable[[], list[around.Row]], ...] = (
+        lambda: ways_in.measure_upload(folder, workers, rounds),
+        lambda: ways_in.measure_urls(make_small_photos(SMALL, 40), folder, workers),
         lambda: around.measure_reruns(photos, folder, workers),
         lambda: around.measure_archive(folder, workers),
         lambda: around.measure_readers(photos, folder, workers, rounds),

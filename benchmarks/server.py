@@ -10,8 +10,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import psutil
@@ -29,12 +30,15 @@ class ServerDied(Exception):
 class ServerProcess:
     """`imgsvc serve` on a free port; ready when the block begins, stopped when it ends.
 
+    settings: environment variables that it runs with; everything else is by default.
     start_s: from the start of the process to the first answer that it is ready.
     peak_worker_bytes: most memory that any worker process has held.
     """
 
-    def __init__(self, data_dir: Path, workers: int) -> None:
-        self.port = _free_port()
+    def __init__(
+        self, data_dir: Path, workers: int, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.start_s = 0.0
         self.peak_worker_bytes = 0
@@ -43,13 +47,14 @@ class ServerProcess:
             *(sys.executable, "-m", "imgsvc", "serve"),
             *("--port", str(self.port), "--data", str(data_dir), "--workers", str(workers)),
         ]
+        self._environment = {**_environment(), **settings}
         self._stopping = threading.Event()
 
     def __enter__(self) -> Self:
         begin = time.perf_counter()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=_environment(), start_new_session=True
+                self._command, stdout=log, stderr=log, env=self._environment, start_new_session=True
             )
         self._server = psutil.Process(self._process.pid)
         try:
@@ -129,7 +134,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("IMGSVC_")}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol, Self
 
 from aiohttp import web
 
@@ -23,6 +24,9 @@ from imgsvc.intake.json_scanner import LiftPath
 from imgsvc.intake.multipart import Field, FilePart, read_multipart
 from imgsvc.intake.reception import receive_body, receive_part
 from imgsvc.intake.spec import JobSpec, parse_fields, parse_query, parse_spec
+
+LANDING = 4
+"""Files of a form that are on their way to the disk while the next one arrives."""
 
 _FEW = 200
 """Images that are added before others have their turn: URLs bring nothing to be waited for."""
@@ -103,19 +107,62 @@ async def receive_parts(
     limits = receiver.limits
     chunks = read_body(request, limits.max_request_bytes)
     fields: dict[str, str] = {}
-    async for part in read_multipart(request.headers["Content-Type"], chunks):
-        if isinstance(part, FilePart):
-            receiver.check_room()
-            receiver.fingerprint.add("part", part.name)
-            image = await receive_part(part, receiver.stage, max_image_bytes=limits.max_image_bytes)
-            await receiver.add(image)
-        elif part.name in own:
-            await own[part.name](part)
-        elif part.name in fields:
-            raise _beside(f"/{part.name}", "given twice")
-        else:
-            fields[part.name] = part.text()
+    async with _Landing(receiver) as landing:
+        async for part in read_multipart(request.headers["Content-Type"], chunks):
+            if isinstance(part, FilePart):
+                await landing.take(part)
+            elif part.name in own:
+                await own[part.name](part)
+            elif part.name in fields:
+                raise _beside(f"/{part.name}", "given twice")
+            else:
+                fields[part.name] = part.text()
+        await landing.finish()
     return fields
+
+
+class _Landing:
+    """Takes in the files of a form: some reach the disk while the next one arrives."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._files: deque[_LandingFile] = deque()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for file in self._files:
+            file.image.cancel()
+        await asyncio.gather(*(file.image for file in self._files), return_exceptions=True)
+
+    async def take(self, part: FilePart) -> None:
+        """Read the part. Raises TooManyImages, maybe a few files late, and what staging raises."""
+        receiver = self._receiver
+        receiver.check_room()
+        limit = receiver.limits.max_image_bytes
+        conclusion = await receive_part(part, receiver.stage, max_image_bytes=limit)
+        image = asyncio.create_task(conclusion, name="form-file")
+        self._files.append(_LandingFile(part.name, image))
+        if len(self._files) > LANDING:
+            await self._hand_over()
+
+    async def finish(self) -> None:
+        """Hand over the files that are still on their way."""
+        while self._files:
+            await self._hand_over()
+
+    async def _hand_over(self) -> None:
+        file = self._files[0]
+        image = await file.image
+        self._files.popleft()
+        self._receiver.fingerprint.add("part", file.field)
+        await self._receiver.add(image)
+
+
+class _LandingFile(NamedTuple):
+    field: str
+    image: asyncio.Task[NewImage]
 
 
 def _parse_spec_field(field: Field) -> JobSpec:

@@ -102,8 +102,10 @@ def remove_files(paths: Iterable[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_all(fd: int, data: bytes | bytearray) -> None:
-    """os.write may write less than it is given."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+def write_all(fd: int, chunks: Sequence[bytes]) -> None:
+    """os.writev may write less than it is given. At most IOV_MAX, 1024, chunks."""
+    written = os.writev(fd, chunks)
+    if written < sum(map(len, chunks)):
+        rest = memoryview(b"".join(chunks))[written:]
+        while rest:
+            rest = rest[os.write(fd, rest) :]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
 import threading
+from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
 
@@ -22,7 +24,20 @@ from imgsvc.domain.picture import HEADER_BYTES
 from imgsvc.errors import NotFound
 
 BLOCK_BYTES = 1 << 20
-"""What a file being received keeps in memory at most; a smaller one costs one thread hop."""
+"""What a file being received collects before it is written, while the block before is on its
+way to the disk; a smaller file costs one thread hop.
+"""
+
+EARLY_SYNC_BYTES = 1 << 20
+"""Files from this size on go to stable storage while others arrive, or the end of a large
+request would be long.
+"""
+
+EARLY_SYNCS = 4
+"""At a time: most threads are for those who want to write."""
+
+MAX_CHUNKS = 512
+"""The same for what comes in tiny pieces; fewer than `os.writev` takes at once."""
 
 _JOB_GONE = "This job was deleted."
 
@@ -39,15 +54,20 @@ class StagedFile:
         self.size_bytes = 0
         self.head = b""
         self._stage = stage
-        self._buffer = bytearray()
+        self._chunks: list[bytes] = []
+        self._collected_bytes = 0
         self._is_on_disk = False
+        self._writing: asyncio.Task[None] | None = None
         self._file = _HashedFile(path, replaces=replaces)
 
     async def write(self, chunk: bytes) -> None:
-        """Raises StorageFull; NotFound when the job was deleted meanwhile."""
-        self._buffer += chunk
+        """Raises StorageFull, maybe for an earlier chunk; NotFound when the job was deleted
+        meanwhile.
+        """
+        self._chunks.append(chunk)
         self.size_bytes += len(chunk)
-        if len(self._buffer) >= BLOCK_BYTES:
+        self._collected_bytes += len(chunk)
+        if self._collected_bytes >= BLOCK_BYTES or len(self._chunks) >= MAX_CHUNKS:
             await self._flush(last=False)
 
     async def finish(self) -> tuple[int, str]:
@@ -61,19 +81,31 @@ class StagedFile:
 
     async def abort(self) -> None:
         """Remove what was written; a file never written to costs nothing."""
-        self._buffer = bytearray()
+        self._chunks = []
+        await self.settle()
         await self._stage.abort_file(self, is_on_disk=self._is_on_disk)
+
+    async def settle(self) -> None:
+        """Wait for a write that is on its way, however it ends."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
 
     def remove(self) -> None:
         """Blocking: close and remove the file, after a write that may still run."""
         self._file.remove()
 
     async def _flush(self, *, last: bool) -> None:
-        data, self._buffer = self._buffer, bytearray()
+        chunks, self._chunks, self._collected_bytes = self._chunks, [], 0
         if not self._is_on_disk:
-            self.head = bytes(data[:HEADER_BYTES])
+            self.head = _first_bytes(chunks, HEADER_BYTES)
         self._is_on_disk = True
-        await self._stage.write_file(self._file, data, last=last)
+        if self._writing is not None:
+            await self._writing
+        work = self._stage.write_file(self._file, chunks, last=last)
+        if last:
+            await work
+        else:
+            self._writing = asyncio.create_task(work, name="stage-write")
 
 
 class _HashedFile:
@@ -93,7 +125,7 @@ class _HashedFile:
         self._file: FileIO | None = None  # closes itself when a stage is forgotten
         self._removed = False
 
-    def append(self, data: bytearray, *, last: bool) -> None:
+    def append(self, chunks: Sequence[bytes], *, last: bool) -> None:
         with self._lock:
             if self._removed:
                 return
@@ -101,8 +133,9 @@ class _HashedFile:
                 if self._replaces:
                     self._path.unlink(missing_ok=True)
                 self._file = FileIO(self._path, "xb", opener=_open_private)
-            self._hash.update(data)
-            write_all(self._file.fileno(), data)
+            for chunk in chunks:
+                self._hash.update(chunk)
+            write_all(self._file.fileno(), chunks)
             if last:
                 self._close()
 
@@ -144,6 +177,8 @@ class Stage:
         self._open: dict[str, StagedFile] = {}
         self._finished: list[Path] = []
         self._synced_count = 0
+        self._early: dict[Path, asyncio.Task[list[Path]]] = {}
+        self._early_turns = asyncio.Semaphore(EARLY_SYNCS)
 
     def new_file(self) -> StagedFile:
         """A file under a new image id; nothing touches the disk before its bytes do."""
@@ -167,7 +202,11 @@ class Stage:
             return
         if not self._has_folders:
             await self._threads.run(self._make_folders)
-        gone = await self._threads.spread(sync_paths, files)
+        late = [path for path in files if path not in self._early]
+        gone = await self._threads.spread(sync_paths, late)
+        for path in files:
+            if path in self._early:
+                gone += await self._early.pop(path)
         gone += await self._threads.run(self._sync_folders)
         if gone:
             raise NotFound(_JOB_GONE)
@@ -180,12 +219,15 @@ class Stage:
         May be called at any time, more than once, and while a cancelled write still runs.
         """
         self._discarded = True
+        for file in list(self._open.values()):
+            await file.settle()
+        await asyncio.gather(*self._early.values(), return_exceptions=True)
         await self._threads.run(self._remove_everything)
 
-    async def write_file(self, file: _HashedFile, data: bytearray, *, last: bool) -> None:
+    async def write_file(self, file: _HashedFile, chunks: Sequence[bytes], *, last: bool) -> None:
         def step() -> None:
             self._make_folders()
-            file.append(data, last=last)
+            file.append(chunks, last=last)
 
         try:
             await self._threads.run(step)
@@ -195,6 +237,13 @@ class Stage:
     def note_finished(self, file: StagedFile) -> None:
         if self._open.pop(file.image_id, None) is not None:
             self._finished.append(file.path)
+            if file.size_bytes >= EARLY_SYNC_BYTES:
+                work = self._sync_early(file.path)
+                self._early[file.path] = asyncio.create_task(work, name="stage-sync")
+
+    async def _sync_early(self, path: Path) -> list[Path]:
+        async with self._early_turns:
+            return await self._threads.run(sync_paths, [path])
 
     async def abort_file(self, file: StagedFile, *, is_on_disk: bool) -> None:
         if file.image_id in self._open and is_on_disk:
@@ -247,6 +296,15 @@ def remove_folder(path: Path, layout: Layout) -> None:
         return
     shutil.rmtree(aside, ignore_errors=True)
     sync_path(layout.jobs)
+
+
+def _first_bytes(chunks: Sequence[bytes], count: int) -> bytes:
+    head = b""
+    for chunk in chunks:
+        head += chunk[: count - len(head)]
+        if len(head) == count:
+            break
+    return head
 
 
 def _open_private(path: str, flags: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Coroutine
 
 from imgsvc.blobs.stage import Stage, StagedFile
 from imgsvc.domain.image import NewImage, SourceKind
@@ -20,8 +20,11 @@ def too_many_bytes(max_image_bytes: int) -> Failure:
     return Failure(ImageErrorCode.TOO_MANY_BYTES, message)
 
 
-async def receive_part(part: FilePart, stage: Stage, *, max_image_bytes: int) -> NewImage:
-    """Read a file part to its end.
+async def receive_part(
+    part: FilePart, stage: Stage, *, max_image_bytes: int
+) -> Coroutine[None, None, NewImage]:
+    """Read a file part to its end. What is returned, and must be awaited, is its last way to
+    the disk: others can be read meanwhile.
 
     An empty or too large image is one that has failed, with no file left; `size_bytes`
     is then what was sent.
@@ -33,7 +36,7 @@ async def receive_part(part: FilePart, stage: Stage, *, max_image_bytes: int) ->
         if size_bytes <= max_image_bytes:
             await file.write(chunk)
     failure = too_many_bytes(max_image_bytes) if size_bytes > max_image_bytes else None
-    return await conclude(file, SourceKind.UPLOAD, part.filename, size_bytes, failure)
+    return conclude(file, SourceKind.UPLOAD, part.filename, size_bytes, failure)
 
 
 async def receive_body(

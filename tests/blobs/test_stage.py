@@ -13,7 +13,7 @@ import pytest
 
 from imgsvc.blobs import disk
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.blobs.stage import BLOCK_BYTES, Stage
+from imgsvc.blobs.stage import BLOCK_BYTES, EARLY_SYNC_BYTES, EARLY_SYNCS, Stage
 from imgsvc.domain.ids import is_id, new_id
 from imgsvc.errors import NotFound, StorageFull
 
@@ -73,6 +73,7 @@ async def test_an_aborted_file_leaves_nothing(blobs: BlobStore) -> None:
     kept = await write_file(stage, b"kept")
     file = stage.new_file()
     await file.write(b"x" * (2 * BLOCK_BYTES))
+    await file.settle()
     assert file.path.exists()
     await file.abort()
 
@@ -100,6 +101,36 @@ async def test_sync_covers_files_before_folders_from_inside_out(
     another = await write_file(stage, b"another")
     await stage.sync()
     assert synced == [another, folder / "in"]
+
+
+async def test_a_large_file_goes_to_stable_storage_before_the_sync_and_only_once(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(disk, "sync_path", synced.append)
+    stage = blobs.stage(new_id())
+    large = [await write_file(stage, b"x" * EARLY_SYNC_BYTES) for _ in range(EARLY_SYNCS + 1)]
+    small = await write_file(stage, b"x")
+    await stage.sync()
+
+    files = [path for path in synced if path.parent.name == "in"]
+    assert sorted(files) == sorted([*large, small])
+    assert set(synced[: len(files)]) == set(files)
+
+
+async def test_a_large_file_that_never_reached_the_disk_fails_the_sync(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = blobs.stage(new_id())
+
+    def fail(_path: Path) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(disk, "sync_path", fail)
+    await write_file(stage, b"x" * EARLY_SYNC_BYTES)
+    with pytest.raises(StorageFull):
+        await stage.sync()
+    await stage.discard()
 
 
 async def test_sync_makes_the_folders_of_a_job_without_files(blobs: BlobStore) -> None:
@@ -158,18 +189,19 @@ async def test_a_write_cut_off_by_a_cancel_does_not_outlive_discard(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing, may_go_on = threading.Event(), threading.Event()
-    write = os.write
+    write = os.writev
 
-    def slow_write(fd: int, data: memoryview) -> int:
+    def slow_write(fd: int, chunks: list[bytes]) -> int:
         writing.set()
         may_go_on.wait(10)
-        return write(fd, data)
+        return write(fd, chunks)
 
-    monkeypatch.setattr(os, "write", slow_write)
+    monkeypatch.setattr(os, "writev", slow_write)
     job_id = new_id()
     stage = blobs.stage(job_id)
     file = stage.new_file()
-    task = asyncio.create_task(file.write(b"x" * BLOCK_BYTES))
+    await file.write(b"x" * BLOCK_BYTES)
+    task = asyncio.create_task(file.write(b"x" * BLOCK_BYTES))  # has to wait for the first
     await asyncio.to_thread(writing.wait, 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -185,10 +217,10 @@ async def test_a_write_cut_off_by_a_cancel_does_not_outlive_discard(
 async def test_a_full_disk_is_storage_full(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def fail(_fd: int, _data: memoryview) -> int:
+    def fail(_fd: int, _chunks: list[bytes]) -> int:
         raise OSError(number, "full")
 
-    monkeypatch.setattr(os, "write", fail)
+    monkeypatch.setattr(os, "writev", fail)
     stage = blobs.stage(new_id())
     with pytest.raises(StorageFull):
         await write_file(stage, b"x")
@@ -197,13 +229,39 @@ async def test_a_full_disk_is_storage_full(
     assert await blobs.job_folders() == []
 
 
+async def test_a_write_that_failed_behind_the_back_is_told_by_the_next(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_fd: int, _chunks: list[bytes]) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "writev", fail)
+    stage = blobs.stage(new_id())
+    file = stage.new_file()
+    await file.write(b"x" * BLOCK_BYTES)
+    with pytest.raises(StorageFull):
+        await file.finish()
+    await stage.discard()
+
+    assert await blobs.job_folders() == []
+
+
+async def test_a_write_that_was_cut_short_goes_on(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "writev", lambda fd, chunks: os.write(fd, chunks[0][:1]))
+    path = await write_file(blobs.stage(new_id()), b"whole")
+
+    assert path.read_bytes() == b"whole"
+
+
 async def test_other_disk_errors_come_as_they_are(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_fd: int, _data: memoryview) -> int:
+    def fail(_fd: int, _chunks: list[bytes]) -> int:
         raise OSError(errno.EIO, "bad disk")
 
-    monkeypatch.setattr(os, "write", fail)
+    monkeypatch.setattr(os, "writev", fail)
     stage = blobs.stage(new_id())
     with pytest.raises(OSError, match="bad disk"):
         await write_file(stage, b"x")

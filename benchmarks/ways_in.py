@@ -1,0 +1,159 @@
+"""How images come in: a gibibyte in one form, and ten thousand URLs."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import aiohttp
+
+from benchmarks.around import Row
+from benchmarks.corpus import make_batch
+from benchmarks.hosts import ADDRESSES, BareHost
+from benchmarks.server import ServerProcess
+from imgsvc.client import Client, UrlUpload
+
+FILES, FILE_BYTES = 256, 4 << 20
+"""One gibibyte, in files as large as photos are."""
+URLS = 10_000
+FETCHES = 32
+"""At once, as the service's own default."""
+_BOUNDARY = "a-boundary-that-stands-in-no-file"
+_BLOCK_BYTES = 1 << 20
+
+
+def measure_upload(folder: Path, workers: int, rounds: int) -> list[Row]:
+    """One form of a gibibyte to the service, and to a handler that only writes it down.
+
+    The service answers when its files are on stable storage. They are no pictures, so the
+    workers take next to no time from the upload that follows.
+    """
+    body = folder / "body"
+    _write_form(body)
+    received = folder / "received"
+    received.mkdir()
+    times_s: list[tuple[float, float]] = []
+    with ServerProcess(folder / "data", workers) as server, BareHost("receive", received) as bare:
+        for number in range(rounds + 1):
+            bare_s = _post_form(bare.port, "/", body)
+            service_s = _post_form(server.port, "/api/v1/jobs", body)
+            if number == 0:  # both have grown to their size
+                before_bytes = server.peak_bytes()
+            else:
+                times_s.append((bare_s, service_s))
+        grown_bytes = server.peak_bytes() - before_bytes
+    size_bytes = body.stat().st_size
+    shutil.rmtree(folder / "data")
+    shutil.rmtree(received)
+    body.unlink()
+    bare_s, service_s = (statistics.median(side) for side in zip(*times_s, strict=True))
+    return [
+        (
+            "1 GiB in one form, against a bare handler that writes it to a file",
+            f"{100 * bare_s / service_s:.0f} % ({size_bytes / 1e6 / service_s:,.0f} MB/s, "
+            f"{size_bytes / 1e6 / bare_s:,.0f} MB/s); memory grew by {grown_bytes >> 20} MiB",
+        )
+    ]
+
+
+def measure_urls(photos: Sequence[Path], folder: Path, workers: int) -> list[Row]:
+    """Ten thousand small images by URL, against their host alone and the workers alone."""
+    batch = make_batch(photos, URLS, folder / "served")
+    allowed = {"IMGSVC_FETCH__ALLOW_PRIVATE": "true"}
+    with (
+        BareHost("serve", folder / "served") as host,
+        ServerProcess(folder / "data", workers, allowed) as server,
+    ):
+        urls = [
+            f"http://{ADDRESSES[number % len(ADDRESSES)]}:{host.port}/{path.name}"
+            for number, path in enumerate(batch)
+        ]
+        host_s = asyncio.run(_fetch_all(urls))
+        uploads_s = asyncio.run(_make_all(server, batch))
+        before_bytes = server.peak_bytes()
+        urls_s = asyncio.run(_make_all(server, [], [UrlUpload(url) for url in urls]))
+        grown_bytes = server.peak_bytes() - before_bytes
+    shutil.rmtree(folder / "data")
+    shutil.rmtree(folder / "served")
+    return [
+        (
+            f"{URLS:,} small images by URL, against the same uploaded, and their host alone",
+            f"{URLS / urls_s:,.0f}/s, {URLS / uploads_s:,.0f}/s, {URLS / host_s:,.0f}/s; "
+            f"memory grew by {grown_bytes >> 20} MiB",
+        )
+    ]
+
+
+def _write_form(path: Path) -> None:
+    with path.open("wb") as file:
+        for part in _form():
+            file.write(part)
+
+
+def _form() -> Iterator[bytes]:
+    for number in range(FILES):
+        yield (
+            f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name=images; "
+            f'filename="{number}.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+        ).encode()
+        yield os.urandom(FILE_BYTES)
+        yield b"\r\n"
+    yield f"--{_BOUNDARY}--\r\n".encode()
+
+
+def _post_form(port: int, path: str, body: Path) -> float:
+    """Seconds from the first byte to the answer. The kernel sends the file, so that the
+    sender costs next to nothing.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.connect()
+    begin = time.perf_counter()
+    with body.open("rb") as file:
+        connection.putrequest("POST", path)
+        connection.putheader("Content-Type", f"multipart/form-data; boundary={_BOUNDARY}")
+        connection.putheader("Content-Length", str(body.stat().st_size))
+        connection.endheaders()
+        connection.sock.sendfile(file)
+    answer = connection.getresponse()
+    answer.read()
+    elapsed_s = time.perf_counter() - begin
+    connection.close()
+    if answer.status != http.HTTPStatus.ACCEPTED:
+        raise ValueError(f"the upload was answered with {answer.status}")
+    return elapsed_s
+
+
+async def _fetch_all(urls: Sequence[str]) -> float:
+    """Seconds to fetch all of them with nothing done to them."""
+    waiting = iter(urls)
+    begin = time.perf_counter()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def fetch() -> None:
+            for url in waiting:
+                async with session.get(url) as answer:
+                    await answer.read()
+
+        await asyncio.gather(*(fetch() for _ in range(FETCHES)))
+    return time.perf_counter() - begin
+
+
+async def _make_all(
+    server: ServerProcess, files: Sequence[Path], urls: Sequence[UrlUpload] = ()
+) -> float:
+    """Seconds from the submit to the last thumbnail."""
+    async with Client(server.url) as client:
+        begin = time.perf_counter()
+        job = await client.submit(files, urls=urls, preset="thumbnail", reuse=False)
+        job = await client.wait(job["id"])
+        elapsed_s = time.perf_counter() - begin
+        if job["completed"] != URLS:
+            raise ValueError(f"only {job['completed']} of {URLS} were completed")
+        await client.delete(job["id"])
+    return elapsed_s

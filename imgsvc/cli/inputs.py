@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -33,15 +32,6 @@ class FoundFile:
 
 def is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
-
-
-def name_of_url(url: str) -> str | None:
-    """The last part of its path, as a download would be called; None where it has none."""
-    try:
-        path = urlsplit(url).path
-    except ValueError:  # the server will say so
-        return None
-    return unquote(path.rpartition("/")[2]) or None
 
 
 def find_files(paths: Sequence[str], leave_out: Path | None = None) -> list[FoundFile]:

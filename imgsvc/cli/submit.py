@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.inputs import find_files, is_url, name_of_url
+from imgsvc.cli.inputs import find_files, is_url
 from imgsvc.cli.journals import find_job, open_journal
 from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.progress import follow_job, save_results, say_failures
@@ -31,6 +31,7 @@ from imgsvc.client import (
     UrlUpload,
 )
 from imgsvc.client.sending import fits_one_request
+from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.names import without_controls
 
 STDIN = "-"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from io import StringIO
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ def test_what_a_writer_writes_comes_back(
 ) -> None:
     buffer = StringIO(newline="")
     # it quotes a line end only where it is its own
-    quoting = csv.QUOTE_MINIMAL if line_end == "\r\n" else csv.QUOTE_ALL
+    quoting: Literal[0, 1] = csv.QUOTE_MINIMAL if line_end == "\r\n" else csv.QUOTE_ALL
     csv.writer(buffer, delimiter=delimiter, lineterminator=line_end, quoting=quoting).writerows(
         rows
     )

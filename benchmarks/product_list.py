@@ -1,6 +1,7 @@
 """How long a real server takes to accept a product list, and how much memory it holds for it.
 
-The URLs lead nowhere: what is measured ends with the answer, and the images are deleted then.
+The URLs lead nowhere, and are tried meanwhile; what is measured ends with the answer, and the job
+is deleted then.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def make_list(rows: int) -> bytes:
     writer = csv.writer(buffer)
     writer.writerow(["S. No.", "Product Name", "Input Image Urls", "SKU", "Description"])
     for number in range(1, rows + 1):
-        url = f"http://127.0.0.1:9/catalogue/{number}/front.jpg"
+        url = f"https://shop.invalid/catalogue/{number}/front.jpg"
         writer.writerow([number, f"Shoe № {number}", url, f"SKU-{number:06}", DESCRIPTION])
     return buffer.getvalue().encode()
 

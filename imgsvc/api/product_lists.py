@@ -20,8 +20,12 @@ from imgsvc.intake.spec import parse_query
 
 LIST_TYPE = "text/csv"
 
+_BATCH_ROWS = 2000
+_BATCH_CHARS = 1 << 20
+"""What is read at a time, at most: each time a thread is waited for."""
+
 _FEW = 200
-"""Rows that are read at a time."""
+"""Products that are added before others have their turn."""
 
 
 async def receive_list(request: web.Request, receiver: ListReceiver) -> None:
@@ -43,7 +47,9 @@ async def add_list(file: StagedFile, charset: str | None, receiver: ListReceiver
     receiver.begin_list(await asyncio.to_thread(reader.check))
     with closing(reader.products()) as products:
         while batch := await asyncio.to_thread(_make_images, products):
-            for product, images in batch:
+            for number, (product, images) in enumerate(batch):
+                if number % _FEW == 0:
+                    await asyncio.sleep(0)
                 await receiver.add_product(product.cells, images)
     await file.abort()
 
@@ -51,8 +57,13 @@ async def add_list(file: StagedFile, charset: str | None, receiver: ListReceiver
 def _make_images(
     products: Iterator[ListedProduct],
 ) -> list[tuple[ListedProduct, list[NewImage]]]:
-    """The next few, none after the last. Images are called as their downloads would be."""
-    return [
-        (product, [url_image(url, clean_name(name_of_url(url))) for url in product.urls])
-        for product in islice(products, _FEW)
-    ]
+    """The next ones, none after the last. Images are called as their downloads would be."""
+    batch = []
+    chars = 0
+    for product in islice(products, _BATCH_ROWS):
+        images = [url_image(url, clean_name(name_of_url(url))) for url in product.urls]
+        batch.append((product, images))
+        chars += sum(map(len, product.cells))
+        if chars > _BATCH_CHARS:
+            break
+    return batch

@@ -34,6 +34,11 @@ def is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
+def is_list(path: str) -> bool:
+    """Whether it is to be sent as a product list."""
+    return not is_url(path) and path.lower().endswith(".csv") and not Path(path).is_dir()
+
+
 def find_files(paths: Sequence[str], leave_out: Path | None = None) -> list[FoundFile]:
     """The files that `paths` mean: files, folders with all below them, or patterns.
 

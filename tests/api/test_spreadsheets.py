@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import os
 import shutil
 import subprocess
 import zipfile
@@ -102,7 +103,12 @@ def save_again(given: Path, delimiter: str, form: str, profile: Path) -> Path:
 def convert(file: Path, form: str, out: Path, profile: Path, *options: str) -> None:
     home = f"-env:UserInstallation={profile.as_uri()}"
     command = ["soffice", "--headless", home, *options, "--convert-to", form, "--outdir", str(out)]
-    subprocess.run([*command, str(file)], check=True, capture_output=True, timeout=50)
+    # what draws text in this process has set which fonts there are, for itself alone
+    env = {name: value for name, value in os.environ.items() if name != "FONTCONFIG_FILE"}
+    done = subprocess.run(
+        [*command, str(file)], capture_output=True, text=True, timeout=50, env=env
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def read(file: Path, delimiter: str) -> Rows:

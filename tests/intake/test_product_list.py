@@ -215,6 +215,7 @@ def test_what_is_at_the_edge_is_taken(tmp_path: Path, row: str) -> None:
         (f"{HEADER},Colour,colour ", ["/rows/1/colour"]),
         (f"{HEADER},", ["/rows/1"]),
         (f'{HEADER},"Colour', ["/rows/1"]),
+        (HEADER + "," * 17_000, ["/rows/1"]),
     ],
 )
 def test_a_wrong_header_is_told(tmp_path: Path, header: str, pointers: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -47,6 +47,8 @@ PRESET = "compress"
 OUTPUT_TITLE = "Output Image Urls"
 MAX_WEBHOOK_URL_CHARS = 255
 MAX_WEBHOOK_BYTES = 64 << 10
+
+Columns = dict[Column, int]
 
 _JOB_STATES = {
     JobState.PENDING: "PENDING",
@@ -176,7 +178,7 @@ async def _list_of(request: web.Request, job: Job) -> ProductList:
 async def _status(request: web.Request, job: Job) -> AsyncIterator[str]:
     """The document in pieces. Raises NotFound when the job goes away meanwhile."""
     dump = partial(json.dumps, separators=(",", ":"))
-    list_ = await _list_of(request, job)
+    columns = _columns_of(await _list_of(request, job))
     head = {
         "request_id": job.id,
         "status": _JOB_STATES[job.state],
@@ -187,7 +189,7 @@ async def _status(request: web.Request, job: Job) -> AsyncIterator[str]:
     gathered = dump(head)[:-1] + ',"products":['
     count = 0
     async for product in iter_products(request.app[CONTEXT].store, job.id):
-        gathered += ("," if count else "") + dump(_product_document(request, list_, product))
+        gathered += ("," if count else "") + dump(_product_document(request, columns, product))
         count += len(product.images)
         if len(gathered) > FLUSH_CHARS:
             yield gathered
@@ -197,8 +199,8 @@ async def _status(request: web.Request, job: Job) -> AsyncIterator[str]:
     yield gathered + "]}"
 
 
-def _product_document(request: web.Request, list_: ProductList, product: Product) -> dict[str, Any]:
-    cells = _cells_of(list_, product)
+def _product_document(request: web.Request, columns: Columns, product: Product) -> dict[str, Any]:
+    cells = _cells_of(columns, product)
     return {
         "serial_number": int(cells[Column.SERIAL]),
         "product_name": cells[Column.NAME],
@@ -208,7 +210,11 @@ def _product_document(request: web.Request, list_: ProductList, product: Product
     }
 
 
-def _cells_of(list_: ProductList, product: Product) -> dict[Column, str]:
+def _columns_of(list_: ProductList) -> Columns:
+    return {column: place for column, (place,) in find_columns(list_.header).items()}
+
+
+def _cells_of(columns: Columns, product: Product) -> dict[Column, str]:
     """What the three columns hold; of an image that came without them, what stands for them."""
     if product.cells is None:
         (image,) = product.images
@@ -217,10 +223,7 @@ def _cells_of(list_: ProductList, product: Product) -> dict[Column, str]:
             Column.NAME: image.name,
             Column.URLS: image.url or "",
         }
-    return {
-        column: product.cells[place].strip()
-        for column, (place,) in find_columns(list_.header).items()
-    }
+    return {column: product.cells[place].strip() for column, place in columns.items()}
 
 
 def _product_status(images: Sequence[Image]) -> str:
@@ -250,23 +253,21 @@ async def _results(
     request: web.Request, job: Job, list_: ProductList
 ) -> AsyncIterator[Sequence[Cell]]:
     """Raises NotFound when the job goes away meanwhile."""
-    titles = rename_taken(list_.header, [OUTPUT_TITLE])
+    titles, columns = rename_taken(list_.header, [OUTPUT_TITLE]), _columns_of(list_)
     yield [*map(guard_cell, titles), OUTPUT_TITLE]
     count = 0
     async for product in iter_products(request.app[CONTEXT].store, job.id):
-        cells = map(guard_cell, _row_of(list_, product))
+        cells = map(guard_cell, _row_of(columns, len(titles), product))
         yield [*cells, ",".join(_output_urls(request, product))]
         count += len(product.images)
     if count < job.total:
         raise NotFound("The job was deleted.")
 
 
-def _row_of(list_: ProductList, product: Product) -> Iterator[str]:
+def _row_of(columns: Columns, width: int, product: Product) -> Sequence[str]:
     """The cells as sent, or those that would have been."""
     if product.cells is not None:
-        yield from product.cells
-        return
-    cells = _cells_of(list_, product)
-    by_place = {place: cells[column] for column, (place,) in find_columns(list_.header).items()}
-    for place in range(len(list_.header)):
-        yield by_place.get(place, "")
+        return product.cells
+    cells = _cells_of(columns, product)
+    by_place = {place: cells[column] for column, place in columns.items()}
+    return [by_place.get(place, "") for place in range(width)]

@@ -14,6 +14,7 @@ from imgsvc.progress.pace import Paces
 from imgsvc.service.append import Appender
 from imgsvc.service.delete import Deleter
 from imgsvc.service.idempotency import Idempotency
+from imgsvc.service.notify import Notifier
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
 from imgsvc.service.reconsider import Reconsiderer
@@ -40,6 +41,7 @@ class Context:
     appender: Appender
     waiter: Waiter
     redeliverer: Redeliverer
+    notifier: Notifier
     watermarks: Watermarks
     idempotency: Idempotency
     workforce: Workforce

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, Self
@@ -15,6 +15,7 @@ from imgsvc.api.bodies import read_body
 from imgsvc.blobs.stage import Stage
 from imgsvc.config import LimitSettings
 from imgsvc.domain.image import NewImage
+from imgsvc.domain.product_list import ProductList
 from imgsvc.errors import Fault, InvalidRequest, UnsupportedMediaType
 from imgsvc.fetching.url_images import url_image
 from imgsvc.intake.fingerprint import Fingerprint
@@ -49,6 +50,16 @@ class Receiver(Protocol):
         """Take an image whose bytes are staged."""
 
 
+class ListReceiver(Receiver, Protocol):
+    """Takes in what a job begins with: a submit, and not an append."""
+
+    def begin_list(self, table: ProductList) -> None:
+        """Say that the images come in a product list; after `describe`."""
+
+    async def add_product(self, cells: Sequence[str], images: Sequence[NewImage]) -> None:
+        """Take a row of the list, with its images."""
+
+
 async def take_in(request: web.Request, receiver: Receiver) -> None:
     """Read the request's body, in whichever form it comes.
 
@@ -72,7 +83,7 @@ def _choose_form(request: web.Request) -> Callable[[web.Request, Receiver], Awai
     if form is None:
         raise UnsupportedMediaType(
             "Send images as multipart/form-data, application/json, image/* or "
-            "application/octet-stream."
+            "application/octet-stream; text/csv is a job of its own."
         )
     return form
 

@@ -9,13 +9,13 @@ from typing import Any
 from aiohttp import web
 
 from imgsvc.api.context import CONTEXT
-from imgsvc.api.forms import Receiver
+from imgsvc.api.forms import ListReceiver
 from imgsvc.errors import MalformedRequest
 from imgsvc.store.keys import KnownKey
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
-TakeIn = Callable[[web.Request, Receiver], Awaitable[None]]
+TakeIn = Callable[[web.Request, ListReceiver], Awaitable[None]]
 Perform = Callable[[str | None], Awaitable[web.Response]]
 Recover = Callable[[KnownKey], Awaitable[web.Response]]
 

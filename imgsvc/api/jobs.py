@@ -14,6 +14,7 @@ from imgsvc.api.documents import image_document, job_document, job_url
 from imgsvc.api.outputs import find_image
 from imgsvc.api.pages import check_query, link_next, read_choice, read_limit
 from imgsvc.api.preferences import preferred_wait_s
+from imgsvc.api.product_lists import LIST_TYPE, receive_list
 from imgsvc.api.submissions import append, submit
 from imgsvc.domain.job import Job
 from imgsvc.domain.states import ImageState, JobState
@@ -30,10 +31,11 @@ _CLI_AGENT = "imgsvc-cli/"
 
 @routes.post("/api/v1/jobs")
 async def submit_job(request: web.Request) -> web.Response:
+    answer = partial(_answer_submit, request)
+    if request.content_type == LIST_TYPE:
+        return await submit(request, source="csv", answer=answer, take_in=receive_list)
     is_cli = request.headers.get("User-Agent", "").startswith(_CLI_AGENT)
-    return await submit(
-        request, source="cli" if is_cli else "api", answer=partial(_answer_submit, request)
-    )
+    return await submit(request, source="cli" if is_cli else "api", answer=answer)
 
 
 async def _answer_submit(request: web.Request, job: Job) -> web.Response:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
-from io import StringIO
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from aiohttp import web
 
 from imgsvc.api.addresses import absolute_url
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import output_url, warning_text
-from imgsvc.api.outputs import disposition
+from imgsvc.api.spreadsheet import Cell, Table, guard_cell, rename_taken, send_table
 from imgsvc.domain.image import Image
+from imgsvc.domain.job import Job
 from imgsvc.domain.names import without_controls
+from imgsvc.domain.product_list import ProductList
 from imgsvc.errors import NotFound
 from imgsvc.recipes.model import load_recipe
+from imgsvc.service.products import iter_products
 
 routes = web.RouteTableDef()
 
@@ -37,42 +38,35 @@ COLUMNS = (
     "sha256",
     "reused",
 )
-FLUSH_CHARS = 64 << 10
-
-_FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""What a spreadsheet takes for a formula (OWASP, CSV injection), in full width too."""
-
-Cell = str | int | None
 
 
 @routes.get("/api/v1/jobs/{id}/report.csv")
 async def get_report(request: web.Request) -> web.StreamResponse:
     """Rows as they are now; a job that is deleted meanwhile breaks the answer off."""
-    context = request.app[CONTEXT]
-    job = await context.store.job(request.match_info["id"])
+    store = request.app[CONTEXT].store
+    job = await store.job(request.match_info["id"])
+    list_ = await store.product_list(job.id)
+    table = Table(with_bom=list_ is not None and list_.with_bom)
+    return await send_table(request, f"{job.id}.csv", table, _report(request, job, list_))
+
+
+async def _report(
+    request: web.Request, job: Job, list_: ProductList | None
+) -> AsyncIterator[Sequence[Cell]]:
+    """Raises NotFound when the job goes away meanwhile."""
     variants = [variant.name for variant in load_recipe(job.recipe).variants]
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/csv; charset=utf-8; header=present",
-            "Content-Disposition": disposition("attachment", f"{job.id}.csv"),
-        }
-    )
-    await response.prepare(request)
-    if request.method != "HEAD":
-        table = _Table()
-        table.add(COLUMNS)
-        count = 0
-        async for image in context.store.iter_images(job.id):
+    titles = rename_taken(list_.header, COLUMNS) if list_ else []
+    yield (*COLUMNS, *map(guard_cell, titles))
+    count = 0
+    async for product in iter_products(request.app[CONTEXT].store, job.id):
+        cells = [""] * len(titles) if product.cells is None else map(guard_cell, product.cells)
+        source = tuple(cells)
+        for image in product.images:
             for row in _rows(request, image, variants):
-                table.add(row)
-            count += 1
-            if table.size_chars > FLUSH_CHARS:
-                await response.write(table.take())
-        if count < job.total:
-            raise NotFound("The job was deleted.")
-        await response.write(table.take())
-    await response.write_eof()
-    return response
+                yield (*row, *source)
+        count += len(product.images)
+    if count < job.total:
+        raise NotFound("The job was deleted.")
 
 
 def _rows(
@@ -105,29 +99,3 @@ def _rows(
             output.sha256,
             str(output.reused).lower(),
         )
-
-
-def guard_cell(text: str) -> str:
-    """`text` as a cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
-
-
-class _Table:
-    """CSV after RFC 4180, taken out in pieces."""
-
-    def __init__(self) -> None:
-        self._buffer = StringIO(newline="")
-        self._writer = csv.writer(self._buffer)
-
-    @property
-    def size_chars(self) -> int:
-        return self._buffer.tell()
-
-    def add(self, row: Sequence[Cell]) -> None:
-        self._writer.writerow(row)
-
-    def take(self) -> bytes:
-        text = self._buffer.getvalue()
-        self._buffer.seek(0)
-        self._buffer.truncate()
-        return text.encode()

@@ -79,6 +79,16 @@ class StagedFile:
         self._stage.note_finished(self)
         return self.size_bytes, self._file.hexdigest()
 
+    async def flush(self) -> str:
+        """Let all that came so far stand in the file, to be read there; its sha256.
+
+        For a file that is used and then aborted. Raises as `write` does.
+        """
+        await self._flush(last=False)
+        if self._writing is not None:
+            await self._writing
+        return self._file.hexdigest()
+
     async def abort(self) -> None:
         """Remove what was written; a file never written to costs nothing."""
         self._chunks = []

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -35,13 +34,9 @@ def is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-def name_of_url(url: str) -> str | None:
-    """The last part of its path, as a download would be called; None where it has none."""
-    try:
-        path = urlsplit(url).path
-    except ValueError:  # the server will say so
-        return None
-    return unquote(path.rpartition("/")[2]) or None
+def is_list(path: str) -> bool:
+    """Whether it is to be sent as a product list."""
+    return not is_url(path) and path.lower().endswith(".csv") and not Path(path).is_dir()
 
 
 def find_files(paths: Sequence[str], leave_out: Path | None = None) -> list[FoundFile]:

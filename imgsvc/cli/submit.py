@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.inputs import find_files, is_url, name_of_url
+from imgsvc.cli.inputs import find_files, is_list, is_url
 from imgsvc.cli.journals import find_job, open_journal
 from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.progress import follow_job, save_results, say_failures
@@ -31,6 +31,7 @@ from imgsvc.client import (
     UrlUpload,
 )
 from imgsvc.client.sending import fits_one_request
+from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.names import without_controls
 
 STDIN = "-"
@@ -42,6 +43,7 @@ class _Sending:
 
     sources: the paths and URLs that were given, as they are the same from everywhere.
     is_small: it goes in one request, whole or not at all.
+    table: a product list, and then nothing else; None for images.
     """
 
     uploads: Sequence[Upload]
@@ -50,6 +52,7 @@ class _Sending:
     total_bytes: int
     sources: Sequence[str]
     is_small: bool
+    table: Path | None = None
 
     @property
     def count(self) -> int:
@@ -95,7 +98,7 @@ async def submit(
 
     PATH is a file, a folder (with all images below it; hidden files are left out), a pattern
     such as 'photos/**/*.jpg', or - for one image from stdin; or it is a URL, which the server
-    fetches. Prints the job's id.
+    fetches, or a product list, *.csv, which holds URLs. Prints the job's id.
 
     Many images go over several connections, and are worked on while others are still sent. A
     server that is away for a moment is waited for. Broken off, the same command again sends
@@ -137,6 +140,8 @@ async def submit(
 async def _send(
     client: Client, sending: _Sending, spec: Mapping[str, Any], journal: Journal | None
 ) -> Job:
+    if sending.table:
+        return await _send_list(client, sending.table, spec)
     is_resumed = journal is not None and journal.job_id is not None
     if journal and journal.job_id:
         say(f"Going on with job {journal.job_id}.")
@@ -155,6 +160,13 @@ async def _send(
     say(f"All of {count}, {size}, have arrived." if is_resumed else f"Sent {count}, {size}.")
     if (more := job["total"] - sending.count) > 0:
         say(f"The job has {more} more, sent before: files that were changed or removed since.")
+    return job
+
+
+async def _send_list(client: Client, table: Path, spec: Mapping[str, Any]) -> Job:
+    options = {**spec, "webhook_url": spec["webhook"], "webhook": None}
+    job = await client.submit_list(table, **options)
+    say(f"Sent {without_controls(table.name)}: {count_text(job['total'], 'image')} to fetch.")
     return job
 
 
@@ -183,7 +195,7 @@ def _show_plan(sending: _Sending, *, as_json: bool) -> None:
         click.echo(without_controls(url.url))
     for upload in sending.uploads:
         click.echo(without_controls(upload.name))
-    count = count_text(sending.count, "image")
+    count = count_text(sending.count, "product list" if sending.table else "image")
     say(f"{count}, {size_text(sending.total_bytes)}, would be sent.")
 
 
@@ -203,6 +215,10 @@ async def _finish(client: Client, job_id: str, out: Path | None, files: Collecti
 
 
 def _gather(paths: Sequence[str], out: Path | None) -> _Sending:
+    if lists := [path for path in paths if is_list(path)]:
+        if len(paths) > 1:
+            raise click.UsageError(f"{lists[0]} is a product list, which is a job of its own.")
+        return _gather_list(Path(lists[0]))
     urls = [UrlUpload(path, name_of_url(path)) for path in paths if is_url(path)]
     given = [path for path in paths if not is_url(path)]
     named = [path for path in given if path != STDIN]
@@ -219,3 +235,13 @@ def _gather(paths: Sequence[str], out: Path | None) -> _Sending:
     is_small = len(named) < len(given) or fits
     files = [file.path for file in found]
     return _Sending(uploads, urls, files, total_bytes, sources, is_small)
+
+
+def _gather_list(table: Path) -> _Sending:
+    try:
+        size_bytes = table.stat().st_size
+    except OSError as exc:
+        raise click.UsageError(f"{table} cannot be read: {exc.strerror}.") from exc
+    uploads = [FileUpload(table, table.name)]
+    sources = [str(table.absolute())]
+    return _Sending(uploads, [], [table], size_bytes, sources, is_small=True, table=table)

@@ -167,6 +167,24 @@ class Client:
             return await self._submit_urls(spec, urls, list(images), on_sent)
         return cast("Job", await self._upload("jobs", body=MultipartBody(spec, images, on_sent)))
 
+    async def submit_list(
+        self, table: Path | bytes, *, charset: str | None = None, **options: Any
+    ) -> Job:
+        """A product list in CSV as one job, of the images whose URLs it holds.
+
+        charset: None leaves it to the server, which knows UTF-8 and UTF-16 by themselves.
+        options: `preset`, `recipe`, `label`, `priority`, `reuse`, `analyze`, `retain_s`, `open`
+            as a job has them, and `webhook_url`.
+
+        Raises ApiError `invalid_csv` with every wrong place, LocalFileError.
+        """
+        data = table if isinstance(table, bytes) else await read_whole(table)
+        headers = {"Content-Type": f"text/csv; charset={charset}" if charset else "text/csv"}
+        answer = await self._connection.json(
+            "POST", "jobs", params=as_query(options), data=data, headers=headers
+        )
+        return cast("Job", answer)
+
     async def render(
         self,
         image: Path | Upload,

@@ -30,7 +30,8 @@ HEARTBEAT_S = 20.0
 ANSWER_TIMEOUT_S = 300.0
 """Longest wait for the answer to an upload, from its last byte on: the server makes it durable."""
 
-_MAX_PROBLEM_BYTES = 1 << 20
+_MAX_PROBLEM_BYTES = 32 << 20
+"""A product list may have thousands of faults."""
 
 
 class Connection:
@@ -170,7 +171,9 @@ class Connection:
 
 
 async def _api_error(response: aiohttp.ClientResponse) -> ApiError:
-    raw = await response.content.read(_MAX_PROBLEM_BYTES)
+    raw = bytearray()
+    while len(raw) < _MAX_PROBLEM_BYTES and (chunk := await response.content.readany()):
+        raw += chunk
     try:
         problem = json.loads(raw)
     except ValueError:

@@ -113,6 +113,11 @@ class SyncClient:
             )
         )
 
+    def submit_list(
+        self, table: Path | bytes, *, charset: str | None = None, **options: Any
+    ) -> Job:
+        return self._run(self._client.submit_list(table, charset=charset, **options))
+
     def render(
         self,
         image: Path | Upload,

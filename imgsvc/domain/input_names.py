@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from urllib.parse import unquote, urlsplit
 
 MAX_NAME_CHARS = 255
 
@@ -19,3 +20,12 @@ def clean_name(name: str | None) -> str | None:
     if not text.isprintable():
         text = "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cs"})
     return text[-MAX_NAME_CHARS:] or None
+
+
+def name_of_url(url: str) -> str | None:
+    """The last part of its path, as a download would be called; None where it has none."""
+    try:
+        path = urlsplit(url).path
+    except ValueError:  # whoever fetches it will say so
+        return None
+    return unquote(path.rpartition("/")[2]) or None

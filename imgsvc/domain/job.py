@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgsvc.domain.image import Image
+from imgsvc.domain.product_list import ProductList
 from imgsvc.domain.states import JobState, Priority
 from imgsvc.domain.webhook import Webhook, WebhookEvent
 
@@ -22,6 +23,7 @@ class NewJob:
     reuse: take outputs over from earlier images with the same bytes.
     analyze: say of every image what it is like.
     webhook: whom to tell of it; None for nobody.
+    product_list: the table that its images came in; None for any other submit.
     """
 
     id: str
@@ -36,6 +38,7 @@ class NewJob:
     reuse: bool = True
     analyze: bool = True
     webhook: Webhook | None = None
+    product_list: ProductList | None = None
 
 
 @dataclass(frozen=True, slots=True)

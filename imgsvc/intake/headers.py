@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from struct import error as StructError  # noqa: N812 - its own name says nothing
 from struct import unpack_from
 
@@ -46,8 +47,9 @@ async def weigh(images: Sequence[NewImage], recipe: str) -> list[NewImage]:
 
 
 def _weigh(images: Sequence[NewImage], recipe: str) -> list[NewImage]:
+    predict_ms = lru_cache(predict_cost_ms)  # images by URL are all alike
     return [
-        replace(image, cost_ms=predict_cost_ms(recipe, image.picture, image.size_bytes or 0))
+        replace(image, cost_ms=predict_ms(recipe, image.picture, image.size_bytes or 0))
         if image.failure is None
         else image
         for image in images

@@ -36,7 +36,8 @@ def _check_storable(text: str) -> str:
     return text
 
 
-def _check_web_url(url: str) -> str:
+def check_web_url(url: str) -> str:
+    """The URL as it is. Raises ValueError."""
     try:
         parts = urlsplit(url)
         is_whole = parts.scheme in ("http", "https") and bool(parts.hostname and parts.port != 0)
@@ -61,7 +62,7 @@ _WebUrl = Annotated[
     str,
     Field(max_length=MAX_URL_CHARS),
     AfterValidator(_check_storable),
-    AfterValidator(_check_web_url),
+    AfterValidator(check_web_url),
 ]
 
 

@@ -23,6 +23,7 @@ from imgsvc.runtime.ports import listen, url_of
 from imgsvc.runtime.webhooks import Webhooks
 from imgsvc.service.append import Appender
 from imgsvc.service.idempotency import Idempotency
+from imgsvc.service.notify import Notifier
 from imgsvc.service.reconsider import Reconsiderer
 from imgsvc.service.redeliver import Redeliverer
 from imgsvc.service.render import Renderer
@@ -106,6 +107,7 @@ async def _start_runner(core: Core, webhooks: Webhooks, sock: socket.socket) -> 
         ),
         waiter=Waiter(core.store, core.hub),
         redeliverer=Redeliverer(core.store, webhooks.wake),
+        notifier=Notifier(core.store, webhooks.wake),
         watermarks=core.watermarks,
         idempotency=Idempotency(core.store, core.blobs, core.readiness, core.settings.limits),
         workforce=core.workforce,

@@ -6,7 +6,7 @@ compared, and answered as the first one was.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from imgsvc.blobs.stage import Stage
 from imgsvc.config import LimitSettings
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import NewImage
+from imgsvc.domain.product_list import ProductList
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import IdempotencyInProgress, IdempotencyMismatch, TooManyImages
 from imgsvc.intake.fingerprint import Fingerprint
@@ -50,6 +51,13 @@ class Recital:
         most = self.limits.max_images_per_job
         if self._count >= most:
             raise TooManyImages(f"A job takes at most {most} images.")
+
+    def begin_list(self, table: ProductList) -> None:
+        """What it holds is compared as the file it came in."""
+
+    async def add_product(self, _cells: Sequence[str], images: Sequence[NewImage]) -> None:
+        for image in images:
+            await self.add(image)
 
     async def add(self, image: NewImage) -> None:
         self.check_room()

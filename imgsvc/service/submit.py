@@ -8,6 +8,8 @@ hidden from everybody; it becomes visible with the end of the request, or vanish
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +19,7 @@ from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import NewImage
 from imgsvc.domain.job import Job, NewJob
+from imgsvc.domain.product_list import ProductList, ProductRow
 from imgsvc.domain.states import Priority
 from imgsvc.domain.times import now_ms
 from imgsvc.domain.webhook import Webhook
@@ -77,6 +80,7 @@ class Submission:
         self._source = source
         self._base_url = base_url
         self._arrived: list[NewImage] = []
+        self._rows: list[ProductRow] = []
         self._job: NewJob | None = None
         self._is_stored = False
         self._committing: asyncio.Task[Job] | None = None
@@ -132,6 +136,18 @@ class Submission:
             analyze=spec.analyze,
             webhook=_webhook(spec.webhook, self._base_url),
         )
+
+    def begin_list(self, table: ProductList) -> None:
+        """Say that the images come in a product list; after `describe`, before the first."""
+        if self._job is None:
+            raise RuntimeError("describe() comes first")
+        self._job = replace(self._job, product_list=table)
+
+    async def add_product(self, cells: Sequence[str], images: Sequence[NewImage]) -> None:
+        """One more row of the list, with all its images. Raises as `add` does."""
+        self._rows.append(ProductRow(self.count, len(images), tuple(cells)))
+        for image in images:
+            await self.add(image)
 
     async def add(self, image: NewImage) -> None:
         """One more image, its bytes staged. Raises TooManyImages, QueueFull."""
@@ -191,13 +207,14 @@ class Submission:
         store = self._submitter.store
         while self._arrived:
             arrived, self._arrived = self._arrived, []
+            rows, self._rows = self._rows, []
             images = await weigh(arrived, self._job.recipe)
             await self.stage.sync()
             if self._is_stored:
-                await store.append_images(self.job_id, images, now_ms())
+                await store.append_images(self.job_id, images, now_ms(), rows=rows)
             else:
                 self._is_stored = True
-                await store.create_job(self._job, images, now_ms())
+                await store.create_job(self._job, images, now_ms(), rows=rows)
             self._submitter.readiness.give_places(len(images))
             self._places -= len(images)
             self._submitter.dispatcher.job_has_work(self._job)

@@ -27,9 +27,9 @@ _CHANGING = (
 
 
 async def keep_webhook(tx: Transaction, job_id: str, webhook: Webhook) -> None:
-    """To be called in the transaction that makes the job; the job itself knows the events."""
+    """In the place of a former one, if any; the job itself knows the events."""
     await tx.fetch(
-        WEBHOOKS["insert_webhook"],
+        WEBHOOKS["keep_webhook"],
         {
             "job_id": job_id,
             "url": webhook.url,
@@ -53,10 +53,14 @@ async def announce(tx: Transaction, job: Job, images: Sequence[Image]) -> None:
             if image.state.is_final
         ]
         await tx.run_many(WEBHOOKS["insert_unannounced_image"], ended)
-    if WebhookEvent.JOB_FINISHED in job.announces and job.state.is_final:
-        await insert_delivery(
-            tx, job.id, WebhookEvent.JOB_FINISHED, _dump_end(job), job.finished_at or 0
-        )
+    if job.state.is_final:
+        await announce_end(tx, job, job.finished_at or 0)
+
+
+async def announce_end(tx: Transaction, job: Job, now_ms: int) -> None:
+    """A message of the end of a job that is final, where one is wanted."""
+    if WebhookEvent.JOB_FINISHED in job.announces:
+        await insert_delivery(tx, job.id, WebhookEvent.JOB_FINISHED, _dump_end(job), now_ms)
 
 
 async def insert_delivery(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 from imgsvc.domain.webhook import (
     Attempt,
@@ -13,8 +14,9 @@ from imgsvc.domain.webhook import (
     WebhookEvent,
 )
 from imgsvc.errors import NotFound
-from imgsvc.store.announcements import insert_delivery
-from imgsvc.store.sql import WEBHOOKS
+from imgsvc.store.announcements import announce_end, insert_delivery, keep_webhook
+from imgsvc.store.changes import load_job
+from imgsvc.store.sql import JOBS, WEBHOOKS
 from imgsvc.store.writer import Transaction
 
 
@@ -71,6 +73,25 @@ async def redeliver(tx: Transaction, job_id: str, delivery_id: str, now_ms: int)
         raise NotFound("There is no such delivery")
     await tx.fetch(WEBHOOKS["enable_webhook"], parameters)
     return delivery_from_row(rows[0])
+
+
+async def replace_webhook(tx: Transaction, job_id: str, webhook: Webhook, now_ms: int) -> None:
+    """Tell another receiver of the job from now on; of its end at once, when that has been.
+
+    What is still to be sent to a former one is not sent. Raises NotFound.
+    """
+    job = replace(await load_job(tx, job_id), announces=webhook.events)
+    await tx.fetch(WEBHOOKS["disable_deliveries"], {"job_id": job_id})
+    await tx.fetch(
+        WEBHOOKS["forget_unannounced_images"],
+        {"job_id": job_id, "seq": job.seq, "idx": job.total},
+    )
+    await tx.fetch(
+        JOBS["save_announces"], {"id": job_id, "announces": " ".join(sorted(webhook.events))}
+    )
+    await keep_webhook(tx, job_id, webhook)
+    if job.state.is_final:
+        await announce_end(tx, job, now_ms)
 
 
 def delivery_from_row(row: sqlite3.Row) -> Delivery:

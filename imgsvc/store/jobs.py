@@ -8,12 +8,14 @@ from dataclasses import replace
 
 from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import Job, JobChange, NewJob
+from imgsvc.domain.product_list import ProductRow
 from imgsvc.domain.states import JobState
 from imgsvc.errors import JobClosed, NotFound, TooManyImages
 from imgsvc.store import ledger
 from imgsvc.store.announcements import announce, keep_webhook
 from imgsvc.store.changes import change_job, load_job, tell_deleted
 from imgsvc.store.keys import NewKey, insert_key
+from imgsvc.store.product_lists import keep_list, keep_rows
 from imgsvc.store.rows import image_from_new, job_parameters, new_image_parameters
 from imgsvc.store.sql import IMAGES, JOBS
 from imgsvc.store.watermarks import pin_watermarks
@@ -21,12 +23,17 @@ from imgsvc.store.writer import Transaction
 
 
 async def create_job(
-    tx: Transaction, new: NewJob, new_images: Sequence[NewImage], now_ms: int
+    tx: Transaction,
+    new: NewJob,
+    new_images: Sequence[NewImage],
+    now_ms: int,
+    rows: Sequence[ProductRow] = (),
 ) -> Job:
     """Store a job with its first images; without any to wait for it is final at once,
     unless it is open.
 
-    Raises InvalidRecipe when a watermark that the recipe needs is gone.
+    rows: of its product list, to which the images belong. Raises InvalidRecipe when a
+    watermark that the recipe needs is gone.
     """
     images, parameters = await asyncio.to_thread(_prepare, new.id, 0, new_images, now_ms)
     job = ledger.settle(ledger.count_new(_empty_job(new, now_ms), images), now_ms)
@@ -34,6 +41,9 @@ async def create_job(
     await pin_watermarks(tx, job.id, job.recipe)
     if new.webhook is not None:
         await keep_webhook(tx, job.id, new.webhook)
+    if new.product_list is not None:
+        await keep_list(tx, job.id, new.product_list)
+        await keep_rows(tx, job.id, rows)
     if images:
         await tx.run_many(IMAGES["insert_image"], parameters)
     await announce(tx, job, images)
@@ -49,11 +59,12 @@ async def append_images(
     now_ms: int,
     max_images: int | None = None,
     key: NewKey | None = None,
+    rows: Sequence[ProductRow] = (),
 ) -> tuple[Job, list[tuple[int, str]]]:
     """Add images to an open job; returns their indexes and names.
 
     max_images: how many the job may have in all; None for any number. key: to be kept
-    with it. Raises NotFound, JobClosed, TooManyImages.
+    with it. rows: as in `create_job`. Raises NotFound, JobClosed, TooManyImages.
     """
     job = await load_job(tx, job_id)
     if not job.open:
@@ -64,6 +75,7 @@ async def append_images(
         return job, []
     images, parameters = await asyncio.to_thread(_prepare, job_id, job.total, new_images, now_ms)
     await tx.run_many(IMAGES["insert_image"], parameters)
+    await keep_rows(tx, job_id, rows)
     await tx.fetch(JOBS["note_append"], {"id": job_id, "now_ms": now_ms})
     job = await change_job(tx, ledger.count_new(job, images), images)
     accepted = [(image.index, image.name) for image in images]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
 from imgsvc.domain.preset import Preset
+from imgsvc.domain.product_list import ProductList, ProductRow
 from imgsvc.domain.states import ImageState, JobState
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Delivery, Webhook
@@ -17,6 +18,7 @@ from imgsvc.store.deliveries import delivery_from_row, webhook_from_row
 from imgsvc.store.exports import Export, export_from_row
 from imgsvc.store.keys import KnownKey, key_from_row
 from imgsvc.store.presets import preset_from_row
+from imgsvc.store.product_lists import list_from_row, row_from_row
 from imgsvc.store.readers import Readers
 from imgsvc.store.rows import dump_json, image_from_row, images_from_rows, job_from_row
 from imgsvc.store.sql import (
@@ -26,6 +28,7 @@ from imgsvc.store.sql import (
     JOBS,
     KEYS,
     PRESETS,
+    PRODUCT_LISTS,
     WATERMARKS,
     WEBHOOKS,
 )
@@ -298,6 +301,25 @@ class Lookups:
         parameters = {"job_id": job_id, "limit": limit}
         rows = await self._readers.fetch(WEBHOOKS["unannounced_images"], parameters)
         return [(image_from_row(tuple(row)[:-1]), (row["seq"], row["idx"])) for row in rows]
+
+    async def product_list(self, job_id: str) -> ProductList | None:
+        """The table that a job's images came in; None when they came otherwise."""
+        rows = await self._readers.fetch(PRODUCT_LISTS["product_list"], {"job_id": job_id})
+        return list_from_row(rows[0]) if rows else None
+
+    async def iter_product_rows(
+        self, job_id: str, *, batch: int = 200
+    ) -> AsyncIterator[ProductRow]:
+        """Every row of a job's product list in order, `batch` at a time."""
+        after = -1
+        while True:
+            parameters = {"job_id": job_id, "after": after, "limit": batch}
+            rows = await self._readers.fetch(PRODUCT_LISTS["product_rows"], parameters)
+            for row in rows:
+                yield row_from_row(row)
+            if len(rows) < batch:
+                return
+            after = rows[-1]["first_idx"]
 
     async def exports(self) -> dict[str, Export]:
         """What runs without a server have put into their folder, by input name."""

@@ -13,8 +13,9 @@ import aiosqlite
 from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.preset import Preset
+from imgsvc.domain.product_list import ProductRow
 from imgsvc.domain.watermark import KeptWatermark
-from imgsvc.domain.webhook import Attempt, Delivery
+from imgsvc.domain.webhook import Attempt, Delivery, Webhook
 from imgsvc.store import (
     deliveries,
     fetches,
@@ -105,12 +106,20 @@ class Store(Lookups):
         """
         return self._writer.subscribe(callback)
 
-    async def create_job(self, job: NewJob, new_images: Sequence[NewImage], now_ms: int) -> Job:
+    async def create_job(
+        self,
+        job: NewJob,
+        new_images: Sequence[NewImage],
+        now_ms: int,
+        *,
+        rows: Sequence[ProductRow] = (),
+    ) -> Job:
         """An image with a failure is stored as failed, the others as pending.
 
+        rows: of the job's product list, as far as they have come.
         Raises InvalidRecipe when a watermark that the recipe needs is gone.
         """
-        return await self._writer.apply(jobs.create_job, job, new_images, now_ms)
+        return await self._writer.apply(jobs.create_job, job, new_images, now_ms, rows)
 
     async def append_images(
         self,
@@ -120,14 +129,15 @@ class Store(Lookups):
         *,
         max_images: int | None = None,
         key: NewKey | None = None,
+        rows: Sequence[ProductRow] = (),
     ) -> tuple[Job, list[tuple[int, str]]]:
         """Returns the job, and index and name of each new image.
 
         max_images: how many the job may have in all. key: the request's idempotency key.
-        Raises NotFound, JobClosed, TooManyImages.
+        rows: as in `create_job`. Raises NotFound, JobClosed, TooManyImages.
         """
         return await self._writer.apply(
-            jobs.append_images, job_id, new_images, now_ms, max_images, key
+            jobs.append_images, job_id, new_images, now_ms, max_images, key, rows
         )
 
     async def close_job(self, job_id: str, now_ms: int, key: NewKey | None = None) -> Job:
@@ -257,6 +267,13 @@ class Store(Lookups):
     async def redeliver(self, job_id: str, delivery_id: str, now_ms: int) -> Delivery:
         """Let a message be sent anew, whatever became of it. Raises NotFound."""
         return await self._writer.apply(deliveries.redeliver, job_id, delivery_id, now_ms)
+
+    async def replace_webhook(self, job_id: str, webhook: Webhook, now_ms: int) -> None:
+        """Let a job tell this receiver and no other; of its end at once, if it is final.
+
+        Raises NotFound.
+        """
+        await self._writer.apply(deliveries.replace_webhook, job_id, webhook, now_ms)
 
     async def record_exports(self, exports: Sequence[Export]) -> None:
         """Remember what a run without a server has put into its folder."""

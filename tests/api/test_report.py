@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from imgsvc.api.report import COLUMNS, guard_cell
+from imgsvc.api.report import COLUMNS
+from imgsvc.api.spreadsheet import guard_cell
 from tests.pictures import make_jpeg
 from tests.servers import Running, get_json, submit
 
@@ -66,12 +67,12 @@ async def test_no_name_becomes_a_formula(server: Running, name: str) -> None:
     assert (await _report(server, job))[0]["name"] == f"'{image['name']}"
 
 
-@pytest.mark.parametrize("text", ["=1", "\t=1", "\r1", "-2", "\uff0b1"])
+@pytest.mark.parametrize("text", ["=1", "\t=1", "\r1", "-2+1", "+1e3", "-", "\uff0b1"])
 async def test_what_starts_like_a_formula_is_quoted(text: str) -> None:
     assert guard_cell(text) == f"'{text}"
 
 
-@pytest.mark.parametrize("text", ["", "a=1", "1-2", "photo.jpg", "'=1"])
+@pytest.mark.parametrize("text", ["", "a=1", "1-2", "photo.jpg", "'=1", "-5", "+3,20", "-1.000,5"])
 async def test_other_text_stays_as_it_is(text: str) -> None:
     assert guard_cell(text) == text
 

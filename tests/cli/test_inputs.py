@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 import pytest
 
-from imgsvc.cli.inputs import find_files, is_url, name_of_url
+from imgsvc.cli.inputs import find_files, is_url
+from imgsvc.domain.input_names import name_of_url
 
 
 @pytest.fixture

@@ -21,11 +21,12 @@ STATEMENTS = {
     **sql.WATERMARKS,
     **sql.WEBHOOKS,
     **sql.FETCHES,
+    **sql.PRODUCT_LISTS,
 }
 
 TABLES = (
     "jobs|images|idempotency_keys|presets|watermarks|watermark_files|job_watermarks"
-    "|webhooks|unannounced_images|deliveries|later|due"
+    "|webhooks|unannounced_images|deliveries|later|due|product_lists|product_rows"
 )
 
 # These read all of a partial index, which holds just the rows they are after, or all of a
@@ -96,6 +97,7 @@ async def test_set_based_statements_go_from_the_given_rows_to_the_table(
         ("recover_images", "images_newest"),
         ("deliveries_of_job", "deliveries_of_job"),
         ("next_delivery", "deliveries_waiting"),
+        ("product_rows", "sqlite_autoindex_product_rows_1"),
     ],
 )
 async def test_a_read_uses_the_index_made_for_it(

@@ -220,3 +220,50 @@ async def test_the_table_refuses_a_message_against_the_rules(
         pytest.raises(sqlite3.IntegrityError),
     ):
         raw.execute(f"UPDATE deliveries SET {change}")  # noqa: S608 - it is written above
+
+
+OTHER = Webhook(
+    "https://other.example/x", frozenset({WebhookEvent.JOB_FINISHED}), None, "https://b"
+)
+
+
+@pytest.mark.parametrize("former", [None, HOOK])
+async def test_another_receiver_is_told_of_an_end_that_comes_later(
+    store: Store, former: Webhook | None
+) -> None:
+    job = await create(store, 1, webhook=former)
+    await store.replace_webhook(job.id, OTHER, 1_500)
+    assert await deliveries(store, job) == []
+    await store.finish_images([made(image) for image in await claim(store, job)], 3_000)
+    (delivery,) = await deliveries(store, job)
+    assert delivery.receiver == "other.example"
+    assert await store.webhook(job.id) == OTHER
+    assert await store.jobs_to_announce_images_of() == []
+
+
+async def test_another_receiver_is_told_at_once_of_an_end_that_has_been(store: Store) -> None:
+    job = await finish(store)
+    commits = store._writer.commits
+    await store.replace_webhook(job.id, OTHER, 9_000)
+    assert store._writer.commits == commits + 1
+    newest, former = await deliveries(store, job)
+    assert (newest.receiver, newest.state, newest.next_at) == ("other.example", "pending", 9_000)
+    assert (former.receiver, former.state) == ("receiver.example:8443", "disabled")
+    assert await store.jobs_to_announce_images_of() == []
+    payload = await store.payload(newest.id)
+    assert payload is not None
+    assert await store.ended_job(newest, payload) == await store.job(job.id)
+
+
+async def test_a_receiver_that_was_gone_does_not_keep_another_from_being_told(store: Store) -> None:
+    job = await finish(store)
+    (delivery,) = await deliveries(store, job)
+    gone = Attempt(DeliveryState.DISABLED, 410, DeliveryError.GONE)
+    assert await store.record_attempt(delivery, gone, 4_000)
+    await store.replace_webhook(job.id, OTHER, 9_000)
+    assert (await deliveries(store, job))[0].state == "pending"
+
+
+async def test_an_unknown_job_gets_no_receiver(store: Store) -> None:
+    with pytest.raises(NotFound):
+        await store.replace_webhook(new_id(), OTHER, 1_000)

@@ -22,6 +22,10 @@ UPDATE jobs SET
     started_at = :started_at, finished_at = :finished_at, expires_at = :expires_at
 WHERE id = :id;
 
+-- name: save_announces
+-- What a job tells its webhook of.
+UPDATE jobs SET announces = :announces WHERE id = :id;
+
 -- name: note_append
 -- An open job closes itself some time after its last append.
 UPDATE jobs SET appended_at = :now_ms WHERE id = :id;

@@ -1,7 +1,10 @@
--- name: insert_webhook
--- Whom a new job tells of its progress.
+-- name: keep_webhook
+-- Whom a job tells of its progress, and nobody else any more.
 INSERT INTO webhooks (job_id, url, receiver, secret, base_url)
-VALUES (:job_id, :url, :receiver, :secret, :base_url);
+VALUES (:job_id, :url, :receiver, :secret, :base_url)
+ON CONFLICT (job_id) DO UPDATE SET
+    url = excluded.url, receiver = excluded.receiver, secret = excluded.secret,
+    base_url = excluded.base_url, disabled_at = NULL;
 
 -- name: webhook
 -- The webhook of a job, and what it is told.

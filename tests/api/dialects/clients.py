@@ -41,7 +41,11 @@ class UrllibClient:
         return self._send("DELETE", path, None, {})
 
     def post_form(
-        self, path: str, files: Sequence[tuple[str, str, bytes]], fields: Mapping[str, str]
+        self,
+        path: str,
+        files: Sequence[tuple[str, str, bytes]],
+        fields: Mapping[str, str],
+        **headers: str,
     ) -> Answer:
         """files: (field, filename, content)."""
         boundary = "----a-form-boundary"
@@ -56,9 +60,8 @@ class UrllibClient:
             for field, name, content in files
         ]
         body = b"\r\n".join(parts) + f"\r\n--{boundary}--\r\n".encode()
-        return self._send(
-            "POST", path, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        )
+        media_type = f"multipart/form-data; boundary={boundary}"
+        return self._send("POST", path, body, {"Content-Type": media_type, **headers})
 
     def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]

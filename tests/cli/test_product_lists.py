@@ -1,0 +1,49 @@
+"""`imgsvc submit products.csv`: a product list in the place of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+TABLE = "S. No.,Product Name,Input Image Urls\n1,Shoe,ftp-less\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    file = tmp_path / "Products.CSV"
+    file.write_text(TABLE.replace("ftp-less", "http://127.0.0.1:9/a.jpg"), encoding="utf-8")
+    return file
+
+
+def test_a_list_is_a_job_of_the_images_it_names(imgsvc: Run, table: Path) -> None:
+    ran = imgsvc("submit", table, "--preset=thumbnail", "--label=x", "--no-analysis")
+    assert ran.exit_code == 1
+    assert "Products.CSV: 1 image to fetch" in ran.stderr
+    job = imgsvc("status", ran.stdout.strip(), "--json").document
+    assert (job["source"], job["preset"], job["label"]) == ("csv", "thumbnail", "x")
+
+
+def test_a_bad_list_is_told_place_by_place(imgsvc: Run, table: Path) -> None:
+    table.write_text(TABLE, encoding="utf-8")
+    ran = imgsvc("submit", table)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "/rows/2/Input Image Urls" in ran.stderr
+
+
+def test_a_dry_run_sends_nothing(imgsvc: Run, table: Path) -> None:
+    ran = imgsvc("submit", table, "--dry-run")
+    assert (ran.exit_code, ran.stdout) == (0, "Products.CSV\n")
+    assert "1 product list" in ran.stderr
+
+
+def test_a_list_goes_alone(imgsvc: Run, table: Path, photos: Path) -> None:
+    ran = imgsvc("submit", table, photos)
+    assert ran.exit_code == 2
+    assert "a job of its own" in ran.stderr
+
+
+def test_a_list_that_is_not_there_is_said_so(imgsvc: Run, tmp_path: Path) -> None:
+    assert imgsvc("submit", tmp_path / "none.csv").exit_code == 2

@@ -241,7 +241,7 @@ class Fetches:
         """The bytes on stable storage. Raises Unfetched."""
         file = stage.file_for(image.id)
         try:
-            await self._fetcher.fetch(image.url or "", file)
+            await self._fetcher.fetch(image.url or "", file, image.fetch_max_bytes)
             size_bytes, sha256 = await file.finish()
             await stage.sync()
         except StorageFull as exc:

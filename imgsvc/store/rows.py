@@ -112,7 +112,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         job_id, index, id_, name, state, attempts, claim, kind, url, path, size_bytes, sha256,
         error_code, error_message, last_error_code, last_error_message, warnings, input_, outputs,
         memory_bytes, _not_before, started_at, finished_at, duration_ms, _reuse_key, cost_ms,
-        analysis, fetch_host, _fetch_at,
+        analysis, fetch_host, _fetch_at, fetch_max_bytes,
     ) = row  # fmt: skip
     return Image(
         job_id=job_id,
@@ -139,6 +139,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         cost_ms=cost_ms,
         analysis=_load_analysis(analysis),
         fetch_host=fetch_host,
+        fetch_max_bytes=fetch_max_bytes,
     )
 
 
@@ -175,6 +176,7 @@ def image_from_new(job_id: str, index: int, new: NewImage, now_ms: int) -> Image
         duration_ms=None,
         cost_ms=new.cost_ms,
         fetch_host=new.fetch_host,
+        fetch_max_bytes=new.fetch_max_bytes,
     )
 
 
@@ -197,6 +199,7 @@ def new_image_parameters(image: Image) -> dict[str, Any]:
         "finished_at": image.finished_at,
         "cost_ms": image.cost_ms,
         "fetch_host": image.fetch_host,
+        "fetch_max_bytes": image.fetch_max_bytes,
         "fetch_at": 0 if image.awaits_fetch else None,
     }
 

@@ -2,10 +2,12 @@
 -- A new image, pending or failed already.
 INSERT INTO images (
     job_id, idx, id, name, state, attempts, claim, kind, url, path, size_bytes, sha256,
-    error_code, error_message, finished_at, cost_ms, fetch_host, fetch_at
+    error_code, error_message, finished_at, cost_ms, fetch_host, fetch_at,
+    fetch_max_bytes
 ) VALUES (
     :job_id, :idx, :id, :name, :state, 0, 0, :kind, :url, :path, :size_bytes, :sha256,
-    :error_code, :error_message, :finished_at, :cost_ms, :fetch_host, :fetch_at
+    :error_code, :error_message, :finished_at, :cost_ms, :fetch_host, :fetch_at,
+    :fetch_max_bytes
 );
 
 -- name: claim_images

@@ -107,10 +107,13 @@ class Image:
     fetch_max_bytes: int | None = None
 
     @property
+    def lacks_bytes(self) -> bool:
+        """Whether they were to come from a host, and have not."""
+        return self.fetch_host is not None and self.sha256 is None
+
+    @property
     def awaits_fetch(self) -> bool:
-        return (
-            self.state is ImageState.PENDING and self.fetch_host is not None and self.sha256 is None
-        )
+        return self.state is ImageState.PENDING and self.lacks_bytes
 
     @property
     def key(self) -> TaskKey:

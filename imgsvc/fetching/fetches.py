@@ -23,7 +23,8 @@ from imgsvc.domain.times import now_ms
 from imgsvc.errors import ImageErrorCode, NotFound, StorageFull
 from imgsvc.fetching.breakers import Breakers
 from imgsvc.fetching.fetcher import Fetcher
-from imgsvc.fetching.turns import HostTurns
+from imgsvc.fetching.picks import Picker
+from imgsvc.fetching.turns import FetchTurns
 from imgsvc.fetching.unfetched import Unfetched
 from imgsvc.intake.headers import read_header
 from imgsvc.recipes.cost import predict_cost_ms
@@ -73,12 +74,12 @@ class Fetches:
         self._store = store
         self._blobs = blobs
         self._fetcher = fetcher
-        self._breakers = breakers
         self._concurrency = concurrency
         self._reserve_bytes = reserve_bytes
         self._on_fetched = on_fetched
         self._clock = clock
-        self._turns = HostTurns(per_host)
+        self._turns = FetchTurns(per_host, breakers.is_on_trial)
+        self._picker = Picker(store, self._turns)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._open: dict[str, _Try] = {}
         self._wake = asyncio.Event()
@@ -121,7 +122,7 @@ class Fetches:
             try:
                 while not self._stopping:
                     await self._ripen()
-                    picks = await self._choose()
+                    picks = await self._picker.pick(self._concurrency - len(self._tasks))
                     if not picks:
                         return
                     await self._check_space()
@@ -171,28 +172,6 @@ class Fetches:
         """Raises StorageFull: what is fetched must not take the place of what is made of it."""
         if await self._blobs.free_bytes() < self._reserve_bytes:
             raise StorageFull("Free disk space is below the reserve.")
-
-    async def _choose(self) -> list[tuple[str, str]]:
-        """Hosts to ask now, each with the job that had its turn there last."""
-        room = self._concurrency - len(self._tasks)
-        if room <= 0:
-            return []
-        # Only hosts that are being asked can be passed over.
-        hosts = await self._hosts_in_turn(room + self._turns.busy_hosts)
-        free = [
-            host
-            for host in hosts
-            if self._turns.has_room(host, on_trial=self._breakers.is_on_trial(host))
-        ]
-        return [(host, self._turns.last_job(host)) for host in free[:room]]
-
-    async def _hosts_in_turn(self, limit: int) -> list[str]:
-        last = self._turns.last_host
-        hosts = await self._store.hosts_to_fetch(last, limit)
-        if last and len(hosts) < limit:
-            first = await self._store.hosts_to_fetch("", limit - len(hosts))
-            hosts += [host for host in first if host <= last]
-        return hosts
 
     def _begin(self, image: Image, job: Job) -> None:
         host = image.fetch_host or ""

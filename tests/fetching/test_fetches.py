@@ -15,6 +15,7 @@ from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.config import FetchSettings
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
+from imgsvc.domain.states import Priority
 from imgsvc.errors import Internal, StorageFull
 from imgsvc.fetching.breakers import Breakers
 from imgsvc.fetching.fetcher import Fetcher
@@ -39,8 +40,8 @@ class Background:
     clock: Clock
     fetched: list[str]
 
-    async def submit(self, *urls: str) -> Job:
-        job = new_job()
+    async def submit(self, *urls: str, **fields: object) -> Job:
+        job = new_job(**fields)
         await self.blobs.stage(job.id).sync()
         images = await weigh([url_image(url, None) for url in urls], job.recipe)
         return await self.store.create_job(job, images, 1_000)
@@ -52,7 +53,7 @@ class Background:
 
     async def run_through(self) -> None:
         """Until nothing is left that could begin now."""
-        while await self.store.hosts_to_fetch("", 1):
+        while any([await self.store.hosts_to_fetch(p, 1) for p in Priority]):
             await self.run_once()
 
     async def image(self, job: Job, index: int = 0) -> Image:
@@ -359,7 +360,7 @@ async def test_waiting_images_are_not_kept_in_memory(
         await back.fetches.run_once()
         assert back.fetches.in_flight <= 8
         held = back.fetches
-        assert max(len(held._tasks), len(held._open), len(held._turns._last_jobs)) <= 8
+        assert max(len(held._tasks), len(held._open), len(held._turns._last_hosts)) <= 8
         gate.opened.set()
 
 

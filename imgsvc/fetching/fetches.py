@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.stage import Stage
+from imgsvc.domain.ids import created_ms
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job, JobChange
 from imgsvc.domain.rendering import Failure
@@ -247,7 +248,12 @@ class Fetches:
 
     async def _fail(self, image: Image, exc: Unfetched) -> None:
         trouble = Trouble(
-            exc.failure, image.attempts, image.last_error, exc.passes, exc.retry_after_s
+            exc.failure,
+            image.attempts,
+            image.last_error,
+            exc.passes,
+            exc.retry_after_s,
+            self._left_alone_s(image, exc),
         )
         decision = decide_retry(trouble, random.random())  # noqa: S311 - no secret
         if isinstance(decision, Retry):
@@ -256,8 +262,15 @@ class Fetches:
             release = FetchRelease(image.key, decision.counts, decision.failure, fetch_at)
             await self._release(image, release)
             return
-        failure = FetchFailure(image.key, decision.failure)
+        failure = FetchFailure(image.key, decision.failure, decision.counts)
         await _insist(lambda: self._store.fail_fetch(failure, self._clock()))
+
+    def _left_alone_s(self, image: Image, exc: Unfetched) -> float | None:
+        """How long the image has waited for the host that was not asked; None if it was."""
+        if exc.left_alone_since_ms is None:
+            return None
+        since_ms = max(exc.left_alone_since_ms, created_ms(image.id))
+        return (self._clock() - since_ms) / 1000
 
     async def _release(self, image: Image, release: FetchRelease) -> None:
         await _insist(lambda: self._store.release_fetch(release, self._clock()))

@@ -47,8 +47,11 @@ class FetchedInput:
 
 @dataclass(frozen=True, slots=True)
 class FetchFailure:
+    """count_attempt: whether the try counts; False takes the attempt back."""
+
     key: TaskKey
     failure: Failure
+    count_attempt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,12 @@ async def finish_fetch(tx: Transaction, fetched: FetchedInput, now_ms: int) -> J
 
 async def fail_fetch(tx: Transaction, failed: FetchFailure, now_ms: int) -> bool:
     """Make the failure final. False where the race was lost."""
-    parameters = {**_named(failed.key), **_explained(failed.failure), "now_ms": now_ms}
+    parameters = {
+        **_named(failed.key),
+        **_explained(failed.failure),
+        "uncounted": 0 if failed.count_attempt else 1,
+        "now_ms": now_ms,
+    }
     images = await images_from_rows(await tx.fetch(FETCHES["fail_fetch"], parameters))
     return bool(await change_jobs(tx, images, ledger.count_final, now_ms))
 

@@ -100,7 +100,8 @@ RETURNING *;
 -- name: fail_fetch
 -- An image fails for good where the try is still the current one.
 UPDATE images SET
-    state = 'failed', error_code = :error_code, error_message = :error_message,
+    state = 'failed', attempts = attempts - :uncounted,
+    error_code = :error_code, error_message = :error_message,
     last_error_code = NULL, last_error_message = NULL, fetch_at = NULL, finished_at = :now_ms
 WHERE job_id = :job_id AND idx = :idx AND state = 'fetching' AND claim = :claim
 RETURNING *;

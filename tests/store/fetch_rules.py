@@ -41,17 +41,19 @@ class FetchRules(RuleBasedStateMachine):
     run: Callable[[Callable[[], Awaitable[T]]], T]
     tick: Callable[[], int]
 
-    @precondition(lambda self: self.ids)
+    @precondition(lambda self: self.waiting())
     @rule(
-        picks=st.lists(
-            st.tuples(st.sampled_from(Priority), st.sampled_from(HOSTS), st.integers(0, 99)),
-            min_size=1,
-            max_size=3,
-        )
+        numbers=st.lists(st.tuples(st.integers(0, 99), st.integers(0, 5)), min_size=1, max_size=3)
     )
-    def begin_fetches(self, picks: list[tuple[Priority, str, int]]) -> None:
-        now = self.tick()
-        wanted = [FetchPick(p, host, self.ids[n % len(self.ids)]) for p, host, n in picks]
+    def begin_fetches(self, numbers: list[tuple[int, int]]) -> None:
+        """Of a job and a host with images, mostly; or of the host and another job."""
+        now, waiting = self.tick(), sorted(self.waiting())
+        places = [(*waiting[number % len(waiting)], other) for number, other in numbers]
+        wanted = [
+            FetchPick(self.model[job_id].priority, host, self.ids[-other] if other else job_id)
+            for job_id, host, other in places
+            if other <= len(self.ids)
+        ]
         images = self.run(lambda: self.store.begin_fetches(wanted, now))
         chosen = {place for pick in wanted if (place := self.choose(pick))}
         for job_id, index in chosen:
@@ -63,6 +65,15 @@ class FetchRules(RuleBasedStateMachine):
             self.model[job_id].start(sum(job_id == other for other, _ in chosen), now)
         assert {(image.job_id, image.index) for image in images} == chosen
         self.fetches += images
+
+    def waiting(self) -> set[tuple[str, str]]:
+        """The jobs and hosts of images that can be fetched now."""
+        return {
+            (job_id, image.host or "")
+            for job_id, job in self.model.items()
+            for image in job.images
+            if image.can_be_fetched()
+        }
 
     def choose(self, pick: FetchPick) -> tuple[str, int] | None:
         """The job and the index of the image whose turn it is."""
@@ -154,15 +165,10 @@ class FetchRules(RuleBasedStateMachine):
     async def compare_queues(self) -> None:
         """Who can be asked now, and for whom."""
         for priority in Priority:
-            waiting = {
-                (job_id, image.host)
-                for job_id, job in self.model.items()
-                for image in job.images
-                if job.priority is priority and image.can_be_fetched()
-            }
+            waiting = {p for p in self.waiting() if self.model[p[0]].priority is priority}
             jobs = await self.store.jobs_to_fetch(priority, "", 99)
             assert jobs == sorted({job_id for job_id, _ in waiting})
             hosts = await self.store.hosts_to_fetch(priority, 99)
-            assert hosts == sorted({host or "" for _, host in waiting})
+            assert hosts == sorted({host for _, host in waiting})
             offers = await self.store.fetch_offers(priority, dict.fromkeys(self.ids, ""), HOSTS[:1])
             assert offers == {job_id: host for job_id, host in waiting if host != HOSTS[0]}

@@ -97,7 +97,7 @@ class StoreMachine(FetchRules):
 
     @rule(
         target=jobs,
-        arrivals=st.lists(st.sampled_from([None, None, *FAILURES, *HOSTS]), max_size=5),
+        arrivals=st.lists(st.sampled_from([None, *FAILURES, *HOSTS, *HOSTS]), max_size=5),
         is_open=st.booleans(),
         hidden=st.booleans(),
         priority=st.sampled_from(Priority),

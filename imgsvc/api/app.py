@@ -19,7 +19,7 @@ from imgsvc.api import (
     workers,
 )
 from imgsvc.api.context import CONTEXT, Context
-from imgsvc.api.dialects import batch_upload, product_csv
+from imgsvc.api.dialects import batch_upload, batch_v1, product_csv
 from imgsvc.api.dialects import jobs as jobs_dialect
 from imgsvc.api.locality import check_locality
 from imgsvc.api.middleware import answer_errors, identify_request, note_start
@@ -53,6 +53,6 @@ def build_app(context: Context) -> web.Application:
     app.on_response_prepare.append(note_start)
     for resource in _RESOURCES:
         app.add_routes(resource.routes)
-    for dialect in (batch_upload, product_csv, jobs_dialect):
+    for dialect in (batch_upload, batch_v1, product_csv, jobs_dialect):
         app.add_routes(dialect.routes)
     return app

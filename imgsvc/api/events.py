@@ -5,43 +5,33 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
-from struct import pack
 from typing import Any
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.documents import image_document, job_document, job_summary
+from imgsvc.api.websockets import PING_S, Batch, Message, serve_websocket, wants_websocket
 from imgsvc.domain.job import Job
 from imgsvc.domain.states import JobState
-from imgsvc.errors import ImgsvcError, NotAcceptable
+from imgsvc.errors import NotAcceptable
 from imgsvc.progress.hub import Event, HubClosed
 from imgsvc.progress.pace import Paces
 
 routes = web.RouteTableDef()
 
-PING_S = 20.0
-"""Seconds between pings; aiohttp closes when the pong is half as many seconds late."""
-
 NEWEST_JOBS = 50
 
 MAX_SEQ_DIGITS = 18
-
-Message = tuple[int, str]
-"""A message's seq and its text."""
-
-Batch = list[Message]
-"""Messages that go out together."""
 
 
 @routes.get("/api/v1/jobs/{id}/events")
 async def job_events(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
     job = await context.store.job(request.match_info["id"])
-    if _wants_websocket(request):
-        return await _serve_websocket(request, _job_messages(context, job.id))
+    if wants_websocket(request):
+        return await serve_websocket(request, _job_messages(context, job.id))
     _check_accepts_events(request)
     if job.state.is_final and _last_event_id(request) > job.seq:
         return web.Response(status=204)
@@ -51,8 +41,8 @@ async def job_events(request: web.Request) -> web.StreamResponse:
 @routes.get("/api/v1/events")
 async def all_events(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
-    if _wants_websocket(request):
-        return await _serve_websocket(request, _all_messages(context))
+    if wants_websocket(request):
+        return await serve_websocket(request, _all_messages(context))
     _check_accepts_events(request)
     return await _serve_events(request, _all_messages(context))
 
@@ -121,10 +111,6 @@ def _dump(document: dict[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def _wants_websocket(request: web.Request) -> bool:
-    return request.headers.get("Upgrade", "").lower() == "websocket"
-
-
 def _check_accepts_events(request: web.Request) -> None:
     if not any(map(_is_event_stream, request.headers.get("Accept", "").split(","))):
         raise NotAcceptable(
@@ -145,54 +131,6 @@ def _last_event_id(request: web.Request) -> int:
     if not (given.isascii() and given.isdigit()):
         return -1
     return int(given) if len(given) <= MAX_SEQ_DIGITS else 1 << 62
-
-
-async def _serve_websocket(
-    request: web.Request, batches: AsyncGenerator[Batch, None]
-) -> web.WebSocketResponse:
-    socket = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=4096, compress=False)
-    await socket.prepare(request)
-    sender = asyncio.create_task(_send_all(request, socket, batches), name="progress-sender")
-    try:
-        async for _ in socket:  # nothing is expected; reading keeps pongs and closes coming in
-            pass
-    finally:
-        sender.cancel()
-        await asyncio.gather(sender, return_exceptions=True)
-    return socket
-
-
-async def _send_all(
-    request: web.Request, socket: web.WebSocketResponse, batches: AsyncGenerator[Batch, None]
-) -> None:
-    """A batch goes out in one write: with hundreds of readers, writes are what costs."""
-    try:
-        async with aclosing(batches):
-            async for batch in batches:
-                transport = request.transport
-                if socket.closed or transport is None or transport.is_closing():
-                    return
-                transport.write(b"".join(_frame(text) for _, text in batch))
-                await request.writer.drain()  # waits for a reader that does not keep up
-    except HubClosed:
-        await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server stops")
-    except ConnectionError:
-        return
-    except ImgsvcError as exc:  # the job was deleted before its snapshot could be taken
-        await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=exc.message.encode()[:120])
-    else:
-        await socket.close()
-
-
-def _frame(text: str) -> bytes:
-    """A whole text message as a server sends it: final, unmasked (RFC 6455, 5.2)."""
-    payload = text.encode()
-    size = len(payload)
-    if size < 126:
-        return pack("!BB", 0x81, size) + payload
-    if size < 1 << 16:
-        return pack("!BBH", 0x81, 126, size) + payload
-    return pack("!BBQ", 0x81, 127, size) + payload
 
 
 async def _serve_events(

@@ -24,7 +24,7 @@ from imgsvc.intake.json_document import parse_document
 from imgsvc.intake.json_scanner import LiftPath
 from imgsvc.intake.multipart import Field, FilePart, read_multipart
 from imgsvc.intake.reception import receive_body, receive_part
-from imgsvc.intake.spec import JobSpec, parse_fields, parse_query, parse_spec
+from imgsvc.intake.spec import ImageSpec, JobSpec, parse_fields, parse_query, parse_spec
 
 LANDING = 4
 """Files of a form that are on their way to the disk while the next one arrives."""
@@ -184,12 +184,20 @@ async def _receive_json(request: web.Request, receiver: Receiver) -> None:
     body = await receive_document(request, receiver, JOB_SPEC_IMAGES)
     spec = parse_spec(body.document)
     await receiver.describe(spec)
-    await _add_images(spec, body, receiver)
+    await add_images(spec.images, body, receiver)
 
 
-async def receive_document(request: web.Request, receiver: Receiver, lift: LiftPath) -> JsonBody:
-    """Read a JSON body, with the images at `lift` staged."""
-    limits = receiver.limits
+async def receive_document(
+    request: web.Request,
+    receiver: Receiver,
+    lift: LiftPath,
+    limits: LimitSettings | None = None,
+) -> JsonBody:
+    """Read a JSON body, with the images at `lift` staged.
+
+    limits: where they are not the receiver's own.
+    """
+    limits = limits or receiver.limits
     return await read_json(
         read_body(request, limits.max_json_bytes),
         receiver.stage,
@@ -202,18 +210,29 @@ async def receive_document(request: web.Request, receiver: Receiver, lift: LiftP
     )
 
 
-async def _add_images(spec: JobSpec, body: JsonBody, receiver: Receiver) -> None:
-    for index, image_spec in enumerate(spec.images):
+async def add_images(
+    specs: Sequence[ImageSpec],
+    body: JsonBody,
+    receiver: Receiver,
+    *,
+    max_url_bytes: int | None = None,
+) -> None:
+    """Take in what a document asks for.
+
+    max_url_bytes: what an image by URL may have; None for the server's own limit.
+    """
+    for index, image_spec in enumerate(specs):
         if index % _FEW == 0:
             await asyncio.sleep(0)
         if image_spec.url is not None:
             receiver.fingerprint.add("url", image_spec.url)
-            await receiver.add(url_image(image_spec.url, image_spec.name))
+            image = url_image(image_spec.url, image_spec.name, max_url_bytes)
+            await receiver.add(image)
             continue
-        image = body.images.get(image_spec.data or "")
-        if image is None:  # the key is spelled with escapes, so the data was not recognised
+        lifted = body.images.get(image_spec.data or "")
+        if lifted is None:  # the key is spelled with escapes, so the data was not recognised
             raise _beside(f"/images/{index}/data", "must be spelled plainly")
-        await receiver.add(replace(image, name=image_spec.name))
+        await receiver.add(replace(lifted, name=image_spec.name))
 
 
 async def _receive_image(request: web.Request, receiver: Receiver) -> None:

@@ -45,6 +45,7 @@ class NewImage:
     path: for SourceKind.FILE, the input that is read in place, as `quote_path` spells it.
     url: for SourceKind.URL, where to fetch from.
     fetch_host: who is asked for it, as `host_of` names them; None when nobody is.
+    fetch_max_bytes: what may come from there; None for the server's own limit.
     size_bytes, sha256: None while the bytes are not known (an URL not fetched yet).
     failure: set when intake already knows that it cannot be made; it is stored as failed.
     picture: what its first bytes promise, None where they are of no known format.
@@ -62,6 +63,7 @@ class NewImage:
     picture: Picture | None = None
     cost_ms: int = 0
     fetch_host: str | None = None
+    fetch_max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Image:
     memory_bytes: what a decode is known to cost, once a worker has refused it for that.
     cost_ms: predicted milliseconds of one worker; 0 where nothing is known.
     fetch_host: who was to be asked for its bytes; None where they came with the request.
+    fetch_max_bytes: what may come from there; None for the server's own limit.
     analysis: None until completed, and where the job does not want it.
     outputs: in the order of the recipe's variants; empty until completed.
     """
@@ -101,12 +104,16 @@ class Image:
     cost_ms: int = 0
     analysis: AnalysisFacts | None = None
     fetch_host: str | None = None
+    fetch_max_bytes: int | None = None
+
+    @property
+    def lacks_bytes(self) -> bool:
+        """Whether they were to come from a host, and have not."""
+        return self.fetch_host is not None and self.sha256 is None
 
     @property
     def awaits_fetch(self) -> bool:
-        return (
-            self.state is ImageState.PENDING and self.fetch_host is not None and self.sha256 is None
-        )
+        return self.state is ImageState.PENDING and self.lacks_bytes
 
     @property
     def key(self) -> TaskKey:

@@ -49,6 +49,7 @@ class Job:
     expires_at: None until it is final, and for ever when retain_s is 0.
     input_bytes: sum of what was received; output_bytes: sum of the finished files.
     remaining_ms: sum of `cost_ms` of the images that are not final.
+    unfetched: how many images wait for their bytes from a host, or are being fetched.
     announces: what its webhook is told; empty where it has none.
     """
 
@@ -78,6 +79,7 @@ class Job:
     finished_at: int | None
     expires_at: int | None
     announces: frozenset[WebhookEvent] = frozenset()
+    unfetched: int = 0
 
     @property
     def finished_images(self) -> int:

@@ -13,6 +13,9 @@ FETCH_DELAYS_S = (1.0, 4.0)
 MAX_RETRY_AFTER_S = 30.0
 """A host that wants more patience than this is asked again earlier."""
 
+MAX_LEFT_ALONE_S = 120.0
+"""An image that has waited so long for a host to be asked again waits no longer."""
+
 STORAGE_DELAY_S = 1.0
 
 _FETCHING = frozenset({ImageErrorCode.FETCH_FAILED, ImageErrorCode.FETCH_TIMEOUT})
@@ -25,6 +28,8 @@ class Trouble:
     attempts: tries begun, this one among them. last_error: what the try before ended with,
     if that one failed too. passes: whether the failure may be another one's fault and pass,
     as a network's or a 5xx does and a 404 does not. retry_after_s: what the host asked for.
+    left_alone_s: how long the image has waited already for a host that is left alone, and was
+    not asked this time either; None where it was.
     """
 
     failure: Failure
@@ -32,6 +37,7 @@ class Trouble:
     last_error: Failure | None = None
     passes: bool = True
     retry_after_s: float | None = None
+    left_alone_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """The image has failed for good."""
+    """The image has failed for good. counts: as in Retry."""
 
     failure: Failure
+    counts: bool = True
 
 
 def decide_retry(trouble: Trouble, chance: float) -> Retry | GiveUp:
@@ -61,6 +68,10 @@ def decide_retry(trouble: Trouble, chance: float) -> Retry | GiveUp:
     if failure.code is ImageErrorCode.WORKER_CRASHED:
         crashed_before = trouble.last_error and trouble.last_error.code is failure.code
         return GiveUp(failure) if crashed_before else Retry(failure, 0.0)
+    if trouble.left_alone_s is not None:
+        if trouble.left_alone_s < MAX_LEFT_ALONE_S:
+            return Retry(failure, 0.0, counts=False)
+        return GiveUp(failure, counts=False)
     if failure.code in _FETCHING and trouble.passes and trouble.attempts <= len(FETCH_DELAYS_S):
         return Retry(failure, _fetch_delay_s(trouble, chance))
     return GiveUp(failure)

@@ -25,10 +25,13 @@ FORGOTTEN_AFTER_S = 3600
 
 @dataclass(slots=True)
 class _Record:
-    """failures: in a row. until_ms: when the host may be asked again; 0 while it may be."""
+    """failures: in a row. since_ms: when it was first left alone. until_ms: when the host may
+    be asked again; 0 while it may be.
+    """
 
     failures: int = 0
     pause_s: int = 0
+    since_ms: int = 0
     until_ms: int = 0
     noted_ms: int = 0
 
@@ -52,6 +55,7 @@ class Breakers:
                 ),
                 passes=True,
                 not_before_ms=record.until_ms,
+                left_alone_since_ms=record.since_ms,
             )
 
     def is_on_trial(self, host: str) -> bool:
@@ -73,6 +77,7 @@ class Breakers:
         record.failures += 1
         if record.failures < FAILURES:
             return None
+        record.since_ms = record.since_ms or now
         record.pause_s = min(2 * record.pause_s or FIRST_PAUSE_S, LONGEST_PAUSE_S)
         record.until_ms = now + record.pause_s * 1000
         return float(record.pause_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 import aiohttp
 from yarl import URL
@@ -40,6 +41,15 @@ _HEADERS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """deadline_s: by the event loop's clock, for all hosts that it leads to."""
+
+    file: StagedFile
+    max_bytes: int
+    deadline_s: float
+
+
 class Fetcher:
     """Must be made where an event loop runs, and closed. clock: milliseconds since 1970."""
 
@@ -67,15 +77,20 @@ class Fetcher:
     async def close(self) -> None:
         await self._session.close()
 
-    async def fetch(self, address: str, file: StagedFile) -> None:
+    async def fetch(self, address: str, file: StagedFile, max_bytes: int | None = None) -> None:
         """Write what stands at a URL into `file`, which is the caller's to finish or abort.
 
-        Raises Unfetched, and what writing raises.
+        max_bytes: what it may have, where that is less than the limit for every image; None
+        for that limit. Raises Unfetched, and what writing raises.
         """
-        deadline_s = asyncio.get_running_loop().time() + self._settings.total_timeout_s
+        most = self._max_image_bytes if max_bytes is None else max_bytes
+        now_s = asyncio.get_running_loop().time()
+        order = _Order(
+            file, min(most, self._max_image_bytes), now_s + self._settings.total_timeout_s
+        )
         for _ in range(self._settings.max_redirects + 1):
             url = self._check(address)
-            location = await self._ask(url, file, deadline_s)
+            location = await self._ask(url, order)
             if location is None:
                 return
             address = _resolve(url, location)
@@ -88,14 +103,14 @@ class Fetcher:
         except Blocked as exc:
             raise Unfetched(blocked(exc)) from exc
 
-    async def _ask(self, url: URL, file: StagedFile, deadline_s: float) -> str | None:
+    async def _ask(self, url: URL, order: _Order) -> str | None:
         """Ask one host, and remember how it fared: where else to look, None when the bytes
         are there.
         """
         host = host_of(url)
         self._breakers.check(host)
         try:
-            location = await self._exchange(url, file, deadline_s)
+            location = await self._exchange(url, order)
         except Unfetched as exc:
             if exc.passes:
                 self._note_failure(host, exc)
@@ -114,13 +129,13 @@ class Fetcher:
         if self._breakers.note_answer(host):
             log.info("host_is_back", host=host)
 
-    async def _exchange(self, url: URL, file: StagedFile, deadline_s: float) -> str | None:
+    async def _exchange(self, url: URL, order: _Order) -> str | None:
         try:
             async with (
-                asyncio.timeout_at(deadline_s),
+                asyncio.timeout_at(order.deadline_s),
                 self._session.get(url, allow_redirects=False) as answer,
             ):
-                return await self._take(answer, file)
+                return await self._take(answer, order)
         except Blocked as exc:
             raise Unfetched(blocked(exc)) from exc
         except (
@@ -136,31 +151,32 @@ class Fetcher:
         except (aiohttp.ClientError, ConnectionError) as exc:
             raise fetch_failed(_explain(exc), passes=True) from exc
 
-    async def _take(self, answer: aiohttp.ClientResponse, file: StagedFile) -> str | None:
+    async def _take(self, answer: aiohttp.ClientResponse, order: _Order) -> str | None:
         location = find_redirect(answer.status, answer.headers)
         if location is None:
             check_answer(
                 answer.status,
                 answer.headers,
-                max_image_bytes=self._max_image_bytes,
+                max_image_bytes=order.max_bytes,
                 now_ms=self._clock(),
             )
-            await self._receive(answer.content, file)
+            await _receive(answer.content, order)
         return location
 
-    async def _receive(self, content: aiohttp.StreamReader, file: StagedFile) -> None:
-        head = b""
-        async for chunk in _read(content):
-            if file.size_bytes + len(chunk) > self._max_image_bytes:
-                raise Unfetched(too_many_bytes(self._max_image_bytes))
-            if len(head) < HEAD_BYTES:
-                head += chunk[:HEAD_BYTES]
-                if len(head) >= HEAD_BYTES:
-                    _check_head(head)
-            await file.write(chunk)
-        if not head:
-            raise Unfetched(EMPTY)
-        _check_head(head)
+
+async def _receive(content: aiohttp.StreamReader, order: _Order) -> None:
+    head = b""
+    async for chunk in _read(content):
+        if order.file.size_bytes + len(chunk) > order.max_bytes:
+            raise Unfetched(too_many_bytes(order.max_bytes))
+        if len(head) < HEAD_BYTES:
+            head += chunk[:HEAD_BYTES]
+            if len(head) >= HEAD_BYTES:
+                _check_head(head)
+        await order.file.write(chunk)
+    if not head:
+        raise Unfetched(EMPTY)
+    _check_head(head)
 
 
 async def _read(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.stage import Stage
+from imgsvc.domain.ids import created_ms
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job, JobChange
 from imgsvc.domain.rendering import Failure
@@ -23,7 +24,8 @@ from imgsvc.domain.times import now_ms
 from imgsvc.errors import ImageErrorCode, NotFound, StorageFull
 from imgsvc.fetching.breakers import Breakers
 from imgsvc.fetching.fetcher import Fetcher
-from imgsvc.fetching.turns import HostTurns
+from imgsvc.fetching.picks import Picker
+from imgsvc.fetching.turns import FetchTurns
 from imgsvc.fetching.unfetched import Unfetched
 from imgsvc.intake.headers import read_header
 from imgsvc.recipes.cost import predict_cost_ms
@@ -73,12 +75,12 @@ class Fetches:
         self._store = store
         self._blobs = blobs
         self._fetcher = fetcher
-        self._breakers = breakers
         self._concurrency = concurrency
         self._reserve_bytes = reserve_bytes
         self._on_fetched = on_fetched
         self._clock = clock
-        self._turns = HostTurns(per_host)
+        self._turns = FetchTurns(per_host, breakers.is_on_trial)
+        self._picker = Picker(store, self._turns)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._open: dict[str, _Try] = {}
         self._wake = asyncio.Event()
@@ -121,7 +123,7 @@ class Fetches:
             try:
                 while not self._stopping:
                     await self._ripen()
-                    picks = await self._choose()
+                    picks = await self._picker.pick(self._concurrency - len(self._tasks))
                     if not picks:
                         return
                     await self._check_space()
@@ -172,28 +174,6 @@ class Fetches:
         if await self._blobs.free_bytes() < self._reserve_bytes:
             raise StorageFull("Free disk space is below the reserve.")
 
-    async def _choose(self) -> list[tuple[str, str]]:
-        """Hosts to ask now, each with the job that had its turn there last."""
-        room = self._concurrency - len(self._tasks)
-        if room <= 0:
-            return []
-        # Only hosts that are being asked can be passed over.
-        hosts = await self._hosts_in_turn(room + self._turns.busy_hosts)
-        free = [
-            host
-            for host in hosts
-            if self._turns.has_room(host, on_trial=self._breakers.is_on_trial(host))
-        ]
-        return [(host, self._turns.last_job(host)) for host in free[:room]]
-
-    async def _hosts_in_turn(self, limit: int) -> list[str]:
-        last = self._turns.last_host
-        hosts = await self._store.hosts_to_fetch(last, limit)
-        if last and len(hosts) < limit:
-            first = await self._store.hosts_to_fetch("", limit - len(hosts))
-            hosts += [host for host in first if host <= last]
-        return hosts
-
     def _begin(self, image: Image, job: Job) -> None:
         host = image.fetch_host or ""
         before = self._tasks.get(image.id)
@@ -241,7 +221,7 @@ class Fetches:
         """The bytes on stable storage. Raises Unfetched."""
         file = stage.file_for(image.id)
         try:
-            await self._fetcher.fetch(image.url or "", file)
+            await self._fetcher.fetch(image.url or "", file, image.fetch_max_bytes)
             size_bytes, sha256 = await file.finish()
             await stage.sync()
         except StorageFull as exc:
@@ -268,7 +248,12 @@ class Fetches:
 
     async def _fail(self, image: Image, exc: Unfetched) -> None:
         trouble = Trouble(
-            exc.failure, image.attempts, image.last_error, exc.passes, exc.retry_after_s
+            exc.failure,
+            image.attempts,
+            image.last_error,
+            exc.passes,
+            exc.retry_after_s,
+            self._left_alone_s(image, exc),
         )
         decision = decide_retry(trouble, random.random())  # noqa: S311 - no secret
         if isinstance(decision, Retry):
@@ -277,8 +262,15 @@ class Fetches:
             release = FetchRelease(image.key, decision.counts, decision.failure, fetch_at)
             await self._release(image, release)
             return
-        failure = FetchFailure(image.key, decision.failure)
+        failure = FetchFailure(image.key, decision.failure, decision.counts)
         await _insist(lambda: self._store.fail_fetch(failure, self._clock()))
+
+    def _left_alone_s(self, image: Image, exc: Unfetched) -> float | None:
+        """How long the image has waited for the host that was not asked; None if it was."""
+        if exc.left_alone_since_ms is None:
+            return None
+        since_ms = max(exc.left_alone_since_ms, created_ms(image.id))
+        return (self._clock() - since_ms) / 1000
 
     async def _release(self, image: Image, release: FetchRelease) -> None:
         await _insist(lambda: self._store.release_fetch(release, self._clock()))

@@ -1,4 +1,4 @@
-"""Whose turn it is to be fetched: host after host, and within a host job after job.
+"""Whose turn it is to be fetched: job after job, and within a job host after host.
 
 Pure bookkeeping. What waits stands in the database alone, however much it is.
 """
@@ -6,42 +6,47 @@ Pure bookkeeping. What waits stands in the database alone, however much it is.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
+
+from imgsvc.domain.states import Priority
 
 MAX_REMEMBERED = 10_000
-"""Hosts of which is known whose turn was last; of others the oldest job comes first."""
+"""Jobs of which is known which host had a turn last; of others the first host comes first."""
 
 
-class HostTurns:
+class FetchTurns:
     """per_host: images fetched from one host at the same time.
 
-    last_host: who had a turn last, "" before the first one.
+    is_on_trial: says of a host that it gets a single one.
+    last_jobs: of each priority whose turn was last, "" before the first one.
     """
 
-    def __init__(self, per_host: int) -> None:
+    def __init__(self, per_host: int, is_on_trial: Callable[[str], bool]) -> None:
         self._per_host = per_host
+        self._is_on_trial = is_on_trial
         self._in_flight: Counter[str] = Counter()
-        self._last_jobs: OrderedDict[str, str] = OrderedDict()
-        self.last_host = ""
+        self._last_hosts: OrderedDict[str, str] = OrderedDict()
+        self.last_jobs = dict.fromkeys(Priority, "")
 
-    @property
-    def busy_hosts(self) -> int:
-        return len(self._in_flight)
+    def room(self, host: str) -> int:
+        """How many more images may be fetched from the host."""
+        most = 1 if self._is_on_trial(host) else self._per_host
+        return max(most - self._in_flight[host], 0)
 
-    def has_room(self, host: str, *, on_trial: bool) -> bool:
-        """on_trial: it gets a single image."""
-        return self._in_flight[host] < (1 if on_trial else self._per_host)
+    def busy_hosts(self) -> list[str]:
+        """Hosts without room."""
+        return [host for host in list(self._in_flight) if not self.room(host)]
 
-    def last_job(self, host: str) -> str:
-        """Whose image was fetched from the host last; "" when nobody knows."""
-        return self._last_jobs.get(host, "")
+    def last_host(self, job_id: str) -> str:
+        """Whom an image of the job was fetched from last; "" when nobody knows."""
+        return self._last_hosts.get(job_id, "")
 
     def begin(self, host: str, job_id: str) -> None:
         self._in_flight[host] += 1
-        self._last_jobs[host] = job_id
-        self._last_jobs.move_to_end(host)
-        if len(self._last_jobs) > MAX_REMEMBERED:
-            self._last_jobs.popitem(last=False)
-        self.last_host = host
+        self._last_hosts[job_id] = host
+        self._last_hosts.move_to_end(job_id)
+        if len(self._last_hosts) > MAX_REMEMBERED:
+            self._last_hosts.popitem(last=False)
 
     def end(self, host: str) -> None:
         self._in_flight[host] -= 1

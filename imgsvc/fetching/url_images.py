@@ -20,10 +20,11 @@ def blocked(reason: Blocked) -> Failure:
     return Failure(ImageErrorCode.FETCH_BLOCKED, str(reason))
 
 
-def url_image(url: str, name: str | None) -> NewImage:
+def url_image(url: str, name: str | None, max_bytes: int | None = None) -> NewImage:
     """What is no plain web address is an image that has failed.
 
-    name: as it is to be stored; None becomes `image-<index>`.
+    name: as it is to be stored; None becomes `image-<index>`. max_bytes: what it may have;
+    None for the server's own limit.
     """
     shown = _show(url)
     try:
@@ -32,7 +33,15 @@ def url_image(url: str, name: str | None) -> NewImage:
             raise Blocked  # noqa: TRY301
     except Blocked as exc:
         return NewImage(new_id(), name, SourceKind.URL, url=shown, failure=blocked(exc))
-    return NewImage(new_id(), name, SourceKind.URL, url=url, picture=_GUESS, fetch_host=host)
+    return NewImage(
+        new_id(),
+        name,
+        SourceKind.URL,
+        url=url,
+        picture=_GUESS,
+        fetch_host=host,
+        fetch_max_bytes=max_bytes,
+    )
 
 
 def _show(url: str) -> str | None:

@@ -14,11 +14,21 @@ from typing import Any
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
 from imgsvc.domain.rendering import Failure, TaskKey
+from imgsvc.domain.states import Priority
 from imgsvc.store import ledger
 from imgsvc.store.changes import change_jobs
 from imgsvc.store.rows import dump_json, images_from_rows
 from imgsvc.store.sql import FETCHES
 from imgsvc.store.writer import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPick:
+    """Whose turn it is: the host, and the job, or the next one that has images there."""
+
+    priority: Priority
+    host: str
+    job_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +47,11 @@ class FetchedInput:
 
 @dataclass(frozen=True, slots=True)
 class FetchFailure:
+    """count_attempt: whether the try counts; False takes the attempt back."""
+
     key: TaskKey
     failure: Failure
+    count_attempt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +69,10 @@ class FetchRelease:
     fetch_at: int = 0
 
 
-async def begin_fetches(
-    tx: Transaction, picks: Sequence[tuple[str, str]], now_ms: int
-) -> list[Image]:
-    """Begin a try of one image of each host.
-
-    picks: a host, once, and the job that had its turn last there, "" for none.
-    """
-    rows = await tx.fetch(FETCHES["begin_fetches"], {"picks": dump_json(picks)})
+async def begin_fetches(tx: Transaction, picks: Sequence[FetchPick], now_ms: int) -> list[Image]:
+    """Begin a try of one image of each pick; where two name the same image, of that one."""
+    values = [[pick.priority.rank, pick.host, pick.job_id] for pick in picks]
+    rows = await tx.fetch(FETCHES["begin_fetches"], {"picks": dump_json(values)})
     images = await images_from_rows(rows)
     await change_jobs(tx, images, partial(_start, now_ms=now_ms), now_ms)
     return images
@@ -88,7 +97,12 @@ async def finish_fetch(tx: Transaction, fetched: FetchedInput, now_ms: int) -> J
 
 async def fail_fetch(tx: Transaction, failed: FetchFailure, now_ms: int) -> bool:
     """Make the failure final. False where the race was lost."""
-    parameters = {**_named(failed.key), **_explained(failed.failure), "now_ms": now_ms}
+    parameters = {
+        **_named(failed.key),
+        **_explained(failed.failure),
+        "uncounted": 0 if failed.count_attempt else 1,
+        "now_ms": now_ms,
+    }
     images = await images_from_rows(await tx.fetch(FETCHES["fail_fetch"], parameters))
     return bool(await change_jobs(tx, images, ledger.count_final, now_ms))
 

@@ -35,8 +35,9 @@ async def create_job(
     rows: of its product list, to which the images belong. Raises InvalidRecipe when a
     watermark that the recipe needs is gone.
     """
-    images, parameters = await asyncio.to_thread(_prepare, new.id, 0, new_images, now_ms)
-    job = ledger.settle(ledger.count_new(_empty_job(new, now_ms), images), now_ms)
+    empty = _empty_job(new, now_ms)
+    images, parameters = await asyncio.to_thread(_prepare, empty, new_images, now_ms)
+    job = ledger.settle(ledger.count_new(empty, images), now_ms)
     await tx.fetch(JOBS["insert_job"], job_parameters(job))
     await pin_watermarks(tx, job.id, job.recipe)
     if new.webhook is not None:
@@ -73,7 +74,7 @@ async def append_images(
         raise TooManyImages(f"A job takes at most {max_images} images")
     if not new_images:
         return job, []
-    images, parameters = await asyncio.to_thread(_prepare, job_id, job.total, new_images, now_ms)
+    images, parameters = await asyncio.to_thread(_prepare, job, new_images, now_ms)
     await tx.run_many(IMAGES["insert_image"], parameters)
     await keep_rows(tx, job_id, rows)
     await tx.fetch(JOBS["note_append"], {"id": job_id, "now_ms": now_ms})
@@ -158,10 +159,10 @@ def _empty_job(new: NewJob, now_ms: int) -> Job:
 
 
 def _prepare(
-    job_id: str, first_index: int, new_images: Sequence[NewImage], now_ms: int
+    job: Job, new_images: Sequence[NewImage], now_ms: int
 ) -> tuple[list[Image], list[dict[str, object]]]:
     images = [
-        image_from_new(job_id, index, new, now_ms)
-        for index, new in enumerate(new_images, start=first_index)
+        image_from_new(job.id, index, new, now_ms)
+        for index, new in enumerate(new_images, start=job.total)
     ]
-    return images, [new_image_parameters(image) for image in images]
+    return images, [new_image_parameters(image, job.priority) for image in images]

@@ -23,6 +23,7 @@ def count_final(job: Job, images: Sequence[Image]) -> Job:
         + sum(output.size_bytes for image in images for output in image.outputs),
         errors=_add(job.errors, Counter(i.error.code.value for i in images if i.error)),
         remaining_ms=job.remaining_ms - sum(i.cost_ms for i in images if i.state.is_final),
+        unfetched=job.unfetched - sum(i.lacks_bytes for i in images if i.state.is_final),
     )
 
 
@@ -33,6 +34,7 @@ def count_new(job: Job, images: Sequence[Image]) -> Job:
         total=job.total + len(images),
         input_bytes=job.input_bytes + sum(image.size_bytes or 0 for image in images),
         remaining_ms=job.remaining_ms + sum(image.cost_ms for image in images),
+        unfetched=job.unfetched + sum(image.lacks_bytes for image in images),
     )
     return count_final(grown, images)
 
@@ -43,14 +45,12 @@ def count_fetched(job: Job, image: Image, guessed_ms: int) -> Job:
         job,
         input_bytes=job.input_bytes + (image.size_bytes or 0),
         remaining_ms=job.remaining_ms + image.cost_ms - guessed_ms,
+        unfetched=job.unfetched - 1,
     )
 
 
-def reopen(job: Job, codes: Mapping[str, int], cancelled: int, cost_ms: int) -> Job:
-    """After failed images (how many of each error code) and cancelled ones wait again.
-
-    cost_ms: theirs together.
-    """
+def reopen(job: Job, images: Sequence[Image], codes: Mapping[str, int], cancelled: int) -> Job:
+    """After failed images (how many of each error code) and cancelled ones wait again."""
     final = job.state.is_final
     return replace(
         job,
@@ -58,7 +58,8 @@ def reopen(job: Job, codes: Mapping[str, int], cancelled: int, cost_ms: int) -> 
         failed=job.failed - sum(codes.values()),
         cancelled=job.cancelled - cancelled,
         errors=_add(job.errors, {code: -count for code, count in codes.items()}),
-        remaining_ms=job.remaining_ms + cost_ms,
+        remaining_ms=job.remaining_ms + sum(image.cost_ms for image in images),
+        unfetched=job.unfetched + sum(image.lacks_bytes for image in images),
         finished_at=None,
         expires_at=None,
     )

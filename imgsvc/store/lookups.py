@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
 from imgsvc.domain.preset import Preset
 from imgsvc.domain.product_list import ProductList, ProductRow
-from imgsvc.domain.states import ImageState, JobState
+from imgsvc.domain.states import ImageState, JobState, Priority
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Delivery, Webhook
 from imgsvc.errors import NotFound
@@ -181,11 +181,36 @@ class Lookups:
         not_before: int | None = rows[0]["not_before"]
         return not_before
 
-    async def hosts_to_fetch(self, after: str, limit: int) -> list[str]:
-        """Hosts that images may be fetched from now, in their order, from the one after."""
-        parameters = {"after": after, "limit": limit}
+    async def hosts_to_fetch(self, priority: Priority, limit: int) -> list[str]:
+        """Hosts that images of such jobs may be fetched from now, in their order."""
+        parameters = {"rank": priority.rank, "limit": limit}
         rows = await self._readers.fetch(FETCHES["hosts_to_fetch"], parameters)
         return [row["host"] for row in rows]
+
+    async def jobs_to_fetch(self, priority: Priority, after: str, limit: int) -> list[str]:
+        """Jobs that images may be fetched of now, in the order of their ids, after one."""
+        parameters = {"rank": priority.rank, "after": after, "limit": limit}
+        rows = await self._readers.fetch(FETCHES["jobs_to_fetch"], parameters)
+        return [row["job_id"] for row in rows]
+
+    async def fetch_offers(
+        self, priority: Priority, jobs: Mapping[str, str], busy: Collection[str]
+    ) -> dict[str, str]:
+        """The host that each job may be given an image from now, besides busy ones; a job
+        that has none is left out.
+
+        jobs: ids, each with the host that it had the last one from, "" for none.
+        """
+        asked = {(job_id, after) for job_id, last in jobs.items() for after in (last, "")}
+        parameters = {
+            "rank": priority.rank,
+            "jobs": dump_json(sorted(asked)),
+            "busy": dump_json(list(busy)),
+        }
+        rows = await self._readers.fetch(FETCHES["fetch_offers"], parameters)
+        found = {(row["job_id"], row["after"]): row["host"] for row in rows}
+        offers = {job: found.get((job, last)) or found.get((job, "")) for job, last in jobs.items()}
+        return {job_id: host for job_id, host in offers.items() if host is not None}
 
     async def next_fetch_ms(self) -> int | None:
         """When the first image that is to be fetched later may be, in milliseconds since 1970;

@@ -49,8 +49,7 @@ async def retry_images(
     parameters = {"job_id": job_id, "indexes": dump_json([row["idx"] for row in rows])}
     images = await images_from_rows(await tx.fetch(IMAGES["retry_images"], parameters))
     errors = _count_errors(rows)
-    cost_ms = sum(row["cost_ms"] for row in rows)
-    reopened = ledger.reopen(job, errors, len(rows) - errors.total(), cost_ms)
+    reopened = ledger.reopen(job, images, errors, len(rows) - errors.total())
     return await change_job(tx, reopened, images)
 
 

@@ -63,6 +63,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         analyze=bool(row["analyze"]),
         retain_s=row["retain_s"],
         remaining_ms=row["remaining_ms"],
+        unfetched=row["unfetched"],
         seq=row["seq"],
         created_at=row["created_at"],
         started_at=row["started_at"],
@@ -95,6 +96,7 @@ def job_parameters(job: Job) -> dict[str, Any]:
         "analyze": job.analyze,
         "retain_s": job.retain_s,
         "remaining_ms": job.remaining_ms,
+        "unfetched": job.unfetched,
         "seq": job.seq,
         "created_at": job.created_at,
         "started_at": job.started_at,
@@ -112,7 +114,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         job_id, index, id_, name, state, attempts, claim, kind, url, path, size_bytes, sha256,
         error_code, error_message, last_error_code, last_error_message, warnings, input_, outputs,
         memory_bytes, _not_before, started_at, finished_at, duration_ms, _reuse_key, cost_ms,
-        analysis, fetch_host, _fetch_at,
+        analysis, fetch_host, _fetch_at, fetch_max_bytes, _fetch_rank,
     ) = row  # fmt: skip
     return Image(
         job_id=job_id,
@@ -139,6 +141,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         cost_ms=cost_ms,
         analysis=_load_analysis(analysis),
         fetch_host=fetch_host,
+        fetch_max_bytes=fetch_max_bytes,
     )
 
 
@@ -175,10 +178,11 @@ def image_from_new(job_id: str, index: int, new: NewImage, now_ms: int) -> Image
         duration_ms=None,
         cost_ms=new.cost_ms,
         fetch_host=new.fetch_host,
+        fetch_max_bytes=new.fetch_max_bytes,
     )
 
 
-def new_image_parameters(image: Image) -> dict[str, Any]:
+def new_image_parameters(image: Image, priority: Priority) -> dict[str, Any]:
     """A new image as the named parameters of its insert."""
     error = image.error
     return {
@@ -197,6 +201,8 @@ def new_image_parameters(image: Image) -> dict[str, Any]:
         "finished_at": image.finished_at,
         "cost_ms": image.cost_ms,
         "fetch_host": image.fetch_host,
+        "fetch_max_bytes": image.fetch_max_bytes,
+        "fetch_rank": None if image.fetch_host is None else priority.rank,
         "fetch_at": 0 if image.awaits_fetch else None,
     }
 

@@ -29,7 +29,7 @@ from imgsvc.store import (
 )
 from imgsvc.store.connections import copy_database, open_writer, translate_error
 from imgsvc.store.exports import Export, record_exports
-from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchRelease
+from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchPick, FetchRelease
 from imgsvc.store.images import ImageResult, Release
 from imgsvc.store.keys import NewKey
 from imgsvc.store.ledger import PendingTally
@@ -176,8 +176,8 @@ class Store(Lookups):
         """Back to pending; False where the race was lost."""
         return await self._writer.apply(images.release_images, releases, now_ms)
 
-    async def begin_fetches(self, picks: Sequence[tuple[str, str]], now_ms: int) -> list[Image]:
-        """Begins a try of one image of each host, of the job after the given one if it can."""
+    async def begin_fetches(self, picks: Sequence[FetchPick], now_ms: int) -> list[Image]:
+        """Begins a try of one image of each pick."""
         return await self._writer.apply(fetches.begin_fetches, picks, now_ms)
 
     async def finish_fetch(self, fetched: FetchedInput, now_ms: int) -> Job | None:

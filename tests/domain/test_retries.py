@@ -52,6 +52,14 @@ def test_a_fetch_that_can_never_succeed_is_not_tried_again(failure: Failure) -> 
     assert decide_retry(Trouble(failure, 1, passes=False), 0.5) == GiveUp(failure)
 
 
+@pytest.mark.parametrize("attempts", [1, 3, 50])
+def test_a_host_that_is_left_alone_costs_time_but_no_attempt(attempts: int) -> None:
+    failure = FETCHES[0]
+    waiting, tired = (Trouble(failure, attempts, left_alone_s=s) for s in (119.9, 120.0))
+    assert decide_retry(waiting, 0.5) == Retry(failure, 0.0, counts=False)
+    assert decide_retry(tired, 0.5) == GiveUp(failure, counts=False)
+
+
 @pytest.mark.parametrize(("asked_s", "delay_s"), [(0.2, 1.0), (7.0, 7.0), (3600.0, 30.0)])
 def test_a_host_that_asks_for_patience_gets_it_up_to_a_limit(
     asked_s: float, delay_s: float

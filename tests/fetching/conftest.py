@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from imgsvc.blobs.blob_store import BlobStore
+from tests.fetching.background import Background, background
 from tests.fetching.hosts import Clock, Host, running_host
 
 
@@ -35,3 +36,9 @@ async def blobs(tmp_path: Path) -> AsyncIterator[BlobStore]:
     await blobs.prepare()
     yield blobs
     blobs.close()
+
+
+@pytest_asyncio.fixture
+async def back(tmp_path: Path, blobs: BlobStore, clock: Clock) -> AsyncIterator[Background]:
+    async with background(tmp_path, blobs, clock) as running:
+        yield running

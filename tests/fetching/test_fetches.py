@@ -3,101 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.config import FetchSettings
-from imgsvc.domain.image import Image
-from imgsvc.domain.job import Job
 from imgsvc.errors import Internal, StorageFull
-from imgsvc.fetching.breakers import Breakers
 from imgsvc.fetching.fetcher import Fetcher
-from imgsvc.fetching.fetches import Fetches
-from imgsvc.fetching.url_images import url_image
-from imgsvc.intake.headers import weigh
 from imgsvc.store.store import Store
+from tests.fetching.background import Background, background
 from tests.fetching.hosts import Clock, Gate, Host, answer, hang_up, running_host
 from tests.pictures import make_jpeg
-from tests.store.builders import claim, new_job
+from tests.store.builders import claim
 
 PICTURE = make_jpeg(64, 48)
-
-
-@dataclass
-class Background:
-    """Fetches that run when a test says so. fetched: jobs that got work for a worker."""
-
-    store: Store
-    blobs: BlobStore
-    fetches: Fetches
-    clock: Clock
-    fetched: list[str]
-
-    async def submit(self, *urls: str) -> Job:
-        job = new_job()
-        await self.blobs.stage(job.id).sync()
-        images = await weigh([url_image(url, None) for url in urls], job.recipe)
-        return await self.store.create_job(job, images, 1_000)
-
-    async def run_once(self) -> None:
-        """Begin what can begin, and see it end."""
-        await self.fetches.run_once()
-        await self.fetches.settle()
-
-    async def run_through(self) -> None:
-        """Until nothing is left that could begin now."""
-        while await self.store.hosts_to_fetch("", 1):
-            await self.run_once()
-
-    async def image(self, job: Job, index: int = 0) -> Image:
-        return await self.store.image(job.id, index)
-
-    async def states(self, job: Job) -> list[str]:
-        return [image.state.value async for image in self.store.iter_images(job.id)]
-
-    def kept(self, job: Job) -> list[Path]:
-        """What stands on disk for the job."""
-        folder = self.blobs.input_path(job.id, job.id).parent
-        return sorted(folder.iterdir()) if folder.exists() else []
-
-
-@asynccontextmanager
-async def background(
-    tmp_path: Path, blobs: BlobStore, clock: Clock, **settings: Any
-) -> AsyncIterator[Background]:
-    wanted = FetchSettings(**{"allow_private": True, **settings})
-    store = await Store.open(tmp_path / "imgsvc.db")
-    breakers = Breakers(clock)
-    fetched: list[str] = []
-    fetches = Fetches(
-        store,
-        blobs,
-        Fetcher(wanted, breakers, max_image_bytes=100_000, clock=clock),
-        breakers,
-        per_host=wanted.per_host,
-        concurrency=wanted.concurrency,
-        reserve_bytes=0,
-        on_fetched=lambda job: fetched.append(job.id),
-        clock=clock,
-    )
-    store.subscribe(fetches.follow)
-    try:
-        yield Background(store, blobs, fetches, clock, fetched)
-    finally:
-        await fetches.stop()
-        await store.close()
-
-
-@pytest.fixture
-async def back(tmp_path: Path, blobs: BlobStore, clock: Clock) -> AsyncIterator[Background]:
-    async with background(tmp_path, blobs, clock) as running:
-        yield running
 
 
 async def test_what_is_fetched_waits_for_a_worker_with_its_bytes(
@@ -209,48 +130,6 @@ async def test_an_image_of_a_small_job_does_not_wait_behind_a_large_one(
         assert len(host.asked) <= 4
 
 
-async def test_a_dead_host_is_left_alone_and_holds_up_nobody(
-    back: Background, host: Host, other_host: Host
-) -> None:
-    host.answers["/"] = hang_up
-    other_host.answers["/"] = answer(PICTURE)
-    dead = await back.submit(*[host.url()] * 40)
-    good = await back.submit(*[other_host.url()] * 40)
-    await back.run_through()
-    assert all([image.sha256 async for image in back.store.iter_images(good.id)])
-    asked = len(host.asked)
-    assert asked <= 2 * (5 + 4)  # a request that is hung up on is sent once more at once
-    images = [image async for image in back.store.iter_images(dead.id)]
-    assert {image.attempts for image in images} == {1}
-    told = images[-1].last_error
-    assert told is not None
-    assert "is left alone until" in told.message
-    back.clock.advance(29.9)
-    await back.run_once()
-    await back.run_through()
-    assert len(host.asked) == asked
-    back.clock.advance(0.2)
-    await back.run_once()
-    assert asked < len(host.asked) <= asked + 2
-
-
-async def test_a_host_on_trial_is_asked_for_one_image_first(back: Background, host: Host) -> None:
-    host.answers["/"] = answer(status=503)
-    job = await back.submit(*[host.url()] * 20)
-    await back.run_through()
-    back.clock.advance(31)
-    gate = Gate(answer(PICTURE))
-    host.answers["/"], before = gate, len(host.asked)
-    await back.fetches.run_once()
-    await gate.reached.wait()
-    await back.fetches.run_once()
-    assert (len(host.asked), back.fetches.in_flight) == (before + 1, 1)
-    gate.opened.set()
-    await back.fetches.settle()
-    await back.run_through()
-    assert all([image.sha256 async for image in back.store.iter_images(job.id)])
-
-
 async def test_a_cancel_breaks_the_fetch_off(back: Background, host: Host) -> None:
     gate = Gate(answer(PICTURE))
     host.answers["/"] = gate
@@ -359,7 +238,7 @@ async def test_waiting_images_are_not_kept_in_memory(
         await back.fetches.run_once()
         assert back.fetches.in_flight <= 8
         held = back.fetches
-        assert max(len(held._tasks), len(held._open), len(held._turns._last_jobs)) <= 8
+        assert max(len(held._tasks), len(held._open), len(held._turns._last_hosts)) <= 8
         gate.opened.set()
 
 

@@ -1,47 +1,52 @@
-"""Host after host, and within a host job after job."""
+"""Who has room, and whose turn was last."""
 
 from __future__ import annotations
 
 import pytest
 
+from imgsvc.domain.states import Priority
 from imgsvc.fetching import turns as turns_module
-from imgsvc.fetching.turns import HostTurns
+from imgsvc.fetching.turns import FetchTurns
+
+
+def make_turns(per_host: int = 4, on_trial: str = "") -> FetchTurns:
+    return FetchTurns(per_host, lambda host: host == on_trial)
 
 
 def test_a_host_has_as_many_places_as_it_may() -> None:
-    turns = HostTurns(2)
-    assert turns.has_room("a", on_trial=False)
+    turns = make_turns(2)
+    assert turns.room("a") == 2
     turns.begin("a", "1")
-    assert turns.has_room("a", on_trial=False)
+    assert (turns.room("a"), turns.busy_hosts()) == (1, [])
     turns.begin("a", "1")
-    assert not turns.has_room("a", on_trial=False)
-    assert turns.has_room("b", on_trial=False)
+    assert (turns.room("a"), turns.room("b"), turns.busy_hosts()) == (0, 2, ["a"])
     turns.end("a")
-    assert turns.has_room("a", on_trial=False)
+    assert (turns.room("a"), turns.busy_hosts()) == (1, [])
 
 
 def test_a_host_on_trial_has_one() -> None:
-    turns = HostTurns(4)
-    assert turns.has_room("a", on_trial=True)
+    turns = make_turns(on_trial="a")
+    assert turns.room("a") == 1
     turns.begin("a", "1")
-    assert not turns.has_room("a", on_trial=True)
+    assert (turns.room("a"), turns.busy_hosts()) == (0, ["a"])
+    turns.begin("a", "1")
+    assert turns.room("a") == 0
 
 
 def test_it_is_known_whose_turn_was_last() -> None:
-    turns = HostTurns(4)
-    assert (turns.last_host, turns.last_job("a")) == ("", "")
+    turns = make_turns()
+    assert (turns.last_host("1"), turns.last_jobs[Priority.LOW]) == ("", "")
     turns.begin("a", "1")
     turns.begin("b", "2")
     turns.end("a")
-    assert (turns.last_host, turns.last_job("a"), turns.last_job("b")) == ("b", "1", "2")
-    assert turns.busy_hosts == 1
+    assert (turns.last_host("1"), turns.last_host("2")) == ("a", "b")
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns_module, "MAX_REMEMBERED", 3)
-    turns = HostTurns(4)
-    for host in "abcd":
-        turns.begin(host, "1")
-        turns.end(host)
-    assert [turns.last_job(host) for host in "abcd"] == ["", "1", "1", "1"]
-    assert turns.busy_hosts == 0
+    turns = make_turns()
+    for job_id in "1234":
+        turns.begin("a", job_id)
+        turns.end("a")
+    assert [turns.last_host(job_id) for job_id in "1234"] == ["", "a", "a", "a"]
+    assert turns.busy_hosts() == []

@@ -23,11 +23,14 @@ class Clock:
 class Work:
     """A job whose images are finished one after the other, as a clock says."""
 
-    def __init__(self, *costs_ms: int) -> None:
+    def __init__(self, *costs_ms: int, unfetched: int = 0) -> None:
         self.clock = Clock()
         self.paces = Paces(self.clock)
         self.job: Job = replace(
-            make_job(state=JobState.PROCESSING), total=len(costs_ms), remaining_ms=sum(costs_ms)
+            make_job(state=JobState.PROCESSING),
+            total=len(costs_ms),
+            remaining_ms=sum(costs_ms),
+            unfetched=unfetched,
         )
         self._tell(make_image(job_id=self.job.id, state=ImageState.PROCESSING))
 
@@ -37,6 +40,12 @@ class Work:
         self.clock.now_s += after_s
         self.job = replace(self.job, remaining_ms=self.job.remaining_ms - cost_ms)
         self._tell(make_image(job_id=self.job.id, state=state, cost_ms=cost_ms))
+
+    def arrive(self, after_s: float) -> None:
+        """The bytes of one more image are there."""
+        self.clock.now_s += after_s
+        self.job = replace(self.job, unfetched=self.job.unfetched - 1)
+        self._tell(make_image(job_id=self.job.id, state=ImageState.PENDING))
 
     @property
     def remaining_s(self) -> float | None:
@@ -92,6 +101,53 @@ def test_an_open_job_gets_no_slower_by_waiting_for_images() -> None:
     work.clock.now_s += 1000
     work.job = replace(work.job, remaining_ms=10)
     assert work.remaining_s == pytest.approx(1, rel=0.1)
+
+
+def test_images_that_come_slowly_hold_up_those_that_are_there() -> None:
+    work = Work(*[10] * 120, unfetched=100)
+    for _ in range(20):  # what was sent along is done at once
+        work.finish(10, after_s=0.01)
+    for _ in range(10):
+        work.arrive(after_s=2.0)
+        work.finish(10, after_s=0.01)
+    assert work.remaining_s == pytest.approx(90 * 2, rel=0.05)
+
+
+def test_images_that_come_fast_wait_for_the_work() -> None:
+    work = Work(*[1000] * 100, unfetched=100)
+    for _ in range(20):
+        for _ in range(4):
+            work.arrive(after_s=0.25)
+        work.finish(1000, after_s=0.0)
+    assert work.remaining_s == pytest.approx(80, rel=0.05)
+
+
+def test_the_end_is_unknown_before_the_first_image_has_come() -> None:
+    work = Work(*[10] * 20, unfetched=10)
+    for _ in range(10):
+        work.finish(10, after_s=0.01)
+    assert work.remaining_s is None
+    work.arrive(after_s=1.0)
+    assert work.remaining_s is not None
+
+
+def test_a_host_that_answers_no_more_moves_the_end_away() -> None:
+    work = Work(*[10] * 20, unfetched=20)
+    for _ in range(10):
+        work.arrive(after_s=1.0)
+        work.finish(10, after_s=0.0)
+    before = work.remaining_s
+    work.clock.now_s += 20
+    assert before is not None
+    assert (work.remaining_s or 0) > 2 * before
+
+
+def test_an_append_is_no_arrival() -> None:
+    work = Work(10, 10, unfetched=1)
+    work.finish(10, after_s=1.0)
+    work.job = replace(work.job, unfetched=9)
+    work.arrive(after_s=1.0)
+    assert work.remaining_s is None
 
 
 def test_cancelled_images_are_no_work_done() -> None:

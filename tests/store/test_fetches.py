@@ -5,9 +5,9 @@ import pytest
 from imgsvc.domain.image import Image, NewImage, SourceKind
 from imgsvc.domain.job import Job, JobChange
 from imgsvc.domain.rendering import Failure
-from imgsvc.domain.states import ImageState, JobState
+from imgsvc.domain.states import ImageState, JobState, Priority
 from imgsvc.errors import ImageErrorCode
-from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchRelease
+from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchPick, FetchRelease
 from imgsvc.store.store import Store
 from tests.store.builders import claim, failed, made, new_image, new_images, new_job
 
@@ -27,9 +27,17 @@ async def create(store: Store, *hosts: str, **fields: object) -> Job:
     return await store.create_job(new_job(**fields), [url_image(host) for host in hosts], 1_000)
 
 
-async def begin(store: Store, host: str = "a.example", last_job: str = "") -> Image:
-    (image,) = await store.begin_fetches([(host, last_job)], 2_000)
+def pick(host: str = "a.example", job_id: str = "") -> FetchPick:
+    return FetchPick(Priority.NORMAL, host, job_id)
+
+
+async def begin(store: Store) -> Image:
+    (image,) = await store.begin_fetches([pick()], 2_000)
     return image
+
+
+async def hosts(store: Store, limit: int = 9) -> list[str]:
+    return await store.hosts_to_fetch(Priority.NORMAL, limit)
 
 
 def fetched(image: Image) -> FetchedInput:
@@ -86,7 +94,7 @@ async def test_a_fetch_may_be_put_off(store: Store, counts: bool, attempts: int)
     assert (waiting.state, waiting.attempts) == (ImageState.PENDING, attempts)
     assert (waiting.last_error, waiting.error) == (BROKEN_OFF, None)
     assert await store.next_fetch_ms() == 9_000
-    assert await store.hosts_to_fetch("", 9) == []
+    assert await hosts(store) == []
     assert await store.ripen_fetches(8_999, 10) == 0
     assert await store.ripen_fetches(9_000, 10) == 1
     assert await store.next_fetch_ms() is None
@@ -121,28 +129,78 @@ async def test_what_comes_of_an_old_try_does_not_count(store: Store) -> None:
 
 async def test_every_host_is_found_whatever_waits_at_others(store: Store) -> None:
     await create(store, *["b.example"] * 300, "c.example", "a.example")
-    assert await store.hosts_to_fetch("", 9) == ["a.example", "b.example", "c.example"]
-    assert await store.hosts_to_fetch("", 2) == ["a.example", "b.example"]
-    assert await store.hosts_to_fetch("a.example", 9) == ["b.example", "c.example"]
-    assert await store.hosts_to_fetch("c.example", 9) == []
+    assert await hosts(store) == ["a.example", "b.example", "c.example"]
+    assert await hosts(store, 2) == ["a.example", "b.example"]
 
 
-async def test_jobs_take_turns_at_a_host(store: Store) -> None:
-    one, two = [await create(store, *["a.example"] * 3) for _ in range(2)]
-    turns, last = [], ""
-    for _ in range(6):
-        image = await begin(store, last_job=last)
-        turns.append((image.job_id, image.index))
-        last = image.job_id
-    assert turns == [(job.id, index) for index in range(3) for job in (one, two)]
-    assert await store.begin_fetches([("a.example", last)], 2_000) == []
+async def test_jobs_are_found_in_their_order_after_one(store: Store) -> None:
+    jobs = [(await create(store, *["a.example"] * 30)).id for _ in range(4)]
+    await create(store, "a.example", priority=Priority.LOW)
+    await store.create_job(new_job(), new_images(2), 1_000)
+    assert await store.jobs_to_fetch(Priority.NORMAL, "", 9) == jobs
+    assert await store.jobs_to_fetch(Priority.NORMAL, jobs[0], 2) == jobs[1:3]
+    assert await store.jobs_to_fetch(Priority.NORMAL, jobs[3], 2) == []
+
+
+async def test_a_job_is_offered_the_host_after_its_last_one_that_is_not_busy(store: Store) -> None:
+    job = (await create(store, *["a.example", "b.example"] * 20, "c.example")).id
+    other = (await create(store, "b.example")).id
+    low = (await create(store, "a.example", priority=Priority.LOW)).id
+
+    async def offered(last: str, *busy: str) -> dict[str, str]:
+        asked = {job: last, other: last, low: ""}
+        return await store.fetch_offers(Priority.NORMAL, asked, [f"{b}.example" for b in busy])
+
+    assert await offered("") == {job: "a.example", other: "b.example"}
+    assert await offered("b.example") == {job: "c.example", other: "b.example"}
+    assert await offered("c.example") == {job: "a.example", other: "b.example"}
+    assert await offered("a.example", "b") == {job: "c.example"}
+    assert await offered("b.example", "c", "a") == {job: "b.example", other: "b.example"}
+    assert await offered("", "a", "b", "c") == {}
+
+
+async def test_a_pick_is_of_its_job_or_of_the_next_one_there(store: Store) -> None:
+    one, two, three = [(await create(store, *["a.example"] * 2)).id for _ in range(3)]
+    await create(store, "b.example")
+    begun = []
+    for job_id in (two, two, two, three, three, three):
+        begun += await store.begin_fetches([pick(job_id=job_id)], 2_000)
+    assert [(image.job_id, image.index) for image in begun] == [
+        (two, 0), (two, 1), (three, 0), (three, 1), (one, 0), (one, 1),
+    ]  # fmt: skip
+    assert await store.begin_fetches([pick(job_id=one)], 2_000) == []
+
+
+async def test_priorities_are_kept_apart(store: Store) -> None:
+    low = await create(store, "a.example", priority=Priority.LOW)
+    await create(store, "b.example")
+    assert await hosts(store) == ["b.example"]
+    assert await store.begin_fetches([pick()], 2_000) == []
+    (begun,) = await store.begin_fetches([FetchPick(Priority.LOW, "a.example", "")], 2_000)
+    assert begun.job_id == low.id
+
+
+async def test_it_is_counted_how_many_have_no_bytes_yet(store: Store) -> None:
+    job = await store.create_job(
+        new_job(open=True), [new_image(), *(url_image() for _ in range(3))], 1_000
+    )
+    assert job.unfetched == 3
+    job, _ = await store.append_images(job.id, [url_image(), new_image()], 1_500)
+    assert job.unfetched == 4
+    await store.finish_fetch(fetched(await begin(store)), 2_000)
+    assert (await store.job(job.id)).unfetched == 3
+    await store.fail_fetch(FetchFailure((await begin(store)).key, GONE), 2_000)
+    await store.release_fetch(FetchRelease((await begin(store)).key, count_attempt=True), 2_000)
+    assert (await store.job(job.id)).unfetched == 2
+    assert (await store.cancel_job(job.id, 3_000)).unfetched == 0
+    assert (await store.retry_images(job.id)).unfetched == 3
 
 
 async def test_several_hosts_begin_at_once(store: Store, told: list[JobChange]) -> None:
     await create(store, "a.example", "b.example")
     await create(store, "c.example")
     before = len(told)
-    picks = [(host, "") for host in ("a.example", "c.example", "b.example", "d.example")]
+    picks = [pick(host) for host in ("a.example", "c.example", "b.example", "d.example")]
     begun = await store.begin_fetches(picks, 2_000)
     assert sorted(image.fetch_host or "" for image in begun) == [
         "a.example", "b.example", "c.example",
@@ -156,7 +214,7 @@ async def test_a_cancel_ends_the_waiting_and_the_fetching(store: Store) -> None:
     await store.cancel_job(job.id, 3_000)
     cancelled = (await store.images(job.id, limit=9))[0]
     assert [(i.state, i.attempts) for i in cancelled] == [("cancelled", 0)] * 2
-    assert await store.hosts_to_fetch("", 9) == []
+    assert await hosts(store) == []
     assert await store.finish_fetch(fetched(image), 4_000) is None
 
 
@@ -196,7 +254,7 @@ async def test_what_was_being_fetched_at_a_crash_is_fetched_again(store: Store) 
 
 async def test_hosts_are_named_by_pending_images_alone(store: Store) -> None:
     job = await store.create_job(new_job(), [*new_images(2), url_image()], 1_000)
-    assert await store.hosts_to_fetch("", 9) == ["a.example"]
+    assert await hosts(store) == ["a.example"]
     assert [image.index for image in await claim(store, job)] == [0, 1]
     await begin(store)
-    assert await store.hosts_to_fetch("", 9) == []
+    assert await hosts(store) == []

@@ -6,7 +6,6 @@ import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,21 +13,22 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
 )
 
-from imgsvc.domain.image import Image
+from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import JobChange
 from imgsvc.domain.rendering import Failure
-from imgsvc.domain.states import IMAGE_TRANSITIONS, ImageState, JobState, final_job_state
+from imgsvc.domain.states import IMAGE_TRANSITIONS, ImageState, JobState, Priority
 from imgsvc.errors import ImageErrorCode, JobClosed, NotFound
 from imgsvc.store.images import ImageResult
 from imgsvc.store.store import Store
-from tests.store.builders import COST_MS, OUTPUT, RENDERED, key, new_image, new_job, release
+from tests.store.builders import OUTPUT, RENDERED, key, new_image, new_job, release
+from tests.store.fetch_rules import HOSTS, FetchRules, url_image
+from tests.store.model import ModelImage, ModelJob
 
 T = TypeVar("T")
 
@@ -36,49 +36,17 @@ FAILURES = [
     Failure(ImageErrorCode.CORRUPT_IMAGE, "It is damaged."),
     Failure(ImageErrorCode.TIMEOUT, "It took too long."),
 ]
-WAITING = (ImageState.PENDING, ImageState.PROCESSING)
 
 
-@dataclass
-class ModelImage:
-    state: ImageState = ImageState.PENDING
-    attempts: int = 0
-    claim: int = 0
-    error: Failure | None = None
-    last_error: Failure | None = None
-    not_before: int | None = None
+Arrival = Failure | str | None
+"""How an image arrives: well, failed already, or as the URL of a host."""
 
 
-@dataclass
-class ModelJob:
-    open: bool
-    hidden: bool
-    images: list[ModelImage] = field(default_factory=list)
-    state: JobState = JobState.PENDING
-    seq: int = 1
-    finished_at: int | None = None
-
-    def count(self, state: ImageState) -> int:
-        return sum(image.state is state for image in self.images)
-
-    def changed(self, images: int, now_ms: int) -> None:
-        """The job follows `images` changed images."""
-        self.seq += images + 1
-        self.settle(now_ms)
-
-    def settle(self, now_ms: int) -> None:
-        waiting = any(image.state in WAITING for image in self.images)
-        if not self.open and not waiting and not self.state.is_final:
-            self.finished_at = now_ms
-            self.state = final_job_state(
-                total=len(self.images),
-                completed=self.count(ImageState.COMPLETED),
-                failed=self.count(ImageState.FAILED),
-                cancelled=self.count(ImageState.CANCELLED),
-            )
+def arriving_image(arrival: Arrival) -> NewImage:
+    return url_image(arrival) if isinstance(arrival, str) else new_image(failure=arrival)
 
 
-class StoreMachine(RuleBasedStateMachine):
+class StoreMachine(FetchRules):
     jobs = Bundle("jobs")
 
     @initialize()
@@ -92,6 +60,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.told_states: dict[tuple[str, int], ImageState] = {}
         self.ids: list[str] = []
         self.claims: list[Image] = []
+        self.fetches: list[Image] = []
         self.now_ms = 1_000
 
     def teardown(self) -> None:
@@ -128,24 +97,27 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         target=jobs,
-        failures=st.lists(st.sampled_from([None, None, *FAILURES]), max_size=5),
+        arrivals=st.lists(st.sampled_from([None, *FAILURES, *HOSTS, *HOSTS]), max_size=5),
         is_open=st.booleans(),
         hidden=st.booleans(),
+        priority=st.sampled_from(Priority),
     )
-    def create(self, failures: list[Failure | None], is_open: bool, hidden: bool) -> str:
-        new, now = new_job(open=is_open, hidden=hidden), self.tick()
-        images = [new_image(failure=failure) for failure in failures]
+    def create(
+        self, arrivals: list[Arrival], is_open: bool, hidden: bool, priority: Priority
+    ) -> str:
+        new, now = new_job(open=is_open, hidden=hidden, priority=priority), self.tick()
+        images = [arriving_image(arrival) for arrival in arrivals]
         self.run(lambda: self.store.create_job(new, images, now))
-        job = self.model[new.id] = ModelJob(is_open, hidden)
-        job.images = [self.model_image(failure) for failure in failures]
+        job = self.model[new.id] = ModelJob(is_open, hidden, priority)
+        job.images = [self.model_image(arrival) for arrival in arrivals]
         job.settle(now)
         self.ids.append(new.id)
         return new.id
 
-    @rule(job_id=jobs, failures=st.lists(st.sampled_from([None, *FAILURES]), max_size=3))
-    def append(self, job_id: str, failures: list[Failure | None]) -> None:
+    @rule(job_id=jobs, arrivals=st.lists(st.sampled_from([None, *FAILURES, *HOSTS]), max_size=3))
+    def append(self, job_id: str, arrivals: list[Arrival]) -> None:
         now = self.tick()
-        images = [new_image(failure=failure) for failure in failures]
+        images = [arriving_image(arrival) for arrival in arrivals]
         job = self.model.get(job_id)
         try:
             _, accepted = self.run(lambda: self.store.append_images(job_id, images, now))
@@ -159,11 +131,11 @@ class StoreMachine(RuleBasedStateMachine):
         assert job is not None
         assert job.open
         assert [index for index, _ in accepted] == [
-            len(job.images) + n for n in range(len(failures))
+            len(job.images) + n for n in range(len(arrivals))
         ]
-        job.images += [self.model_image(failure) for failure in failures]
-        if failures:
-            job.changed(len(failures), now)
+        job.images += [self.model_image(arrival) for arrival in arrivals]
+        if arrivals:
+            job.changed(len(arrivals), now)
 
     @rule(job_id=jobs)
     def close(self, job_id: str) -> None:
@@ -206,15 +178,16 @@ class StoreMachine(RuleBasedStateMachine):
         claimed = [
             (index, image)
             for index, image in enumerate(job.images)
-            if image.state is ImageState.PENDING and (image.not_before or 0) <= now_ms
+            if image.state is ImageState.PENDING
+            and image.fetch_at is None
+            and (image.not_before or 0) <= now_ms
         ][:count]
         for _, image in claimed:
             image.state, image.not_before = ImageState.PROCESSING, None
             image.attempts += 1
             image.claim += 1
         if claimed:
-            job.state = JobState.PROCESSING
-            job.changed(len(claimed), now_ms)
+            job.start(len(claimed), now_ms)
         return [(job_id, index, image.claim) for index, image in claimed]
 
     @precondition(lambda self: self.claims)
@@ -292,11 +265,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.run(lambda: self.store.cancel_job(job_id, now))
         if job.state.is_final:
             return
-        waiting = [image for image in job.images if image.state in WAITING]
+        waiting = job.waiting()
         for image in waiting:
-            image.attempts -= image.state is ImageState.PROCESSING
+            image.attempts -= image.state is not ImageState.PENDING
             image.state = ImageState.CANCELLED
-            image.last_error = image.not_before = None
+            image.last_error = image.not_before = image.fetch_at = None
         job.open = False
         job.changed(len(waiting), now)
 
@@ -320,6 +293,7 @@ class StoreMachine(RuleBasedStateMachine):
         ]
         for image in again:
             image.state, image.attempts, image.error = ImageState.PENDING, 0, None
+            image.fetch_at = 0 if image.lacks_bytes else None
         if again:
             if job.state.is_final:
                 job.state, job.finished_at = JobState.PROCESSING, None
@@ -342,7 +316,7 @@ class StoreMachine(RuleBasedStateMachine):
             del self.model[job_id], self.told[job_id]
         released = 0
         for job in self.model.values():
-            running = [image for image in job.images if image.state is ImageState.PROCESSING]
+            running = [image for image in job.waiting() if image.state is not ImageState.PENDING]
             for image in running:
                 image.state = ImageState.PENDING
                 image.attempts -= 1
@@ -371,11 +345,15 @@ class StoreMachine(RuleBasedStateMachine):
             )
             assert job.errors == Counter(i.error.code.value for i in model.images if i.error)
             assert job.output_bytes == job.completed * OUTPUT.size_bytes
-            assert job.remaining_ms == COST_MS * (job.total - job.finished_images)
+            left = model.waiting()
+            assert job.remaining_ms == sum(image.cost_ms for image in left)
+            assert job.unfetched == sum(image.lacks_bytes for image in left)
+            assert job.input_bytes == sum(image.size_bytes for image in model.images)
             waiting += job.total - job.finished_images
             if not model.hidden:
                 await self.compare_images(job_id, model)
         assert self.store.pending_images == waiting
+        await self.compare_queues()
         assert await self.store.job_ids(self.model) == set(self.model)
 
     async def compare_images(self, job_id: str, model: ModelJob) -> None:
@@ -402,9 +380,12 @@ class StoreMachine(RuleBasedStateMachine):
         raise AssertionError("a job that is not there was found")
 
     @staticmethod
-    def model_image(failure: Failure | None) -> ModelImage:
-        state = ImageState.PENDING if failure is None else ImageState.FAILED
-        return ModelImage(state, error=failure)
+    def model_image(arrival: Arrival) -> ModelImage:
+        if isinstance(arrival, Failure):
+            return ModelImage(ImageState.FAILED, error=arrival)
+        if arrival is not None:
+            return ModelImage(host=arrival, size_bytes=0, fetch_at=0)
+        return ModelImage()
 
 
 TestStoreAgainstItsModel = StoreMachine.TestCase

@@ -125,9 +125,15 @@ async def test_equal_inputs_are_found_by_steps_through_their_index(
 async def test_images_to_fetch_are_found_by_steps_through_their_index(
     planner: sqlite3.Connection,
 ) -> None:
-    hosts, begun = (plan(planner, STATEMENTS[name]) for name in ("hosts_to_fetch", "begin_fetches"))
-    assert "SEARCH images USING INDEX images_to_fetch (fetch_host>?)" in hosts
-    assert "SEARCH images USING INDEX images_to_fetch (fetch_host=? AND job_id>?)" in begun
+    hosts, jobs, offers, begun = (
+        plan(planner, STATEMENTS[name])
+        for name in ("hosts_to_fetch", "jobs_to_fetch", "fetch_offers", "begin_fetches")
+    )
+    search = "SEARCH images USING INDEX images_to_fetch"
+    assert f"{search} (fetch_rank=? AND fetch_host>?)" in hosts
+    assert f"{search}_by_job (fetch_rank=? AND job_id>?)" in jobs
+    assert f"{search}_by_job (fetch_rank=? AND job_id=? AND fetch_host>?)" in offers
+    assert f"{search} (fetch_rank=? AND fetch_host=? AND job_id>?)" in begun
     assert begun[-1] == "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)"
 
 

@@ -17,7 +17,7 @@ IMAGE_COLUMNS = [
     "size_bytes", "sha256", "error_code", "error_message", "last_error_code",
     "last_error_message", "warnings", "input", "outputs", "memory_bytes", "not_before",
     "started_at", "finished_at", "duration_ms", "reuse_key", "cost_ms",
-    "analysis", "fetch_host", "fetch_at",
+    "analysis", "fetch_host", "fetch_at", "fetch_max_bytes", "fetch_rank",
 ]  # fmt: skip
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -11,7 +9,9 @@ from aiohttp import web
 
 from imgsvc.api.addresses import absolute_url
 from imgsvc.api.context import CONTEXT
+from imgsvc.api.dialects.image_lists import answer_with_images
 from imgsvc.api.dialects.operations import OPERATION_FIELDS, describe_operation, refuse_unknown
+from imgsvc.api.dialects.states import image_error, image_status, job_status
 from imgsvc.api.forms import Receiver, receive_parts
 from imgsvc.api.outputs import output_response
 from imgsvc.api.submissions import submit
@@ -19,7 +19,7 @@ from imgsvc.domain.ids import created_ms
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
 from imgsvc.domain.rendering import OutputFacts
-from imgsvc.domain.states import ImageState, JobState
+from imgsvc.domain.states import ImageState
 from imgsvc.domain.times import rfc3339
 from imgsvc.errors import Fault, InvalidRequest, NotFound, UnsupportedMediaType
 from imgsvc.intake.spec import parse_fields
@@ -29,11 +29,6 @@ routes = web.RouteTableDef()
 FIELDS = OPERATION_FIELDS | {"preset"}
 DEFAULT_SIZES = {"thumbnail": {"width": "200", "height": "200"}}
 """Of an operation without one: as the preset of that name."""
-
-FLUSH_CHARS = 64 << 10
-
-_JOB_STATES = {JobState.PARTIAL: "completed", JobState.CANCELLED: "failed"}
-_IMAGE_STATES = {ImageState.FETCHING: "processing", ImageState.CANCELLED: "failed"}
 
 
 @routes.post("/upload")
@@ -47,7 +42,7 @@ async def get_batch(request: web.Request) -> web.Response:
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
     document = {
         "batch_id": job.id,
-        "status": _job_status(job),
+        "status": job_status(job),
         "created_at": rfc3339(job.created_at),
         "completed_at": rfc3339(job.finished_at),
         "total_images": job.total,
@@ -59,15 +54,9 @@ async def get_batch(request: web.Request) -> web.Response:
 
 @routes.get("/batch/{id}/images")
 async def get_images(request: web.Request) -> web.StreamResponse:
-    """All images at once, written as they are read; a job deleted meanwhile breaks it off."""
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
-    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
-    await response.prepare(request)
-    if request.method != "HEAD":
-        async for text in _image_list(request, job):
-            await response.write(text.encode())
-    await response.write_eof()
-    return response
+    describe = partial(_image_document, request)
+    return await answer_with_images(request, job, {"batch_id": job.id}, describe)
 
 
 @routes.get("/status/{id}")
@@ -78,11 +67,11 @@ async def get_status(request: web.Request) -> web.Response:
     error: str | None = None
     async for image in store.iter_images(job.id):
         keys += [_key(image, output) for output in image.outputs]
-        error = error or _image_error(image)
+        error = error or image_error(image)
     document = {
         "task_id": job.id,
-        "status": _job_status(job),
-        "error": error if _job_status(job) == "failed" else None,
+        "status": job_status(job),
+        "error": error if job_status(job) == "failed" else None,
         "created_at": rfc3339(job.created_at),
         "updated_at": rfc3339(job.finished_at or job.started_at or job.created_at),
         "image_keys": keys,
@@ -128,29 +117,13 @@ async def _answer_upload(request: web.Request, job: Job) -> web.Response:
     return web.json_response(document, status=202, headers={"Location": location})
 
 
-async def _image_list(request: web.Request, job: Job) -> AsyncIterator[str]:
-    """The document in pieces. Raises NotFound when the job goes away meanwhile."""
-    dump = partial(json.dumps, separators=(",", ":"))
-    gathered = f'{{"batch_id":{dump(job.id)},"images":['
-    count = 0
-    async for image in request.app[CONTEXT].store.iter_images(job.id):
-        gathered += ("," if count else "") + dump(_image_document(request, image))
-        count += 1
-        if len(gathered) > FLUSH_CHARS:
-            yield gathered
-            gathered = ""
-    if count < job.total:
-        raise NotFound("The job was deleted.")
-    yield gathered + "]}"
-
-
 def _image_document(request: web.Request, image: Image) -> dict[str, Any]:
     is_completed = image.state is ImageState.COMPLETED
     return {
         "image_id": image.id,
         "image_name": image.name,
-        "status": _IMAGE_STATES.get(image.state, image.state.value),
-        "error": _image_error(image),
+        "status": image_status(image),
+        "error": image_error(image),
         "created_at": rfc3339(created_ms(image.id)),
         "processed_at": rfc3339(image.finished_at) if is_completed else None,
         "outputs": {
@@ -162,13 +135,3 @@ def _image_document(request: web.Request, image: Image) -> dict[str, Any]:
 
 def _key(image: Image, output: OutputFacts) -> str:
     return f"{image.id}.{output.variant}"
-
-
-def _job_status(job: Job) -> str:
-    return _JOB_STATES.get(job.state, job.state.value)
-
-
-def _image_error(image: Image) -> str | None:
-    if image.state is ImageState.CANCELLED:
-        return "cancelled"
-    return f"{image.error.code}: {image.error.message}" if image.error else None

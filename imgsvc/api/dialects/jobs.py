@@ -17,6 +17,7 @@ from imgsvc.api.dialects.operations import (
     read_operation,
     refuse_unknown,
 )
+from imgsvc.api.dialects.states import image_error
 from imgsvc.api.files import FileAnswer
 from imgsvc.api.forms import Receiver, receive_document, receive_parts
 from imgsvc.api.outputs import disposition, output_response
@@ -153,7 +154,7 @@ def _document(request: web.Request, job: Job, image: Image | None) -> dict[str, 
         "width": variant.width,
         "height": variant.height,
         "output_format": output.format if output else _named_format(variant),
-        "error": _error(image),
+        "error": image_error(image) if image else None,
         "created_at": rfc3339(job.created_at),
         "updated_at": rfc3339(job.finished_at or job.started_at or job.created_at),
     }
@@ -171,11 +172,3 @@ def _named_format(variant: Variant) -> str | None:
 def _has_input(request: web.Request, image: Image) -> bool:
     is_kept = request.app[CONTEXT].settings.storage.keep_inputs
     return image.sha256 is not None and (is_kept or image.state is not ImageState.COMPLETED)
-
-
-def _error(image: Image | None) -> str | None:
-    if image is None:
-        return None
-    if image.state is ImageState.CANCELLED:
-        return "cancelled"
-    return f"{image.error.code}: {image.error.message}" if image.error else None

@@ -1,14 +1,14 @@
 -- name: hosts_to_fetch
--- Hosts that images may be fetched from now, in their order after one. The recursion steps
--- from host to host, so that ten thousand images of one cost one search.
+-- Hosts that images of a rank may be fetched from now. The recursion steps from host to host,
+-- so that ten thousand images of one cost one search.
 WITH RECURSIVE
 hosts (host) AS (
     SELECT min(images.fetch_host) FROM images INDEXED BY images_to_fetch
-    WHERE images.state = 'pending' AND images.fetch_at = 0 AND images.fetch_host > :after
+    WHERE images.state = 'pending' AND images.fetch_at = 0 AND images.fetch_rank = :rank
     UNION ALL
     SELECT (
         SELECT min(images.fetch_host) FROM images INDEXED BY images_to_fetch
-        WHERE images.state = 'pending' AND images.fetch_at = 0
+        WHERE images.state = 'pending' AND images.fetch_at = 0 AND images.fetch_rank = :rank
             AND images.fetch_host > hosts.host
     )
     FROM hosts WHERE hosts.host IS NOT NULL
@@ -16,22 +16,66 @@ hosts (host) AS (
 )
 SELECT host FROM hosts WHERE host IS NOT NULL;
 
+-- name: jobs_to_fetch
+-- Jobs of a rank that images may be fetched of now, in their order after one; by steps, too.
+WITH RECURSIVE
+found (job_id) AS (
+    SELECT min(images.job_id) FROM images INDEXED BY images_to_fetch_by_job
+    WHERE images.state = 'pending' AND images.fetch_at = 0 AND images.fetch_rank = :rank
+        AND images.job_id > :after
+    UNION ALL
+    SELECT (
+        SELECT min(images.job_id) FROM images INDEXED BY images_to_fetch_by_job
+        WHERE images.state = 'pending' AND images.fetch_at = 0 AND images.fetch_rank = :rank
+            AND images.job_id > found.job_id
+    )
+    FROM found WHERE found.job_id IS NOT NULL
+    LIMIT :limit
+)
+SELECT job_id FROM found WHERE job_id IS NOT NULL;
+
+-- name: fetch_offers
+-- For each job of a rank, with a host that is not to be asked any more in this turn, the next
+-- one in the hosts' order, and the first one; busy hosts are stepped over.
+WITH RECURSIVE
+offers (job_id, after, host) AS (
+    SELECT asked.value ->> 0, asked.value ->> 1, (
+        SELECT min(images.fetch_host) FROM images INDEXED BY images_to_fetch_by_job
+        WHERE images.state = 'pending' AND images.fetch_at = 0 AND images.fetch_rank = :rank
+            AND images.job_id = asked.value ->> 0 AND images.fetch_host > asked.value ->> 1
+    )
+    FROM json_each(:jobs) AS asked
+    UNION ALL
+    SELECT offers.job_id, offers.after, (
+        SELECT min(images.fetch_host) FROM images INDEXED BY images_to_fetch_by_job
+        WHERE images.state = 'pending' AND images.fetch_at = 0 AND images.fetch_rank = :rank
+            AND images.job_id = offers.job_id AND images.fetch_host > offers.host
+    )
+    FROM offers
+    WHERE EXISTS (SELECT 1 FROM json_each(:busy) AS busy WHERE busy.value = offers.host)
+)
+SELECT job_id, after, host FROM offers
+WHERE host IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM json_each(:busy) AS busy WHERE busy.value = offers.host);
+
 -- name: begin_fetches
--- Of each picked host the first image of the job that comes after a given one, and else of
--- its first job, begins a try.
+-- Of each pick (rank, host, job) the first image of the host from that job on, and else the
+-- first one of the host, begins a try.
 WITH v AS MATERIALIZED (
     SELECT coalesce(
         (
             SELECT images.rowid FROM images INDEXED BY images_to_fetch
             WHERE images.state = 'pending' AND images.fetch_at = 0
-                AND images.fetch_host = pick.value ->> 0
-                AND images.job_id > pick.value ->> 1
+                AND images.fetch_rank = pick.value ->> 0
+                AND images.fetch_host = pick.value ->> 1
+                AND images.job_id >= pick.value ->> 2
             ORDER BY images.job_id, images.idx LIMIT 1
         ),
         (
             SELECT images.rowid FROM images INDEXED BY images_to_fetch
             WHERE images.state = 'pending' AND images.fetch_at = 0
-                AND images.fetch_host = pick.value ->> 0
+                AND images.fetch_rank = pick.value ->> 0
+                AND images.fetch_host = pick.value ->> 1
             ORDER BY images.job_id, images.idx LIMIT 1
         )
     ) AS image
@@ -56,7 +100,8 @@ RETURNING *;
 -- name: fail_fetch
 -- An image fails for good where the try is still the current one.
 UPDATE images SET
-    state = 'failed', error_code = :error_code, error_message = :error_message,
+    state = 'failed', attempts = attempts - :uncounted,
+    error_code = :error_code, error_message = :error_message,
     last_error_code = NULL, last_error_message = NULL, fetch_at = NULL, finished_at = :now_ms
 WHERE job_id = :job_id AND idx = :idx AND state = 'fetching' AND claim = :claim
 RETURNING *;

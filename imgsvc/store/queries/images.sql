@@ -2,10 +2,12 @@
 -- A new image, pending or failed already.
 INSERT INTO images (
     job_id, idx, id, name, state, attempts, claim, kind, url, path, size_bytes, sha256,
-    error_code, error_message, finished_at, cost_ms, fetch_host, fetch_at
+    error_code, error_message, finished_at, cost_ms, fetch_host, fetch_at,
+    fetch_max_bytes, fetch_rank
 ) VALUES (
     :job_id, :idx, :id, :name, :state, 0, 0, :kind, :url, :path, :size_bytes, :sha256,
-    :error_code, :error_message, :finished_at, :cost_ms, :fetch_host, :fetch_at
+    :error_code, :error_message, :finished_at, :cost_ms, :fetch_host, :fetch_at,
+    :fetch_max_bytes, :fetch_rank
 );
 
 -- name: claim_images
@@ -101,7 +103,7 @@ RETURNING *;
 -- name: retryable_images
 -- What a retry by hand may take up again: not what failed on the way in, without bytes and
 -- without anybody to ask for them.
-SELECT idx, state, error_code, cost_ms FROM images
+SELECT idx, state, error_code FROM images
 WHERE job_id = :job_id AND state IN ('failed', 'cancelled')
     AND coalesce(sha256, path, fetch_host) IS NOT NULL;
 

@@ -4,12 +4,12 @@ INSERT INTO jobs (
     id, state, label, priority, preset, recipe, open, hidden, source,
     total, completed, failed, cancelled, input_bytes, output_bytes, errors,
     reuse, analyze, retain_s, remaining_ms, seq, created_at, appended_at,
-    started_at, finished_at, expires_at, announces
+    started_at, finished_at, expires_at, announces, unfetched
 ) VALUES (
     :id, :state, :label, :priority, :preset, :recipe, :open, :hidden, :source,
     :total, :completed, :failed, :cancelled, :input_bytes, :output_bytes, :errors,
     :reuse, :analyze, :retain_s, :remaining_ms, :seq, :created_at, :created_at,
-    :started_at, :finished_at, :expires_at, :announces
+    :started_at, :finished_at, :expires_at, :announces, :unfetched
 );
 
 -- name: save_job
@@ -18,7 +18,7 @@ UPDATE jobs SET
     state = :state, open = :open, hidden = :hidden,
     total = :total, completed = :completed, failed = :failed, cancelled = :cancelled,
     input_bytes = :input_bytes, output_bytes = :output_bytes, errors = :errors,
-    remaining_ms = :remaining_ms, seq = :seq,
+    remaining_ms = :remaining_ms, unfetched = :unfetched, seq = :seq,
     started_at = :started_at, finished_at = :finished_at, expires_at = :expires_at
 WHERE id = :id;
 

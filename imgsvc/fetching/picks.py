@@ -1,0 +1,80 @@
+"""What is fetched next: strict by priority, and round-robin over the jobs of one priority."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from imgsvc.domain.states import Priority
+from imgsvc.fetching.turns import FetchTurns
+from imgsvc.store.fetches import FetchPick
+from imgsvc.store.store import Store
+
+JOBS_AT_ONCE = 100
+"""Jobs that are looked at in one round, so that its cost does not grow with their number."""
+
+_PRIORITIES = sorted(Priority, key=lambda priority: priority.rank)
+
+
+class Picker:
+    """Chooses in rounds; each one is to be begun before the next."""
+
+    def __init__(self, store: Store, turns: FetchTurns) -> None:
+        self._store = store
+        self._turns = turns
+
+    async def pick(self, room: int) -> list[FetchPick]:
+        """At most `room` picks, all of one priority; none when there is nothing to fetch, or
+        nobody to be asked.
+        """
+        if room <= 0:
+            return []
+        busy = self._turns.busy_hosts()
+        for priority in _PRIORITIES:
+            # Only busy hosts can be passed over.
+            hosts = await self._store.hosts_to_fetch(priority, room + len(busy))
+            free = [host for host in hosts if self._turns.room(host)]
+            if free and (picks := await self._pick_of(priority, free, busy, room)):
+                return picks
+        return []
+
+    async def _pick_of(
+        self, priority: Priority, free: list[str], busy: list[str], room: int
+    ) -> list[FetchPick]:
+        """free: hosts with room and images, as many as could be needed."""
+        jobs = await self._jobs_in_turn(priority)
+        picks = await self._pick_in_turn(priority, jobs, busy, room)
+        if jobs:
+            self._turns.last_jobs[priority] = picks[-1].job_id if picks else jobs[-1]
+        if picks or not jobs:
+            return picks
+        # None of these jobs has anybody to be asked, but others have.
+        return [FetchPick(priority, host, jobs[-1]) for host in free[:room]]
+
+    async def _pick_in_turn(
+        self, priority: Priority, jobs: list[str], busy: list[str], room: int
+    ) -> list[FetchPick]:
+        """Of each job one image after the other, each from another host."""
+        picks: dict[FetchPick, None] = {}
+        taken: Counter[str] = Counter()
+        last_hosts = {job_id: self._turns.last_host(job_id) for job_id in jobs}
+        while last_hosts and len(picks) < room:
+            full = [host for host, count in taken.items() if count == self._turns.room(host)]
+            offers = await self._store.fetch_offers(priority, last_hosts, [*busy, *full])
+            for job_id in list(last_hosts):
+                host = offers.get(job_id, "")
+                pick = FetchPick(priority, host, job_id)
+                if not host or pick in picks:
+                    del last_hosts[job_id]
+                elif len(picks) < room and taken[host] < self._turns.room(host):
+                    picks[pick] = None
+                    taken[host] += 1
+                    last_hosts[job_id] = host
+        return list(picks)
+
+    async def _jobs_in_turn(self, priority: Priority) -> list[str]:
+        last = self._turns.last_jobs[priority]
+        jobs = await self._store.jobs_to_fetch(priority, last, JOBS_AT_ONCE)
+        if last and len(jobs) < JOBS_AT_ONCE:
+            first = await self._store.jobs_to_fetch(priority, "", JOBS_AT_ONCE - len(jobs))
+            jobs += [job_id for job_id in first if job_id <= last]
+        return jobs

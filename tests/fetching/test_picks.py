@@ -1,0 +1,144 @@
+"""Strict by priority, job after job within one, and host after host within a job."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from imgsvc.domain.image import Image
+from imgsvc.domain.states import Priority
+from imgsvc.fetching.picks import JOBS_AT_ONCE, Picker
+from imgsvc.fetching.turns import FetchTurns
+from imgsvc.fetching.url_images import url_image
+from imgsvc.store.store import Store
+from tests.store.builders import new_job
+
+PER_HOST = 2
+
+
+class Queue:
+    """Jobs whose images begin, and end, as a test says."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.on_trial: set[str] = set()
+        self.turns = FetchTurns(PER_HOST, self.on_trial.__contains__)
+        self._picker = Picker(store, self.turns)
+
+    async def submit(self, *hosts: str, priority: Priority = Priority.NORMAL) -> str:
+        """Images, one from each of `hosts`, by their first letters: the job's id."""
+        images = [url_image(f"http://{host}.example/", None) for host in hosts]
+        return (await self.store.create_job(new_job(priority=priority), images, 1_000)).id
+
+    async def begin(self, room: int) -> list[tuple[str, str]]:
+        """The job and the host of each image that begins in one round."""
+        begun = await self.store.begin_fetches(await self._picker.pick(room), 2_000)
+        for image in begun:
+            self.turns.begin(_host(image), image.job_id)
+        return [(image.job_id, _host(image).partition(".")[0]) for image in begun]
+
+    def end(self, host: str) -> None:
+        self.turns.end(f"{host}.example")
+
+
+def _host(image: Image) -> str:
+    assert image.fetch_host is not None
+    return image.fetch_host
+
+
+@pytest.fixture
+async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
+    store = await Store.open(tmp_path / "imgsvc.db")
+    yield Queue(store)
+    await store.close()
+
+
+async def test_a_higher_priority_is_asked_for_first(queue: Queue) -> None:
+    low = await queue.submit("a", "b", priority=Priority.LOW)
+    normal = await queue.submit("a")
+    high = await queue.submit("b", "c", priority=Priority.HIGH)
+    begun = [await queue.begin(1) for _ in range(6)]
+    assert begun == [
+        [(high, "b")], [(high, "c")], [(normal, "a")], [(low, "a")], [(low, "b")], [],
+    ]  # fmt: skip
+
+
+async def test_a_lower_priority_is_asked_for_where_the_higher_one_has_to_wait(
+    queue: Queue,
+) -> None:
+    high = await queue.submit("a", "a", "a", priority=Priority.HIGH)
+    low = await queue.submit("a", "b", priority=Priority.LOW)
+    assert [await queue.begin(4) for _ in range(4)] == [
+        [(high, "a")], [(high, "a")], [(low, "b")], [],
+    ]  # fmt: skip
+    queue.end("a")
+    assert await queue.begin(4) == [(high, "a")]
+
+
+async def test_one_image_does_not_wait_behind_a_job_with_many_hosts(queue: Queue) -> None:
+    large = await queue.submit(*(f"a{n}" for n in range(300)))
+    await queue.begin(1)
+    small = await queue.submit("z")
+    assert (small, "z") in await queue.begin(2)
+    assert {job for job, _ in await queue.begin(9)} == {large}
+
+
+async def test_jobs_take_turns_whatever_room_there_is(queue: Queue) -> None:
+    jobs = [await queue.submit(*(f"{name}{n}" for n in range(9))) for name in "abc"]
+    begun = [(await queue.begin(1))[0][0] for _ in range(4)]
+    begun += [job for job, _ in sorted(await queue.begin(8))]
+    assert begun[:4] == [*jobs, jobs[0]]
+    assert sorted(begun) == sorted(jobs * 4)
+
+
+async def test_jobs_take_turns_at_one_host(queue: Queue) -> None:
+    jobs = [await queue.submit("a", "a", "a") for _ in range(2)]
+    begun = []
+    for _ in range(6):
+        begun += await queue.begin(1)
+        queue.end("a")
+    assert begun == [(job, "a") for _ in range(3) for job in jobs]
+
+
+async def test_hosts_take_turns_within_a_job(queue: Queue) -> None:
+    await queue.submit(*["a", "b", "c"] * 3)
+    begun = []
+    for _ in range(6):
+        ((_, host),) = await queue.begin(1)
+        begun.append(host)
+        queue.end(host)
+    assert begun == ["a", "b", "c"] * 2
+
+
+async def test_all_hosts_of_a_job_begin_in_one_round(queue: Queue) -> None:
+    await queue.submit(*["a", "b", "c"] * 3)
+    assert sorted(host for _, host in await queue.begin(32)) == ["a", "b", "c"]
+    assert sorted(host for _, host in await queue.begin(32)) == ["a", "b", "c"]
+    assert await queue.begin(32) == []
+
+
+async def test_a_host_on_trial_is_asked_for_one_image(queue: Queue) -> None:
+    queue.on_trial.add("a.example")
+    for _ in range(3):
+        await queue.submit("a")
+    assert len(await queue.begin(9)) == 1
+    assert await queue.begin(9) == []
+
+
+async def test_jobs_of_a_busy_host_hold_up_nobody_however_many_they_are(queue: Queue) -> None:
+    for _ in range(2 * JOBS_AT_ONCE + 20):
+        await queue.submit("a")
+    behind = [await queue.submit(host) for host in ("b", "b", "c")]
+    assert len(await queue.begin(9)) == PER_HOST
+    begun = await queue.begin(9)
+    while more := await queue.begin(9):
+        begun += more
+    assert sorted(begun) == [(behind[0], "b"), (behind[1], "b"), (behind[2], "c")]
+
+
+async def test_nothing_is_picked_without_room_or_work(queue: Queue) -> None:
+    assert await queue.begin(9) == []
+    await queue.submit("a")
+    assert await queue.begin(0) == []

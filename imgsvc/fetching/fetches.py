@@ -107,6 +107,11 @@ class Fetches:
             if _may_bring_work(change):
                 self._wake.set()
 
+    def clock_was_set(self, by_ms: int) -> None:
+        """What waits in the database was moved with it."""
+        self._breakers.move(by_ms)
+        self._wake.set()
+
     async def run(self) -> None:
         """Begin fetches whenever there is room and work. Raises what a fetch died of."""
         while self._failure is None:

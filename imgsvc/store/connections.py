@@ -67,7 +67,7 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
 async def open_witness(path: Path) -> aiosqlite.Connection:
     """A connection that keeps the one closed before it from a last checkpoint."""
     witness = await aiosqlite.connect(f"{path.as_uri()}?mode=ro", uri=True)
-    await witness.execute_fetchall("PRAGMA wal_autocheckpoint = 0")
+    await witness.execute_fetchall("PRAGMA user_version")  # only now does it share the log
     return witness
 
 

@@ -20,6 +20,8 @@ class Readers:
     def __init__(self, breakdown: Breakdown) -> None:
         self._breakdown = breakdown
         self._pause = asyncio.Lock()
+        self._go = asyncio.Event()
+        self._go.set()
         self._connections: list[aiosqlite.Connection] = []
         self._free: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
 
@@ -38,6 +40,7 @@ class Readers:
 
         Raises ShuttingDown once the database has broken down.
         """
+        await self._go.wait()
         self._breakdown.check()
         connection = await self._free.get()
         try:
@@ -52,11 +55,13 @@ class Readers:
         """Nothing is read meanwhile; begins when the queries that run have ended."""
         async with self._pause:
             held: list[aiosqlite.Connection] = []
+            self._go.clear()  # who comes back at once would always be first
             try:
                 for _ in self._connections:
                     held.append(await self._free.get())  # noqa: PERF401 - given back one by one
                 yield
             finally:
+                self._go.set()
                 for connection in held:
                     self._free.put_nowait(connection)
 

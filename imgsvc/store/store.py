@@ -17,6 +17,7 @@ from imgsvc.domain.preset import Preset
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Attempt, Delivery
 from imgsvc.store import (
+    deadlines,
     deliveries,
     fetches,
     images,
@@ -30,9 +31,11 @@ from imgsvc.store import (
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import open_witness, open_writer
 from imgsvc.store.copying import copy_database
+from imgsvc.store.deadlines import LongestWaits
 from imgsvc.store.examination import Damage, check_copy, examine
 from imgsvc.store.exports import Export, record_exports
 from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchRelease
+from imgsvc.store.holders import find_holders
 from imgsvc.store.images import ImageResult, Release
 from imgsvc.store.keys import NewKey
 from imgsvc.store.ledger import PendingTally
@@ -242,6 +245,14 @@ class Store(Lookups):
         """To be called at the start, before anything is claimed."""
         return await self._writer.apply(recovery.recover, now_ms)
 
+    async def cut_deadlines(self, now_ms: int, longest: LongestWaits) -> None:
+        """At the start: nothing waits for longer than it could if the clock had never been set."""
+        await self._writer.apply(deadlines.cut_deadlines, now_ms, longest)
+
+    async def move_deadlines(self, by_ms: int, now_ms: int, longest: LongestWaits) -> None:
+        """The clock was set by so much, and is `now_ms` now: what waits goes on waiting."""
+        await self._writer.apply(deadlines.move_deadlines, by_ms, now_ms, longest)
+
     async def save_preset(self, preset: Preset, *, most: int) -> bool:
         """Keep an own preset, in the place of the one of that name; whether there was none.
 
@@ -318,6 +329,10 @@ class Store(Lookups):
         """
         async with self._readers.paused():
             return await self._writer.checkpoint()
+
+    async def holders(self) -> list[str]:
+        """Other processes that have the database open, as `name (pid 123)`."""
+        return await asyncio.to_thread(find_holders, self._path)
 
     @property
     def commits(self) -> int:

@@ -21,6 +21,7 @@ STATEMENTS = {
     **sql.WATERMARKS,
     **sql.WEBHOOKS,
     **sql.FETCHES,
+    **sql.DEADLINES,
 }
 
 TABLES = (
@@ -34,6 +35,11 @@ WALKS = {
     "jobs_with_pending": "SCAN jobs USING INDEX jobs_unfinished",
     "lately_active_jobs": "SCAN jobs USING INDEX jobs_unfinished",
     "unfinished_jobs": "SCAN jobs USING INDEX jobs_unfinished",
+    "cut_appends": "SCAN jobs USING INDEX jobs_unfinished",
+    "move_tries": "SCAN images USING INDEX images_claimable",
+    "cut_tries": "SCAN images USING INDEX images_claimable",
+    "move_appends": "SCAN jobs USING INDEX jobs_unfinished",
+    "move_deliveries": "SCAN deliveries USING INDEX deliveries_waiting",
     "hidden_jobs": "SCAN jobs USING INDEX jobs_hidden",
     "all_presets": "SCAN presets",
     "insert_preset": "SCAN presets",

@@ -96,8 +96,8 @@ class Core:
         if task.cancelled() or self.failure.done():
             return
         if exc := task.exception():
-            log.error("background_task_died", task=task.get_name(), exc_info=exc)
             self.failure.set_exception(exc)
+            log.error("background_task_died", task=task.get_name(), exc_info=exc)
 
     async def stop(self) -> None:
         """Take nothing new, finish what runs within the grace, make it durable, tell readers.

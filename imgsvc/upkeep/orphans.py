@@ -29,10 +29,11 @@ async def sweep_orphans(
     """
     swept = await _sweep_folders(store, blobs)
     swept += await blobs.sweep_watermarks(await store.watermark_files())
-    jobs = (
-        store.lately_active_jobs(_RECENT_MS, now_ms()) if after_crash else store.jobs_with_pending()
-    )
-    for job_id in await jobs:
+    if after_crash:
+        job_ids = await store.lately_active_jobs(_RECENT_MS, now_ms())
+    else:
+        job_ids = await store.jobs_with_pending()
+    for job_id in job_ids:
         swept += await _sweep_job(store, blobs, job_id, keep_inputs=keep_inputs)
     return swept
 

@@ -109,7 +109,7 @@ async def test_at_a_start_nothing_waits_for_a_clock_that_was_ahead(
     finished = await _finish_job(store)
     await store.close_job(finished.id, NOW, NewKey("key", "f", NOW + DAY_MS))
     with closing(sqlite3.connect(database)) as other, other:
-        other.execute(f"UPDATE images SET fetch_at = {NOW + 5000} WHERE fetch_at = 0")
+        other.execute("UPDATE images SET fetch_at = ? WHERE fetch_at = 0", (NOW + 5000,))
     earlier = NOW - 400 * DAY_MS
     await store.cut_deadlines(earlier, LONGEST)
     assert len(await claim(store, job, 9, earlier)) == 1
@@ -125,7 +125,7 @@ async def test_at_a_start_with_a_right_clock_nothing_changes(
     finished = await _finish_job(store)
     await store.close_job(finished.id, NOW, NewKey("key", "f", NOW + DAY_MS))
     with closing(sqlite3.connect(database)) as other, other:
-        other.execute(f"UPDATE images SET fetch_at = {NOW + 300_000} WHERE fetch_at = 0")
+        other.execute("UPDATE images SET fetch_at = ? WHERE fetch_at = 0", (NOW + 300_000,))
     queries = (
         "SELECT not_before FROM images", "SELECT fetch_at FROM images",
         "SELECT expires_at FROM jobs", "SELECT appended_at FROM jobs",

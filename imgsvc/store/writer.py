@@ -133,7 +133,6 @@ class Writer:
         A caller that is cancelled before its operation has begun withdraws it; later, the
         operation is carried out all the same. Raises ShuttingDown once closed, or broken down.
         """
-        self._breakdown.check()
         if self._closing:
             raise ShuttingDown("The server is stopping")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()

@@ -9,8 +9,7 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -231,12 +230,3 @@ def explain(path: Path, exc: sqlite3.Error) -> StartError:
     if primary == sqlite3.SQLITE_FULL:
         return StartError(f"There is not enough free disk space for the database {path}.")
     return StartError(f"The database {path} cannot be used: {exc}.")
-
-
-@contextmanager
-def explaining(path: Path) -> Iterator[None]:
-    """Turn the driver's errors into StartErrors that say what to do."""
-    try:
-        yield
-    except sqlite3.Error as exc:
-        raise explain(path, exc) from exc

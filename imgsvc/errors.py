@@ -2,6 +2,7 @@
 
     ImgsvcError
     ├── StartError            the program cannot start: bad settings, port or folder taken
+    ├── DatabaseBroken        the database was found damaged while in use: the program stops
     ├── RequestError          a request is refused as a whole; one subclass per code
     │   ├── MalformedRequest, NotFound, RequestTimeout, UnsupportedMediaType, NotAcceptable
     │   ├── InvalidRequest, InvalidRecipe, InvalidCsv, IdempotencyMismatch
@@ -32,6 +33,10 @@ class ImgsvcError(Exception):
 
 class StartError(ImgsvcError):
     """The program cannot start; the message says what to do."""
+
+
+class DatabaseBroken(ImgsvcError):
+    """The database is damaged, or its disk fails; the program cannot go on."""
 
 
 @dataclass(frozen=True, slots=True)

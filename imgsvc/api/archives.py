@@ -88,7 +88,9 @@ def _add_entries(archive: ZipStream, entries: Iterable[tuple[Path, str]]) -> Non
         for path, name in entries:
             archive.add_path(path, name)
     except FileNotFoundError as exc:
-        raise NotFound("The job was deleted.") from exc
+        raise NotFound(
+            "Files of the job are not there any more; those that are can be fetched one by one."
+        ) from exc
 
 
 def _read_some(chunks: Iterator[bytes]) -> bytes:

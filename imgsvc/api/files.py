@@ -12,6 +12,8 @@ from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
+from imgsvc.errors import NotFound
+
 CHUNK_BYTES = 1 << 20
 
 _OF_THE_FILE = ("Content-Type", "Content-Disposition", "Repr-Digest", "Cache-Control")
@@ -26,6 +28,11 @@ class FileAnswer(web.FileResponse):
 
     def __init__(self, path: Path, headers: dict[str, str]) -> None:
         super().__init__(path, chunk_size=CHUNK_BYTES, headers=headers)
+
+    async def check_is_there(self) -> None:
+        """Raises NotFound for a file that its row still names: somebody else has removed it."""
+        if not await asyncio.to_thread(self._path.exists):
+            raise NotFound("The file is not there any more.")
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         if hdrs.RANGE in request.headers:

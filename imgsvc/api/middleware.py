@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from imgsvc.api.files import FileAnswer
 from imgsvc.api.problems import problem_response, translate_http_error
 from imgsvc.domain.ids import new_id
 from imgsvc.errors import ImageError, Internal, RequestError
@@ -53,11 +54,19 @@ async def note_start(request: web.Request, response: web.StreamResponse) -> None
         response.headers.setdefault("X-Request-ID", request[REQUEST_ID])
 
 
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A file is looked for while the answer can still be a problem."""
+    response = await handler(request)
+    if isinstance(response, FileAnswer):
+        await response.check_is_there()
+    return response
+
+
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into a problem document; only a bug becomes `internal`."""
     try:
-        return await handler(request)
+        return await _answer(request, handler)
     except (RequestError, ImageError) as exc:
         if STARTED in request:
             raise  # half an answer must not look whole: aiohttp breaks the connection off

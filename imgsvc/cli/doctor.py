@@ -27,6 +27,8 @@ from imgsvc.client import Client, ClientError
 from imgsvc.config import Settings, load_settings
 from imgsvc.errors import ImgsvcError
 from imgsvc.runtime.offline import find_server, is_data_folder
+from imgsvc.service.backup import DATABASE
+from imgsvc.store.examination import Damage, check_thoroughly
 
 PACKAGES = ("aiohttp", "aiosqlite", "pyvips", "pillow", "pydantic")
 FEW_FILES = 4096
@@ -166,16 +168,14 @@ def _database(settings: Settings) -> Finding:
     folder = settings.storage.data_dir.absolute()
     if not is_data_folder(folder):
         return Finding("database", "ok", f"none yet in {folder}")
-    uri = f"{(folder / 'imgsvc.db').as_uri()}?mode=ro"
+    uri = f"{(folder / DATABASE).as_uri()}?mode=ro"
     try:
+        check_thoroughly(folder / DATABASE)
         with closing(sqlite3.connect(uri, uri=True)) as connection:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             (jobs,) = connection.execute("SELECT count(*) FROM jobs").fetchone()
-    except sqlite3.Error as exc:
-        verdict, jobs = str(exc), 0
-    if verdict != "ok":
+    except (Damage, sqlite3.Error) as exc:
         advice = "Stop the server, keep the folder aside, and restore the last backup."
-        return Finding("database", "problem", f"damaged: {verdict}", advice)
+        return Finding("database", "problem", f"damaged: {exc}", f"{advice} See docs/backup.md.")
     return Finding("database", "ok", f"sound, jobs: {jobs}")
 
 

@@ -18,6 +18,9 @@ MAX_LEFT_ALONE_S = 120.0
 
 STORAGE_DELAY_S = 1.0
 
+LONGEST_DELAY_S = MAX_RETRY_AFTER_S
+"""No image waits longer for its next try by these rules."""
+
 _FETCHING = frozenset({ImageErrorCode.FETCH_FAILED, ImageErrorCode.FETCH_TIMEOUT})
 
 

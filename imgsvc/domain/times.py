@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 
-def now_ms() -> int:
-    """Milliseconds since 1970-01-01T00:00:00Z by the machine's clock."""
+def wall_ms() -> int:
+    """Milliseconds since 1970-01-01T00:00:00Z by the machine's clock, which may be set."""
     return time.time_ns() // 1_000_000
+
+
+def elapsed_ms() -> int:
+    """Milliseconds since the machine started, its sleep among them; nobody can set it."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+class Clock:
+    """Time since 1970 that goes on evenly, whatever is done to the machine's clock, until it
+    is told to follow: between a deadline's making and its end nothing jumps unnoticed.
+    """
+
+    def __init__(
+        self, wall: Callable[[], int] = wall_ms, elapsed: Callable[[], int] = elapsed_ms
+    ) -> None:
+        self._wall = wall
+        self._elapsed = elapsed
+        self._offset_ms = wall() - elapsed()
+
+    def now_ms(self) -> int:
+        return self._elapsed() + self._offset_ms
+
+    def behind_ms(self) -> int:
+        """By how much the machine's clock is ahead of this one; negative when it is behind."""
+        return self._wall() - self.now_ms()
+
+    def follow(self, by_ms: int) -> None:
+        """Go on from so much later, or earlier."""
+        self._offset_ms += by_ms
+
+
+CLOCK = Clock()
+"""Of this process; `imgsvc.upkeep.clock` makes it follow the machine's."""
+
+now_ms = CLOCK.now_ms
+"""Milliseconds since 1970-01-01T00:00:00Z."""
 
 
 def rfc3339(at_ms: int | None) -> str | None:

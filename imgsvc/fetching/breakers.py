@@ -87,6 +87,14 @@ class Breakers:
         record = self._records.pop(host, None)
         return record is not None and record.until_ms > 0
 
+    def move(self, by_ms: int) -> None:
+        """The clock was set by so much: nobody is left alone for longer, or for less."""
+        for record in self._records.values():
+            record.noted_ms += by_ms
+            if record.until_ms:
+                record.since_ms += by_ms
+                record.until_ms += by_ms
+
     def _forget_old(self) -> None:
         oldest_ms = self._clock() - FORGOTTEN_AFTER_S * 1000
         while self._records:

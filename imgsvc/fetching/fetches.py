@@ -75,6 +75,7 @@ class Fetches:
         self._store = store
         self._blobs = blobs
         self._fetcher = fetcher
+        self._breakers = breakers
         self._concurrency = concurrency
         self._reserve_bytes = reserve_bytes
         self._on_fetched = on_fetched
@@ -108,6 +109,11 @@ class Fetches:
                     self._open[changed.image.id].task.cancel()
             if _may_bring_work(change):
                 self._wake.set()
+
+    def clock_was_set(self, by_ms: int) -> None:
+        """What waits in the database was moved with it."""
+        self._breakers.move(by_ms)
+        self._wake.set()
 
     async def run(self) -> None:
         """Begin fetches whenever there is room and work. Raises what a fetch died of."""

@@ -16,28 +16,35 @@ from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.config import Settings, WorkerSettings
 from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.dispatch.workforce import Bounds, Workforce
+from imgsvc.domain import retries
 from imgsvc.domain.job import JobChange
 from imgsvc.domain.rendering import DecodeLimits, Outcome, RenderTask
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import StartError
-from imgsvc.fetching.breakers import Breakers
+from imgsvc.fetching.breakers import LONGEST_PAUSE_S, Breakers
 from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.fetches import Fetches
 from imgsvc.progress.hub import Hub
 from imgsvc.progress.pace import Paces
+from imgsvc.service.backup import DATABASE
 from imgsvc.service.delete import Deleter
+from imgsvc.service.idempotency import KEPT_S
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
 from imgsvc.service.submit import Submitter
 from imgsvc.service.watermarks import Watermarks
+from imgsvc.store.deadlines import LongestWaits
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
+from imgsvc.upkeep.checkpoints import Checkpoints
+from imgsvc.upkeep.clock import ClockWatch
 from imgsvc.upkeep.expiry import Expiry
 from imgsvc.upkeep.idle import IdleJobs
 from imgsvc.upkeep.keys import ExpiredKeys
 from imgsvc.upkeep.orphans import sweep_orphans
 from imgsvc.upkeep.watermarks import UnusedWatermarks
+from imgsvc.webhooks import schedule
 from imgsvc.workers.child import render_image
 from imgsvc.workers.pool import WorkerPool
 
@@ -45,6 +52,13 @@ log = get_logger(__name__)
 
 RECORD_S = 10.0
 """How long the last results may take to become durable when everything stops."""
+
+LONGEST_WAITS = LongestWaits(
+    tries=round(retries.LONGEST_DELAY_S * 1000),
+    fetches=round(max(retries.LONGEST_DELAY_S, LONGEST_PAUSE_S) * 1000),
+    deliveries=round(schedule.LONGEST_DELAY_S * 1000),
+    keys=KEPT_S * 1000,
+)
 
 
 @dataclass
@@ -82,8 +96,8 @@ class Core:
         if task.cancelled() or self.failure.done():
             return
         if exc := task.exception():
-            log.error("background_task_died", task=task.get_name(), exc_info=exc)
             self.failure.set_exception(exc)
+            log.error("background_task_died", task=task.get_name(), exc_info=exc)
 
     async def stop(self) -> None:
         """Take nothing new, finish what runs within the grace, make it durable, tell readers.
@@ -96,7 +110,9 @@ class Core:
         self.readiness.draining = True
         log.info("draining", images=self.dispatcher.in_flight, fetches=self.fetches.in_flight)
         await self.fetches.stop()
-        await self.dispatcher.stop(self.settings.server.shutdown_grace_s)
+        # What could not be stored is made again: no reason to wait for it.
+        grace_s = 0.0 if self.store.has_broken_down else self.settings.server.shutdown_grace_s
+        await self.dispatcher.stop(grace_s)
         if self.events is not None:
             await asyncio.wait({self.events})
         if not self.failure.done():
@@ -123,7 +139,8 @@ async def open_core(
     lock = DataFolderLock(data_dir / "lock")
     await asyncio.to_thread(lock.acquire)
     try:
-        async with _open_store(data_dir / "imgsvc.db") as store:
+        await asyncio.to_thread(_check_database_is_there, data_dir)
+        async with _open_store(data_dir / DATABASE) as store:
             blobs = BlobStore(data_dir)
             await blobs.prepare()
             await _recover(settings, lock, store, blobs)
@@ -236,6 +253,7 @@ async def _recover(
 ) -> None:
     """Put right what a crash left: interrupted images, unfinished submits, orphaned files."""
     recovered = await store.recover(now_ms())
+    await store.cut_deadlines(now_ms(), LONGEST_WAITS)
     swept = await sweep_orphans(
         store,
         blobs,
@@ -261,6 +279,7 @@ async def _start(core: Core) -> None:
         core.hub.publish(changes)
 
     core.store.subscribe(follow)
+    core.keep("database", core.store.watch())
     await core.pool.start()
     await core.dispatcher.load()
     core.keep("dispatcher", core.dispatcher.run())
@@ -270,9 +289,25 @@ async def _start(core: Core) -> None:
     core.keep("recorder", core.dispatcher.recorder.run())
     idle_s = core.settings.limits.open_idle_s
     core.keep("idle-jobs", IdleJobs(core.store, idle_s=idle_s).run())
+    core.keep("checkpoints", Checkpoints(core.store).run())
+    core.keep("clock", ClockWatch(core.store, LONGEST_WAITS, core.fetches.clock_was_set).run())
     core.keep("expired-keys", ExpiredKeys(core.store).run())
     core.keep("unused-watermarks", UnusedWatermarks(core.watermarks.remove_unused).run())
     core.keep("expiry", Expiry(core.store, core.deleter.delete_expired).run())
+
+
+def _check_database_is_there(data_dir: Path) -> None:
+    """Without it every file here would belong to no row, and be swept. Raises StartError."""
+    database = data_dir / DATABASE
+    if database.exists() and database.stat().st_size:
+        return
+    jobs = sum(1 for _ in data_dir.glob("jobs/*-*"))
+    if jobs:
+        raise StartError(
+            f"The database {database} is missing or empty, but files of {jobs} jobs are here. "
+            "Nothing was changed. Restore the last backup, or move the files away if nobody wants "
+            f"them:\n  mv {data_dir / 'jobs'} {data_dir / 'jobs'}.old"
+        )
 
 
 def _make_folder(folder: Path) -> None:

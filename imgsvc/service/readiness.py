@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.errors import ImgsvcError, QueueFull, ShuttingDown, StorageFull
 from imgsvc.store.store import Store
+
+PING_S = 2.0
+"""How long the smallest write may take while the server is called ready."""
 
 
 class Readiness:
@@ -28,8 +33,9 @@ class Readiness:
         if await self._blobs.free_bytes() < self._reserve_bytes:
             found.append("storage_full")
         try:
-            await self._store.ping_writable()
-        except ImgsvcError:
+            async with asyncio.timeout(PING_S):  # another program may have it locked
+                await self._store.ping_writable()
+        except (ImgsvcError, TimeoutError):
             found.append("database_not_writable")
         return found
 

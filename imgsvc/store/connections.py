@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 import aiosqlite
 
 from imgsvc.errors import ImgsvcError, Internal, StartError, StorageFull
+from imgsvc.store.examination import explain
+from imgsvc.store.schema import migrate
+from imgsvc.store.sql import JOBS
 
 _OLDEST_SQLITE = (3, 38, 0)
 """The first with STRICT, RETURNING, MATERIALIZED and ->> all together."""
@@ -17,12 +19,21 @@ _OLDEST_SQLITE = (3, 38, 0)
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 """A full disk; the second is how it shows when the WAL's index cannot grow."""
 
+_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
+"""After these nothing that is read can be trusted, and nothing that was written: after a sync
+that failed once, a later one that succeeds says nothing of what the first was to keep."""
+
 _WAL_LIMIT_BYTES = 64 << 20
 """A WAL that one large commit has blown up is cut back to this at the next checkpoint."""
 
+_OPEN_S = 5.0
+"""How long a start waits for another program to let go of the database."""
+
 
 async def open_writer(path: Path) -> aiosqlite.Connection:
-    """The one connection that writes and makes checkpoints. Raises StartError."""
+    """The one connection that writes and makes checkpoints, on a schema that is up to date and
+    proved to be writable. Raises StartError.
+    """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StartError(f"SQLite 3.38 or later is needed, not {sqlite3.sqlite_version}")
     connection = None
@@ -32,10 +43,16 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
         await connection.execute_fetchall("PRAGMA synchronous = FULL")
         await connection.execute_fetchall("PRAGMA foreign_keys = ON")
         await connection.execute_fetchall(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-    except sqlite3.Error as exc:
+        await migrate(connection, path)
+        await connection.execute_fetchall(JOBS["probe_write"])
+        # From now on the writer waits by itself, and says so.
+        await connection.execute_fetchall("PRAGMA busy_timeout = 0")
+    except BaseException as exc:
         if connection is not None:
             await connection.close()
-        raise StartError(f"The database {path} cannot be opened: {exc}") from exc
+        if isinstance(exc, sqlite3.Error):
+            raise await asyncio.to_thread(explain, path, exc) from exc
+        raise
     return connection
 
 
@@ -47,25 +64,41 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
     return connection
 
 
-def copy_database(source: Path, target: Path) -> None:
-    """Blocking: a copy as of one moment, while others read and write. Raises sqlite3.Error."""
-    uri = f"file:{quote(str(source))}?mode=ro"
-    with (
-        closing(sqlite3.connect(uri, uri=True)) as reader,
-        closing(sqlite3.connect(target)) as copy,
-    ):
-        reader.execute("PRAGMA wal_autocheckpoint = 0")
-        reader.backup(copy)
+async def open_witness(path: Path) -> aiosqlite.Connection:
+    """A connection that keeps the one closed before it from a last checkpoint."""
+    witness = await aiosqlite.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    await witness.execute_fetchall("PRAGMA user_version")  # only now does it share the log
+    return witness
 
 
 async def _connect(path: Path) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, isolation_level=None)
+    connection = await aiosqlite.connect(path, isolation_level=None, timeout=_OPEN_S)
     connection.row_factory = sqlite3.Row
     return connection
 
 
+def is_busy(exc: sqlite3.Error) -> bool:
+    """Whether another program has the database locked."""
+    return _primary(exc) == sqlite3.SQLITE_BUSY
+
+
+def is_broken(exc: sqlite3.Error) -> bool:
+    """Whether the database, or the disk under it, is damaged."""
+    return _primary(exc) in _BROKEN and not _is_full(exc)
+
+
 def translate_error(exc: sqlite3.Error) -> ImgsvcError:
     """What a driver's error is called here."""
-    if getattr(exc, "sqlite_errorcode", None) in _FULL:
+    if _is_full(exc):
         return StorageFull("There is not enough free disk space for the database")
     return Internal("The database refused an operation")
+
+
+def _is_full(exc: sqlite3.Error) -> bool:
+    return getattr(exc, "sqlite_errorcode", None) in _FULL
+
+
+def _primary(exc: sqlite3.Error) -> int:
+    """Without what distinguishes kinds of one error (https://www.sqlite.org/rescode.html)."""
+    code: int = getattr(exc, "sqlite_errorcode", 0)
+    return code & 0xFF

@@ -168,9 +168,12 @@ class Lookups:
         rows = await self._readers.fetch(JOBS["jobs_with_pending"], {})
         return [row["id"] for row in rows]
 
-    async def lately_active_jobs(self, within_ms: int) -> list[str]:
-        """Ids of jobs that are not finished, or ended at most so long before the last one."""
-        rows = await self._readers.fetch(JOBS["lately_active_jobs"], {"within_ms": within_ms})
+    async def lately_active_jobs(self, within_ms: int, now_ms: int) -> list[str]:
+        """Ids of jobs that are not finished, or ended at most so long before the last one; all
+        that seem to have ended after `now_ms` are among them.
+        """
+        parameters = {"within_ms": within_ms, "now_ms": now_ms}
+        rows = await self._readers.fetch(JOBS["lately_active_jobs"], parameters)
         return [row["id"] for row in rows]
 
     async def next_try_ms(self, job_id: str) -> int | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiosqlite
 
@@ -17,6 +18,7 @@ from imgsvc.domain.product_list import ProductRow
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Attempt, Delivery, Webhook
 from imgsvc.store import (
+    deadlines,
     deliveries,
     fetches,
     images,
@@ -27,16 +29,20 @@ from imgsvc.store import (
     reversals,
     watermarks,
 )
-from imgsvc.store.connections import copy_database, open_writer, translate_error
+from imgsvc.store.breakdown import Breakdown
+from imgsvc.store.connections import open_witness, open_writer
+from imgsvc.store.copying import copy_database
+from imgsvc.store.deadlines import LongestWaits
+from imgsvc.store.examination import Damage, check_copy, examine
 from imgsvc.store.exports import Export, record_exports
 from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchPick, FetchRelease
+from imgsvc.store.holders import find_holders
 from imgsvc.store.images import ImageResult, Release
 from imgsvc.store.keys import NewKey
 from imgsvc.store.ledger import PendingTally
 from imgsvc.store.lookups import Lookups
 from imgsvc.store.readers import Readers
 from imgsvc.store.recovery import Recovered
-from imgsvc.store.schema import migrate
 from imgsvc.store.sql import JOBS
 from imgsvc.store.writer import Subscriber, Transaction, Writer
 
@@ -47,7 +53,9 @@ class Store(Lookups):
     """Every write returns once it is committed and on stable storage.
 
     Writes raise StorageFull when there is no space for them, Internal when the database
-    refuses them, and ShuttingDown once the store is closed. They find hidden jobs too.
+    refuses them, and ShuttingDown once the store is closed. They find hidden jobs too. While
+    another program has the database locked they wait. Once it is found to be damaged, reads
+    and writes alike raise ShuttingDown.
     Times are milliseconds since 1970.
     """
 
@@ -57,12 +65,14 @@ class Store(Lookups):
         connection: aiosqlite.Connection,
         readers: Readers,
         tally: PendingTally,
+        breakdown: Breakdown,
     ) -> None:
         super().__init__(readers)
         self._path = path
         self._connection = connection
         self._tally = tally
-        self._writer = Writer(connection)
+        self._breakdown = breakdown
+        self._writer = Writer(connection, breakdown=breakdown)
         self._writer.subscribe(tally.update)
         self._task = asyncio.create_task(self._writer.run(), name="store writer")
 
@@ -70,28 +80,53 @@ class Store(Lookups):
     async def open(cls, path: Path) -> Store:
         """Open or create the database; the data folder's lock must be held.
 
-        Raises StartError.
+        Raises StartError when it is damaged, another program's or a newer version's, or cannot
+        be read and written; then it is as it was.
         """
+        await asyncio.to_thread(examine, path)
         connection = await open_writer(path)
-        readers = Readers()
+        breakdown = Breakdown()
+        readers = Readers(breakdown)
         try:
-            await migrate(connection)
             await readers.open(path, READERS)
             tally = PendingTally(await Lookups(readers).unfinished_jobs())
         except BaseException:
             await readers.close()
             await connection.close()
             raise
-        return cls(path, connection, readers, tally)
+        return cls(path, connection, readers, tally, breakdown)
 
     async def close(self) -> None:
         """Finish what is queued, then close. The writer is closed last: the last connection
-        makes the final checkpoint, and only the writer may make one.
+        makes the final checkpoint, and only the writer may make one. After a breakdown nobody
+        does: what the log holds stays there.
         """
         self._writer.close()
         await self._task
         await self._readers.close()
+        if self._breakdown.has_come:
+            with suppress(sqlite3.Error):
+                witness = await open_witness(self._path)
+                await self._connection.close()
+                await witness.close()
         await self._connection.close()
+
+    async def watch(self) -> NoReturn:
+        """Raises DatabaseBroken when the database has broken down, or what the writer died of."""
+        waiting = asyncio.create_task(self._breakdown.wait(), name="store breakdown")
+        try:
+            await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            if self._task.done():
+                await self._task
+            await waiting
+        finally:
+            waiting.cancel()
+        raise RuntimeError("the store was closed while it was watched")
+
+    @property
+    def has_broken_down(self) -> bool:
+        """Whether the database was found to be damaged: nothing can be stored any more."""
+        return self._breakdown.has_come
 
     @property
     def pending_images(self) -> int:
@@ -220,6 +255,14 @@ class Store(Lookups):
         """To be called at the start, before anything is claimed."""
         return await self._writer.apply(recovery.recover, now_ms)
 
+    async def cut_deadlines(self, now_ms: int, longest: LongestWaits) -> None:
+        """At the start: nothing waits for longer than it could if the clock had never been set."""
+        await self._writer.apply(deadlines.cut_deadlines, now_ms, longest)
+
+    async def move_deadlines(self, by_ms: int, now_ms: int, longest: LongestWaits) -> None:
+        """The clock was set by so much, and is `now_ms` now: what waits goes on waiting."""
+        await self._writer.apply(deadlines.move_deadlines, by_ms, now_ms, longest)
+
     async def save_preset(self, preset: Preset, *, most: int) -> bool:
         """Keep an own preset, in the place of the one of that name; whether there was none.
 
@@ -280,11 +323,38 @@ class Store(Lookups):
         await self._writer.apply(record_exports, exports)
 
     async def copy_to(self, target: Path) -> None:
-        """A copy of the whole database, as of one moment. Raises StorageFull, Internal."""
+        """A copy of the whole database, as of one moment, and checked. Raises StorageFull,
+        Internal; ShuttingDown when it is found to be damaged.
+        """
+        self._breakdown.check()
         try:
             await asyncio.to_thread(copy_database, self._path, target)
+            await asyncio.to_thread(check_copy, target)
         except sqlite3.Error as exc:
-            raise translate_error(exc) from exc
+            raise self._breakdown.translate(exc) from exc
+        except Damage as exc:
+            self._breakdown.note(str(exc))
+            self._breakdown.check()
+
+    async def wal_bytes(self) -> int:
+        """How large the log of what is not in the database itself yet is; 0 without one."""
+        return await asyncio.to_thread(_size, self._path.with_name(f"{self._path.name}-wal"))
+
+    async def shrink_wal(self) -> bool:
+        """Cut the log to nothing, for which reads pause a moment; False when somebody else, or a
+        backup, needs it still. Raises as a write does.
+        """
+        async with self._readers.paused():
+            return await self._writer.checkpoint()
+
+    async def holders(self) -> list[str]:
+        """Other processes that have the database open, as `name (pid 123)`."""
+        return await asyncio.to_thread(find_holders, self._path)
+
+    @property
+    def commits(self) -> int:
+        """How many there were since the start."""
+        return self._writer.commits
 
     async def ping_writable(self) -> None:
         """Commit the smallest write. Raises what a write raises."""
@@ -293,3 +363,10 @@ class Store(Lookups):
 
 async def _probe_write(tx: Transaction) -> None:
     await tx.fetch(JOBS["probe_write"], {})
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -9,6 +9,9 @@ An operation that comes alone is committed at once. Only when the writer is busy
 operations came while it committed, or the last group had several) does it linger for
 more, as long as more keep coming and for `linger_s` at most: a commit costs about as much
 for one operation as for ten, but a caller that works alone should never wait for others.
+
+While another program has the database locked, the writer waits. When the database or its
+disk is damaged, everything that waits is refused, and nothing is written any more.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ import aiosqlite
 
 from imgsvc.domain.job import JobChange
 from imgsvc.errors import ShuttingDown
-from imgsvc.store.connections import translate_error
+from imgsvc.store.breakdown import Breakdown
+from imgsvc.store.connections import is_busy
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,12 @@ QUIET_S = 0.001
 """Lingering ends early when nothing new came for this long."""
 
 MAX_GROUP = 256
+
+LOCKED_S = 0.05
+"""How often another program's lock is tried."""
+
+LOCKED_NOTE_S = 5.0
+"""How often it is told of."""
 
 
 class Transaction:
@@ -89,10 +99,13 @@ class Writer:
         self,
         connection: aiosqlite.Connection,
         *,
+        breakdown: Breakdown | None = None,
         linger_s: float = LINGER_S,
         quiet_s: float = QUIET_S,
     ) -> None:
         self._connection = connection
+        self._breakdown = breakdown or Breakdown()
+        self._turn = asyncio.Lock()
         self._linger_s = linger_s
         self._quiet_s = quiet_s
         self._queue: deque[_Pending] = deque()
@@ -118,7 +131,7 @@ class Writer:
         """Run the operation in a transaction; returns, or raises, after it is committed.
 
         A caller that is cancelled before its operation has begun withdraws it; later, the
-        operation is carried out all the same. Raises ShuttingDown once closed.
+        operation is carried out all the same. Raises ShuttingDown once closed, or broken down.
         """
         if self._closing:
             raise ShuttingDown("The server is stopping")
@@ -146,8 +159,23 @@ class Writer:
             if not pending.future.done():
                 group.append(pending)
         if group:
-            await self._commit(group)
+            async with self._turn:
+                await self._commit(group)
         self._busy = len(group) > 1 or bool(self._queue)
+
+    async def checkpoint(self) -> bool:
+        """Move what the log holds into the database, and cut the log to nothing; False when a
+        reader of another program, or a backup, needs it still. Raises as a write does.
+        """
+        async with self._turn:
+            self._breakdown.check()
+            try:
+                rows = await self._connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as exc:
+                if is_busy(exc):
+                    return False
+                raise self._breakdown.translate(exc) from exc
+        return not next(iter(rows))[0]
 
     def close(self) -> None:
         """Take no more operations; `run()` returns when the queued ones are done."""
@@ -182,8 +210,9 @@ class Writer:
 
     async def _transact(self, group: Sequence[_Pending]) -> list[JobChange]:
         changes: list[JobChange] = []
+        self._breakdown.check()
         try:
-            await self._connection.execute_fetchall("BEGIN IMMEDIATE")
+            await self._begin()
             for pending in group:
                 tx = Transaction(self._connection)
                 pending.result = await pending.operation(tx)
@@ -191,16 +220,41 @@ class Writer:
             await self._connection.execute_fetchall("COMMIT")
         except sqlite3.Error as exc:
             await self._roll_back()
-            raise translate_error(exc) from exc
+            raise self._breakdown.translate(exc) from exc
         except BaseException:
             await self._roll_back()
             raise
         return changes
 
+    async def _begin(self) -> None:
+        """As soon as no other program has the database locked. Raises ShuttingDown when this one
+        stops before that.
+        """
+        clock = asyncio.get_running_loop().time
+        note_at_s = clock() + LOCKED_S
+        while True:
+            try:
+                await self._connection.execute_fetchall("BEGIN IMMEDIATE")
+            except sqlite3.Error as exc:
+                if not is_busy(exc):
+                    raise
+                if self._closing:
+                    raise ShuttingDown("The database is locked by another program") from exc
+            else:
+                return
+            if clock() >= note_at_s:
+                log.error("the database is locked by another program: nothing can be written")
+                note_at_s = clock() + LOCKED_NOTE_S
+            await asyncio.sleep(LOCKED_S)
+
     async def _roll_back(self) -> None:
         # After a full disk SQLite may have rolled back by itself.
-        if self._connection.in_transaction:
+        if not self._connection.in_transaction:
+            return
+        try:
             await self._connection.execute_fetchall("ROLLBACK")
+        except sqlite3.Error as exc:  # whatever stands in the transaction must never be committed
+            self._breakdown.note(f"a transaction could not be rolled back: {exc}")
 
     def _publish(self, changes: Sequence[JobChange]) -> None:
         for subscriber in tuple(self._subscribers):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.domain.states import ImageState
+from imgsvc.domain.times import now_ms
 from imgsvc.store.store import Store
 
 _BATCH = 500
@@ -28,8 +29,11 @@ async def sweep_orphans(
     """
     swept = await _sweep_folders(store, blobs)
     swept += await blobs.sweep_watermarks(await store.watermark_files())
-    jobs = store.lately_active_jobs(_RECENT_MS) if after_crash else store.jobs_with_pending()
-    for job_id in await jobs:
+    if after_crash:
+        job_ids = await store.lately_active_jobs(_RECENT_MS, now_ms())
+    else:
+        job_ids = await store.jobs_with_pending()
+    for job_id in job_ids:
         swept += await _sweep_job(store, blobs, job_id, keep_inputs=keep_inputs)
     return swept
 

@@ -25,6 +25,11 @@ DELAYS_S = (
 MAX_RETRY_AFTER_S = 24 * _HOUR_S
 """A receiver that wants more patience than this is asked again earlier."""
 
+_SPREAD = 0.2
+
+LONGEST_DELAY_S = max(*DELAYS_S, MAX_RETRY_AFTER_S) * (1 + _SPREAD)
+"""No message waits longer for its next try."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -64,5 +69,5 @@ def decide_next(
 
 def _delay_s(answer: Answer, tries: int, chance: float) -> float:
     """Up to a fifth more than planned, and no earlier than the receiver asked for."""
-    planned_s = DELAYS_S[min(tries, len(DELAYS_S)) - 1] * (1 + chance / 5)
+    planned_s = DELAYS_S[min(tries, len(DELAYS_S)) - 1] * (1 + chance * _SPREAD)
     return max(planned_s, min(answer.retry_after_s or 0.0, MAX_RETRY_AFTER_S))

@@ -16,6 +16,8 @@ from imgsvc.client import BytesUpload, Client
 from imgsvc.domain.ids import new_id
 from imgsvc.runtime.offline import back_up, find_server
 from imgsvc.service.backup import open_backup
+from imgsvc.store.copies import read_image_files
+from imgsvc.store.examination import check_thoroughly
 from tests.pictures import make_jpeg
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
 
@@ -205,3 +207,54 @@ async def test_a_backup_holds_the_watermarks_of_names_and_of_jobs(tmp_path: Path
         await client.append(job["id"], [BytesUpload(make_jpeg(40, 20), "a.jpg")])
         await client.close(job["id"])
         assert (await client.wait(job["id"]))["completed"] == 1
+
+
+def _check_folder(folder: Path) -> None:
+    """The database is sound, and of every row all files are there."""
+    check_thoroughly(folder / "imgsvc.db")
+    for image in read_image_files(folder / "imgsvc.db"):
+        job_folder = folder / "jobs" / image.job_id
+        assert (job_folder / "in" / image.image_id).exists() == image.has_input
+        for variant, format_ in image.outputs:
+            name = f"{image.image_id}-{image.claim}-{variant}.{format_}"
+            assert (job_folder / "out" / name).exists()
+
+
+async def test_a_backup_under_full_load_is_consistent_and_every_row_has_its_files(
+    tmp_path: Path,
+) -> None:
+    settings = make_settings(tmp_path / "data", workers={"size": 2})
+    async with running_server(settings) as server, Client(server.url) as client:
+        jobs: list[str] = []
+        done = asyncio.Event()
+
+        async def keep_busy(name: int) -> None:
+            while not done.is_set():
+                number = len(jobs)
+                sizes = [(30 + number, 20 + name + n) for n in range(5)]
+                images = [BytesUpload(make_jpeg(*size), "a.jpg") for size in sizes]
+                job = await client.submit(images)
+                jobs.append(job["id"])
+                await client.wait(job["id"])
+                if number % 3 == 0:
+                    await client.delete(job["id"])
+
+        busy = [asyncio.create_task(keep_busy(name)) for name in range(4)]
+        for number in range(4):
+            while len(jobs) < 6 * number:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0)
+            await client.backup(tmp_path / f"{number}.zip")
+        done.set()
+        await asyncio.gather(*busy)
+    for number in range(4):
+        folder = tmp_path / f"restored-{number}"
+        unpack(tmp_path / f"{number}.zip", folder)
+        await asyncio.to_thread(_check_folder, folder)
+    async with (
+        running_server(make_settings(folder)) as server,
+        Client(server.url) as client,
+    ):
+        for job_id in await server.core.store.unfinished_jobs():
+            await client.wait(job_id)
+        for found in (await describe(server)).values():
+            assert found["job"]["status"] == "completed"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from imgsvc.domain.states import Priority
-from imgsvc.store import schema
+from imgsvc.store.scripts import load_scripts
 from imgsvc.store.store import Store
 
 RECIPE = '{"variants":[{"name":"standard"}]}'
@@ -25,7 +25,7 @@ def insert(connection: sqlite3.Connection, table: str, **values: object) -> None
 def old_job(database: Path) -> str:
     """Of version 11 and low priority, with one image that has its bytes and two that wait."""
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        for number, script in sorted(schema._load_scripts().items()):
+        for number, script in sorted(load_scripts().items()):
             if number <= 11:
                 connection.executescript(script)
         insert(

@@ -22,6 +22,7 @@ STATEMENTS = {
     **sql.WEBHOOKS,
     **sql.FETCHES,
     **sql.PRODUCT_LISTS,
+    **sql.DEADLINES,
 }
 
 TABLES = (
@@ -35,6 +36,11 @@ WALKS = {
     "jobs_with_pending": "SCAN jobs USING INDEX jobs_unfinished",
     "lately_active_jobs": "SCAN jobs USING INDEX jobs_unfinished",
     "unfinished_jobs": "SCAN jobs USING INDEX jobs_unfinished",
+    "cut_appends": "SCAN jobs USING INDEX jobs_unfinished",
+    "move_tries": "SCAN images USING INDEX images_claimable",
+    "cut_tries": "SCAN images USING INDEX images_claimable",
+    "move_appends": "SCAN jobs USING INDEX jobs_unfinished",
+    "move_deliveries": "SCAN deliveries USING INDEX deliveries_waiting",
     "hidden_jobs": "SCAN jobs USING INDEX jobs_hidden",
     "all_presets": "SCAN presets",
     "insert_preset": "SCAN presets",

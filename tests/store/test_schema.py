@@ -1,16 +1,31 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from imgsvc.errors import StartError
 from imgsvc.store import schema
+from imgsvc.store.scripts import load_scripts
 from imgsvc.store.store import Store
 from tests.store.builders import create
+
+SCRIPTS = load_scripts()
+
+
+def _add_steps(monkeypatch: pytest.MonkeyPatch, *bodies: str) -> None:
+    """What a next version would add to the schema."""
+    scripts = dict(SCRIPTS)
+    newest = max(scripts)
+    for number, body in enumerate(bodies, start=newest + 1):
+        scripts[number] = f"-- A step.\nBEGIN IMMEDIATE;\n\n{body}\nCOMMIT;\n"
+    monkeypatch.setattr(schema, "load_scripts", lambda: scripts)
+
 
 IMAGE_COLUMNS = [
     "job_id", "idx", "id", "name", "state", "attempts", "claim", "kind", "url", "path",
@@ -59,13 +74,57 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
     await (await Store.open(database)).close()
     with closing(sqlite3.connect(database)) as connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-    bad = "BEGIN IMMEDIATE; CREATE TABLE half (x); INSERT INTO nowhere VALUES (1); COMMIT;"
-    monkeypatch.setattr(schema, "_load_scripts", lambda: {version: "", version + 1: bad})
-    with pytest.raises(StartError, match=f"Migration {version + 1}"):
+    _add_steps(
+        monkeypatch,
+        f"CREATE TABLE half (x);\nPRAGMA user_version = {version + 1};",
+        "INSERT INTO nowhere VALUES (1);",
+    )
+    with pytest.raises(StartError, match=f"Migration {version + 2} .* the version before"):
         await Store.open(database)
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == version
         assert not connection.execute("SELECT 1 FROM sqlite_schema WHERE name='half'").fetchall()
+
+
+async def test_the_steps_to_a_new_schema_are_one_transaction(database: Path) -> None:
+    for number, script in sorted(SCRIPTS.items()):
+        assert f"PRAGMA user_version = {number};" in schema._body((number, script))
+    with pytest.raises(ValueError, match="migration 9"):
+        schema._body((9, "CREATE TABLE loose (x);"))
+
+
+async def test_a_database_is_copied_before_its_schema_changes_and_only_the_last_copy_is_kept(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await Store.open(database)
+    job = await create(store, 2)
+    await store.close()
+    assert list(database.parent.glob("*.schema-*")) == []
+    first = max(SCRIPTS)
+    for version in (first, first + 1):
+        table = f"CREATE TABLE later_{version} (x);\nPRAGMA user_version = {version + 1};"
+        with monkeypatch.context() as patch:
+            steps = [f"PRAGMA user_version = {n + 1};" for n in range(first, version)]
+            _add_steps(patch, *steps, table)
+            await (await Store.open(database)).close()
+        copies = [path.name for path in database.parent.glob("imgsvc.schema-*")]
+        assert copies == [f"imgsvc.schema-{version}.db"]
+        if version == first:  # the program that goes back finds all as it was
+            database.with_name(copies[0]).rename(database.with_name("old.db"))
+    store = await Store.open(database.with_name("old.db"))
+    assert await store.job(job.id) == job
+    await store.close()
+
+
+async def test_without_room_for_a_copy_the_schema_stays_as_it_is(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await Store.open(database)).close()
+    _add_steps(monkeypatch, "CREATE TABLE later (x);")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    with pytest.raises(StartError, match="free disk space"):
+        await Store.open(database)
+    assert list(database.parent.glob("*schema*")) == []
 
 
 async def test_the_pragmas_are_as_the_design_wants_them(store: Store) -> None:

@@ -1,0 +1,56 @@
+"""The end of a database in use: once it is damaged, nothing is read or written any more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from typing import NoReturn
+
+from imgsvc.errors import DatabaseBroken, ImgsvcError, ShuttingDown
+from imgsvc.store.connections import is_broken, translate_error
+
+log = logging.getLogger(__name__)
+
+
+class Breakdown:
+    """Shared by all who use one database."""
+
+    def __init__(self) -> None:
+        self._noted = asyncio.Event()
+        self._reason = ""
+
+    @property
+    def has_come(self) -> bool:
+        return self._noted.is_set()
+
+    def check(self) -> None:
+        """Raises ShuttingDown once the database has broken down."""
+        if self.has_come:
+            raise _refusal()
+
+    def note(self, reason: str) -> None:
+        """Only the first is kept: others follow from it."""
+        if not self.has_come:
+            self._reason = reason
+            log.critical(
+                "the database is damaged, or its disk fails: %s. Nothing is read or written any "
+                "more, and the server stops. The next start says what to do",
+                reason,
+            )
+            self._noted.set()
+
+    def translate(self, exc: sqlite3.Error) -> ImgsvcError:
+        """What a driver's error is called here; damage is noted."""
+        if is_broken(exc):
+            self.note(str(exc))
+        return _refusal() if self.has_come else translate_error(exc)
+
+    async def wait(self) -> NoReturn:
+        """Raises DatabaseBroken when it has come."""
+        await self._noted.wait()
+        raise DatabaseBroken(f"The database has broken down: {self._reason}")
+
+
+def _refusal() -> ShuttingDown:
+    return ShuttingDown("The server's database has failed, and the server is stopping.")

@@ -1,0 +1,85 @@
+"""The write-ahead log as a file: whether commits stand in it that SQLite would pass over.
+
+SQLite reads a log as far as its checksums are right and forgets the rest without a word, because
+after a power cut the last commit may have reached the disk in parts. One commit, that is: each is
+on stable storage before the next begins. Formats: https://www.sqlite.org/walformat.html
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+HEADER_BYTES = 32
+FRAME_HEADER_BYTES = 24
+
+_MAGIC = frozenset({0x377F0682, 0x377F0683})
+_HEADER = struct.Struct(">6I")
+_CHECKSUM = struct.Struct(">2I")
+_FRAME = struct.Struct(">2I8s")
+_READ_FRAMES_AT = 16
+"""Where an index (-shm) says how many frames are valid, in the machine's byte order."""
+
+
+def has_broken_header(path: Path) -> bool:
+    """Whether a log is there whose beginning is damaged, so that all of it is passed over.
+    Blocking.
+
+    One that is empty, or all zeros at its beginning, as a power cut may leave a new one, holds
+    nothing.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEADER_BYTES)
+    except FileNotFoundError:
+        return False
+    if not head.strip(b"\0"):
+        return _holds_something(path)
+    if len(head) < HEADER_BYTES:
+        return False
+    magic = _HEADER.unpack_from(head)[0]
+    return magic not in _MAGIC or _checksum(head[:24], magic) != _CHECKSUM.unpack_from(head, 24)
+
+
+def count_lost_commits(path: Path, index: Path) -> int:
+    """Commits that were written after the last one that SQLite takes. Blocking.
+
+    index: the log's, as somebody has it open who has read the log.
+    """
+    if not path.exists() or path.stat().st_size <= HEADER_BYTES:
+        return 0
+    with index.open("rb") as file:
+        (valid,) = struct.unpack("=I", file.read(_READ_FRAMES_AT + 4)[_READ_FRAMES_AT:])
+    with path.open("rb") as file:
+        return sum(_commits_after(file, valid))
+
+
+def _commits_after(file: BinaryIO, valid: int) -> Iterator[bool]:
+    """For every frame of the present log beyond the valid ones, whether it ends a commit."""
+    head = file.read(HEADER_BYTES)
+    page_bytes, salt = _HEADER.unpack_from(head)[2], head[16:24]
+    frame_bytes = FRAME_HEADER_BYTES + page_bytes
+    file.seek(HEADER_BYTES + valid * frame_bytes)
+    while len(frame := file.read(frame_bytes)) == frame_bytes:
+        _, size_after, frame_salt = _FRAME.unpack_from(frame)
+        yield frame_salt == salt and size_after > 0
+
+
+def _holds_something(path: Path) -> bool:
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            if block.strip(b"\0"):
+                return True
+    return False
+
+
+def _checksum(data: bytes, magic: int) -> tuple[int, int]:
+    """Over whole pairs of words, in the byte order that the magic number names."""
+    order = ">" if magic & 1 else "<"
+    first = second = 0
+    for one, two in struct.iter_unpack(f"{order}2I", data):
+        first = (first + one + second) & 0xFFFFFFFF
+        second = (second + two + first) & 0xFFFFFFFF
+    return first, second

@@ -1,0 +1,233 @@
+"""A database that is damaged, locked or gone: what a server, its users and its files see of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from imgsvc.errors import DatabaseBroken, StartError
+from tests.pictures import make_jpeg
+from tests.server_process import ServerProcess
+from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
+
+
+def _serve(data_dir: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "imgsvc", "serve", "--port=0", f"--data={data_dir}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
+
+
+@pytest.fixture
+async def data_dir(tmp_path: Path) -> Path:
+    """Of a server that was stopped, with one job."""
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        await submit(server, ("a.jpg", make_jpeg(30, 20)))
+    return tmp_path / "data"
+
+
+def _tables(database: Path, *names: str) -> list[int]:
+    with closing(sqlite3.connect(database)) as connection:
+        return [
+            root
+            for name in names
+            for (root,) in connection.execute(
+                "SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,)
+            )
+        ]
+
+
+def _spoil(database: Path, *names: str) -> None:
+    roots = _tables(database, *names)
+    with database.open("r+b") as file:
+        for root in roots:
+            file.seek((root - 1) * 4096)
+            file.write(b"\xff" * 4096)
+
+
+def test_a_damaged_database_stops_the_start_with_what_to_do(data_dir: Path) -> None:
+    _spoil(data_dir / "imgsvc.db", "images")
+    files = sorted(path for path in (data_dir / "jobs").rglob("*"))
+    result = _serve(data_dir)
+    assert result.returncode == 2
+    assert "imgsvc.db is damaged" in result.stderr
+    assert f"unzip backup.zip -d {data_dir}" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert sorted(path for path in (data_dir / "jobs").rglob("*")) == files
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+async def test_without_its_database_no_file_is_swept(data_dir: Path, is_empty: bool) -> None:
+    """As orphans of nobody they would all go."""
+    database = data_dir / "imgsvc.db"
+    database.unlink()
+    if is_empty:
+        database.touch()
+    files = sorted(path for path in (data_dir / "jobs").rglob("*"))
+    with pytest.raises(StartError, match="files of 1 jobs are here"):
+        async with running_server(make_settings(data_dir)):
+            pass
+    assert sorted(path for path in (data_dir / "jobs").rglob("*")) == files
+    (data_dir / "jobs").rename(data_dir / "jobs.old")
+    async with running_server(make_settings(data_dir)) as server:
+        assert (await get_json(server, "/api/v1/jobs"))["items"] == []
+
+
+def test_a_newer_schema_stops_the_start_with_both_versions(data_dir: Path) -> None:
+    with closing(sqlite3.connect(data_dir / "imgsvc.db")) as connection:
+        (known,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute("PRAGMA user_version = 9999")
+    result = _serve(data_dir)
+    assert result.returncode == 2
+    assert "newer imgsvc" in result.stderr
+    assert "9999" in result.stderr
+    assert str(known) in result.stderr
+
+
+def test_a_locked_database_is_said_with_who_has_it(data_dir: Path) -> None:
+    code = (
+        "import sqlite3, sys\n"
+        f"c = sqlite3.connect({str(data_dir / 'imgsvc.db')!r}, isolation_level=None)\n"
+        "c.execute('BEGIN IMMEDIATE')\n"
+        "print('locked', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        result = _serve(data_dir)
+        assert other.stdin is not None
+        other.stdin.close()
+    assert result.returncode == 2
+    assert "is locked by" in result.stderr
+    assert f"(pid {other.pid})" in result.stderr
+
+
+@contextmanager
+def _without_rights() -> Iterator[None]:
+    """As a user that is not root, to whom nothing is forbidden."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("what", ["imgsvc.db", ""])
+async def test_a_database_that_cannot_be_written_is_said(
+    data_dir: Path, tmp_path: Path, what: str
+) -> None:
+    for path in (tmp_path, *tmp_path.parents):
+        if path.owner() != "root" or path == Path("/tmp"):  # noqa: S108
+            break
+        path.chmod(0o755)
+    for path in (data_dir, *data_dir.rglob("*")):
+        path.chmod(0o777)
+    (data_dir / what).chmod(0o555 if (data_dir / what).is_dir() else 0o444)
+    try:
+        with _without_rights(), pytest.raises(StartError, match="cannot be"):
+            async with running_server(make_settings(data_dir)):
+                pass
+    finally:
+        (data_dir / what).chmod(0o777)
+
+
+async def test_damage_that_is_noticed_while_serving_stops_the_server(data_dir: Path) -> None:
+    server: Running
+    async with running_server(make_settings(data_dir)) as server:
+        job = (await get_json(server, "/api/v1/jobs"))["items"][0]
+        store = server.core.store
+        await store.shrink_wal()
+        await asyncio.to_thread(_spoil, data_dir / "imgsvc.db", "images")
+        for connection in (store._connection, *store._readers._connections):
+            await connection.execute_fetchall("PRAGMA shrink_memory")
+        problem = await get_json(server, job["links"]["images"], 503)
+        assert problem["code"] == "shutting_down"
+        ready = await get_json(server, "/readyz", 503)
+        assert "database_not_writable" in ready["problems"]
+        form = form_of(("b.jpg", make_jpeg(20, 20)))
+        async with server.http.post("/api/v1/jobs", data=form) as answer:
+            assert answer.status == 503
+        await asyncio.wait({server.core.failure}, timeout=10)
+        assert isinstance(server.core.failure.exception(), DatabaseBroken)
+
+
+def test_a_server_whose_database_breaks_ends_by_itself_and_is_not_started_again(
+    data_dir: Path,
+) -> None:
+    server = ServerProcess(data_dir, workers=1)
+    try:
+        _spoil(data_dir / "imgsvc.db", "jobs", "images", "sqlite_autoindex_jobs_1")
+        while server.process.poll() is None:  # what it has in memory may answer the first
+            with suppress(OSError):
+                urllib.request.urlopen(f"{server.url}/api/v1/images", timeout=20).close()  # noqa: S310
+        assert server.process.wait(timeout=30) == 1
+    finally:
+        server.kill()
+    result = _serve(data_dir)
+    assert result.returncode == 2
+    assert "is damaged" in result.stderr
+
+
+async def test_files_that_somebody_has_removed_are_404_and_never_500(data_dir: Path) -> None:
+    shutil.rmtree(next((data_dir / "jobs").iterdir()) / "out")
+    async with running_server(make_settings(data_dir)) as server:
+        job = (await get_json(server, "/api/v1/jobs"))["items"][0]
+        image = await get_json(server, f"{job['links']['images']}/0")
+        problem = await get_json(server, image["outputs"][0]["url"], 404)
+        assert (problem["code"], problem["detail"]) == (
+            "not_found", "The file is not there any more.",
+        )  # fmt: skip
+        problem = await get_json(server, job["links"]["archive"], 404)
+        assert "not there any more" in problem["detail"]
+        await get_json(server, f"/image/{image['id']}.standard", 404)
+        made = await submit(server, ("a.jpg", make_jpeg(30, 20)))
+        assert made["status"] == "completed"  # anew, as there is nothing to link
+        assert not server.core.failure.done()
+
+
+async def test_an_image_whose_input_somebody_has_removed_fails_and_says_so(
+    data_dir: Path,
+) -> None:
+    async with running_server(make_settings(data_dir)) as server:
+        job = await submit(server, ("b.jpg", b"no image"))
+        shutil.rmtree(data_dir / "jobs" / job["id"])
+        async with server.http.post(f"{job['links']['self']}/retry") as answer:
+            assert answer.status == 200
+        async with server.http.ws_connect(job["links"]["events"]) as socket:
+            messages = [json.loads(message.data) async for message in socket]
+        assert messages[-1]["job"]["status"] == "failed"
+        image = await get_json(server, f"{job['links']['images']}/0")
+        assert "input file is not there" in image["error"]["message"]
+
+
+def test_the_signal_to_stop_is_heard_while_the_database_is_locked(data_dir: Path) -> None:
+    server = ServerProcess(data_dir, workers=1)
+    try:
+        with closing(sqlite3.connect(data_dir / "imgsvc.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(f"{server.url}/readyz", timeout=15)  # noqa: S310
+            assert caught.value.code == 503
+            caught.value.close()
+            server.stop(signal.SIGTERM)
+    finally:
+        server.kill()
+    assert server.process.returncode == 0

@@ -161,6 +161,7 @@ def _build(
         timeout_s=workers.timeout_s,
         memory_bytes=workers.memory_bytes,
         render=render,
+        sandbox=workers.sandbox,
     )
     dispatcher = Dispatcher(
         store,

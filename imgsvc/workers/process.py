@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-from imgsvc.domain.formats import Formats
+from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import RenderTask
-from imgsvc.workers import child
+from imgsvc.workers import answers, child
 from imgsvc.workers.notes import Notes
-from imgsvc.workers.parcel import CALL_BYTES, pack, unpack
+from imgsvc.workers.parcel import CALL_BYTES, pack
 from imgsvc.workers.scratch import Scratch
 
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "VIPS_CONCURRENCY": "1"}
@@ -29,9 +31,17 @@ BundleAnswer = child.BundleReport | BaseException
 
 
 class _RecordingContext(SpawnContext):
-    """The `spawn` context; it keeps the process that the executor starts through it."""
+    """The `spawn` context; it keeps the process that the executor starts through it, and what
+    comes from that process is read with care.
+    """
 
     process: SpawnProcess
+
+    def SimpleQueue(self) -> SimpleQueue[Any]:  # noqa: N802
+        """Of results: the executor makes no other."""
+        queue = super().SimpleQueue()
+        answers.guard(queue._reader)  # type: ignore[attr-defined]  # noqa: SLF001 - as the executor reads it
+        return queue
 
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
         self.process = SpawnProcess(*args, **kwargs)
@@ -42,7 +52,7 @@ class _RecordingContext(SpawnContext):
 class WorkerProcess:
     """pidfd: names this very process, also when its number is used again.
 
-    ready: done when the child is warm, with what it can do; failed when it died before.
+    ready: done when the child is warm, with what it says then; failed when it died before.
     """
 
     executor: ProcessPoolExecutor
@@ -51,7 +61,7 @@ class WorkerProcess:
     notes: Notes
     scratch: Scratch
     stderr_path: Path
-    ready: Future[Formats]
+    ready: Future[child.Greeting]
 
     def submit(
         self,
@@ -74,10 +84,16 @@ class WorkerProcess:
         if failure is not None:
             return failure
         try:
-            report: child.BundleReport = unpack(done.result(), self.scratch.report_path(ordinal))
-        except OSError as exc:
+            parcel = done.result()
+            if parcel is None:
+                answer = answers.read_report(self.scratch.report_path(ordinal))
+            else:
+                answer = answers.take_apart(parcel)
+        except (OSError, pickle.UnpicklingError) as exc:
             return exc
-        return report
+        if not isinstance(answer, child.BundleReport):
+            return pickle.UnpicklingError("this is no report")
+        return answer
 
     def kill(self) -> None:
         """SIGKILL; nothing when it is dead already."""
@@ -107,7 +123,11 @@ class WorkerProcess:
 
 
 def spawn(
-    scratch: Scratch, generation: int, render: child.Render, warm_up: child.WarmUp
+    scratch: Scratch,
+    generation: int,
+    render: child.Render,
+    warm_up: child.WarmUp,
+    sandbox: SandboxMode,
 ) -> WorkerProcess:
     """Start a child and do not wait until it is warm.
 
@@ -123,6 +143,7 @@ def spawn(
         stderr_path=scratch.stderr_path(generation),
         render=render,
         warm_up=warm_up,
+        sandbox=sandbox,
     )
     context = _RecordingContext()
     executor = ProcessPoolExecutor(

@@ -40,6 +40,7 @@ from imgsvc.upkeep.orphans import sweep_orphans
 from imgsvc.upkeep.watermarks import UnusedWatermarks
 from imgsvc.workers.child import render_image
 from imgsvc.workers.pool import WorkerPool
+from imgsvc.workers.sandbox import find_gaps
 
 log = get_logger(__name__)
 
@@ -116,8 +117,10 @@ async def open_core(
 ) -> AsyncIterator[Core]:
     """Build, recover what a crash interrupted, run; at the end drain and close.
 
-    Raises StartError when the data folder is taken or cannot be used.
+    Raises StartError when the data folder is taken or cannot be used, and when workers cannot
+    be confined as the settings require.
     """
+    _check_sandbox(settings.workers)
     data_dir = settings.storage.data_dir.absolute()
     await asyncio.to_thread(_make_folder, data_dir)
     lock = DataFolderLock(data_dir / "lock")
@@ -274,6 +277,13 @@ async def _start(core: Core) -> None:
     core.keep("expired-keys", ExpiredKeys(core.store).run())
     core.keep("unused-watermarks", UnusedWatermarks(core.watermarks.remove_unused).run())
     core.keep("expiry", Expiry(core.store, core.deleter.delete_expired).run())
+
+
+def _check_sandbox(workers: WorkerSettings) -> None:
+    if workers.sandbox == "required" and (gaps := find_gaps()):
+        raise StartError(
+            f"workers.sandbox is required, and this machine cannot do all of it. {' '.join(gaps)}"
+        )
 
 
 def _make_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import io
 import pickle
+import weakref
 from concurrent.futures import process
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -85,8 +86,9 @@ def guard(reader: Connection[Any, Any]) -> None:
     """Make `recv` of the executor's end careful. The executor takes an exception out of it
     for a broken process, which it is.
     """
+    source = weakref.proxy(reader)  # or it would hold itself, and its descriptor, for long
 
     def receive() -> Any:
-        return take_apart(reader.recv_bytes(MAX_ANSWER_BYTES))
+        return take_apart(source.recv_bytes(MAX_ANSWER_BYTES))
 
     setattr(reader, "recv", receive)  # noqa: B010 - a method gives way to a function

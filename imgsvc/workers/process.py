@@ -90,7 +90,9 @@ class WorkerProcess:
             else:
                 answer = answers.take_apart(parcel)
         except (OSError, pickle.UnpicklingError) as exc:
-            return exc
+            # A new one: the frames of the other would hold this very call, and all its locks,
+            # until the garbage is collected.
+            return pickle.UnpicklingError(str(exc))
         if not isinstance(answer, child.BundleReport):
             return pickle.UnpicklingError("this is no report")
         return answer

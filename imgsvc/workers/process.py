@@ -12,7 +12,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import RenderTask
@@ -20,6 +20,7 @@ from imgsvc.workers import answers, child
 from imgsvc.workers.notes import Notes
 from imgsvc.workers.parcel import CALL_BYTES, pack
 from imgsvc.workers.scratch import Scratch
+from imgsvc.workers.scrutiny import is_plausible
 
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "VIPS_CONCURRENCY": "1"}
 """For every child. The C library reads its part before Python runs, so it is inherited."""
@@ -77,25 +78,25 @@ class WorkerProcess:
         """
         parcel = pack(tasks, CALL_BYTES, self.scratch.call_path(ordinal))
         future = self.executor.submit(child.run_bundle, ordinal, parcel, urgent)
-        future.add_done_callback(lambda done: answer(self._collect(ordinal, done)))
+        future.add_done_callback(lambda done: answer(self._collect(ordinal, len(tasks), done)))
 
-    def _collect(self, ordinal: int, done: Future[bytes | None]) -> BundleAnswer:
+    def _collect(self, ordinal: int, tasks: int, done: Future[bytes | None]) -> BundleAnswer:
         failure = done.exception()
         if failure is not None:
             return failure
         try:
             parcel = done.result()
             if parcel is None:
-                answer = answers.read_report(self.scratch.report_path(ordinal))
+                report = answers.read_report(self.scratch.report_path(ordinal))
             else:
-                answer = answers.take_apart(parcel)
+                report = answers.take_apart(parcel)
         except (OSError, pickle.UnpicklingError) as exc:
             # A new one: the frames of the other would hold this very call, and all its locks,
             # until the garbage is collected.
             return pickle.UnpicklingError(str(exc))
-        if not isinstance(answer, child.BundleReport):
-            return pickle.UnpicklingError("this is no report")
-        return answer
+        if not is_plausible(report, tasks):
+            return pickle.UnpicklingError("a worker says what cannot be")
+        return cast("child.BundleReport", report)
 
     def kill(self) -> None:
         """SIGKILL; nothing when it is dead already."""

@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.webhook import check_secret
 from imgsvc.errors import StartError
 
@@ -106,6 +107,7 @@ class WorkerSettings(_Section):
     max: int | None = Field(None, ge=1, le=1024)
     memory_bytes: Size = Field(default_factory=_half_of_ram)
     timeout_s: float = Field(60, gt=0)
+    sandbox: SandboxMode = "auto"
 
     @model_validator(mode="after")
     def _make_sense_together(self) -> Self:

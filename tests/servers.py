@@ -17,6 +17,7 @@ from imgsvc.config import Settings, load_settings
 from imgsvc.runtime.core import Core
 from imgsvc.runtime.server import open_server
 from imgsvc.workers.child import render_image
+from tests.runtime.faulty import unconfined
 
 
 def make_settings(data_dir: Path, **sections: dict[str, Any]) -> Settings:
@@ -45,6 +46,8 @@ class Running:
 
 @asynccontextmanager
 async def running_server(settings: Settings, render: Any = render_image) -> AsyncIterator[Running]:
+    if render is not render_image:
+        settings = unconfined(settings)
     async with (
         open_server(settings, render) as (core, url),
         aiohttp.ClientSession(base_url=url) as http,

@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import click
@@ -42,6 +43,15 @@ from imgsvc.imaging.readers.registry import missing_formats
 formats = list_formats()
 print(json.dumps({"libvips": pyvips.version(0), "minor": pyvips.version(1),
     "read": formats.read, "write": formats.write, "missing": missing_formats()}))
+"""
+
+_CONFINEMENT = """
+import dataclasses, json, sys
+from pathlib import Path
+from imgsvc.workers.child import import_imaging
+from imgsvc.workers.sandbox import confine
+import_imaging()
+print(json.dumps(dataclasses.asdict(confine("auto", Path(sys.argv[1]), Path(sys.argv[1])))))
 """
 
 Verdict = Literal["ok", "warning", "problem"]
@@ -71,7 +81,7 @@ class Finding:
 )
 @json_option
 def doctor(data: Path | None, config: Path | None, as_json: bool) -> None:
-    """Check versions, formats, settings, disk, memory and the database.
+    """Check versions, formats, settings, sandbox, disk, memory and the database.
 
     Nothing is changed, and a running server is not disturbed. The exit code is 1 when
     something has to be done.
@@ -130,6 +140,31 @@ def _formats() -> Finding:
         advice = f"For {' and '.join(facts['missing'])}: pip install 'imgsvc[formats]'"
         return Finding("formats", "ok", fact, advice)
     return Finding("formats", "ok", fact)
+
+
+def _sandbox(settings: Settings) -> Finding:
+    """Tried out in another process, which is confined as a worker is."""
+    if settings.workers.sandbox == "off":
+        advice = 'Whoever sends images is trusted with this machine; workers.sandbox = "auto".'
+        return Finding("sandbox", "warning", "switched off", advice)
+    with TemporaryDirectory() as folder:
+        asked = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", _CONFINEMENT, folder],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if asked.returncode:
+        reason = asked.stderr.strip().splitlines()[-1:] or ["it says nothing"]
+        advice = 'Workers cannot start; workers.sandbox = "off" goes without.'
+        return Finding("sandbox", "problem", reason[0], advice)
+    facts = json.loads(asked.stdout)
+    if not facts["gaps"]:
+        return Finding(
+            "sandbox", "ok", f"workers are confined: Landlock {facts['landlock']}, seccomp"
+        )
+    verdict: Verdict = "problem" if settings.workers.sandbox == "required" else "warning"
+    return Finding("sandbox", verdict, " ".join(facts["gaps"]), "See docs/security.md.")
 
 
 def _workers(settings: Settings) -> Finding:
@@ -201,6 +236,7 @@ async def _ask(url: str) -> None:
 
 _LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _workers,
+    _sandbox,
     _open_files,
     _disk,
     _database,

@@ -49,7 +49,12 @@ from imgsvc.imaging.translation import making, out_of_memory
 from imgsvc.imaging.warnings import collect_warnings
 from imgsvc.recipes.model import load_recipe
 
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL_DISK = (ImageErrorCode.STORAGE_FULL, "There is not enough free disk space.")
+_REFUSED_WRITES = {
+    errno.ENOSPC: _FULL_DISK,
+    errno.EDQUOT: _FULL_DISK,
+    errno.EFBIG: (ImageErrorCode.OUTPUT_TOO_LARGE, "An output has more bytes than a file may."),
+}
 
 
 class _Made(NamedTuple):
@@ -195,11 +200,9 @@ def _write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except OSError as exc:
-        if exc.errno not in _DISK_FULL:
+        if exc.errno not in _REFUSED_WRITES:
             raise
-        raise ImageError(
-            ImageErrorCode.STORAGE_FULL, "There is not enough free disk space."
-        ) from exc
+        raise ImageError(*_REFUSED_WRITES[exc.errno]) from exc
 
 
 def _failed(error: ImageError, header: Header | None, started_ns: int) -> RenderFailed:

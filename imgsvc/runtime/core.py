@@ -47,6 +47,7 @@ from imgsvc.upkeep.watermarks import UnusedWatermarks
 from imgsvc.webhooks import schedule
 from imgsvc.workers.child import render_image
 from imgsvc.workers.pool import WorkerPool
+from imgsvc.workers.sandbox import find_gaps
 
 log = get_logger(__name__)
 
@@ -132,8 +133,10 @@ async def open_core(
 ) -> AsyncIterator[Core]:
     """Build, recover what a crash interrupted, run; at the end drain and close.
 
-    Raises StartError when the data folder is taken or cannot be used.
+    Raises StartError when the data folder is taken or cannot be used, and when workers cannot
+    be confined as the settings require.
     """
+    _check_sandbox(settings.workers)
     data_dir = settings.storage.data_dir.absolute()
     await asyncio.to_thread(_make_folder, data_dir)
     lock = DataFolderLock(data_dir / "lock")
@@ -178,6 +181,7 @@ def _build(
         timeout_s=workers.timeout_s,
         memory_bytes=workers.memory_bytes,
         render=render,
+        sandbox=workers.sandbox,
     )
     dispatcher = Dispatcher(
         store,
@@ -307,6 +311,13 @@ def _check_database_is_there(data_dir: Path) -> None:
             f"The database {database} is missing or empty, but files of {jobs} jobs are here. "
             "Nothing was changed. Restore the last backup, or move the files away if nobody wants "
             f"them:\n  mv {data_dir / 'jobs'} {data_dir / 'jobs'}.old"
+        )
+
+
+def _check_sandbox(workers: WorkerSettings) -> None:
+    if workers.sandbox == "required" and (gaps := find_gaps()):
+        raise StartError(
+            f"workers.sandbox is required, and this machine cannot do all of it. {' '.join(gaps)}"
         )
 
 

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from imgsvc.domain.confinement import Confinement, SandboxMode
 from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import Failure, Outcome, RenderFailed, RenderTask
 from imgsvc.errors import ImageErrorCode
-from imgsvc.workers import limits
+from imgsvc.workers import limits, surroundings
 from imgsvc.workers.notes import Notes, Place
 from imgsvc.workers.parcel import REPORT_BYTES, pack, unpack
+from imgsvc.workers.sandbox import confine
 from imgsvc.workers.scratch import Scratch, remove_inputs
 
 Render = Callable[[RenderTask], Outcome]
@@ -35,6 +37,7 @@ class ChildSettings:
     warm_up: called once before the first task, to import what rendering needs, and to say
         what can be read and written.
     folder: of the slot. stderr_path: where all that native code says goes.
+    sandbox: how far it has to shut itself in.
     """
 
     notes: Notes
@@ -43,6 +46,15 @@ class ChildSettings:
     stderr_path: Path
     render: Render
     warm_up: WarmUp
+    sandbox: SandboxMode
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a child says once it is warm: what it can do, and what it cannot do any more."""
+
+    formats: Formats
+    confinement: Confinement
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +85,18 @@ def import_imaging() -> Formats:
 
 
 class _Child:
-    def __init__(self, settings: ChildSettings, formats: Formats) -> None:
-        self.formats = formats
+    def __init__(self, settings: ChildSettings) -> None:
+        self.greeting = Greeting(Formats(), Confinement(0))
         self._notes = settings.notes
         self._scratch = Scratch(settings.folder)
         self._render = settings.render
         self._gauge = limits.MemoryGauge()
         self._trim_above_bytes = self._gauge.read().resident_bytes + _TRIM_AFTER_BYTES
+
+    def confine(self, formats: Formats, mode: SandboxMode) -> None:
+        """From now on there are only the slot's two folders. Raises NotConfined."""
+        confinement = confine(mode, self._scratch.folder, self._scratch.inputs)
+        self.greeting = Greeting(formats, confinement)
 
     def run_bundle(self, ordinal: int, parcel: bytes | None, *, urgent: bool) -> bytes | None:
         tasks: tuple[RenderTask, ...] = unpack(parcel, self._scratch.call_path(ordinal))
@@ -140,21 +157,31 @@ _child: _Child | None = None
 
 
 def begin(settings: ChildSettings) -> None:
-    """The initializer: what it raises ends the process."""
+    """The initializer: what it raises ends the process.
+
+    Libraries are loaded first, with all that they look for; none has threads yet, and nothing
+    that somebody sent has been looked at. Then the process is confined.
+    """
     global _child
     _capture_output(settings.stderr_path)
     limits.ignore_stop_signals()
     limits.die_with_parent(settings.parent_pid)
     limits.forbid_core_dumps()
+    limits.limit_files()
     os.umask(0o077)
+    os.environ["TMPDIR"] = str(settings.folder)
     faulthandler.enable()
     formats = settings.warm_up() or Formats()
-    _child = _Child(settings, formats)
+    surroundings.drop_descriptors()
+    surroundings.forget_environment()
+    child = _Child(settings)
+    child.confine(formats, settings.sandbox)
+    _child = child
 
 
-def report_ready() -> Formats:
+def report_ready() -> Greeting:
     """The first call: it returns once `begin` is done."""
-    return _get_child().formats
+    return _get_child().greeting
 
 
 def run_bundle(ordinal: int, parcel: bytes | None, urgent: bool) -> bytes | None:

@@ -8,7 +8,8 @@ nothing has to be locked by a process that may be killed at any moment.
 from __future__ import annotations
 
 import ctypes
-from multiprocessing.sharedctypes import RawArray
+from mmap import PAGESIZE
+from multiprocessing.heap import Arena
 from typing import NamedTuple
 
 MAX_TASKS_PER_BUNDLE = 1 << 16
@@ -31,10 +32,19 @@ NOWHERE = Place(0, 0)
 
 
 class Notes:
-    """Passed to the child when it is spawned, and only then."""
+    """Passed to the child when it is spawned, and only then. In memory that no other child
+    has: one that is hijacked can write whatever it likes into what it shares.
+    """
 
     def __init__(self) -> None:
-        self._cells: ctypes.Array[ctypes.c_int64] = RawArray(ctypes.c_int64, 3)
+        self.__setstate__(Arena(PAGESIZE))
+
+    def __getstate__(self) -> Arena:
+        return self._arena
+
+    def __setstate__(self, arena: Arena) -> None:
+        self._arena = arena
+        self._cells = (ctypes.c_int64 * 3).from_buffer(arena.buffer)
 
     def write_place(self, place: Place) -> None:
         self._cells[_PLACE] = place.ordinal * MAX_TASKS_PER_BUNDLE + place.position

@@ -12,15 +12,19 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from imgsvc.domain.confinement import Confinement, SandboxMode
 from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import EngineEvent, RenderTask
-from imgsvc.workers.child import Render, WarmUp, import_imaging, render_image
+from imgsvc.telemetry.logs import get_logger
+from imgsvc.workers.child import Greeting, Render, WarmUp, import_imaging, render_image
 from imgsvc.workers.engine import PoolClosed, WorkerFacts
 from imgsvc.workers.notes import MAX_TASKS_PER_BUNDLE
 from imgsvc.workers.process import ENVIRONMENT
 from imgsvc.workers.scratch import Scratch
 from imgsvc.workers.slot import Slot, SlotSettings
 from imgsvc.workers.stream import EventStream
+
+log = get_logger(__name__)
 
 LOOK_EVERY_S = 0.05
 MAX_TASKS_PER_CHILD = 5000
@@ -40,6 +44,7 @@ class WorkerPool:
     memory_bytes: for all slots together; see `share_bytes`.
     render: picklable, of a module's top level. warm_up: likewise, called once in every child
         before its first task; None imports the imaging package if `render` is its own.
+    sandbox: how far children have to shut themselves in.
     max_tasks_per_child, max_resident_bytes: beyond either a child is replaced between tasks.
     """
 
@@ -52,6 +57,7 @@ class WorkerPool:
         memory_bytes: int,
         render: Render = render_image,
         warm_up: WarmUp | None = None,
+        sandbox: SandboxMode = "auto",
         max_tasks_per_child: int = MAX_TASKS_PER_CHILD,
         max_resident_bytes: int = MAX_RESIDENT_BYTES,
     ) -> None:
@@ -74,6 +80,7 @@ class WorkerPool:
         self._settings = SlotSettings(
             render=render,
             warm_up=warm_up or (import_imaging if render is render_image else _do_nothing),
+            sandbox=sandbox,
             timeout_s=timeout_s,
             max_tasks_per_child=max_tasks_per_child,
             max_resident_bytes=max_resident_bytes,
@@ -262,8 +269,10 @@ class WorkerPool:
                 slot.look(min(now_s - last_s, _LONGEST_LOOK_S))
             last_s = now_s
 
-    def _learn(self, formats: Formats) -> None:
-        self._formats = formats
+    def _learn(self, greeting: Greeting) -> None:
+        if self._formats is None:
+            _log_confinement(greeting.confinement)
+        self._formats = greeting.formats
         self._on_change()
 
     def _on_change(self) -> None:
@@ -299,6 +308,13 @@ def _check_size(size: int) -> None:
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+
+
+def _log_confinement(confinement: Confinement) -> None:
+    if confinement.gaps:
+        log.warning("workers_not_confined", gaps=confinement.gaps)
+    else:
+        log.info("workers_confined", landlock=confinement.landlock)
 
 
 def _do_nothing() -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from imgsvc.domain.formats import Formats
+from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import RenderTask
-from imgsvc.workers import child
+from imgsvc.workers import answers, child
 from imgsvc.workers.notes import Notes
-from imgsvc.workers.parcel import CALL_BYTES, pack, unpack
+from imgsvc.workers.parcel import CALL_BYTES, pack
 from imgsvc.workers.scratch import Scratch
+from imgsvc.workers.scrutiny import is_plausible
 
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "VIPS_CONCURRENCY": "1"}
 """For every child. The C library reads its part before Python runs, so it is inherited."""
@@ -29,9 +32,17 @@ BundleAnswer = child.BundleReport | BaseException
 
 
 class _RecordingContext(SpawnContext):
-    """The `spawn` context; it keeps the process that the executor starts through it."""
+    """The `spawn` context; it keeps the process that the executor starts through it, and what
+    comes from that process is read with care.
+    """
 
     process: SpawnProcess
+
+    def SimpleQueue(self) -> SimpleQueue[Any]:  # noqa: N802
+        """Of results: the executor makes no other."""
+        queue = super().SimpleQueue()
+        answers.guard(queue._reader)  # type: ignore[attr-defined]  # noqa: SLF001 - as the executor reads it
+        return queue
 
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
         self.process = SpawnProcess(*args, **kwargs)
@@ -42,7 +53,7 @@ class _RecordingContext(SpawnContext):
 class WorkerProcess:
     """pidfd: names this very process, also when its number is used again.
 
-    ready: done when the child is warm, with what it can do; failed when it died before.
+    ready: done when the child is warm, with what it says then; failed when it died before.
     """
 
     executor: ProcessPoolExecutor
@@ -51,7 +62,7 @@ class WorkerProcess:
     notes: Notes
     scratch: Scratch
     stderr_path: Path
-    ready: Future[Formats]
+    ready: Future[child.Greeting]
 
     def submit(
         self,
@@ -67,17 +78,25 @@ class WorkerProcess:
         """
         parcel = pack(tasks, CALL_BYTES, self.scratch.call_path(ordinal))
         future = self.executor.submit(child.run_bundle, ordinal, parcel, urgent)
-        future.add_done_callback(lambda done: answer(self._collect(ordinal, done)))
+        future.add_done_callback(lambda done: answer(self._collect(ordinal, len(tasks), done)))
 
-    def _collect(self, ordinal: int, done: Future[bytes | None]) -> BundleAnswer:
+    def _collect(self, ordinal: int, tasks: int, done: Future[bytes | None]) -> BundleAnswer:
         failure = done.exception()
         if failure is not None:
             return failure
         try:
-            report: child.BundleReport = unpack(done.result(), self.scratch.report_path(ordinal))
-        except OSError as exc:
-            return exc
-        return report
+            parcel = done.result()
+            if parcel is None:
+                report = answers.read_report(self.scratch.report_path(ordinal))
+            else:
+                report = answers.take_apart(parcel)
+        except (OSError, pickle.UnpicklingError) as exc:
+            # A new one: the frames of the other would hold this very call, and all its locks,
+            # until the garbage is collected.
+            return pickle.UnpicklingError(str(exc))
+        if not is_plausible(report, tasks):
+            return pickle.UnpicklingError("a worker says what cannot be")
+        return cast("child.BundleReport", report)
 
     def kill(self) -> None:
         """SIGKILL; nothing when it is dead already."""
@@ -107,7 +126,11 @@ class WorkerProcess:
 
 
 def spawn(
-    scratch: Scratch, generation: int, render: child.Render, warm_up: child.WarmUp
+    scratch: Scratch,
+    generation: int,
+    render: child.Render,
+    warm_up: child.WarmUp,
+    sandbox: SandboxMode,
 ) -> WorkerProcess:
     """Start a child and do not wait until it is warm.
 
@@ -123,6 +146,7 @@ def spawn(
         stderr_path=scratch.stderr_path(generation),
         render=render,
         warm_up=warm_up,
+        sandbox=sandbox,
     )
     context = _RecordingContext()
     executor = ProcessPoolExecutor(

@@ -27,61 +27,73 @@ class InputUnavailable(ImgsvcError):
 
 
 class Scratch:
-    """The folder of one slot. Names begin with the task's key, its claim included, so
-    that a task which is done twice, or late, meets nobody else's files.
+    """The two folders of one slot: `folder`, in which the child writes, and `inputs`, from which
+    it reads and removes. What stands there are links, often to somebody's own files, and who may
+    write through a link changes them.
+
+    Names begin with the task's key, its claim included, so that a task which is done twice, or
+    late, meets nobody else's files.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.inputs = folder.with_name(f"{folder.name}.in")
 
     def make(self) -> bool:
-        """Make the folder, empty. False while outputs of an earlier slot wait there."""
+        """Make the folders, empty. False while outputs of an earlier slot wait there."""
         self.remove_if_empty()
         try:
             self.folder.mkdir(parents=True)
         except FileExistsError:
             return False
+        self.inputs.mkdir(exist_ok=True)
         return True
 
     def remove_if_empty(self) -> None:
-        """Outputs that still wait to be moved away keep the folder."""
-        try:
-            self.folder.rmdir()
-        except OSError as exc:
-            if exc.errno not in {errno.ENOTEMPTY, errno.ENOENT}:
-                raise
+        """Outputs that still wait to be moved away keep their folder."""
+        for folder in (self.inputs, self.folder):
+            try:
+                folder.rmdir()
+            except OSError as exc:
+                if exc.errno not in {errno.ENOTEMPTY, errno.ENOENT}:
+                    raise
 
     def place(self, task: RenderTask) -> RenderTask:
-        """The task with its paths in this folder."""
-        prefix = f"{self.folder}/{_stem(task)}"
+        """The task with its paths in these folders."""
+        stem = _stem(task)
+        source = f"{self.inputs}/{stem}"
         watermarks = tuple(
-            replace(file, path=f"{prefix}.watermark-{number}")
+            replace(file, path=f"{source}.watermark-{number}")
             for number, file in enumerate(task.watermarks)
         )
         return replace(
-            task, input_path=f"{prefix}.input", output_prefix=prefix, watermarks=watermarks
+            task,
+            input_path=f"{source}.input",
+            output_prefix=f"{self.folder}/{stem}",
+            watermarks=watermarks,
         )
 
     def report_path(self, ordinal: int) -> Path:
         return self.folder / f"report-{ordinal}"
 
     def call_path(self, ordinal: int) -> Path:
-        return self.folder / f"call-{ordinal}"
+        return self.inputs / f"call-{ordinal}"
 
     def stderr_path(self, generation: int) -> Path:
         return self.folder / f"stderr-{generation}"
 
     def remove_all_of(self, tasks: Iterable[RenderTask]) -> None:
-        """Remove whatever the tasks have in this folder; nothing at all, not even the folder, is
+        """Remove whatever the tasks have in these folders; nothing at all, not even a folder, is
         fine too.
         """
         starts = tuple(f"{_stem(task)}{mark}" for task in tasks for mark in "-.")
-        if not starts or not self.folder.exists():
-            return
-        with os.scandir(self.folder) as entries:
-            names = [entry.name for entry in entries if entry.name.startswith(starts)]
-        for name in names:
-            (self.folder / name).unlink(missing_ok=True)
+        for folder in (self.folder, self.inputs):
+            if not starts or not folder.exists():
+                continue
+            with os.scandir(folder) as entries:
+                names = [entry.name for entry in entries if entry.name.startswith(starts)]
+            for name in names:
+                (folder / name).unlink(missing_ok=True)
 
 
 def bring_in_all(task: RenderTask, placed: RenderTask) -> None:

@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from imgsvc.domain.formats import Formats
+from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import EngineEvent, Finished, RenderFailed, RenderTask
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.bundle import Bundle
-from imgsvc.workers.child import BundleReport, Render, WarmUp
+from imgsvc.workers.child import BundleReport, Greeting, Render, WarmUp
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
 from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all
@@ -49,7 +49,7 @@ class SlotSettings:
 
     spawner: one thread that lives as long as any child. hands: threads for file work.
     emit: takes events. on_change: told when a slot may take more, or has more to watch.
-    learn: told what a process says it can do.
+    learn: told what a process says when it is warm.
     keep: runs what a slot does on the side.
     share_bytes: what one task may cost without being suspect when its worker dies.
     anyone_ready: whether any slot of the pool has a process that works.
@@ -57,6 +57,7 @@ class SlotSettings:
 
     render: Render
     warm_up: WarmUp
+    sandbox: SandboxMode
     timeout_s: float
     max_tasks_per_child: int
     max_resident_bytes: int
@@ -64,7 +65,7 @@ class SlotSettings:
     hands: ThreadPoolExecutor
     emit: Callable[[Iterable[EngineEvent]], None]
     on_change: Callable[[], None]
-    learn: Callable[[Formats], None]
+    learn: Callable[[Greeting], None]
     keep: Keep
     share_bytes: Callable[[], int]
     anyone_ready: Callable[[], bool]
@@ -260,6 +261,7 @@ class Slot:
                 self._generation,
                 settings.render,
                 settings.warm_up,
+                settings.sandbox,
             )
         except OSError as exc:
             log.error("worker_not_started", slot=self.number, reason=str(exc))  # noqa: TRY400 - the reason says it all
@@ -276,8 +278,8 @@ class Slot:
         if self._active is None:
             self._activate(worker)
         await worker.started.wait()
-        if worker.formats is not None:
-            self._settings.learn(worker.formats)
+        if worker.greeting is not None:
+            self._settings.learn(worker.greeting)
         return worker.ready
 
     def _activate(self, worker: Worker) -> None:

@@ -6,9 +6,9 @@ import asyncio
 from concurrent.futures import Future
 from typing import Protocol
 
-from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import EngineEvent, RenderTask
 from imgsvc.workers.bundle import Bundle
+from imgsvc.workers.child import Greeting
 from imgsvc.workers.notes import NOWHERE, Place
 from imgsvc.workers.process import WorkerProcess
 
@@ -29,7 +29,7 @@ class DeathWatch(Protocol):
 class Worker:
     """The process's life: starting, ready, dead; `spent` from when another must take over.
 
-    formats: what it says it can do; None before it is warm.
+    greeting: what it says when it is warm; None before.
     sentence: where it was when it was killed at the deadline; None otherwise.
     dismissed: killed because it was not wanted any more.
     retired: another has taken over; dismissed when its bundles are done.
@@ -39,7 +39,7 @@ class Worker:
     def __init__(self, process: WorkerProcess, on_settled: DeathWatch) -> None:
         self.process = process
         self.bundles: dict[int, Bundle] = {}
-        self.formats: Formats | None = None
+        self.greeting: Greeting | None = None
         self.ready = False
         self.dead = False
         self.dismissed = False
@@ -129,12 +129,12 @@ class Worker:
         """Whether the outcome is already on its way to the loop."""
         return self.bundles[place.ordinal].answered
 
-    def _post_ready(self, ready: Future[Formats]) -> None:
+    def _post_ready(self, ready: Future[Greeting]) -> None:
         if ready.exception() is None:
             self._loop.call_soon_threadsafe(self._on_ready, ready.result())
 
-    def _on_ready(self, formats: Formats) -> None:
-        self.formats = formats
+    def _on_ready(self, greeting: Greeting) -> None:
+        self.greeting = greeting
         self.ready = not self.dead
         self.unchanged_s = 0.0
         self.started.set()

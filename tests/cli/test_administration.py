@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 from imgsvc.cli.main import cli
 from imgsvc.imaging.formats import list_formats
 from imgsvc.store.lock import DataFolderLock
+from imgsvc.workers.landlock import get_version
+from imgsvc.workers.sandbox import find_gaps
 from tests.server_process import ServerProcess
 
 
@@ -93,6 +95,36 @@ def test_doctor_names_the_formats_and_what_an_extra_would_add(
     result = run("doctor", "--data", tmp_path / "data", "--json")
     fact = next(f for f in json.loads(result.stdout) if f["subject"] == "formats")
     assert (fact["verdict"], fact["advice"]) == ("ok", "For JPEG XL: pip install 'imgsvc[formats]'")
+
+
+@pytest.mark.skipif(bool(find_gaps()), reason="this machine cannot confine a process")
+def test_doctor_tries_whether_workers_can_be_confined(tmp_path: Path) -> None:
+    result = run("doctor", "--data", tmp_path / "data", "--json")
+    fact = next(f for f in json.loads(result.stdout) if f["subject"] == "sandbox")
+    assert (fact["verdict"], fact["advice"]) == ("ok", "")
+    assert f"Landlock {get_version()}" in fact["fact"]
+
+
+def test_doctor_warns_of_workers_that_are_not_confined(tmp_path: Path) -> None:
+    env = {"IMGSVC_WORKERS__SANDBOX": "off"}
+    result = run("doctor", "--data", tmp_path / "data", "--json", **env)
+    fact = next(f for f in json.loads(result.stdout) if f["subject"] == "sandbox")
+    assert (fact["verdict"], fact["fact"]) == ("warning", "switched off")
+
+
+@pytest.mark.parametrize(("mode", "verdict"), [("auto", "warning"), ("required", "problem")])
+def test_doctor_says_what_a_kernel_cannot_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, verdict: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "from imgsvc.workers import landlock\nlandlock.get_version = lambda: 0\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    env = {"IMGSVC_WORKERS__SANDBOX": mode}
+    result = run("doctor", "--data", tmp_path / "data", "--json", **env)
+    fact = next(f for f in json.loads(result.stdout) if f["subject"] == "sandbox")
+    assert fact["verdict"] == verdict
+    assert "no Landlock" in fact["fact"]
 
 
 def test_doctor_says_what_to_do_about_a_damaged_database(tmp_path: Path) -> None:

@@ -138,21 +138,28 @@ def test_what_must_be_held_whole_costs_more(studio: Studio) -> None:
     assert cost(pictures.make_tiff(*size)) > cost(pictures.make_png(*size))
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, ImageErrorCode.STORAGE_FULL),
+        (errno.EFBIG, ImageErrorCode.OUTPUT_TOO_LARGE),
+    ],
+)
+def test_a_write_that_the_system_refuses_is_told_and_leaves_nothing(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, number: int, code: ImageErrorCode
 ) -> None:
     write = Path.write_bytes
 
     def write_but_the_second(path: Path, data: bytes) -> int:
         if path.name.startswith("out-b"):
             write(path, data[:10])
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(number, "refused")
         return write(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", write_but_the_second)
     outcome = studio.run(pictures.make_png(), [{"name": "a"}, {"name": "b"}])
     assert isinstance(outcome, RenderFailed)
-    assert outcome.failure.code is ImageErrorCode.STORAGE_FULL
+    assert outcome.failure.code is code
     assert studio.outputs() == []
 
 

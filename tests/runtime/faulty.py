@@ -33,6 +33,12 @@ def render(task: RenderTask) -> Outcome:
     return faults.render(task)
 
 
+def unconfined(settings: Any) -> Any:
+    """With workers that reach the files of a test, wherever they are."""
+    workers = settings.workers.model_copy(update={"sandbox": "off"})
+    return settings.model_copy(update={"workers": workers})
+
+
 def main() -> None:
     from imgsvc.cli.main import cli
     from imgsvc.runtime import server
@@ -40,7 +46,7 @@ def main() -> None:
     real = server.open_server
 
     def open_faulty(settings: Any, _render: Any = None) -> Any:
-        return real(settings, render)
+        return real(unconfined(settings), render)
 
     setattr(server, "open_server", open_faulty)  # noqa: B010 - what it replaces has a finer type
     cli()

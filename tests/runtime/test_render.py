@@ -165,7 +165,7 @@ async def test_what_a_killed_server_left_is_swept_at_the_next_start(
     try:
         async with aiohttp.ClientSession(killed.url) as http:
             posting = asyncio.create_task(_post(http, _gated(gate)))
-            await _until(lambda: any(data_dir.glob("slots/0/*.input")))
+            await _until(lambda: any(data_dir.glob("slots/0.in/*.input")))
             await asyncio.to_thread(killed.kill)
             with pytest.raises(aiohttp.ClientError):
                 await posting

@@ -7,6 +7,7 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from imgsvc.domain.rendering import (
 )
 from imgsvc.workers.pool import WorkerPool
 from tests.workers import faults
+
+OUTSIDE = ("gate", "diary")
+"""Files of a test that its children reach, although they are not in a slot."""
 
 SHARE_BYTES = 64 * 1024**2
 
@@ -135,6 +139,7 @@ class Pools:
                 "timeout_s": 20.0,
                 "memory_bytes": SHARE_BYTES * size,
                 "render": faults.render,
+                "warm_up": partial(faults.keep_open, *(f"{self.folder}/{n}" for n in OUTSIDE)),
                 **settings,
             }
         )

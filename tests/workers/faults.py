@@ -48,6 +48,13 @@ def never_end() -> None:
     signal.pause()
 
 
+def keep_open(*paths: str) -> None:
+    """A warm-up: a confined child reaches nothing outside its slot but what is open already."""
+    for path in paths:
+        if Path(path).exists():
+            _kept_open[path] = os.open(path, os.O_RDWR | os.O_APPEND)
+
+
 def make_output(task: RenderTask, content: str) -> Rendered:
     data = content.encode() * 10
     Path(output_path(task.output_prefix, "only", "png")).write_bytes(data)
@@ -123,19 +130,22 @@ def ask_for_memory(task: RenderTask, cost: str) -> Outcome:
 
 def wait_for_gate(task: RenderTask, fifo: str) -> Outcome:
     """Go on when there is a byte to take."""
-    descriptor = os.open(fifo, os.O_RDONLY)
-    os.read(descriptor, 1)
-    os.close(descriptor)
+    if fifo in _kept_open:
+        os.read(_kept_open[fifo], 1)
+    else:
+        descriptor = os.open(fifo, os.O_RDONLY)
+        os.read(descriptor, 1)
+        os.close(descriptor)
     return make_output(task, "through")
 
 
-def keep_a_diary(task: RenderTask, folder: str) -> Outcome:
+def keep_a_diary(task: RenderTask, diary: str) -> Outcome:
     """Write down beginning and end, with a few milliseconds of work between them."""
     name = f"{task.key.index}-{task.key.claim}"
-    Path(folder, f"{name}.begun").touch()
+    os.write(_kept_open[diary], f"{name}.begun\n".encode())
     hashlib.pbkdf2_hmac("sha256", b"", b"", 5000)
     done = make_output(task, "done")
-    Path(folder, f"{name}.done").touch()
+    os.write(_kept_open[diary], f"{name}.done\n".encode())
     return done
 
 
@@ -160,6 +170,7 @@ def leave_half_an_output(task: RenderTask) -> None:
 
 
 _leak: list[bytes] = []
+_kept_open: dict[str, int] = {}
 
 _DEEDS = {
     "ok": make_output,

@@ -193,10 +193,12 @@ async def test_facts_tell_what_each_slot_does(open_pool: Pools, gate: Gate) -> N
 _PARENT = """
 import asyncio, sys
 from pathlib import Path
+from imgsvc.telemetry.logs import configure_logs
 from imgsvc.workers.pool import WorkerPool
 from tests.workers import faults
 
 async def main():
+    configure_logs()
     pool = WorkerPool(folder=Path(sys.argv[1]), size=2, timeout_s=60, memory_bytes=1 << 28,
                       render=faults.render)
     await pool.start()

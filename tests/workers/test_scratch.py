@@ -26,22 +26,26 @@ def scratch(tmp_path: Path) -> Scratch:
     return scratch
 
 
+def assert_empty(scratch: Scratch) -> None:
+    assert [*scratch.folder.iterdir(), *scratch.inputs.iterdir()] == []
+
+
 def test_a_child_reads_nothing_outside_its_slot(scratch: Scratch, tmp_path: Path) -> None:
     wanted = task(tmp_path)
     placed = scratch.place(wanted)
     bring_in_all(wanted, placed)
     assert [Path(path).read_text() for path in placed.read_paths] == ["in", "mark0", "mark1"]
-    assert {Path(path).parent for path in placed.read_paths} == {scratch.folder}
+    assert {Path(path).parent for path in placed.read_paths} == {scratch.inputs}
     assert [file.sha256 for file in placed.watermarks] == ["0" * 64, "1" * 64]
     remove_inputs(placed)
-    assert list(scratch.folder.iterdir()) == []
+    assert_empty(scratch)
 
 
 def test_a_lost_task_leaves_no_watermark(scratch: Scratch, tmp_path: Path) -> None:
     wanted = task(tmp_path)
     bring_in_all(wanted, scratch.place(wanted))
     scratch.remove_all_of([wanted])
-    assert list(scratch.folder.iterdir()) == []
+    assert_empty(scratch)
 
 
 def test_where_one_file_is_gone_none_is_brought_in(scratch: Scratch, tmp_path: Path) -> None:
@@ -49,4 +53,4 @@ def test_where_one_file_is_gone_none_is_brought_in(scratch: Scratch, tmp_path: P
     wanted = task(tmp_path)
     with pytest.raises(InputUnavailable):
         bring_in_all(wanted, scratch.place(wanted))
-    assert list(scratch.folder.iterdir()) == []
+    assert_empty(scratch)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import DecodeLimits, RenderTask, Started, TaskKey
 from imgsvc.workers.bundle import Bundle
+from imgsvc.workers.child import Greeting
 from imgsvc.workers.notes import Notes, Place
 from imgsvc.workers.process import WorkerProcess
 from imgsvc.workers.worker import Worker
@@ -24,7 +24,7 @@ class UnusedExecutor:
 
 @pytest.fixture
 async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
-    ready: Future[Formats] = Future()
+    ready: Future[Greeting] = Future()
     pidfd = os.pidfd_open(os.getpid())
     process = WorkerProcess(
         UnusedExecutor(),  # type: ignore[arg-type]

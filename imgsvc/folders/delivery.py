@@ -245,7 +245,8 @@ class Delivery:
 
     def _report(self, ends: Sequence[FileEnd]) -> None:
         for end in ends:
-            if FileState.FAILED in {end.state, end.file.state}:
+            # A file that had failed may be the one that is done now.
+            if end.state is FileState.FAILED or self._list_due_s != NEVER_S:
                 self._list_due_s = max(self._now_s(), self._list_rests_until_s)
             if end.error is not None:
                 code, message = end.error

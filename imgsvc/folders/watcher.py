@@ -278,7 +278,9 @@ async def watch_folder(
 
     polling: True to look in any case, None to decide by what the folder stands on.
     """
-    if polling is None:
-        polling = await asyncio.to_thread(is_remote, folder.root)
-    notices = NoNotices() if polling else KernelNotices(folder.root)
+    remote = await asyncio.to_thread(is_remote, folder.root)
+    folder.has_inodes = not remote
+    notices = (
+        NoNotices() if (remote if polling is None else polling) else KernelNotices(folder.root)
+    )
     return FolderWatcher(folder, is_known, notices, timing=timing)

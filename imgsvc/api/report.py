@@ -9,7 +9,8 @@ from aiohttp import web
 from imgsvc.api.addresses import absolute_url
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import output_url, warning_text
-from imgsvc.api.spreadsheet import Cell, Table, guard_cell, rename_taken, send_table
+from imgsvc.api.spreadsheet import Cell, Table, rename_taken, send_table
+from imgsvc.domain.cells import guard_cell
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
 from imgsvc.domain.names import without_controls

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import re
 from collections.abc import AsyncIterator, Collection, Sequence
 from io import StringIO
 
@@ -17,18 +16,6 @@ FLUSH_CHARS = 64 << 10
 """How much is gathered before it is sent."""
 
 Cell = str | int | None
-
-_FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""What a spreadsheet takes for a formula (OWASP, CSV injection), in full width too."""
-
-_NUMBER = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)*")
-
-
-def guard_cell(text: str) -> str:
-    """`text` as a cell that no spreadsheet takes for a formula; a plain number is none."""
-    if _NUMBER.fullmatch(text):
-        return text
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
 
 
 def rename_taken(titles: Sequence[str], taken: Collection[str]) -> list[str]:

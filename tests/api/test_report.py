@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from imgsvc.api.report import COLUMNS
-from imgsvc.api.spreadsheet import guard_cell
+from imgsvc.domain.cells import guard_cell
 from tests.pictures import make_jpeg
 from tests.servers import Running, get_json, submit
 

@@ -23,11 +23,12 @@ STATEMENTS = {
     **sql.FETCHES,
     **sql.PRODUCT_LISTS,
     **sql.DEADLINES,
+    **sql.FOLDERS,
 }
 
 TABLES = (
     "jobs|images|idempotency_keys|presets|watermarks|watermark_files|job_watermarks"
-    "|webhooks|unannounced_images|deliveries|later|due|product_lists|product_rows"
+    "|folder_files|webhooks|unannounced_images|deliveries|later|due|product_lists|product_rows"
 )
 
 # These read all of a partial index, which holds just the rows they are after, or all of a
@@ -104,6 +105,11 @@ async def test_set_based_statements_go_from_the_given_rows_to_the_table(
         ("deliveries_of_job", "deliveries_of_job"),
         ("next_delivery", "deliveries_waiting"),
         ("product_rows", "sqlite_autoindex_product_rows_1"),
+        ("files_of_folder", "sqlite_autoindex_folder_files_1"),
+        ("taken_files", "folder_files_taken"),
+        ("taken_files_of_job", "folder_files_taken"),
+        ("failed_files", "folder_files_failed"),
+        ("is_undelivered", "folder_files_undelivered"),
     ],
 )
 async def test_a_read_uses_the_index_made_for_it(

@@ -16,9 +16,10 @@ from imgsvc.api.dialects.operations import refuse_unknown
 from imgsvc.api.documents import output_url
 from imgsvc.api.forms import ListReceiver
 from imgsvc.api.product_lists import add_list
-from imgsvc.api.spreadsheet import FLUSH_CHARS, Cell, Table, guard_cell, rename_taken, send_table
+from imgsvc.api.spreadsheet import FLUSH_CHARS, Cell, Table, rename_taken, send_table
 from imgsvc.api.submissions import submit
 from imgsvc.blobs.stage import StagedFile
+from imgsvc.domain.cells import guard_cell
 from imgsvc.domain.ids import is_id
 from imgsvc.domain.image import Image, SourceKind
 from imgsvc.domain.job import Job

@@ -25,15 +25,15 @@ routes = web.RouteTableDef()
 
 MAX_RETRY_BYTES = 1 << 20
 
-_CLI_AGENT = "imgsvc-cli/"
+_SOURCES = {"imgsvc-cli": "cli", "imgsvc-watch": "watch"}
+"""Where a job comes from, by what the program that sends it calls itself."""
 
 
 @routes.post("/api/v1/jobs")
 async def submit_job(request: web.Request) -> web.Response:
-    is_cli = request.headers.get("User-Agent", "").startswith(_CLI_AGENT)
-    return await submit(
-        request, source="cli" if is_cli else "api", answer=partial(_answer_submit, request)
-    )
+    agent, _, _ = request.headers.get("User-Agent", "").partition("/")
+    source = _SOURCES.get(agent, "api")
+    return await submit(request, source=source, answer=partial(_answer_submit, request))
 
 
 async def _answer_submit(request: web.Request, job: Job) -> web.Response:

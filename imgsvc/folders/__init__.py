@@ -1,0 +1,1 @@
+"""Folders that are watched: what stands in them, and when it has stopped changing."""

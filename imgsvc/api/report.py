@@ -12,6 +12,7 @@ from imgsvc.api.addresses import absolute_url
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import output_url, warning_text
 from imgsvc.api.outputs import disposition
+from imgsvc.domain.cells import guard_cell
 from imgsvc.domain.image import Image
 from imgsvc.domain.names import without_controls
 from imgsvc.errors import NotFound
@@ -38,9 +39,6 @@ COLUMNS = (
     "reused",
 )
 FLUSH_CHARS = 64 << 10
-
-_FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""What a spreadsheet takes for a formula (OWASP, CSV injection), in full width too."""
 
 Cell = str | int | None
 
@@ -105,11 +103,6 @@ def _rows(
             output.sha256,
             str(output.reused).lower(),
         )
-
-
-def guard_cell(text: str) -> str:
-    """`text` as a cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text
 
 
 class _Table:

@@ -42,7 +42,7 @@ _NUMBER_BYTES = 8
 """What `-2`, `-3`… may come to."""
 
 _ANY_EXT = frozenset(EXTENSIONS.values())
-_USUAL_EXT = {
+USUAL_EXTENSIONS = {
     ".jpg": "jpg", ".jpeg": "jpg", ".jpe": "jpg", ".jfif": "jpg", ".png": "png",
     ".webp": "webp", ".gif": "gif", ".tif": "tif", ".tiff": "tif", ".avif": "avif",
 }  # fmt: skip
@@ -76,7 +76,7 @@ class ResultNames:
         self, inputs: Iterable[tuple[int, str]], variants: Sequence[tuple[str, str]]
     ) -> None:
         self._suffixes = {name: f"-{name}" if len(variants) > 1 else "" for name, _ in variants}
-        parsed = sorted((_parse(*entry) for entry in inputs), key=lambda one: one.index)
+        parsed = sorted((parse_input(*entry) for entry in inputs), key=lambda one: one.index)
         self._choices = _Chooser(parsed, variants, self._suffixes).choose()
 
     def __contains__(self, index: int) -> bool:
@@ -93,7 +93,7 @@ class ResultNames:
 
 
 @dataclass(frozen=True, slots=True)
-class _Input:
+class InputName:
     """An input's name made safe. `folder` is empty or ends in `/`; `extension` has its dot."""
 
     index: int
@@ -103,7 +103,7 @@ class _Input:
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
+class Choice:
     """What an input's results are called, less `-variant.ext`.
 
     only_ext: the extension for which `usual` is this input's alone; a result with another
@@ -123,7 +123,7 @@ class _Chooser:
 
     def __init__(
         self,
-        inputs: Sequence[_Input],
+        inputs: Sequence[InputName],
         variants: Sequence[tuple[str, str]],
         suffixes: dict[str, str],
     ) -> None:
@@ -138,25 +138,25 @@ class _Chooser:
         self._last_number: Counter[str] = Counter()
         self._taken: set[str] = set(_folder_claims(inputs))
 
-    def choose(self) -> dict[int, _Choice]:
-        sharers = Counter(_comparable(one.folder + one.stem) for one in self._inputs)
+    def choose(self) -> dict[int, Choice]:
+        sharers = Counter(comparable(one.folder + one.stem) for one in self._inputs)
         wanted = Counter(self._taken)
         exts: dict[int, str | None] = {}
         for one in self._inputs:
-            alone = sharers[_comparable(one.folder + one.stem)] == 1
+            alone = sharers[comparable(one.folder + one.stem)] == 1
             exts[one.index] = None if alone else self._expected_ext(one)
             wanted.update(self._claims(self._base(one, ""), exts[one.index]))
         return {one.index: self._choose_one(one, exts[one.index], wanted) for one in self._inputs}
 
-    def _choose_one(self, one: _Input, only_ext: str | None, wanted: Counter[str]) -> _Choice:
+    def _choose_one(self, one: InputName, only_ext: str | None, wanted: Counter[str]) -> Choice:
         if any(wanted[claim] > 1 for claim in self._claims(self._base(one, ""), only_ext)):
-            return _Choice(self._take(one, one.extension, None))
+            return Choice(self._take(one, one.extension, None))
         usual = self._take(one, "", only_ext)
         if only_ext is None:
-            return _Choice(usual)
-        return _Choice(usual, only_ext, self._take(one, one.extension, None))
+            return Choice(usual)
+        return Choice(usual, only_ext, self._take(one, one.extension, None))
 
-    def _take(self, one: _Input, extension: str, only_ext: str | None) -> str:
+    def _take(self, one: InputName, extension: str, only_ext: str | None) -> str:
         """The first free one of base, base-2, base-3…, which is taken from then on."""
         for base in self._candidates(one, extension):
             claims = list(self._claims(base, only_ext))
@@ -165,44 +165,44 @@ class _Chooser:
                 return base
         raise AssertionError("numbers do not end")
 
-    def _candidates(self, one: _Input, extension: str) -> Iterator[str]:
+    def _candidates(self, one: InputName, extension: str) -> Iterator[str]:
         """Numbers go on where they stopped for inputs that differ only in what a number
         may cut off, so that ten thousand such names cost no ten thousand tries each.
         """
         yield self._base(one, extension)
-        alike = _comparable(self._base(one, extension + " " * _NUMBER_BYTES))
+        alike = comparable(self._base(one, extension + " " * _NUMBER_BYTES))
         while True:
             self._last_number[alike] += 1
             yield self._base(one, f"{extension}-{self._last_number[alike] + 1}")
 
-    def _base(self, one: _Input, end: str) -> str:
+    def _base(self, one: InputName, end: str) -> str:
         """The stem, shortened so that every result fits into a file name, and `end`."""
-        return one.folder + _shorten(one.stem, self._room_bytes - len(end)) + end
+        return one.folder + shorten(one.stem, self._room_bytes - len(end)) + end
 
     def _claims(self, base: str, only_ext: str | None) -> Iterator[str]:
-        comparable = _comparable(base)
+        start = comparable(base)
         for suffix, own_ext in self._tails:
             ext = own_ext or only_ext
             for each in (ext,) if ext else _ANY_EXT:
-                yield f"{comparable}{suffix}.{each}"
+                yield f"{start}{suffix}.{each}"
 
-    def _expected_ext(self, one: _Input) -> str | None:
+    def _expected_ext(self, one: InputName) -> str | None:
         """The extension of all results of this input, if its name is honest.
 
         None when that cannot be told, or when a variant names a format, where inputs of
         one stem collide anyhow.
         """
-        return _USUAL_EXT.get(one.extension.lower()) if self._all_same else None
+        return USUAL_EXTENSIONS.get(one.extension.lower()) if self._all_same else None
 
 
-def _parse(index: int, name: str) -> _Input:
+def parse_input(index: int, name: str) -> InputName:
     raw = _DRIVE.sub("", without_controls(name).replace("\\", "/"))
     *folders, last = (_safe_component(part) for part in raw.split("/"))
     last = last or f"image-{index}"
     match = _EXTENSION.search(last)
     extension = match[0] if match else ""
-    short = (_shorten(part, MAX_COMPONENT_BYTES).rstrip(". ") for part in folders)
-    return _Input(
+    short = (shorten(part, MAX_COMPONENT_BYTES).rstrip(". ") for part in folders)
+    return InputName(
         index=index,
         folder="".join(f"{part}/" for part in short if part),
         stem=last.removesuffix(extension),
@@ -216,13 +216,13 @@ def _safe_component(part: str) -> str:
     return f"_{safe}" if _RESERVED.fullmatch(safe) else safe
 
 
-def _shorten(text: str, max_bytes: int) -> str:
+def shorten(text: str, max_bytes: int) -> str:
     if len(text) * 4 <= max_bytes:
         return text
     return text.encode()[:max_bytes].decode(errors="ignore")
 
 
-def _comparable(path: str) -> str:
+def comparable(path: str) -> str:
     """Equal for paths that some file system takes for one (Unicode, canonical caseless)."""
     if path.isascii():
         return path.lower()
@@ -230,9 +230,9 @@ def _comparable(path: str) -> str:
     return unicodedata.normalize("NFD", folded)
 
 
-def _folder_claims(inputs: Iterable[_Input]) -> Iterator[str]:
+def _folder_claims(inputs: Iterable[InputName]) -> Iterator[str]:
     """Folders are claims too: a file cannot stand where a folder must be."""
     for folder in {one.folder for one in inputs}:
-        parts = _comparable(folder).split("/")[:-1]
+        parts = comparable(folder).split("/")[:-1]
         for depth in range(1, len(parts) + 1):
             yield "/".join(parts[:depth])

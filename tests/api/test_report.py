@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from imgsvc.api.report import COLUMNS, guard_cell
+from imgsvc.api.report import COLUMNS
+from imgsvc.domain.cells import guard_cell
 from tests.pictures import make_jpeg
 from tests.servers import Running, get_json, submit
 

@@ -1,0 +1,150 @@
+"""Names of results where inputs keep coming: what has a name keeps it.
+
+The rule is that of `names`, as far as it can hold: who comes later does not know what is still
+to come. Inputs that come together and would collide both keep their whole names; one that
+would collide with what is there already does so alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from imgsvc.domain.names import (
+    MAX_COMPONENT_BYTES,
+    SAME_FORMAT,
+    USUAL_EXTENSIONS,
+    Choice,
+    InputName,
+    comparable,
+    parse_input,
+    shorten,
+)
+from imgsvc.domain.rendering import EXTENSIONS
+
+_ANY = "*"
+"""Stands for every extension where it is not known which a result will have."""
+
+_EXTS = frozenset(EXTENSIONS.values())
+_NUMBER_BYTES = 8
+
+
+class StableNames:
+    """variants: name and format of every variant; a format is a key of EXTENSIONS, or
+    SAME_FORMAT.
+    """
+
+    def __init__(self, variants: Sequence[tuple[str, str]]) -> None:
+        self._suffixes = {name: f"-{name}" if len(variants) > 1 else "" for name, _ in variants}
+        self._tails = [
+            (self._suffixes[name], None if format_ == SAME_FORMAT else EXTENSIONS[format_])
+            for name, format_ in variants
+        ]
+        self._is_open = all(ext is None for _, ext in self._tails)
+        longest = max((len(suffix) for suffix, _ in self._tails), default=0)
+        self._room_bytes = MAX_COMPONENT_BYTES - longest - len(".") - max(map(len, _EXTS))
+        self._taken: set[int] = set()
+        self._last_number: Counter[str] = Counter()
+
+    def keep(self, choice: str) -> None:
+        """What `choose` gave to an input before, perhaps for another recipe."""
+        known = _load(choice)
+        self._claim(known.usual, known.only_ext)
+        if known.only_ext is not None:
+            self._claim(known.fallback, None)
+
+    def choose(self, names: Sequence[str]) -> list[str]:
+        """For inputs that have no names yet and come together: text to be kept for each."""
+        parsed = [parse_input(number, name) for number, name in enumerate(names)]
+        wanted = Counter(
+            claim for one in parsed for claim in self._claims(self._base(one, ""), self._ext(one))
+        )
+        for one in parsed:
+            self._take_folders(one.folder)
+        return [_dump(self._choose_one(one, wanted)) for one in parsed]
+
+    def path(self, choice: str, variant: str, format_: str) -> str:
+        """Relative path, with `/`, of the finished file of `variant`, which is a `format_`."""
+        ext = EXTENSIONS[format_]
+        return f"{_load(choice).base(ext)}{self._suffixes[variant]}.{ext}"
+
+    def _choose_one(self, one: InputName, wanted: Counter[str]) -> Choice:
+        ext = self._ext(one)
+        claims = self._claims(self._base(one, ""), ext)
+        if any(_rivals(wanted, claim) > 1 for claim in claims):
+            return Choice(self._take(one, one.extension, None))
+        usual = self._take(one, "", ext)
+        if ext is None or usual != self._base(one, ""):
+            return Choice(usual)
+        return Choice(usual, ext, self._take(one, one.extension, None))
+
+    def _take(self, one: InputName, extension: str, only_ext: str | None) -> str:
+        """The first that is free of the base, the whole name, and those with numbers."""
+        for base in self._candidates(one, extension):
+            ext = only_ext if base == self._base(one, "") else None
+            if all(self._is_free(claim) for claim in self._claims(base, ext)):
+                self._claim(base, ext)
+                return base
+        raise AssertionError("numbers do not end")
+
+    def _candidates(self, one: InputName, extension: str) -> Iterator[str]:
+        yield self._base(one, extension)
+        if extension != one.extension:
+            yield self._base(one, one.extension)
+        alike = comparable(self._base(one, one.extension + " " * _NUMBER_BYTES))
+        while True:
+            self._last_number[alike] += 1
+            yield self._base(one, f"{one.extension}-{self._last_number[alike] + 1}")
+
+    def _base(self, one: InputName, end: str) -> str:
+        return one.folder + shorten(one.stem, self._room_bytes - len(end)) + end
+
+    def _ext(self, one: InputName) -> str | None:
+        """The extension of all results of an input, if its name is honest and decides it."""
+        return USUAL_EXTENSIONS.get(one.extension.lower()) if self._is_open else None
+
+    def _claims(self, base: str, only_ext: str | None) -> Iterator[str]:
+        """Paths that a base could need, as compared."""
+        start = comparable(base)
+        for suffix, own_ext in self._tails:
+            yield f"{start}{suffix}.{own_ext or only_ext or _ANY}"
+
+    def _claim(self, base: str, only_ext: str | None) -> None:
+        self._taken.update(map(_mark, self._claims(base, only_ext)))
+
+    def _is_free(self, claim: str) -> bool:
+        return self._taken.isdisjoint(map(_mark, _alike(claim)))
+
+    def _take_folders(self, folder: str) -> None:
+        """Folders are claims too: a file cannot stand where a folder must be."""
+        parts = comparable(folder).split("/")[:-1]
+        for depth in range(1, len(parts) + 1):
+            self._taken.add(_mark("/".join(parts[:depth])))
+
+
+def _alike(claim: str) -> Iterable[str]:
+    """Claims that cannot stand beside this one, itself among them."""
+    start, _, ext = claim.rpartition(".")
+    if ext == _ANY:
+        return [claim, *(f"{start}.{each}" for each in _EXTS)]
+    return [claim, f"{start}.{_ANY}"]
+
+
+def _rivals(wanted: Counter[str], claim: str) -> int:
+    return sum(wanted[each] for each in _alike(claim))
+
+
+def _mark(claim: str) -> int:
+    """Eight bytes for a claim: there may be millions. Two that share one cost a longer name."""
+    return int.from_bytes(hashlib.blake2b(claim.encode(), digest_size=8).digest())
+
+
+def _dump(choice: Choice) -> str:
+    parts = [choice.usual, choice.only_ext, choice.fallback]
+    return json.dumps(parts if choice.only_ext else parts[:1], ensure_ascii=False)
+
+
+def _load(choice: str) -> Choice:
+    return Choice(*json.loads(choice))

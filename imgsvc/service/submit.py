@@ -8,6 +8,7 @@ hidden from everybody; it becomes visible with the end of the request, or vanish
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,7 @@ from imgsvc.domain.image import NewImage
 from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.states import Priority
 from imgsvc.domain.times import now_ms
+from imgsvc.domain.watched import TakenFile
 from imgsvc.domain.webhook import Webhook
 from imgsvc.errors import Fault, InvalidRequest, TooManyImages
 from imgsvc.intake.fingerprint import Fingerprint
@@ -153,13 +155,20 @@ class Submission:
         if self.count >= most:
             raise TooManyImages(f"A job takes at most {most} images.")
 
-    async def commit(self, idempotency_key: str | None = None) -> Job:
-        """Make it durable and visible, and its key, if any, with it.
+    @property
+    def recipe(self) -> str:
+        """What is to be made, as canonical JSON; after `describe`."""
+        return self._described().recipe
+
+    async def commit(
+        self, idempotency_key: str | None = None, taken: Sequence[TakenFile] = ()
+    ) -> Job:
+        """Make it durable and visible, and with it its key, if any, and what was taken of a
+        watched folder.
 
         Raises InvalidRequest for a job without an image that is not to stay open.
         """
-        if self._job is None:
-            raise RuntimeError("describe() comes first")
+        self._described()
         if self.count == 0 and not self._stays_open:
             raise InvalidRequest(
                 "The job has no image.", (Fault("/images", "at least one image is needed"),)
@@ -169,15 +178,20 @@ class Submission:
             await self._flushing
         await self._flush()
         key = new_key(idempotency_key, self.fingerprint)
-        self._committing = asyncio.create_task(self._show(key), name="submission-commit")
+        self._committing = asyncio.create_task(self._show(key, taken), name="submission-commit")
         job = await asyncio.shield(self._committing)
         log.info("job_submitted", job_id=job.id, images=job.total, bytes=job.input_bytes)
         return job
 
-    async def _show(self, key: NewKey | None) -> Job:
+    def _described(self) -> NewJob:
+        if self._job is None:
+            raise RuntimeError("describe() comes first")
+        return self._job
+
+    async def _show(self, key: NewKey | None, taken: Sequence[TakenFile]) -> Job:
         store = self._submitter.store
         if not self._stays_open:
-            return await store.close_job(self.job_id, now_ms(), key)
+            return await store.close_job(self.job_id, now_ms(), key, taken)
         if not self._is_stored and self._job is not None:
             await self.stage.sync()  # makes the job's folder
             self._is_stored = True

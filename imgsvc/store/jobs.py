@@ -9,10 +9,12 @@ from dataclasses import replace
 from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import Job, JobChange, NewJob
 from imgsvc.domain.states import JobState
+from imgsvc.domain.watched import TakenFile
 from imgsvc.errors import JobClosed, NotFound, TooManyImages
 from imgsvc.store import ledger
 from imgsvc.store.announcements import announce, keep_webhook
 from imgsvc.store.changes import change_job, load_job, tell_deleted
+from imgsvc.store.folder_files import is_undelivered, take_files
 from imgsvc.store.keys import NewKey, insert_key
 from imgsvc.store.rows import image_from_new, job_parameters, new_image_parameters
 from imgsvc.store.sql import IMAGES, JOBS
@@ -72,9 +74,18 @@ async def append_images(
     return job, accepted
 
 
-async def close_job(tx: Transaction, job_id: str, now_ms: int, key: NewKey | None = None) -> Job:
-    """Take no more images, and be visible; keep `key` with it. Raises NotFound."""
+async def close_job(
+    tx: Transaction,
+    job_id: str,
+    now_ms: int,
+    key: NewKey | None = None,
+    taken: Sequence[TakenFile] = (),
+) -> Job:
+    """Take no more images, and be visible; keep `key`, and what was taken of a watched folder,
+    with it. Raises NotFound.
+    """
     job = await load_job(tx, job_id)
+    await take_files(tx, job_id, taken)
     if key is not None:
         await insert_key(tx, key, job_id)
     closed = ledger.settle(replace(job, open=False, hidden=False), now_ms)
@@ -101,13 +112,16 @@ async def close_idle_job(tx: Transaction, job_id: str, idle_since_ms: int, now_m
 async def delete_job(tx: Transaction, job_id: str, expired_at_ms: int | None = None) -> bool:
     """Remove a job and its images; False when there is none.
 
-    expired_at_ms: leave it alone unless it is expired at that time; None removes any.
+    expired_at_ms: leave it alone unless it is expired at that time, and nothing of it waits to
+    be put into a watched folder's results; None removes any.
     """
     try:
         job = await load_job(tx, job_id)
     except NotFound:
         return False
     if expired_at_ms is not None and (job.expires_at is None or job.expires_at > expired_at_ms):
+        return False
+    if expired_at_ms is not None and await is_undelivered(tx, job_id):
         return False
     await tx.fetch(JOBS["delete_job"], {"id": job_id})
     tell_deleted(tx, job)

@@ -13,11 +13,13 @@ import aiosqlite
 from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.preset import Preset
+from imgsvc.domain.watched import FileEnd, TakenFile
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Attempt, Delivery
 from imgsvc.store import (
     deliveries,
     fetches,
+    folder_files,
     images,
     jobs,
     keys,
@@ -29,6 +31,7 @@ from imgsvc.store import (
 from imgsvc.store.connections import copy_database, open_writer, translate_error
 from imgsvc.store.exports import Export, record_exports
 from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchRelease
+from imgsvc.store.folder_lookups import FolderLookups
 from imgsvc.store.images import ImageResult, Release
 from imgsvc.store.keys import NewKey
 from imgsvc.store.ledger import PendingTally
@@ -58,6 +61,7 @@ class Store(Lookups):
         tally: PendingTally,
     ) -> None:
         super().__init__(readers)
+        self.folders = FolderLookups(readers)
         self._path = path
         self._connection = connection
         self._tally = tally
@@ -130,9 +134,17 @@ class Store(Lookups):
             jobs.append_images, job_id, new_images, now_ms, max_images, key
         )
 
-    async def close_job(self, job_id: str, now_ms: int, key: NewKey | None = None) -> Job:
-        """Also shows a hidden job. Idempotent. Raises NotFound."""
-        return await self._writer.apply(jobs.close_job, job_id, now_ms, key)
+    async def close_job(
+        self,
+        job_id: str,
+        now_ms: int,
+        key: NewKey | None = None,
+        taken: Sequence[TakenFile] = (),
+    ) -> Job:
+        """Also shows a hidden job. Idempotent. taken: the files of a watched folder that its
+        images were. Raises NotFound.
+        """
+        return await self._writer.apply(jobs.close_job, job_id, now_ms, key, taken)
 
     async def show_job(self, job_id: str, key: NewKey | None = None) -> Job:
         """Shows a hidden job and leaves it open. Idempotent. Raises NotFound."""
@@ -257,6 +269,18 @@ class Store(Lookups):
     async def redeliver(self, job_id: str, delivery_id: str, now_ms: int) -> Delivery:
         """Let a message be sent anew, whatever became of it. Raises NotFound."""
         return await self._writer.apply(deliveries.redeliver, job_id, delivery_id, now_ms)
+
+    async def touch_files(self, touched: Sequence[TakenFile]) -> None:
+        """Files of watched folders that look otherwise and have the bytes they had."""
+        await self._writer.apply(folder_files.touch_files, touched)
+
+    async def end_files(self, ends: Sequence[FileEnd], now_ms: int) -> list[bool]:
+        """Files of watched folders; False where a newer content was taken meanwhile."""
+        return await self._writer.apply(folder_files.end_files, ends, now_ms)
+
+    async def forget_failed_files(self, folder: str, names: Collection[str]) -> None:
+        """Files of a watched folder that failed and are gone."""
+        await self._writer.apply(folder_files.forget_failed_files, folder, names)
 
     async def record_exports(self, exports: Sequence[Export]) -> None:
         """Remember what a run without a server has put into its folder."""

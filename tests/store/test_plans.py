@@ -21,11 +21,12 @@ STATEMENTS = {
     **sql.WATERMARKS,
     **sql.WEBHOOKS,
     **sql.FETCHES,
+    **sql.FOLDERS,
 }
 
 TABLES = (
     "jobs|images|idempotency_keys|presets|watermarks|watermark_files|job_watermarks"
-    "|webhooks|unannounced_images|deliveries|later|due"
+    "|folder_files|webhooks|unannounced_images|deliveries|later|due"
 )
 
 # These read all of a partial index, which holds just the rows they are after, or all of a
@@ -96,6 +97,11 @@ async def test_set_based_statements_go_from_the_given_rows_to_the_table(
         ("recover_images", "images_newest"),
         ("deliveries_of_job", "deliveries_of_job"),
         ("next_delivery", "deliveries_waiting"),
+        ("files_of_folder", "sqlite_autoindex_folder_files_1"),
+        ("taken_files", "folder_files_taken"),
+        ("taken_files_of_job", "folder_files_taken"),
+        ("failed_files", "folder_files_failed"),
+        ("is_undelivered", "folder_files_undelivered"),
     ],
 )
 async def test_a_read_uses_the_index_made_for_it(

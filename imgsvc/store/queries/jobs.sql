@@ -89,9 +89,12 @@ FROM jobs
 WHERE finished_at IS NULL;
 
 -- name: expired_jobs
--- Jobs whose time is over, longest first.
+-- Jobs whose time is over, longest first. One with results that a watched folder has not put
+-- where they belong waits.
 SELECT id FROM jobs
-WHERE expires_at <= :now_ms
+WHERE expires_at <= :now_ms AND NOT EXISTS (
+    SELECT 1 FROM folder_files WHERE folder_files.job_id = jobs.id AND folder_files.state = 'taken'
+)
 ORDER BY expires_at LIMIT :limit;
 
 -- name: idle_open_jobs

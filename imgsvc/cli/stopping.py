@@ -26,6 +26,8 @@ async def run_until_stopped(work: Coroutine[Any, Any, None]) -> int:
     loop.add_signal_handler(signal.SIGINT, stop, exits.INTERRUPTED)
     loop.add_signal_handler(signal.SIGTERM, stop, 0)
     await asyncio.wait({task})
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.remove_signal_handler(number)
     if not (task.cancelled() and codes):
         task.result()
     return codes[0] if codes else 0

@@ -23,7 +23,8 @@ from imgsvc.client import Client
 from imgsvc.client.patience import Persistence
 from imgsvc.client.watching.disk import Disk
 from imgsvc.client.watching.journal import WatchJournal
-from imgsvc.client.watching.results import OutFolder, Variants, variants_of
+from imgsvc.client.watching.out_folder import OutFolder, Variants
+from imgsvc.client.watching.results import variants_of
 from imgsvc.client.watching.shipping import Spec
 from imgsvc.client.watching.watch import FolderWatch, Reports
 from imgsvc.domain.names import without_controls
@@ -150,7 +151,7 @@ async def _run(
                 polling=polling,
             )
             reporter.watch = watch
-            async with reporter.showing(wish.folder):
+            async with reporter.showing(str(wish.folder)):
                 await watch.run()
 
     code = await run_until_stopped(work())

@@ -6,22 +6,28 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from imgsvc.cli.output import count_text
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.client import ApiError, ClientError, LocalFileError
 from imgsvc.client.watching.journal import Failure
-from imgsvc.client.watching.results import Outcome, OutFolder
-from imgsvc.client.watching.watch import FolderWatch, Progress
-from imgsvc.domain.times import rfc3339
+from imgsvc.client.watching.out_folder import OutFolder
+from imgsvc.client.watching.outcome import Outcome
+from imgsvc.client.watching.watch import Progress
 from imgsvc.folders.failure_list import ListedFailure, write_failures
 
 TICK_S = 0.25
 REMINDER_S = 60.0
 """A server that cannot take more now is spoken of no more often."""
+
+
+class Watch(Protocol):
+    """What goes on until it is stopped."""
+
+    @property
+    def progress(self) -> Progress: ...
 
 
 class Reporter:
@@ -31,7 +37,7 @@ class Reporter:
     watch: whose progress is shown; out: where failures are listed. None while there is none.
     """
 
-    watch: FolderWatch | None = None
+    watch: Watch | None = None
     out: OutFolder | None = None
 
     def __init__(self, line: StatusLine, *, as_json: bool) -> None:
@@ -96,9 +102,9 @@ class Reporter:
         return self.watch.progress if self.watch else Progress()
 
     @asynccontextmanager
-    async def showing(self, folder: Path) -> AsyncIterator[None]:
+    async def showing(self, what: str) -> AsyncIterator[None]:
         """Show how things stand, where there is a terminal."""
-        task = asyncio.create_task(self._show(folder), name="watch-status")
+        task = asyncio.create_task(self._show(what), name="watch-status")
         try:
             yield
         finally:
@@ -106,9 +112,9 @@ class Reporter:
             await asyncio.gather(task, return_exceptions=True)
             self._line.close()
 
-    async def _show(self, folder: Path) -> None:
+    async def _show(self, what: str) -> None:
         while self._line.is_shown:
-            self._line.show(f"{folder}: {self._describe(self.progress)}")
+            self._line.show(f"{what}: {self._describe(self.progress)}")
             await asyncio.sleep(TICK_S)
 
     def _describe(self, progress: Progress) -> str:
@@ -133,17 +139,12 @@ def _reason(failure: Failure) -> str:
 
 
 def _document(outcome: Outcome) -> dict[str, Any]:
-    image, failure = outcome.image, outcome.failure
-    outputs = [
-        {**output, "path": str(path) if (path := outcome.files.get(output["variant"])) else None}
-        for output in (image["outputs"] if image else ())
-    ]
+    failure = outcome.failure
     return {
         "name": outcome.name,
         "status": "failed" if failure else "completed",
         "job_id": outcome.job_id,
-        "index": image["index"] if image else None,
+        "index": outcome.index,
         "error": {"code": failure.code, "message": failure.message} if failure else None,
-        "outputs": outputs,
-        "finished_at": image["finished_at"] if image else rfc3339(failure.at_ms if failure else None),
+        "outputs": outcome.outputs,
     }

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -18,71 +15,15 @@ from imgsvc.client.errors import ApiError, ClientError, LocalFileError, ServerUn
 from imgsvc.client.patience import Patience
 from imgsvc.client.watching.disk import Disk, will_pass
 from imgsvc.client.watching.journal import Batch, Failure, SavedFile, WatchJournal
+from imgsvc.client.watching.out_folder import OutFolder, Variants
+from imgsvc.client.watching.outcome import Outcome
 from imgsvc.domain.names import SAME_FORMAT
-from imgsvc.domain.stable_names import StableNames
 from imgsvc.domain.times import now_ms
 
 NOT_SAVED = "not_saved"
 """Code of an image that was made, but whose results cannot stand where they belong."""
 
-Variants = Sequence[tuple[str, str]]
-"""Name and format of each."""
-
 _FINAL = frozenset({"completed", "failed", "cancelled"})
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A file that was dealt with. job_id, image: as the server has it; None for one that could
-    not be sent. files: where its results stand, by variant; empty without an out folder.
-    failure: None when all is well.
-    """
-
-    name: str
-    job_id: str | None
-    image: Image | None
-    files: dict[str, Path]
-    failure: Failure | None
-
-
-class OutFolder:
-    """Where results go. variants: name and format of each that is usually made.
-
-    home: something that is there as long as the folder is the right one.
-    """
-
-    def __init__(self, root: Path, home: Path, variants: Variants) -> None:
-        self.root = root
-        self._home = home
-        self._names = StableNames(variants)
-        self._choices: dict[str, str] = {}
-
-    def keep(self, choices: Mapping[str, str]) -> None:
-        """What the results of files are called, by the files' names."""
-        for choice in choices.values():
-            self._names.keep(choice)
-        self._choices.update(choices)
-
-    def choose(self, names: Iterable[str]) -> dict[str, str]:
-        """What the results of these files are called; it lasts as long as this object."""
-        wanted = list(names)
-        new = [name for name in wanted if name not in self._choices]
-        self._choices.update(zip(new, self._names.choose(new), strict=True))
-        return {name: self._choices[name] for name in wanted}
-
-    def place(self, name: str, image: Image, variants: Variants) -> list[SavedFile]:
-        """Where the outputs of an image belong. variants: those of its job."""
-        names = StableNames(variants)
-        choice = self._choices[name]
-        return [
-            (o["variant"], o["format"], names.path(choice, o["variant"], o["format"]))
-            for o in image["outputs"]
-        ]
-
-    def check(self) -> None:
-        """Raise LocalFileError when it is gone. Blocking."""
-        if not self._home.exists():
-            raise LocalFileError(self.root, "it is gone") from OSError(errno.ENODEV, "gone")
 
 
 class Results:
@@ -153,15 +94,36 @@ class Results:
             files: list[SavedFile] = []
             failure = _failure_of(image)
             if failure is None and self._out is not None:
-                files = self._out.place(name, image, variants)
+                outputs = [(each["variant"], each["format"]) for each in image["outputs"]]
+                files = self._out.place(name, outputs, variants)
                 failure = await self._save(self._out, batch, image, files)
             if failure is not None:
+                files = []
                 note = partial(self._journal.note_failed, batch.id, name, failure)
             else:
                 note = partial(self._journal.note_done, batch.id, name, files)
             await self._disk.insist(note)
+        self._on_outcome(self._describe(name, batch, image, files, failure))
+
+    def _describe(
+        self,
+        name: str,
+        batch: Batch,
+        image: Image,
+        files: Sequence[SavedFile],
+        failure: Failure | None,
+    ) -> Outcome:
         paths = {variant: self._out.root / path for variant, _, path in files} if self._out else {}
-        self._on_outcome(Outcome(name, batch.job_id or "", image, paths, failure))
+        return Outcome(
+            name=name,
+            failure=failure,
+            job_id=batch.job_id,
+            index=image["index"],
+            outputs=tuple(
+                {**output, "path": str(paths[output["variant"]]) if paths else None}
+                for output in image["outputs"]
+            ),
+        )
 
     async def _save(
         self, out: OutFolder, batch: Batch, image: Image, files: Sequence[SavedFile]

@@ -5,31 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePosixPath
 from typing import cast
 
 from imgsvc.client.client import Client
-from imgsvc.client.errors import LocalFileError
 from imgsvc.client.patience import Patience
 from imgsvc.client.watching.disk import Disk
 from imgsvc.client.watching.journal import Batch, Entry, Failure, State, WatchJournal
-from imgsvc.client.watching.results import Outcome, OutFolder, Results
+from imgsvc.client.watching.listing import Listing
+from imgsvc.client.watching.out_folder import OutFolder
+from imgsvc.client.watching.outcome import Outcome
+from imgsvc.client.watching.results import Results
 from imgsvc.client.watching.shipping import Shipping, Spec, hash_file, split_by_name
-from imgsvc.domain.extensions import IMAGE_EXTENSIONS
 from imgsvc.folders.scan import Folder, FolderGone, Sighting
 from imgsvc.folders.watcher import FolderWatcher, Timing, watch_folder
 
 JOBS_AT_ONCE = 8
 """Jobs that may be under way; files that settle meanwhile wait for one of them to end."""
-
-TIDY_S = 30.0
-"""How often it is looked whether files that failed are still there."""
-
-LISTING_PAUSE_S = 0.5
-"""Between two changes of the list of failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +87,7 @@ class FolderWatch:
         self._watcher: FolderWatcher | None = None
         self._most_images = 1
         self._done = 0
-        self._listing_is_due = asyncio.Event()
+        self._listing = Listing(journal, disk, reports.failures, self._may_be_there)
 
     @property
     def progress(self) -> Progress:
@@ -110,17 +104,17 @@ class FolderWatch:
         """For ever. Raises ApiError when the server refuses, LocalFileError."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._list_failures(), name="watch-failures")
+                tasks.create_task(self._listing.run(), name="watch-failures")
                 await self._prepare()
                 self._watcher = await watch_folder(
                     self._folder, self._is_known, polling=self._polling, timing=self._timing
                 )
-                tasks.create_task(self._tidy(self._watcher), name="watch-tidy")
+                tasks.create_task(self._listing.tidy(), name="watch-tidy")
                 await self._watch(self._watcher, tasks)
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
         finally:
-            await asyncio.to_thread(self._list_at_last)
+            await self._listing.finish()
 
     async def _watch(self, watcher: FolderWatcher, tasks: asyncio.TaskGroup) -> None:
         for batch in list(self._journal.batches.values()):
@@ -144,7 +138,7 @@ class FolderWatch:
             if batch.job_id is None:
                 await self._shipping.recover(batch)
         await asyncio.to_thread(self._settle_names)
-        self._listing_is_due.set()
+        self._listing.note_change()
 
     def _settle_names(self) -> None:
         """Blocking. What is there at a start is named together, as the images of one job are."""
@@ -157,7 +151,7 @@ class FolderWatch:
         if self._out is not None:
             entries = list(self._journal.entries.items())
             self._out.keep({name: entry.choice for name, entry in entries if entry.choice})
-            self._out.choose([name for name in present if _has_image_name(name)])
+            self._out.choose_at_start(present)
 
     def _forget(self, present: set[str]) -> None:
         """Of files that are gone only what still stands in the out folder has to be known."""
@@ -171,8 +165,7 @@ class FolderWatch:
             self._journal.forget(gone)
 
     def _stands(self, entry: Entry) -> bool:
-        out = self._out
-        return out is not None and any((out.root / path).exists() for _, _, path in entry.files)
+        return self._out is not None and self._out.stands(entry.files)
 
     def _is_known(self, sighting: Sighting) -> bool:
         return self._journal.is_known(sighting, self._spec.recipe)
@@ -201,8 +194,8 @@ class FolderWatch:
             if not self._is_known(sighting):
                 watcher.give_back(sighting)
             elif failure is not None:
-                self._note_outcome(Outcome(sighting.name, None, None, {}, failure))
-        self._listing_is_due.set()
+                self._note_outcome(Outcome(sighting.name, failure))
+        self._listing.note_change()
         return batch
 
     async def _collect(self, watcher: FolderWatcher, batch: Batch) -> None:
@@ -218,43 +211,13 @@ class FolderWatch:
         if outcome.failure is None:
             self._done += 1
         else:
-            self._listing_is_due.set()
+            self._listing.note_change()
         self._reports.outcome(outcome)
 
-    async def _list_failures(self) -> None:
-        while True:
-            await self._listing_is_due.wait()
-            self._listing_is_due.clear()
-            await self._disk.insist(self._list)
-            await asyncio.sleep(LISTING_PAUSE_S)
-
-    def _list_at_last(self) -> None:
+    def _may_be_there(self, name: str) -> bool:
         """Blocking."""
-        if self._listing_is_due.is_set():
-            with suppress(LocalFileError):
-                self._list()
-
-    def _list(self) -> None:
-        """Blocking. Raises LocalFileError."""
-        self._reports.failures(dict(self._journal.failed))
-
-    async def _tidy(self, watcher: FolderWatcher) -> None:
-        """A file that failed and is gone has not failed any more."""
-        while True:
-            await asyncio.sleep(TIDY_S)
-            if not watcher.is_gone and self._journal.failed:
-                gone = await asyncio.to_thread(self._find_gone, list(self._journal.failed))
-                if gone:
-                    await self._disk.insist(partial(self._journal.drop, gone))
-                    self._listing_is_due.set()
-
-    def _find_gone(self, names: Sequence[str]) -> list[str]:
-        root = str(self._folder.root)
-        return [name for name in names if not os.path.lexists(os.path.join(root, name))]  # noqa: PTH118
-
-
-def _has_image_name(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS
+        is_gone = self._watcher is None or self._watcher.is_gone
+        return is_gone or os.path.lexists(self._folder.root / name)
 
 
 def _chunks(sightings: Sequence[Sighting], most: int) -> Iterator[Sequence[Sighting]]:

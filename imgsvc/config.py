@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -46,6 +46,21 @@ def _parse_list(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def _parse_tables(value: object) -> object:
+    """A list of tables; from the environment they come as one, with keys such as `0__path`."""
+    if not isinstance(value, Mapping):
+        if isinstance(value, list | tuple):
+            return value
+        raise ValueError("tables, each with its own [[ ]] above it.")
+    tables: dict[int, dict[str, object]] = {}
+    for name, one in value.items():
+        number, separator, key = str(name).partition("__")
+        if not separator or not number.isdecimal():
+            raise ValueError("tables, each with its own [[ ]] above it.")
+        tables.setdefault(int(number), {})[key] = one
+    return [tables[number] for number in sorted(tables)]
 
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
@@ -166,6 +181,15 @@ class FetchSettings(_Section):
     allowed_hosts: Names = ()
 
 
+class FolderSettings(_Section):
+    """A folder that the server watches."""
+
+    path: Path
+    preset: str = "standard"
+    out: Path | None = None
+    polling: bool | None = None
+
+
 class LogSettings(_Section):
     """What is logged, and how: `auto` is readable on a terminal and JSON otherwise."""
 
@@ -183,6 +207,7 @@ class Settings(_Section):
     retention: RetentionSettings = RetentionSettings()
     webhooks: WebhookSettings = WebhookSettings()
     fetch: FetchSettings = FetchSettings()
+    folders: Annotated[tuple[FolderSettings, ...], BeforeValidator(_parse_tables)] = ()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
@@ -194,6 +219,35 @@ class Settings(_Section):
                 "everybody who can reach it may use it."
             )
         return self
+
+    @model_validator(mode="after")
+    def _keep_folders_apart(self) -> Self:
+        """Results must not be taken for inputs, nor stand in each other's way."""
+        for number, folder in enumerate(self.folders):
+            for other in self.folders[:number]:
+                _check_apart(f"folders.{number}", folder, other)
+                _check_apart(f"folders.{number}", other, folder)
+            if folder.out is not None and folder.out.resolve() == folder.path.resolve():
+                raise ValueError(
+                    f"folders.{number}.out: it is the watched folder itself. Results may stand in "
+                    "a folder inside of it, or elsewhere."
+                )
+        return self
+
+
+def _check_apart(key: str, folder: FolderSettings, other: FolderSettings) -> None:
+    if folder.path.resolve() == other.path.resolve():
+        raise ValueError(f"{key}.path: two entries watch {folder.path}.")
+    if folder.out is None:
+        return
+    out = folder.out.resolve()
+    if out.is_relative_to(other.path.resolve()):
+        raise ValueError(
+            f"{key}.out: results in {folder.out} would be taken for new images, because "
+            f"{other.path} is watched too."
+        )
+    if other.out is not None and out == other.out.resolve():
+        raise ValueError(f"{key}.out: two entries put their results into {folder.out}.")
 
 
 def is_loopback(host: str) -> bool:
@@ -227,8 +281,11 @@ def load_settings(
         for section, keys in layer.items():
             before = merged.get(section, {})
             is_table = isinstance(keys, Mapping) and isinstance(before, Mapping)
-            # What is no table stays, to be refused by name, whatever comes over it.
-            merged[section] = {**before, **keys} if is_table else merged.get(section, keys)
+            if is_table:
+                merged[section] = {**before, **keys}
+            elif isinstance(before, list) or section not in merged:
+                merged[section] = keys
+            # What else is no table stays, to be refused by name, whatever comes over it.
     try:
         return Settings.model_validate(merged)
     except ValidationError as exc:
@@ -269,6 +326,7 @@ def _explain(exc: ValidationError) -> str:
 def _allowed(loc: tuple[int | str, ...]) -> str:
     model: Any = Settings
     for part in loc[:-1]:
-        model = model.model_fields[part].annotation
+        # a number stands for one of several tables, which are all of one kind
+        model = get_args(model)[0] if isinstance(part, int) else model.model_fields[part].annotation
     names = ", ".join(model.model_fields)
     return f"Allowed here: {names}."

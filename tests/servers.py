@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,15 @@ from typing import Any
 
 import aiohttp
 
-from imgsvc.config import Settings, load_settings
+from imgsvc.config import FolderSettings, Settings, load_settings
 from imgsvc.runtime.core import Core
 from imgsvc.runtime.server import open_server
 from imgsvc.workers.child import render_image
 
 
-def make_settings(data_dir: Path, **sections: dict[str, Any]) -> Settings:
+def make_settings(
+    data_dir: Path, folders: Sequence[FolderSettings] = (), **sections: dict[str, Any]
+) -> Settings:
     """Settings fit for a test: a free port, one worker, no reserve of disk."""
     flags: dict[str, dict[str, Any]] = {
         "server": {"port": 0, "shutdown_grace_s": 10, **sections.get("server", {})},
@@ -31,7 +33,8 @@ def make_settings(data_dir: Path, **sections: dict[str, Any]) -> Settings:
         "fetch": sections.get("fetch", {}),
         "log": {"level": "error"},
     }
-    return load_settings(environ={}, flags=flags)
+    settings = load_settings(environ={}, flags=flags)
+    return settings.model_copy(update={"folders": tuple(folders)})
 
 
 @dataclass

@@ -72,7 +72,7 @@ class NoNotices:
 
 
 class KernelNotices:
-    """By inotify, through watchfiles. It tells nothing any more where the system grants no more
+    """By inotify, through watchfiles. root: an absolute path. It tells nothing any more where the system grants no more
     watches, and once it has met a name that is no UTF-8, which watchfiles cannot tell.
     """
 
@@ -136,8 +136,7 @@ class KernelNotices:
 
     def _hear(self, changes: Collection[tuple[Change, str]]) -> None:
         for change, path in changes:
-            name = os.path.relpath(path, self._root)
-            name = "" if name == "." else name
+            name = path.removeprefix(self._root).lstrip("/")
             self._changed.add(name)
             if change is not Change.modified and f"{name}/" in self._covered:
                 self._uncover(f"{name}/")

@@ -109,15 +109,23 @@ class FolderWatcher:
                 if batch:
                     yield batch
                 else:
-                    await self._notices.wait(self.rest_s())
+                    await self.rest()
         finally:
-            await self._notices.close()
+            await self.close()
 
     async def run_once(self) -> list[Sighting]:
         """Look where a look is due; up to a chunk of what is to be taken."""
         if not self._ready:
             await self._look()
         return await self._take_chunk()
+
+    async def rest(self) -> None:
+        """Until there may be something to look at."""
+        await self._notices.wait(self.rest_s())
+
+    async def close(self) -> None:
+        """Be told of nothing any more."""
+        await self._notices.close()
 
     def give_back(self, sighting: Sighting) -> None:
         """A file that was given out has not been taken: it is to be looked at anew."""

@@ -19,6 +19,7 @@ from imgsvc.api.context import Context
 from imgsvc.config import Settings
 from imgsvc.domain.rendering import Outcome, RenderTask
 from imgsvc.runtime.core import Core, open_core
+from imgsvc.runtime.folders import Folders
 from imgsvc.runtime.ports import listen, url_of
 from imgsvc.runtime.webhooks import Webhooks
 from imgsvc.service.append import Appender
@@ -81,6 +82,7 @@ async def open_server(
             await asyncio.to_thread(core.lock.announce, url)
             webhooks = Webhooks(core)
             webhooks.start()
+            await Folders(core).start()
             runner = await _start_runner(core, webhooks, sock)
             try:
                 yield core, url

@@ -1,0 +1,122 @@
+"""What the kernel tells, through watchfiles; these tests wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from imgsvc.folders import notices as module
+from imgsvc.folders.notices import KernelNotices
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    (folder / "d").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+async def notices(root: Path) -> AsyncIterator[KernelNotices]:
+    notices = KernelNotices(root)
+    assert set(await notices.cover(["", "d/"])) == {"", "d/"}
+    yield notices
+    await notices.close()
+
+
+async def hear(notices: KernelNotices, *names: str) -> None:
+    """Wait until all of these were told."""
+    told: set[str] = set()
+    async with asyncio.timeout(20):
+        while not told >= set(names):
+            await notices.wait(20)
+            told |= notices.take()
+
+
+async def test_new_changed_and_moved_files_are_told(notices: KernelNotices, root: Path) -> None:
+    (root / "a.jpg").write_bytes(b"1")
+    (root / "d" / "b.jpg").write_bytes(b"1")
+    await hear(notices, "a.jpg", "d/b.jpg")
+    (root / "a.jpg").rename(root / "d" / "c.jpg")
+    await hear(notices, "a.jpg", "d/c.jpg")
+
+
+async def test_a_new_folder_is_told_and_can_be_watched_too(
+    notices: KernelNotices, root: Path
+) -> None:
+    (root / "new").mkdir()
+    await hear(notices, "new")
+    assert list(await notices.cover(["", "d/", "new/"])) == ["new/"]
+    (root / "new" / "a.jpg").write_bytes(b"1")
+    await hear(notices, "new/a.jpg")
+
+
+async def test_a_folder_that_was_replaced_is_watched_anew(
+    notices: KernelNotices, root: Path
+) -> None:
+    (root / "d").rename(root / "e")
+    (root / "d").mkdir()
+    await hear(notices, "d", "e")
+    assert set(await notices.cover(["", "d/", "e/"])) == {"d/", "e/"}
+    (root / "d" / "a.jpg").write_bytes(b"1")
+    (root / "e" / "b.jpg").write_bytes(b"1")
+    await hear(notices, "d/a.jpg", "e/b.jpg")
+
+
+async def test_nothing_is_told_of_what_a_link_leads_to(
+    notices: KernelNotices, root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    await hear(notices, "link")
+    (tmp_path / "elsewhere" / "a.jpg").write_bytes(b"1")
+    (root / "last.jpg").write_bytes(b"1")
+    told: set[str] = set()
+    async with asyncio.timeout(20):
+        while "last.jpg" not in told:
+            await notices.wait(20)
+            told |= notices.take()
+    assert told == {"last.jpg"}
+
+
+async def test_a_name_that_cannot_be_told_ends_in_looking(
+    notices: KernelNotices, root: Path
+) -> None:
+    with capture_logs() as logs:
+        (root / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"1")
+        await hear(notices, "")
+    assert not notices.tells_all
+    assert [log["event"] for log in logs] == ["folder_is_polled"]
+    assert await notices.cover(["", "d/", "e/"]) == ()
+
+
+async def test_where_no_more_watches_are_granted_the_folder_is_looked_at(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_paths: str, **_options: object) -> object:
+        raise OSError("OS file watch limit reached")
+
+    monkeypatch.setattr(module, "watch", refuse)
+    notices = KernelNotices(root)
+    with capture_logs() as logs:
+        assert await notices.cover(["", "d/"]) == ()
+    assert not notices.tells_all
+    assert [log["event"] for log in logs] == ["folder_is_polled"]
+
+
+async def test_a_folder_that_goes_while_it_begins_is_no_reason_to_give_up(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def miss(*_paths: str, **_options: object) -> object:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(module, "watch", miss)
+    notices = KernelNotices(root)
+    assert await notices.cover(["", "d/"]) == ()
+    assert notices.tells_all
+    assert notices.take() == {""}

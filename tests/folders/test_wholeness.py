@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from imgsvc.folders.wholeness import is_whole
+
+
+def make(format_: str, size: tuple[int, int] = (200, 160), **options: Any) -> bytes:
+    picture = Image.effect_noise(size, 90).convert("RGB")
+    buffer = io.BytesIO()
+    picture.save(buffer, format_, **options)
+    return buffer.getvalue()
+
+
+def judge(content: bytes) -> bool:
+    return is_whole(lambda at, length: content[at : at + length], len(content))
+
+
+FILES = {
+    "jpeg": make("JPEG"),
+    "progressive": make("JPEG", progressive=True),
+    "png": make("PNG"),
+    "gif": make("GIF"),
+    "webp": make("WEBP"),
+    "avif": make("AVIF"),
+    "tiff": make("TIFF"),
+    "deflated tiff": make("TIFF", compression="tiff_adobe_deflate"),
+    "big tiff": make("TIFF", big_tiff=True),
+    "bmp": make("BMP"),
+    "icns": make("ICNS", size=(128, 128)),
+    "qoi": make("QOI") if "QOI" in Image.SAVE else b"qoif" + b"x" * 100 + b"\0" * 7 + b"\1",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_finished_file_is_whole(name: str) -> None:
+    assert judge(FILES[name])
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.7, 0.99])
+def test_a_file_whose_end_is_missing_is_not(name: str, share: float) -> None:
+    content = FILES[name]
+    assert not judge(content[: int(len(content) * share)])
+    assert not judge(content[:-2])
+
+
+def test_nothing_at_all_is_not_whole() -> None:
+    assert not judge(b"")
+
+
+def test_a_file_that_is_laid_out_before_its_bytes_come_is_not_whole() -> None:
+    assert not judge(bytes(100_000))
+
+
+def test_the_end_of_a_preview_is_not_the_end_of_the_picture() -> None:
+    preview = make("JPEG", (40, 30))
+    exif = struct.pack(">HH", 0xFFE1, len(preview) + 2) + preview
+    content = FILES["jpeg"]
+    content = content[:2] + exif + content[2:]
+    assert judge(content)
+    assert not judge(content[: len(exif) + 300])
+
+
+def test_what_a_phone_leaves_behind_the_end_does_no_harm() -> None:
+    assert judge(FILES["jpeg"] + b"SEFH" * 500)
+    assert judge(FILES["png"] + b"more")
+    assert judge(FILES["webp"] + b"more")
+    assert judge(FILES["gif"] + bytes(20))
+
+
+def test_what_is_no_image_is_not_waited_for() -> None:
+    assert judge(b"these are my holiday notes, and they go on for a good while after this line")
+
+
+def test_garbage_behind_a_signature_is_answered_in_any_case() -> None:
+    for name, content in FILES.items():
+        for fill in (b"\0", b"\xff", b"\x01\x02"):
+            assert isinstance(judge(content[:12] + fill * 400), bool), name

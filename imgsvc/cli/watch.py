@@ -160,14 +160,16 @@ async def _run(
 
 
 async def _find_variants(client: Client, patience: Persistence, wish: _Wish) -> Variants:
-    """Name and format of what is to be made. Raises ApiError for an unknown preset,
+    """Name and format of what is to be made. Raises click.UsageError for an unknown preset,
     InvalidRecipe.
     """
     if wish.recipe is not None:
         return [(v.name, v.format) for v in parse_recipe(wish.recipe).variants]
     name = wish.preset or DEFAULT_PRESET
-    preset = await patience.insist(lambda: client.preset(name))
-    return variants_of(preset["recipe"])
+    presets = {each["name"]: each for each in await patience.insist(client.presets)}
+    if name not in presets:
+        raise click.UsageError(f"There is no preset {name}. There are {', '.join(presets)}.")
+    return variants_of(presets[name]["recipe"])
 
 
 def _check_folders(wish: _Wish) -> None:

@@ -26,6 +26,7 @@ from benchmarks.bare_loop import BareLoop, LoopResult
 from benchmarks.corpus import find_photos, make_batch
 from benchmarks.photos import make_photos, make_small_photos
 from benchmarks.server import ServerProcess
+from benchmarks.watching import measure_watching
 from imgsvc.client import Client
 
 PHOTOS, SMALL = Path("build/photos"), Path("build/small-photos")
@@ -222,6 +223,7 @@ def _measure_around(
         lambda: around.measure_archive(folder, workers),
         lambda: around.measure_readers(photos, folder, workers, rounds),
         lambda: around.measure_lists(folder, workers),
+        lambda: measure_watching(photos, folder, workers),
     )
     rows: list[around.Row] = []
     for measure in measures:

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,10 +31,13 @@ class ServerProcess:
     """`imgsvc serve` on a free port; ready when the block begins, stopped when it ends.
 
     start_s: from the start of the process to the first answer that it is ready.
+    settings: more of them, as variables.
     peak_worker_bytes: most memory that any worker process has held.
     """
 
-    def __init__(self, data_dir: Path, workers: int) -> None:
+    def __init__(
+        self, data_dir: Path, workers: int, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.start_s = 0.0
@@ -43,13 +47,18 @@ class ServerProcess:
             *(sys.executable, "-m", "imgsvc", "serve"),
             *("--port", str(self.port), "--data", str(data_dir), "--workers", str(workers)),
         ]
+        self._settings = settings or {}
         self._stopping = threading.Event()
 
     def __enter__(self) -> Self:
         begin = time.perf_counter()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=_environment(), start_new_session=True
+                self._command,
+                stdout=log,
+                stderr=log,
+                env={**_environment(), **self._settings},
+                start_new_session=True,
             )
         self._server = psutil.Process(self._process.pid)
         try:

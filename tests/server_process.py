@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,18 +17,27 @@ STOP_TIMEOUT_S = 20
 
 
 class ServerProcess:
-    """Started when made; `url` is where it listens. program: what to run instead of imgsvc."""
+    """Started when made; `url` is where it listens. program: what to run instead of imgsvc.
+
+    settings: more of them, as variables.
+    """
 
     def __init__(
-        self, data_dir: Path, port: int = 0, *, workers: int = 2, program: str = "imgsvc"
+        self,
+        data_dir: Path,
+        port: int = 0,
+        *,
+        workers: int = 2,
+        program: str = "imgsvc",
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.data_dir = data_dir
         command = [sys.executable, "-m", program, "serve", f"--port={port}"]
         command.append(f"--workers={workers}")
-        settings = {"IMGSVC_LOG__FORMAT": "json", "IMGSVC_STORAGE__RESERVE_BYTES": "0"}
+        own = {"IMGSVC_LOG__FORMAT": "json", "IMGSVC_STORAGE__RESERVE_BYTES": "0"}
         self.process = subprocess.Popen(
             [*command, f"--data={data_dir}"],
-            env={**os.environ, **settings},
+            env={**os.environ, **own, **(settings or {})},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -160,6 +160,48 @@ def test_a_section_that_is_no_table_is_refused_by_name(file: Path) -> None:
     assert "server" in refusal(file=file, environ={"IMGSVC_SERVER__PORT": "9000"})
 
 
+def test_folders_are_tables_of_their_own(file: Path) -> None:
+    file.write_text('[[folders]]\npath = "/a"\nout = "/a/made"\n[[folders]]\npath = "/b"\n')
+    first, second = load(file=file).folders
+    assert (first.path, first.out, first.preset) == (Path("/a"), Path("/a/made"), "standard")
+    assert (second.path, second.out, second.polling) == (Path("/b"), None, None)
+
+
+def test_folders_in_the_environment_are_numbered_and_take_the_files_place(file: Path) -> None:
+    file.write_text('[[folders]]\npath = "/a"\n')
+    environ = {
+        "IMGSVC_FOLDERS__1__PATH": "/c",
+        "IMGSVC_FOLDERS__0__PATH": "/b",
+        "IMGSVC_FOLDERS__0__POLLING": "true",
+    }
+    first, second = load(file=file, environ=environ).folders
+    assert (first.path, first.polling, second.path) == (Path("/b"), True, Path("/c"))
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ('folders = "/a"', "folders"),
+        ('[folders]\npath = "/a"', "folders"),
+        ("[[folders]]\n", "folders.0.path"),
+        ('[[folders]]\npath = "/a"\nput = "/b"', "folders.0.put"),
+        ('[[folders]]\npath = "/a"\nout = "/b/../a"', "folders.0.out"),
+        ('[[folders]]\npath = "/a"\n[[folders]]\npath = "/b/../a"', "folders.1.path"),
+        ('[[folders]]\npath = "/a"\n[[folders]]\npath = "/b"\nout = "/a/b"', "folders.1.out"),
+        ('[[folders]]\npath = "/a"\nout = "/b/c"\n[[folders]]\npath = "/b"', "folders.1.out"),
+        (
+            '[[folders]]\npath = "/a"\nout = "/o"\n[[folders]]\npath = "/b"\nout = "/o"',
+            "folders.1.out",
+        ),
+    ],
+)
+def test_folders_that_cannot_be_or_are_in_each_others_way_are_refused(
+    file: Path, content: str, named: str
+) -> None:
+    file.write_text(content + "\n")
+    assert f"  {named}: " in refusal(file=file)
+
+
 def test_settings_cannot_be_changed_afterwards() -> None:
     settings = load()
     with pytest.raises(ValueError, match="frozen"):

@@ -8,6 +8,7 @@ import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_origin
 
 import click
 import pytest
@@ -33,12 +34,14 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 def uncommented(example: str) -> str:
     """The example with every `#key = value` in force; prose is `# text`, with a space."""
-    return re.sub(r"^#(?=\w+ = )", "", example, flags=re.MULTILINE)
+    return re.sub(r"^#(?=\w+ = |\[\[)", "", example, flags=re.MULTILINE)
 
 
 def settings_fields() -> Iterator[tuple[str, FieldInfo]]:
     for section, section_field in Settings.model_fields.items():
         model = section_field.annotation
+        if get_origin(model) is tuple:  # of tables
+            model = get_args(model)[0]
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         for key, field in model.model_fields.items():
@@ -50,7 +53,12 @@ FIELDS = dict(settings_fields())
 
 def example_values() -> dict[str, object]:
     sections = tomllib.loads(uncommented(EXAMPLE))
-    return {f"{s}.{key}": value for s, keys in sections.items() for key, value in keys.items()}
+    return {
+        f"{section}.{key}": value
+        for section, tables in sections.items()
+        for table in (tables if isinstance(tables, list) else [tables])
+        for key, value in table.items()
+    }
 
 
 def shell_lines(text: str) -> Iterator[str]:
@@ -108,7 +116,7 @@ def test_the_example_names_every_setting_and_no_other() -> None:
 
 def test_the_example_has_everything_commented_out() -> None:
     sections = tomllib.loads(EXAMPLE)
-    assert set(sections) == set(Settings.model_fields)
+    assert {*sections, "folders"} == set(Settings.model_fields)  # which need a path to be there
     assert not any(sections.values())
 
 
@@ -120,7 +128,7 @@ def test_the_example_loads_with_every_key_in_force(tmp_path: Path) -> None:
 
 def has_one_default(field: FieldInfo) -> bool:
     """Not so when it depends on the machine, or when the setting is unset."""
-    return field.default_factory is None and field.default is not None
+    return field.default_factory is None and not field.is_required() and field.default is not None
 
 
 @pytest.mark.parametrize("key", sorted(key for key in FIELDS if has_one_default(FIELDS[key])))
@@ -143,7 +151,9 @@ def test_the_settings_page_names_no_setting_that_does_not_exist() -> None:
 
 
 def test_the_settings_page_names_no_variable_that_does_not_exist() -> None:
-    variables = set(re.findall(r"IMGSVC_([A-Z]+)__([A-Z_]+)", SETTINGS_PAGE + README + EXAMPLE))
+    variables = set(
+        re.findall(r"IMGSVC_([A-Z]+)__(?:\d+__)?([A-Z_]+)", SETTINGS_PAGE + README + EXAMPLE)
+    )
     named = {f"{section}.{key}".lower() for section, key in variables}
     assert named - set(FIELDS) == set()
 

@@ -151,29 +151,33 @@ class Delivery:
             del self._later[key]
             self._todo[key] = None
         while self._gone_jobs:
-            job_id = next(iter(self._gone_jobs))
+            job_id = self._gone_jobs.pop()
             keys = await self._store.folders.taken_files_of_job(self._key, job_id)
             self._todo |= dict.fromkeys(keys)
-            self._gone_jobs.discard(job_id)
         while self._todo:
             await self._deliver(list(islice(self._todo, BATCH)))
 
     async def _deliver(self, keys: Collection[ImageKey]) -> None:
-        """Keys stay to be done until it is known what became of them. Raises OutGone."""
-        files = await self._store.folders.files_by_image(self._key, keys)
-        images = await self._store.folders.images_by_key(files)
-        found = await asyncio.gather(
-            *(self._end(file, images.get(key)) for key, file in files.items()),
-            return_exceptions=True,
-        )
-        ends = [end for end in found if isinstance(end, FileEnd)]
-        ended = await self._store.end_files(ends, now_ms()) if ends else []
-        self._report([end for end, is_ended in zip(ends, ended, strict=True) if is_ended])
-        for error in found:
-            if isinstance(error, BaseException):
-                raise error
+        """Raises OutGone and StorageFull; then all of it is still to be done."""
+        # Taken out first: what changes from now on is to be looked at once more.
         for key in keys:
-            self._todo.pop(key, None)
+            del self._todo[key]
+        try:
+            files = await self._store.folders.files_by_image(self._key, keys)
+            images = await self._store.folders.images_by_key(files)
+            found = await asyncio.gather(
+                *(self._end(file, images.get(key)) for key, file in files.items()),
+                return_exceptions=True,
+            )
+            ends = [end for end in found if isinstance(end, FileEnd)]
+            ended = await self._store.end_files(ends, now_ms()) if ends else []
+            self._report([end for end, is_ended in zip(ends, ended, strict=True) if is_ended])
+            for error in found:
+                if isinstance(error, BaseException):
+                    raise error
+        except (OutGone, StorageFull):
+            self._todo |= dict.fromkeys(keys)
+            raise
 
     async def _end(self, file: WatchedFile, image: Image | None) -> FileEnd | None:
         """None while it goes on, when it is known, and when its results cannot be put into
@@ -241,7 +245,8 @@ class Delivery:
 
     def _report(self, ends: Sequence[FileEnd]) -> None:
         for end in ends:
-            if FileState.FAILED in {end.state, end.file.state}:
+            # A file that had failed may be the one that is done now.
+            if end.state is FileState.FAILED or self._list_due_s != NEVER_S:
                 self._list_due_s = max(self._now_s(), self._list_rests_until_s)
             if end.error is not None:
                 code, message = end.error

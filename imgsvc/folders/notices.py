@@ -72,8 +72,10 @@ class NoNotices:
 
 
 class KernelNotices:
-    """By inotify, through watchfiles. root: an absolute path. It tells nothing any more where the system grants no more
-    watches, and once it has met a name that is no UTF-8, which watchfiles cannot tell.
+    """By inotify, through watchfiles. root: an absolute path.
+
+    It tells nothing any more where the system grants no more watches, and once it has met a name
+    that is no UTF-8, which watchfiles cannot tell.
     """
 
     def __init__(self, root: Path) -> None:

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imgsvc.config import FolderSettings
+from imgsvc.domain.times import now_ms
+from imgsvc.errors import StartError
+from tests.folders.conftest import Hotfolder
+from tests.pictures import make_jpeg, make_png
+from tests.servers import Running, get_json, make_settings, running_server
+
+GARBAGE = b"this was never an image, whatever it is called " * 4
+
+
+def put(path: Path, content: bytes) -> None:
+    """Moved in whole, as a careful program does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.new")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(io.BytesIO(path.read_bytes())) as picture:
+        return picture.size
+
+
+async def test_results_stand_where_their_inputs_did(hotfolder: Hotfolder) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg(100, 80))
+    put(hotfolder.root / "2024" / "May" / "b.png", make_png(60, 90))
+    await hotfolder.work_until_made("a.webp", "2024/May/b.webp")
+    assert size_of(hotfolder.out / "a.webp") == (100, 80)
+    assert size_of(hotfolder.out / "2024" / "May" / "b.webp") == (60, 90)
+    (job,) = await hotfolder.jobs()
+    assert (job["source"], job["label"], job["preset"]) == ("watch", "in", "thumbnail")
+    assert sorted(path.name for path in hotfolder.out.rglob("*") if path.is_file()) == [
+        "a.webp", "b.webp",
+    ]  # fmt: skip
+
+
+async def test_a_result_is_a_file_of_its_own(hotfolder: Hotfolder) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.work_until_made("a.webp")
+    assert (hotfolder.out / "a.webp").stat().st_nlink == 1
+
+
+async def test_what_is_overwritten_is_made_again_and_takes_the_place(hotfolder: Hotfolder) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg(100, 80))
+    await hotfolder.work_until_made("a.webp")
+    put(hotfolder.root / "a.jpg", make_jpeg(50, 80))
+    await hotfolder.work(lambda: size_of(hotfolder.out / "a.webp") == (50, 80))
+    assert len(await hotfolder.jobs()) == 2
+
+
+async def test_the_same_bytes_with_another_time_are_not_made_again(hotfolder: Hotfolder) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.work_until_made("a.webp")
+    os.utime(hotfolder.root / "a.jpg", (1, 1))
+    put(hotfolder.root / "b.jpg", make_jpeg(50, 50))
+    await hotfolder.work_until_made("b.webp")
+    assert [job["total"] for job in await hotfolder.jobs()] == [1, 1]
+
+
+async def test_an_older_result_never_takes_the_place_of_a_newer_one(hotfolder: Hotfolder) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg(100, 80))
+    await hotfolder.take(jobs=1)
+    put(hotfolder.root / "a.jpg", make_jpeg(50, 80))
+    await hotfolder.take(jobs=2)
+    await hotfolder.until_final()
+    await hotfolder.deliver()
+    assert size_of(hotfolder.out / "a.webp") == (50, 80)
+
+
+async def test_a_removed_or_moved_input_leaves_its_result(hotfolder: Hotfolder) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.work_until_made("a.webp")
+    (hotfolder.root / "a.jpg").rename(hotfolder.root / "b.jpg")
+    await hotfolder.work_until_made("b.webp")
+    assert (hotfolder.out / "a.webp").exists()
+    image = (await get_json(hotfolder.server, "/api/v1/images"))["items"][0]
+    assert image["outputs"][0]["reused"]
+
+
+async def test_a_newcomer_takes_nobodys_name(hotfolder: Hotfolder) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg(100, 80))
+    await hotfolder.work_until_made("a.webp")
+    put(hotfolder.root / "a.png", make_png(50, 80))
+    await hotfolder.work_until_made("a.png.webp")
+    assert size_of(hotfolder.out / "a.webp") == (100, 80)
+
+
+async def test_what_fails_is_listed_until_it_is_put_right(hotfolder: Hotfolder) -> None:
+    put(hotfolder.root / "=bad.jpg", GARBAGE)
+    put(hotfolder.root / "good.jpg", make_jpeg())
+    await hotfolder.work_until_made("good.webp", "failures.csv")
+    (line,) = hotfolder.failures()
+    assert line.startswith("'=bad.jpg,unsupported_format,")
+    put(hotfolder.root / "=bad.jpg", make_jpeg(70, 70))
+    await hotfolder.work(lambda: not hotfolder.failures())
+    assert not (hotfolder.out / "failures.csv").exists()
+    assert (hotfolder.out / "=bad.webp").exists()
+
+
+async def test_what_failed_and_was_taken_away_is_listed_no_more(hotfolder: Hotfolder) -> None:
+    put(hotfolder.root / "bad.jpg", GARBAGE)
+    await hotfolder.work(hotfolder.failures)
+    (hotfolder.root / "bad.jpg").unlink()
+    hotfolder.service._delivery._list_due_s = 0
+    await hotfolder.deliver()
+    assert not hotfolder.failures()
+    put(hotfolder.root / "bad.jpg", GARBAGE)
+    await hotfolder.work(hotfolder.failures)
+
+
+async def test_touching_what_failed_tries_it_again(hotfolder: Hotfolder) -> None:
+    put(hotfolder.root / "bad.jpg", GARBAGE)
+    await hotfolder.work(hotfolder.failures)
+    os.utime(hotfolder.root / "bad.jpg", (1, 1))
+    await hotfolder.take(jobs=2)
+
+
+async def test_an_image_that_is_retried_by_hand_is_delivered(
+    server: Running, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    hotfolder = await Hotfolder.open(server, tmp_path)
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.take(jobs=1)
+    (job,) = await hotfolder.jobs()
+    async with server.http.post(f"/api/v1/jobs/{job['id']}/cancel") as answer:
+        cancelled = (await answer.json())["status"] == "cancelled"
+    await hotfolder.until_final()
+    await hotfolder.deliver()
+    if cancelled:
+        assert hotfolder.failures()[0].startswith("a.jpg,cancelled,")
+        async with server.http.post(f"/api/v1/jobs/{job['id']}/retry") as answer:
+            assert answer.status == 200
+    await hotfolder.work_until_made("a.webp")
+    await hotfolder.work(lambda: not hotfolder.failures())
+
+
+async def test_a_job_that_was_deleted_is_not_forgotten(hotfolder: Hotfolder) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.take(jobs=1)
+    (job,) = await hotfolder.jobs()
+    async with hotfolder.server.http.delete(f"/api/v1/jobs/{job['id']}") as answer:
+        assert answer.status == 204
+    await hotfolder.deliver()
+    assert hotfolder.failures()[0].startswith("a.jpg,cancelled,The job was deleted.")
+
+
+async def test_started_again_it_neither_repeats_nor_forgets(
+    hotfolder: Hotfolder, tmp_path: Path
+) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    put(hotfolder.root / "bad.jpg", GARBAGE)
+    await hotfolder.work_until_made("a.webp")
+    await hotfolder.work(hotfolder.failures)
+    put(hotfolder.root / "b.jpg", make_jpeg(50, 50))
+    await hotfolder.take(jobs=2)
+    await hotfolder.until_final()
+    again = await Hotfolder.open(hotfolder.server, tmp_path)
+    put(hotfolder.root / "a.png", make_png())
+    await again.work_until_made("b.webp", "a.png.webp")
+    assert [job["total"] for job in await again.jobs()] == [1, 1, 2]
+
+
+async def test_results_wait_for_their_folder_and_their_job_waits_for_them(
+    hotfolder: Hotfolder, tmp_path: Path
+) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.work_until_made("a.webp")
+    hotfolder.out.rename(tmp_path / "away")
+    put(hotfolder.root / "b.jpg", make_jpeg(50, 50))
+    await hotfolder.take(jobs=2)
+    await hotfolder.until_final()
+    await hotfolder.deliver()
+    assert not hotfolder.out.exists()
+    store, much_later = hotfolder.server.core.store, now_ms() + 10**10
+    newest, oldest = (job["id"] for job in await hotfolder.jobs())
+    assert await store.expired_jobs(much_later, 10) == [oldest]
+    assert not await store.delete_job(newest, expired_at_ms=much_later)
+    (tmp_path / "away").rename(hotfolder.out)
+    hotfolder.service._delivery._waits_until_s = 0
+    await hotfolder.work_until_made("b.webp")
+    assert len(await store.expired_jobs(much_later, 10)) == 2
+
+
+async def test_what_stands_in_one_results_way_holds_up_no_other(hotfolder: Hotfolder) -> None:
+    (hotfolder.out / "a.webp").mkdir(parents=True)
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    put(hotfolder.root / "b.jpg", make_jpeg(50, 50))
+    await hotfolder.work_until_made("b.webp")
+    (hotfolder.out / "a.webp").rmdir()
+    hotfolder.service._delivery._later = dict.fromkeys(hotfolder.service._delivery._later, 0.0)
+    await hotfolder.work(lambda: (hotfolder.out / "a.webp").is_file())
+
+
+async def test_a_full_queue_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "data", limits={"max_pending_images": 2})
+    (tmp_path / "in").mkdir()
+    names = [f"{number}.jpg" for number in range(7)]
+    async with running_server(settings) as server:
+        hotfolder = await Hotfolder.open(server, tmp_path)
+        for number, name in enumerate(names):
+            put(hotfolder.root / name, make_jpeg(50 + number, 50))
+        await hotfolder.work_until_made(*(name.replace("jpg", "webp") for name in names))
+        assert sum(job["total"] for job in await hotfolder.jobs()) == 7
+
+
+async def test_a_job_takes_no_more_files_than_a_job_may_have(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "data", limits={"max_images_per_job": 2})
+    (tmp_path / "in").mkdir()
+    async with running_server(settings) as server:
+        hotfolder = await Hotfolder.open(server, tmp_path)
+        for number in range(5):
+            put(hotfolder.root / f"{number}.jpg", make_jpeg(50 + number, 50))
+        await hotfolder.work_until_made(*(f"{number}.webp" for number in range(5)))
+        assert max(job["total"] for job in await hotfolder.jobs()) == 2
+
+
+async def test_a_file_that_is_too_large_is_not_even_read(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "data", limits={"max_image_bytes": 100})
+    (tmp_path / "in").mkdir()
+    async with running_server(settings) as server:
+        hotfolder = await Hotfolder.open(server, tmp_path)
+        put(hotfolder.root / "a.jpg", make_jpeg())
+        await hotfolder.work(hotfolder.failures)
+        assert hotfolder.failures()[0].startswith("a.jpg,too_many_bytes,")
+
+
+async def test_without_an_output_folder_the_results_stay_on_the_server(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    folder = FolderSettings(path=tmp_path / "in", preset="thumbnail")
+    async with running_server(make_settings(tmp_path / "data", [folder])) as server:
+        put(tmp_path / "in" / "a.jpg", make_jpeg())
+        jobs: list[str] = []
+        while jobs != ["completed"]:
+            found = (await get_json(server, "/api/v1/jobs"))["items"]
+            jobs = [job["status"] for job in found]
+        while await server.core.store.folders.taken_files(str(tmp_path / "in")):
+            pass
+        assert await server.core.store.expired_jobs(now_ms() + 10**10, 10) == [found[0]["id"]]
+
+
+async def test_a_server_watches_the_folders_of_its_settings(tmp_path: Path) -> None:
+    put(tmp_path / "in" / "a.jpg", make_jpeg())
+    folder = FolderSettings(path=tmp_path / "in", out=tmp_path / "in" / "made", preset="thumbnail")
+    async with running_server(make_settings(tmp_path / "data", [folder])) as server:
+        while not (tmp_path / "in" / "made" / "a.webp").exists():
+            await get_json(server, "/livez")
+        put(tmp_path / "in" / "d" / "b.jpg", make_jpeg(50, 50))
+        while not (tmp_path / "in" / "made" / "d" / "b.webp").exists():
+            await get_json(server, "/livez")
+
+
+async def test_a_preset_that_does_not_exist_stops_the_start(tmp_path: Path) -> None:
+    folder = FolderSettings(path=tmp_path / "in", preset="absent")
+    with pytest.raises(StartError, match=r"folders\.0\.preset"):
+        async with running_server(make_settings(tmp_path / "data", [folder])):
+            pass

@@ -114,7 +114,7 @@ class Reporter:
 
     async def _show(self, what: str) -> None:
         while self._line.is_shown:
-            self._line.show(f"{what}: {self._describe(self.progress)}")
+            self._line.show(f"{self._describe(self.progress)} - {what}")
             await asyncio.sleep(TICK_S)
 
     def _describe(self, progress: Progress) -> str:

@@ -337,23 +337,43 @@ def test_a_recipe_of_ones_own_and_another_one_later(
     assert {"a-s.png", "a-l.png", "b-x.jpg"} <= results_in(out)
 
 
-def test_a_job_that_is_deleted_is_made_again_and_one_that_is_cancelled_is_listed(
-    server: ServerProcess, start: Start, photos: Path, out: Path
+@pytest.mark.parametrize("act", ["cancel", "delete"])
+def test_what_is_cancelled_on_the_server_is_listed_until_it_is_touched(
+    server: ServerProcess, start: Start, photos: Path, out: Path, act: str
 ) -> None:
-    for number in range(12):
-        put(photos / f"{number}.jpg", picture((number, 0, 0), (6000, 4000), "JPEG"))
+    for number in range(6):
+        put(photos / f"{number}.jpg", picture((number, 0, 0), (4000, 3000), "JPEG"))
     watching = start(photos, "--out", out)
+    watching.wait(lambda: watching.documents)
     with SyncClient(server.url) as client:
-        watching.wait(lambda: watching.documents)
         (job,) = client.jobs(label=photos.name)
-        client.delete(job["id"])
-        watching.forget()
-        watching.wait(lambda: watching.documents)
-        (job,) = client.jobs(label=photos.name)
-        client.cancel(job["id"])
-    watching.wait(lambda: "cancelled" in str(watching.documents))
+        getattr(client, act)(job["id"])
+    watching.wait(lambda: len(watching.documents) == 9)
+    cancelled = watching.names("failed")
+    os.utime(photos / cancelled[0])
+    watching.wait_for(cancelled[0])
     watching.stop()
-    assert {code for _, code, _ in failures_in(out)} == {"cancelled"}
+    assert failures_in(out) == [
+        [name, "cancelled", failures_in(out)[0][2]] for name in sorted(cancelled[1:])
+    ]
+
+
+def test_a_server_that_has_lost_its_jobs_gets_what_was_not_done_again(
+    start: Start, photos: Path, out: Path, tmp_path: Path
+) -> None:
+    for number in range(6):
+        put(photos / f"{number}.jpg", picture((number, 0, 0), (4000, 3000), "JPEG"))
+    server = ServerProcess(tmp_path / "data")
+    port = server.port
+    watching = start(photos, "--out", out, url=server.url)
+    watching.wait(lambda: watching.documents)
+    server.kill()
+    server = ServerProcess(tmp_path / "other data", port)
+    try:
+        watching.wait(lambda: len(watching.documents) == 9)
+        assert len(set(watching.names())) == 9
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize(

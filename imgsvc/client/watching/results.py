@@ -23,6 +23,9 @@ from imgsvc.domain.times import now_ms
 NOT_SAVED = "not_saved"
 """Code of an image that was made, but whose results cannot stand where they belong."""
 
+CANCELLED = "cancelled"
+"""Code of an image that somebody did not want any more."""
+
 _FINAL = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -49,8 +52,8 @@ class Results:
     async def collect(self, batch: Batch) -> list[str]:
         """Follow a batch's job until every file of it is dealt with.
 
-        Returns the names of those that it came to nothing with, because the job was deleted:
-        they are unknown to the journal again. Raises ApiError when the server says no.
+        Returns the names of those that it came to nothing with, because the server has no such
+        job: they are unknown to the journal again. Raises ApiError when the server says no.
         """
         if self._journal.find_left(batch):
             await self._patience.insist(partial(self._follow, batch))
@@ -72,6 +75,8 @@ class Results:
                         variants = variants_of(message["job"]["recipe"])
                     if message["type"] == "image":
                         await self._settle(batch, message["image"], variants)
+                    elif message["type"] == "end" and not _is_whole(message["job"]):
+                        await self._give_up(batch)
                     elif message["type"] in {"snapshot", "end"}:
                         await self._settle_all(batch, variants)
 
@@ -81,6 +86,13 @@ class Results:
         async with aclosing(self._client.images(batch.job_id or "")) as images:
             async for image in images:
                 await self._settle(batch, image, variants)
+
+    async def _give_up(self, batch: Batch) -> None:
+        """Somebody has deleted the job."""
+        for name in self._journal.find_left(batch):
+            failure = Failure(CANCELLED, "Its job was deleted on the server.", now_ms())
+            await self._disk.insist(partial(self._journal.note_failed, batch.id, name, failure))
+            self._on_outcome(Outcome(name, failure, job_id=batch.job_id))
 
     async def _settle(self, batch: Batch, image: Image, variants: Variants) -> None:
         """Deal with a file whose image is final. Does nothing when it was done already."""
@@ -162,10 +174,15 @@ def variants_of(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(v["name"], v.get("format", SAME_FORMAT)) for v in recipe["variants"]]
 
 
+def _is_whole(job: Mapping[str, Any]) -> bool:
+    """A job that was deleted ends before its images do."""
+    return bool(job["completed"] + job["failed"] + job["cancelled"] == job["total"])
+
+
 def _failure_of(image: Image) -> Failure | None:
     if image["status"] == "completed":
         return None
     error = image["error"]
     if error is None:
-        return Failure("cancelled", "It was cancelled on the server.", now_ms())
+        return Failure(CANCELLED, "It was cancelled on the server.", now_ms())
     return Failure(error["code"], error["message"], now_ms())

@@ -199,10 +199,19 @@ async def _ask(url: str) -> None:
         await client.info()
 
 
+def _folders(settings: Settings) -> Finding:
+    absent = [str(folder.path) for folder in settings.folders if not folder.path.is_dir()]
+    if absent:
+        advice = "The server waits for them; mount or make them, or correct folders.path."
+        return Finding("folders", "warning", f"not there: {', '.join(absent)}", advice)
+    return Finding("folders", "ok", f"watched: {len(settings.folders)}")
+
+
 _LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _workers,
     _open_files,
     _disk,
     _database,
     _server,
+    _folders,
 )

@@ -39,8 +39,9 @@ RETRY_S = 5.0
 LIST_S = 30.0
 """After this long it is seen that a file that failed was taken away."""
 
+LIST_REST_S = 1.0
 LIST_SHARE = 0.05
-"""How much of the time may go into writing the list of failures."""
+"""How much of the time may go into writing the list of failures, which may be long."""
 
 NEVER_S = float("inf")
 
@@ -268,7 +269,7 @@ class Delivery:
         if self._out is not None:
             await asyncio.to_thread(_write_list, self._out, listed)
         ended_s = self._now_s()
-        self._list_rests_until_s = ended_s + (ended_s - begun_s) / LIST_SHARE
+        self._list_rests_until_s = ended_s + max(LIST_REST_S, (ended_s - begun_s) / LIST_SHARE)
         self._list_due_s = max(ended_s + LIST_S, self._list_rests_until_s) if listed else NEVER_S
 
     async def _has_files(self) -> bool:

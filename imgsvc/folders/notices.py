@@ -83,7 +83,6 @@ class KernelNotices:
         self._covered: frozenset[str] = frozenset()
         self._changed: set[str] = set()
         self._news = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
         self._ear: _Ear | None = None
         self._is_exhausted = False
         self.tells_all = True

@@ -62,6 +62,8 @@ class Folder:
     """A folder that is looked at again and again; every method blocks.
 
     leave_out: folders that are not looked into, inside or outside of it, there or not.
+    has_inodes: False where a file's inode is not the same at every look, as on some network
+        file systems; it counts as 0 then.
     folders: those below it that the looks so far have found, "" for itself, others with `/` at
         their ends. A full scan finds them anew.
     """
@@ -69,6 +71,7 @@ class Folder:
     def __init__(self, root: Path, leave_out: Sequence[Path] = ()) -> None:
         self.root = root.absolute()
         self._leave_out = tuple(leave_out)
+        self.has_inodes = True
         self._noted: set[str] = set()
         self._filled_device: int | None = None
         self.folders: frozenset[str] = frozenset()
@@ -122,10 +125,13 @@ class Folder:
             raise
         file = os.fdopen(fd, "rb")
         facts = os.fstat(fd)
-        if not stat.S_ISREG(facts.st_mode) or fingerprint_of(facts) != sighting.fingerprint:
+        if not stat.S_ISREG(facts.st_mode) or self.fingerprint_of(facts) != sighting.fingerprint:
             file.close()
             raise FileChanged
         return file
+
+    def fingerprint_of(self, facts: os.stat_result) -> Fingerprint:
+        return facts.st_size, facts.st_mtime_ns, facts.st_ino if self.has_inodes else 0
 
     def _descend(self, name: str) -> int:
         fd = os.open(self.root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
@@ -159,7 +165,7 @@ class Folder:
                 elif stat.S_ISDIR(facts.st_mode):
                     below.append(f"{name}/")
                 elif stat.S_ISREG(facts.st_mode):
-                    yield Sighting(name, root, *fingerprint_of(facts))
+                    yield Sighting(name, root, *self.fingerprint_of(facts))
             folders.add(above)
             pending += reversed(below)
 
@@ -195,7 +201,7 @@ class Folder:
         elif stat.S_ISDIR(facts.st_mode):
             yield from self._walk(f"{name}/", folders)
         elif stat.S_ISREG(facts.st_mode):
-            yield Sighting(name, str(self.root), *fingerprint_of(facts))
+            yield Sighting(name, str(self.root), *self.fingerprint_of(facts))
 
     def _is_inside(self, folder: str, left_out: Collection[str], checked: dict[str, bool]) -> bool:
         """Whether a scan would come through a folder: no link above it, nothing passed over.
@@ -250,10 +256,6 @@ class Folder:
         if path != root and not path.startswith(f"{root}{os.sep}"):
             self._noted.add(name)
             log.warning("link_leads_out", folder=str(self.root), name=printable(name))
-
-
-def fingerprint_of(facts: os.stat_result) -> Fingerprint:
-    return facts.st_size, facts.st_mtime_ns, facts.st_ino
 
 
 def is_passed_over(name: str) -> bool:

@@ -21,7 +21,7 @@ from imgsvc.domain.job import Job
 from imgsvc.domain.stable_names import StableNames
 from imgsvc.domain.watched import FileState, TakenFile, WatchedFile
 from imgsvc.errors import QueueFull
-from imgsvc.folders.scan import FileChanged, Fingerprint, Folder, Sighting, fingerprint_of
+from imgsvc.folders.scan import FileChanged, Fingerprint, Folder, Sighting
 from imgsvc.intake.reception import conclude, too_many_bytes
 from imgsvc.intake.spec import MAX_LABEL_CHARS, JobSpec
 from imgsvc.recipes.model import load_recipe
@@ -155,7 +155,7 @@ class Taker:
             return await conclude(file, SourceKind.UPLOAD, name, sighting.size_bytes, failure)
         opened = await asyncio.to_thread(self._folder.open, sighting)
         try:
-            is_same = await _copy(opened, file, sighting.fingerprint)
+            is_same = await self._copy(opened, file, sighting.fingerprint)
         except OSError:
             await file.abort()
             raise
@@ -165,6 +165,15 @@ class Taker:
             await file.abort()
             raise FileChanged
         return await conclude(file, SourceKind.UPLOAD, name, file.size_bytes, None)
+
+    async def _copy(self, source: BinaryIO, target: StagedFile, seen: Fingerprint) -> bool:
+        """Whether what was copied is one content, the one that was seen."""
+        while block := await asyncio.to_thread(source.read, BLOCK_BYTES):
+            await target.write(block)
+            if target.size_bytes > seen[0]:
+                return False
+        facts = await asyncio.to_thread(os.fstat, source.fileno())
+        return self._folder.fingerprint_of(facts) == seen and target.size_bytes == seen[0]
 
     async def _choose_names(
         self, batch: Sequence[Sighting], recipe: str, known: Mapping[str, WatchedFile]
@@ -186,16 +195,6 @@ class Taker:
             for file in files:
                 names.keep(file.choice)
         return names
-
-
-async def _copy(source: BinaryIO, target: StagedFile, fingerprint: Fingerprint) -> bool:
-    """Whether what was copied is one content, the one that was seen."""
-    while block := await asyncio.to_thread(source.read, BLOCK_BYTES):
-        await target.write(block)
-        if target.size_bytes > fingerprint[0]:
-            return False
-    facts = await asyncio.to_thread(os.fstat, source.fileno())
-    return fingerprint_of(facts) == fingerprint and target.size_bytes == fingerprint[0]
 
 
 def _hash(folder: Folder, sighting: Sighting) -> str:

@@ -66,7 +66,8 @@ class FolderWatcher:
     """is_known: whether a file, as it was seen, is taken already. It is called in a thread and
         must not block. What was given out and is not known by the next full look is given out
         again only if it has changed, or after `give_back`.
-    notices: what tells of changes.
+    choose_notices: what is to tell of changes, by what the folder stands on; it is called in a
+        thread whenever the folder has come, and may set the folder's `has_inodes`.
     clock: seconds that only rise. wall: seconds since 1970.
     """
 
@@ -74,7 +75,7 @@ class FolderWatcher:
         self,
         folder: Folder,
         is_known: Callable[[Sighting], bool],
-        notices: Notices,
+        choose_notices: Callable[[Folder], Notices],
         *,
         timing: Timing | None = None,
         chunk: int = CHUNK,
@@ -83,7 +84,9 @@ class FolderWatcher:
     ) -> None:
         self.folder = folder
         self._is_known = is_known
-        self._notices = notices
+        self._choose_notices = choose_notices
+        self._notices: Notices = NoNotices()
+        self._has_chosen = False
         self._timing = timing or Timing()
         self._chunk = chunk
         self._now_s = clock
@@ -163,16 +166,20 @@ class FolderWatcher:
             self._wants_sweep = True
         names = None if is_due else changed | self._touched | set(self._settling.due(now_s))
         self._touched = set()
+        if not self._has_chosen:
+            self._notices = await asyncio.to_thread(self._choose_notices, self.folder)
+            self._has_chosen = True
         try:
             look = await asyncio.to_thread(self._read, names)
         except FolderGone as exc:
             await self._note_gone(exc, now_s)
             return
-        if look.identity != self._identity and names is not None:
+        if self._identity is None:
+            self._note_arrival(look.identity)
+        elif look.identity != self._identity:
+            await self._note_gone(FolderGone("Another one stands in its place"), now_s)
             self._swept_at_s = None
             return
-        if look.identity != self._identity or self._is_gone:
-            await self._note_arrival(look.identity)
         self._digest(look, now_s)
         await self._cover()
 
@@ -256,14 +263,13 @@ class FolderWatcher:
         if not self._is_gone:
             log.warning("folder_gone", folder=str(self.folder.root), reason=str(reason))
         self._is_gone, self._swept_at_s = True, now_s
+        self._identity, self._has_chosen = None, False
         await self._notices.close()
 
-    async def _note_arrival(self, identity: tuple[int, int]) -> None:
+    def _note_arrival(self, identity: tuple[int, int]) -> None:
         """What stands there may be anything: it is looked at as at a start."""
-        if self._identity is not None or self._is_gone:
+        if self._is_gone:
             log.info("folder_is_back", folder=str(self.folder.root))
-        if self._identity is not None:
-            await self._notices.close()
         self._identity, self._is_gone, self._is_first = identity, False, True
 
 
@@ -278,7 +284,11 @@ async def watch_folder(
 
     polling: True to look in any case, None to decide by what the folder stands on.
     """
-    if polling is None:
-        polling = await asyncio.to_thread(is_remote, folder.root)
-    notices = NoNotices() if polling else KernelNotices(folder.root)
-    return FolderWatcher(folder, is_known, notices, timing=timing)
+
+    def choose(folder: Folder) -> Notices:
+        remote = is_remote(folder.root)
+        folder.has_inodes = not remote
+        polls = remote if polling is None else polling
+        return NoNotices() if polls else KernelNotices(folder.root)
+
+    return FolderWatcher(folder, is_known, choose, timing=timing)

@@ -183,3 +183,18 @@ def test_a_pipe_in_a_files_place_does_not_hold_anybody_up(root: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(FileChanged):
         folder.open(sighting)
+
+
+def test_where_inodes_change_from_look_to_look_they_do_not_count(root: Path) -> None:
+    path = write(root / "a.jpg")
+    folder = Folder(root)
+    folder.has_inodes = False
+    (sighting,) = folder.scan()
+    assert sighting.inode == 0
+    copy = root / "copy"
+    copy.write_bytes(b"content")
+    os.utime(copy, ns=(0, path.stat().st_mtime_ns))
+    copy.replace(path)
+    assert folder.scan() == [sighting]
+    with folder.open(sighting) as file:
+        assert file.read() == b"content"

@@ -221,3 +221,17 @@ async def test_nothing_is_looked_at_before_it_is_due(bench: Bench) -> None:
     bench.notices.told.add("a.jpg")  # type: ignore[attr-defined]
     await bench.look()
     assert bench.watcher.rest_s() == 2.0
+
+
+async def test_what_tells_of_changes_is_chosen_by_what_stands_there_then(tmp_path: Path) -> None:
+    bench, chosen = Bench(tmp_path / "later"), []
+
+    def choose(folder: Folder) -> ToldNotices:
+        chosen.append(folder.root.exists())
+        return ToldNotices()
+
+    bench.watcher._choose_notices = choose
+    assert await bench.look() == []
+    put(bench.root / "a.jpg", age_s=3600)
+    assert await bench.look(after_s=5) == ["a.jpg"]
+    assert chosen == [False, True]

@@ -49,7 +49,7 @@ class Bench:
         self.watcher = FolderWatcher(
             Folder(root, [root / "out"]),
             self.is_known,
-            self.notices,
+            lambda _folder: self.notices,
             timing=Timing(settle_s=2, patience_s=60, poll_s=5, sweep_s=300),
             chunk=chunk,
             clock=lambda: self.now_s,

@@ -20,7 +20,7 @@ from imgsvc.folders.failure_list import ListedFailure, write_failures
 
 TICK_S = 0.25
 REMINDER_S = 60.0
-"""A server that cannot take more now is spoken of no more often."""
+"""What comes and goes, such as a full queue or a full disk, is spoken of no more often."""
 
 
 class Watch(Protocol):
@@ -45,7 +45,7 @@ class Reporter:
         self._as_json = as_json
         self._is_server_away = False
         self._is_disk_away = False
-        self._refusals: dict[str, float] = {}
+        self._said_s: dict[str, float] = {}
 
     def tell_outcome(self, outcome: Outcome) -> None:
         if self._as_json:
@@ -71,7 +71,8 @@ class Reporter:
 
     def tell_server_trouble(self, error: ClientError) -> None:
         if isinstance(error, ApiError):
-            self._tell_refusal(error)
+            if self._is_news(error.code):
+                self._line.say(f"The server says: {error.message} Waiting.")
         elif not self._is_server_away:
             self._is_server_away = True
             self._line.say(f"{error.message}. Waiting for it.")
@@ -82,7 +83,7 @@ class Reporter:
             self._line.say("The server answers.")
 
     def tell_disk_trouble(self, error: LocalFileError) -> None:
-        if not self._is_disk_away:
+        if self._is_news("disk"):
             self._is_disk_away = True
             self._line.say(f"{error.message}. Waiting until that is over.")
 
@@ -91,11 +92,12 @@ class Reporter:
             self._is_disk_away = False
             self._line.say("Files can be written again.")
 
-    def _tell_refusal(self, error: ApiError) -> None:
-        said_s = self._refusals.get(error.code)
-        if said_s is None or monotonic() - said_s > REMINDER_S:
-            self._refusals[error.code] = monotonic()
-            self._line.say(f"The server says: {error.message} Waiting.")
+    def _is_news(self, trouble: str) -> bool:
+        said_s = self._said_s.get(trouble)
+        if said_s is not None and monotonic() - said_s < REMINDER_S:
+            return False
+        self._said_s[trouble] = monotonic()
+        return True
 
     @property
     def progress(self) -> Progress:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import TypeVar
 
 from imgsvc.client.errors import ApiError, ClientError, ServerUnreachable
@@ -58,6 +59,10 @@ class Patience:
             return True
         return asyncio.get_running_loop().time() - self._last_heard_s > PATIENCE_S
 
+    def will_pass(self, error: ApiError) -> bool:
+        """Whether the same request may be answered later."""
+        return error.code in _PASSING
+
     async def insist(self, request: Callable[[], Awaitable[T]]) -> T:
         """Make a request that does no harm when it is made twice, until it is answered.
 
@@ -74,7 +79,7 @@ class Patience:
                     raise
                 self.note_trouble(exc)
             except ApiError as exc:
-                if exc.code not in _PASSING or self.is_at_its_end:
+                if not self.will_pass(exc) or self.is_at_its_end:
                     raise
                 self.note_trouble(exc)
                 pause = max(pause, exc.retry_after_s or 0)
@@ -100,6 +105,11 @@ class Persistence(Patience):
     @property
     def is_at_its_end(self) -> bool:
         return False
+
+    def will_pass(self, error: ApiError) -> bool:
+        """It also lives through a server's own mistakes."""
+        is_its_own = error.status == HTTPStatus.REQUEST_TIMEOUT or error.status >= 500
+        return is_its_own or super().will_pass(error)
 
     def note_answer(self) -> None:
         super().note_answer()

@@ -245,11 +245,15 @@ def test_a_folder_that_vanishes_is_waited_for_and_nothing_is_forgotten(
 def test_an_out_folder_that_is_gone_is_waited_for(start: Start, photos: Path, out: Path) -> None:
     watching = start(photos, "--out", out, "--preset=thumbnail")
     watching.wait_for("a.png", "b.jpg", "trip/c.png")
-    out.rename(out.with_name("away"))
+    away = out.rename(out.with_name("away"))
     put(photos / "d.png", picture("red"), is_old=False)
     watching.wait_for_words("it is gone")
+    while "d.png" not in _read(away / ".imgsvc" / "watch.jsonl"):
+        os.sched_yield()
+    watching.forget()
     assert not out.exists()
-    out.with_name("away").rename(out)
+    away.rename(out)
+    watching.wait_for_words("can be written again")
     watching.wait_for("d.png")
     assert "d.webp" in results_in(out)
 

@@ -83,11 +83,13 @@ class WatchJournal:
     entries: by the file's name. failed: those that have failed. batches: by id, those that are
         not over.
     folder: that is watched; None in a new journal, until `begin`.
+    sending: a folder beside it for notes of what is on its way.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises JournalBusy when another process has it open, LocalFileError."""
         self.path = path
+        self.sending = path.parent / "sending"
         self.entries: dict[str, Entry] = {}
         self.failed: dict[str, Failure] = {}
         self.batches: dict[str, Batch] = {}
@@ -99,6 +101,7 @@ class WatchJournal:
             for line in _read_lines(path):
                 self._replay(line)
             self._file = self._open()
+            self.sending.mkdir(exist_ok=True)
         except OSError as exc:
             os.close(self._lock)
             raise LocalFileError(path, exc.strerror or "it cannot be written") from exc

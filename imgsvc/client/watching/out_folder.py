@@ -18,12 +18,12 @@ Variants = Sequence[tuple[str, str]]
 class OutFolder:
     """variants: what is usually made.
 
-    home: something that is there as long as the folder is the right one.
+    mark: a file that is there as long as the folder is the right one.
     """
 
-    def __init__(self, root: Path, home: Path, variants: Variants) -> None:
+    def __init__(self, root: Path, mark: Path, variants: Variants) -> None:
         self.root = root
-        self._home = home
+        self._mark = mark
         self._names = StableNames(variants)
         self._choices: dict[str, str] = {}
 
@@ -65,5 +65,5 @@ class OutFolder:
 
     def check(self) -> None:
         """Raise LocalFileError when it is gone. Blocking."""
-        if not self._home.exists():
+        if not self._mark.exists():
             raise LocalFileError(self.root, "it is gone") from OSError(errno.ENODEV, "gone")

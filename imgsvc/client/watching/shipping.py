@@ -28,7 +28,7 @@ from imgsvc.client.upload import FileUpload
 from imgsvc.client.watching.disk import Disk
 from imgsvc.client.watching.journal import Batch, Failure, WatchJournal
 from imgsvc.domain.times import now_ms
-from imgsvc.folders.scan import FileChanged, Folder, Sighting, fingerprint_of
+from imgsvc.folders.scan import FileChanged, Folder, Sighting
 
 UNNAMED = "image"
 """What a file is called in its job when nothing of its name can be."""
@@ -101,7 +101,7 @@ class Shipping:
 
     async def _submit(self, batch: Batch, uploads: list[FileUpload]) -> None:
         path = self._note_path(batch)
-        note = await self._disk.insist(partial(Journal.open, path))
+        note = await self._disk.insist(partial(_open_note, path))
         with note:
             job = await self._insist(batch, uploads, note)
             if job is not None:
@@ -173,7 +173,14 @@ class Shipping:
                 raise
 
     def _note_path(self, batch: Batch) -> Path:
-        return self._journal.path.parent / "sending" / f"{batch.id}.jsonl"
+        return self._journal.sending / f"{batch.id}.jsonl"
+
+
+def _open_note(path: Path) -> Journal:
+    """Blocking. Where its folder is gone, none is made in its place. Raises LocalFileError."""
+    if not path.parent.is_dir():
+        raise LocalFileError(path.parent, "it is gone")
+    return Journal.open(path)
 
 
 def job_name(name: str) -> str:
@@ -208,14 +215,15 @@ def _open(folder: Folder, sighting: Sighting) -> io.BufferedReader:
         file = folder.open(sighting)
     except FileChanged as exc:
         raise _changed() from exc
-    return io.BufferedReader(_SteadyFile(file, sighting))
+    return io.BufferedReader(_SteadyFile(file, folder, sighting))
 
 
 class _SteadyFile(io.RawIOBase):
     """A file that must not change while it is read: half of each of two contents is none."""
 
-    def __init__(self, file: BinaryIO, sighting: Sighting) -> None:
+    def __init__(self, file: BinaryIO, folder: Folder, sighting: Sighting) -> None:
         self._file = file
+        self._folder = folder
         self._sighting = sighting
         self._read_bytes = 0
 
@@ -239,7 +247,7 @@ class _SteadyFile(io.RawIOBase):
 
     def _check(self) -> None:
         facts = os.fstat(self._file.fileno())
-        if fingerprint_of(facts) != self._sighting.fingerprint:
+        if self._folder.fingerprint_of(facts) != self._sighting.fingerprint:
             raise _changed()
         if self._read_bytes != facts.st_size:
             raise OSError(errno.EIO, "It cannot be read to its end")

@@ -26,7 +26,8 @@ routes = web.RouteTableDef()
 
 MAX_RETRY_BYTES = 1 << 20
 
-_CLI_AGENT = "imgsvc-cli/"
+_SOURCES = {"imgsvc-cli": "cli", "imgsvc-watch": "watch"}
+"""Where a job comes from, by what the program that sends it calls itself."""
 
 
 @routes.post("/api/v1/jobs")
@@ -34,8 +35,8 @@ async def submit_job(request: web.Request) -> web.Response:
     answer = partial(_answer_submit, request)
     if request.content_type == LIST_TYPE:
         return await submit(request, source="csv", answer=answer, take_in=receive_list)
-    is_cli = request.headers.get("User-Agent", "").startswith(_CLI_AGENT)
-    return await submit(request, source="cli" if is_cli else "api", answer=answer)
+    agent, _, _ = request.headers.get("User-Agent", "").partition("/")
+    return await submit(request, source=_SOURCES.get(agent, "api"), answer=answer)
 
 
 async def _answer_submit(request: web.Request, job: Job) -> web.Response:

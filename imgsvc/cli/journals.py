@@ -42,10 +42,18 @@ def find_job(identity: Sequence[object]) -> str | None:
         return None
 
 
+def place_watch_journal(identity: Sequence[object]) -> Path:
+    """Where it is noted what a `watch` without an out folder has taken."""
+    return _state_folder() / "watches" / f"{_digest(identity)}.jsonl"
+
+
 def _path_of(identity: Sequence[object]) -> Path:
+    return _state_folder() / "submits" / f"{_digest(identity)}.jsonl"
+
+
+def _digest(identity: Sequence[object]) -> str:
     text = json.dumps(identity, default=str)
-    name = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
-    return _state_folder() / "submits" / f"{name}.jsonl"
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 def _state_folder() -> Path:

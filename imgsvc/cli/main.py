@@ -23,6 +23,7 @@ COMMANDS = {
     "serve": _Place("serve", "serve", "Run the server."),
     "run": _Place("run", "run", "Process files without a server."),
     "submit": _Place("submit", "submit", "Send files to a server."),
+    "watch": _Place("watch", "watch", "Send every file that arrives in a folder."),
     "status": _Place("jobs", "status", "Show a job, or follow it to its end."),
     "list": _Place("jobs", "list_jobs", "List jobs, newest first."),
     "download": _Place("jobs", "download", "Save the finished files of a job."),

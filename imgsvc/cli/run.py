@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
@@ -16,17 +15,16 @@ from imgsvc.cli import exits
 from imgsvc.cli.inputs import FoundFile, find_files
 from imgsvc.cli.output import count_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.recipes import read_recipe_file
+from imgsvc.cli.run_wish import STATE_FOLDER, Wish
 from imgsvc.cli.watermark_files import find_watermark_files
 from imgsvc.config import Settings, load_settings
 from imgsvc.domain.names import without_controls
 from imgsvc.errors import StartError
-from imgsvc.recipes.model import Recipe
 from imgsvc.runtime.offline import read_exports
-from imgsvc.service.local_plan import LocalInput, LocalPlan, LocalWatermark, RunSummary
+from imgsvc.service.local_plan import LocalInput, LocalPlan, RunSummary
 from imgsvc.service.presets import resolve_built_in
 from imgsvc.telemetry.logs import configure_logs
 
-STATE_FOLDER = ".imgsvc"
 GRACE_S = 5.0
 MAX_FAILURES_SHOWN = 20
 
@@ -54,6 +52,12 @@ MAX_FAILURES_SHOWN = 20
 )
 @click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: all CPUs]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--watch", is_flag=True, help="Stay, and take what arrives in the folders.")
+@click.option(
+    "--polling",
+    is_flag=True,
+    help="With --watch: look for changes instead of being told, as on a network's file systems.",
+)
 @json_option
 def run(
     paths: tuple[str, ...],
@@ -63,20 +67,33 @@ def run(
     watermarks: tuple[str, ...],
     workers: int | None,
     dry_run: bool,
+    watch: bool,
+    polling: bool,
     as_json: bool,
 ) -> None:
     """Process files without a server.
 
     PATH is a file, a folder (with all images below it; hidden files are left out), or a
     pattern such as 'photos/**/*.jpg'. Started again, it does only what is missing or changed.
+
+    With --watch every PATH is a folder. What is there goes first; then a file is taken once it
+    is completely written, and again when it has changed, until the program is stopped. With
+    --json there is a line of JSON for every file.
     """
     if preset and recipe:
         raise click.UsageError("Give either --preset or --recipe.")
     document = read_recipe_file(recipe) if recipe else None
     name, chosen = resolve_built_in(preset, document)
     marks = find_watermark_files(watermarks, chosen)
-    found = find_files(paths, leave_out=out)
     settings = _settings(out, workers)
+    wish = Wish(out.absolute(), chosen, name, marks)
+    if watch:
+        from imgsvc.cli.run_watching import run_watching  # loads much that others do without
+
+        if dry_run:
+            raise click.UsageError("Give either --watch or --dry-run.")
+        sys.exit(run_watching(settings, paths, wish, as_json=as_json, polling=polling))
+    found = find_files(paths, leave_out=out)
     configure_logs("error", "console")
     inputs = _inputs(found)
     todo = _find_todo(inputs, LocalPlan(out.absolute(), chosen, marks), out)
@@ -86,7 +103,6 @@ def run(
     summary = RunSummary(total=len(inputs), skipped=len(inputs))
     if todo:
         try:
-            wish = _Wish(out.absolute(), chosen, name, marks)
             summary = asyncio.run(_run(settings, inputs, wish))
         except asyncio.CancelledError:
             say("Interrupted. Run it again to go on from here.")
@@ -94,15 +110,6 @@ def run(
     _report(summary, out, as_json=as_json)
     if summary.failed:
         sys.exit(exits.SOME_FAILED)
-
-
-class _Wish(NamedTuple):
-    """What is to be made. out: absolute. preset: where the recipe comes from, None for an own."""
-
-    out: Path
-    recipe: Recipe
-    preset: str | None
-    marks: Mapping[str, LocalWatermark]
 
 
 def _find_todo(inputs: Sequence[LocalInput], plan: LocalPlan, out: Path) -> list[str]:
@@ -131,10 +138,9 @@ def _settings(out: Path, workers: int | None) -> Settings:
     )
 
 
-async def _run(settings: Settings, inputs: Sequence[LocalInput], wish: _Wish) -> RunSummary:
+async def _run(settings: Settings, inputs: Sequence[LocalInput], wish: Wish) -> RunSummary:
     """Raises CancelledError after SIGINT or SIGTERM."""
     from imgsvc.runtime.core import open_core  # who has nothing to do needs none of this
-    from imgsvc.service.local_run import LocalRun
 
     current = asyncio.current_task()
     loop = asyncio.get_running_loop()
@@ -143,17 +149,7 @@ async def _run(settings: Settings, inputs: Sequence[LocalInput], wish: _Wish) ->
             loop.add_signal_handler(number, current.cancel)
     with count_bar("Processing") as show:
         async with open_core(settings) as core:
-            local = LocalRun(
-                core.store,
-                core.blobs,
-                core.hub,
-                core.dispatcher,
-                core.watermarks,
-                out_dir=wish.out,
-                recipe=wish.recipe,
-                preset=wish.preset,
-                marks=wish.marks,
-            )
+            local = wish.open_run(core)
             working = asyncio.create_task(
                 local.run(
                     inputs,

@@ -14,27 +14,34 @@ from imgsvc.client import DEFAULT_SERVER, Client
 
 P = ParamSpec("P")
 
+_SERVER = click.option(
+    "--server",
+    envvar="IMGSVC_SERVER",
+    default=DEFAULT_SERVER,
+    show_default=True,
+    show_envvar=True,
+    help="URL of the server.",
+)
+_API_KEY_FILE = click.option(
+    "--api-key-file",
+    envvar="IMGSVC_API_KEY_FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    show_envvar=True,
+    help="File that holds the API key; IMGSVC_API_KEY may hold the key itself.",
+)
+
+
+def server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `server` and `api_key_file`."""
+    return _SERVER(_API_KEY_FILE(command))
+
 
 def talks_to_server(
     command: Callable[Concatenate[Client, P], Coroutine[Any, Any, None]],
 ) -> Callable[..., None]:
     """Make a command of a coroutine that takes a client, and give it the options for that."""
 
-    @click.option(
-        "--server",
-        envvar="IMGSVC_SERVER",
-        default=DEFAULT_SERVER,
-        show_default=True,
-        show_envvar=True,
-        help="URL of the server.",
-    )
-    @click.option(
-        "--api-key-file",
-        envvar="IMGSVC_API_KEY_FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
-        show_envvar=True,
-        help="File that holds the API key; IMGSVC_API_KEY may hold the key itself.",
-    )
+    @server_options
     @functools.wraps(command)
     def run(server: str, api_key_file: Path | None, *args: P.args, **kwargs: P.kwargs) -> None:
         async def main() -> None:

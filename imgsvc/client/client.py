@@ -31,6 +31,7 @@ from imgsvc.client.connection import DEFAULT_SERVER, Connection
 from imgsvc.client.download import Downloaded, Result, fetch_to_file, save_results
 from imgsvc.client.errors import ClientError
 from imgsvc.client.journal import Journal
+from imgsvc.client.patience import Patience
 from imgsvc.client.progress import follow
 from imgsvc.client.queries import as_query
 from imgsvc.client.sending import Sending, make_parcels
@@ -47,7 +48,9 @@ class Client:
 
     server: its URL; None takes IMGSVC_SERVER, else http://127.0.0.1:8080.
     api_key: None takes IMGSVC_API_KEY, else none is sent.
-    agent: what the program calls itself; jobs of `imgsvc-cli` are marked as such.
+    agent: what the program calls itself; jobs of `imgsvc-cli` and `imgsvc-watch` are marked
+        as such.
+    patience: how a server that is away is waited for, anew for every undertaking.
 
     Every method raises ServerUnreachable or ApiError; see `imgsvc.client.errors`.
     """
@@ -58,7 +61,9 @@ class Client:
         api_key: str | None = None,
         *,
         agent: str = "imgsvc-client",
+        patience: Callable[[], Patience] = Patience,
     ) -> None:
+        self._patience = patience
         self._connection = Connection(
             server or os.environ.get("IMGSVC_SERVER") or DEFAULT_SERVER,
             api_key or os.environ.get("IMGSVC_API_KEY"),
@@ -160,9 +165,8 @@ class Client:
         spec = _spec(preset, recipe, label, priority, reuse, analyze, webhook)
         if journal is not None:
             parcels = await asyncio.to_thread(make_parcels, images)
-            return await Sending(self._connection, self.images, journal, on_sent).send(
-                spec, parcels, urls
-            )
+            sending = Sending(self._connection, self.images, journal, on_sent, self._patience())
+            return await sending.send(spec, parcels, urls)
         if urls:
             return await self._submit_urls(spec, urls, list(images), on_sent)
         return cast("Job", await self._upload("jobs", body=MultipartBody(spec, images, on_sent)))
@@ -265,7 +269,7 @@ class Client:
         A broken connection is made again; messages then begin with a `snapshot` once more.
         """
         await self.job(job_id)  # tells of a job that is not there better than a WebSocket
-        async with aclosing(follow(self._connection, job_id)) as messages:
+        async with aclosing(follow(self._connection, job_id, self._patience())) as messages:
             async for message in messages:
                 yield message
 
@@ -321,6 +325,22 @@ class Client:
         if protected:
             await asyncio.to_thread(_check_protected, results, protected)
         return await save_results(self._connection, job_id, results, on_file)
+
+    async def save_outputs(
+        self, job_id: str, image: Image, paths: Mapping[str, Path]
+    ) -> Downloaded:
+        """Save the outputs of one image, durably. paths: where each variant belongs."""
+        results = [
+            Result(
+                index=image["index"],
+                variant=output["variant"],
+                size_bytes=output["size_bytes"],
+                sha256=output["sha256"],
+                path=paths[output["variant"]],
+            )
+            for output in image["outputs"]
+        ]
+        return await save_results(self._connection, job_id, results, durably=True)
 
     async def download_archive(self, job_id: str, path: Path, *, variant: str | None = None) -> int:
         """Save the outputs finished so far as one ZIP file. Returns its bytes.

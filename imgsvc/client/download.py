@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import random
 import secrets
 import threading
@@ -51,15 +52,18 @@ async def save_results(
     job_id: str,
     results: Collection[Result],
     on_file: Callable[[Downloaded], None] | None = None,
+    *,
+    durably: bool = False,
 ) -> Downloaded:
     """Bring every result to its path; what stands there and differs is replaced.
 
+    durably: the files are on stable storage when this returns.
     Raises LocalFileError, ServerUnreachable, ApiError; what was saved by then stays.
     """
     done = Downloaded(total=len(results))
     waiting = iter(results)
     workers = [
-        asyncio.create_task(_save_each(connection, job_id, waiting, done, on_file))
+        asyncio.create_task(_save_each(connection, job_id, waiting, done, on_file, durably))
         for _ in range(min(FILES_AT_ONCE, len(results)))
     ]
     try:
@@ -77,23 +81,26 @@ async def _save_each(
     waiting: Iterator[Result],
     done: Downloaded,
     on_file: Callable[[Downloaded], None] | None,
+    durably: bool,
 ) -> None:
     for result in waiting:
         if await asyncio.to_thread(_is_there, result):
             done.skipped += 1
         else:
-            await _save(connection, job_id, result)
+            await _save(connection, job_id, result, durably)
             done.saved += 1
             done.saved_bytes += result.size_bytes
         if on_file:
             on_file(done)
 
 
-async def _save(connection: Connection, job_id: str, result: Result) -> None:
+async def _save(connection: Connection, job_id: str, result: Result, durably: bool) -> None:
     parts = ("jobs", job_id, "images", result.index, "outputs", result.variant)
     for attempt in range(1, TRIES + 1):
         try:
-            await fetch_to_file(connection, parts, result.path, sha256=result.sha256)
+            await fetch_to_file(
+                connection, parts, result.path, sha256=result.sha256, durably=durably
+            )
         except ServerUnreachable:
             if attempt == TRIES:
                 raise
@@ -110,14 +117,16 @@ async def fetch_to_file(
     method: str = "GET",
     params: dict[str, str] | None = None,
     sha256: str | None = None,
+    durably: bool = False,
 ) -> int:
     """One resource to a file, which appears whole or not at all. Returns its bytes.
 
     method, parts, params: as for Connection.request. sha256: hexadecimal; None is not checked.
+    durably: it is on stable storage when this returns.
     Raises LocalFileError, ServerUnreachable, ApiError, and ClientError on other bytes.
     """
     async with connection.request(method, *parts, params=params) as response:
-        part = _PartFile(path)
+        part = _PartFile(path, durably=durably)
         try:
             async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                 await asyncio.to_thread(part.write, chunk)
@@ -142,8 +151,9 @@ class _PartFile:
     `discard` wait for the one at work, and nothing is done after it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, durably: bool) -> None:
         self._path = path
+        self._durably = durably
         self._temporary = path.with_name(f".imgsvc-{secrets.token_hex(8)}.part")
         self._digest = hashlib.sha256()
         self._file: IO[bytes] | None = None
@@ -162,9 +172,15 @@ class _PartFile:
         if sha256 is not None and self._digest.hexdigest() != sha256:
             raise ClientError(f"{self._path.name} did not arrive as the server made it.")
         with self._lock, _translated(self._path):
-            self._opened().close()
+            file = self._opened()
+            if self._durably:
+                file.flush()
+                os.fsync(file.fileno())
+            file.close()
             self._temporary.replace(self._path)
             self._file = None
+            if self._durably:
+                _sync_folder(self._path.parent)
 
     def _opened(self) -> IO[bytes]:
         if self._is_discarded:
@@ -193,6 +209,14 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _is_there(result: Result) -> bool:

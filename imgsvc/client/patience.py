@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import TypeVar
 
-from imgsvc.client.errors import ApiError, ServerUnreachable
+from imgsvc.client.errors import ApiError, ClientError, ServerUnreachable
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
@@ -48,12 +49,19 @@ class Patience:
     def note_answer(self) -> None:
         self._last_heard_s = asyncio.get_running_loop().time()
 
+    def note_trouble(self, error: ClientError) -> None:
+        """The server is away, or does not want to be asked now; it will be tried again."""
+
     @property
     def is_at_its_end(self) -> bool:
         """Also while nothing has answered yet: who mistyped a URL need not wait."""
         if self._last_heard_s is None:
             return True
         return asyncio.get_running_loop().time() - self._last_heard_s > PATIENCE_S
+
+    def will_pass(self, error: ApiError) -> bool:
+        """Whether the same request may be answered later."""
+        return error.code in _PASSING
 
     async def insist(self, request: Callable[[], Awaitable[T]]) -> T:
         """Make a request that does no harm when it is made twice, until it is answered.
@@ -66,14 +74,46 @@ class Patience:
             pause = pause_s(tries, random.random())  # noqa: S311  (no secret)
             try:
                 answer = await request()
-            except ServerUnreachable:
+            except ServerUnreachable as exc:
                 if self.is_at_its_end:
                     raise
+                self.note_trouble(exc)
             except ApiError as exc:
-                if exc.code not in _PASSING or self.is_at_its_end:
+                if not self.will_pass(exc) or self.is_at_its_end:
                     raise
+                self.note_trouble(exc)
                 pause = max(pause, exc.retry_after_s or 0)
             else:
                 self.note_answer()
                 return answer
             await asyncio.sleep(pause)
+
+
+class Persistence(Patience):
+    """Of one who has time: it tries until it is answered, from the first request on.
+
+    on_trouble: told what is wrong, each time. on_answer: told that all is well, each time.
+    """
+
+    def __init__(
+        self, on_trouble: Callable[[ClientError], None], on_answer: Callable[[], None]
+    ) -> None:
+        super().__init__()
+        self._on_trouble = on_trouble
+        self._on_answer = on_answer
+
+    @property
+    def is_at_its_end(self) -> bool:
+        return False
+
+    def will_pass(self, error: ApiError) -> bool:
+        """It also lives through a server's own mistakes."""
+        is_its_own = error.status == HTTPStatus.REQUEST_TIMEOUT or error.status >= 500
+        return is_its_own or super().will_pass(error)
+
+    def note_answer(self) -> None:
+        super().note_answer()
+        self._on_answer()
+
+    def note_trouble(self, error: ClientError) -> None:
+        self._on_trouble(error)

@@ -14,12 +14,13 @@ from imgsvc.client.errors import ServerUnreachable
 from imgsvc.client.patience import Patience, pause_s
 
 
-async def follow(connection: Connection, job_id: str) -> AsyncGenerator[ProgressMessage, None]:
+async def follow(
+    connection: Connection, job_id: str, patience: Patience
+) -> AsyncGenerator[ProgressMessage, None]:
     """Messages of a job until `end`. Raises ServerUnreachable, ApiError (job deleted).
 
     After a broken connection they begin with a `snapshot` again.
     """
-    patience = Patience()
     tries = 0
     while True:
         try:
@@ -33,8 +34,9 @@ async def follow(connection: Connection, job_id: str) -> AsyncGenerator[Progress
                     yield message
                     if message["type"] == "end":
                         return
-        except ServerUnreachable:
+        except ServerUnreachable as exc:
             if patience.is_at_its_end:
                 raise
+            patience.note_trouble(exc)
         tries += 1
         await asyncio.sleep(pause_s(tries, random.random()))  # noqa: S311  (no secret)

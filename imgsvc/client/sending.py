@@ -56,7 +56,7 @@ class Parcel:
         if isinstance(self.upload, BytesUpload):
             return hashlib.sha256(self.upload.data).hexdigest()
         try:
-            with self.upload.path.open("rb") as file:
+            with self.upload.open() as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as exc:
             raise LocalFileError(self.upload.path, exc.strerror or "it cannot be read") from exc
@@ -65,6 +65,11 @@ class Parcel:
 def make_parcels(images: Iterable[Path | Upload]) -> list[Parcel]:
     """Blocking. Raises LocalFileError."""
     return [_make_parcel(image) for image in images]
+
+
+def name_in_job(name: str) -> str:
+    """What the server will call an image that is sent by this name; may be empty."""
+    return clean_name(name.encode(errors="surrogateescape").decode(errors="replace")) or ""
 
 
 def fits_one_request(images: int, size_bytes: int) -> bool:
@@ -83,13 +88,14 @@ class Sending:
         connection: Connection,
         list_images: Callable[[str], AsyncIterator[Image]],
         journal: Journal,
-        on_sent: Callable[[int], None] | None = None,
+        on_sent: Callable[[int], None] | None,
+        patience: Patience,
     ) -> None:
         self._connection = connection
         self._list_images = list_images
         self._journal = journal
         self._on_sent = on_sent
-        self._patience = Patience()
+        self._patience = patience
         self._arrived_bytes = 0
         self._under_way: dict[str, int] = {}
         self._parcels: Sequence[Parcel] = ()
@@ -225,12 +231,11 @@ def _size_of(parcels: Iterable[Parcel]) -> int:
 
 def _make_parcel(image: Path | Upload) -> Parcel:
     upload = FileUpload(image, image.name) if isinstance(image, Path) else image
-    name = upload.name.encode(errors="surrogateescape").decode(errors="replace")
-    stored_name = clean_name(name) or ""
+    stored_name = name_in_job(upload.name)
     if isinstance(upload, BytesUpload):
         return Parcel(upload, stored_name, len(upload.data), None)
     try:
-        facts = upload.path.stat()
+        facts = upload.read_facts()
     except OSError as exc:
         raise LocalFileError(upload.path, exc.strerror or "it cannot be read") from exc
     return Parcel(upload, stored_name, facts.st_size, facts.st_mtime)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
 from imgsvc.client.errors import LocalFileError
@@ -19,10 +21,26 @@ CHUNK_BYTES = 256 << 10
 
 @dataclass(frozen=True, slots=True)
 class FileUpload:
-    """A file, read when its turn comes. name: what it is called in the job, folders with `/`."""
+    """A file, read when its turn comes. name: what it is called in the job, folders with `/`.
+
+    opener: how it is opened, where the path alone will not do; raises OSError, as its reading
+        may.
+    """
 
     path: Path
     name: str
+    opener: Callable[[], BufferedReader] | None = None
+
+    def open(self) -> BufferedReader:
+        """For reading. Blocking. Raises OSError."""
+        return self.opener() if self.opener else self.path.open("rb")
+
+    def read_facts(self) -> os.stat_result:
+        """Blocking. Raises OSError."""
+        if self.opener is None:
+            return self.path.stat()
+        with self.open() as file:
+            return os.fstat(file.fileno())
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +137,7 @@ class MultipartBody:
                 yield upload.data[start : start + CHUNK_BYTES]
             return
         try:
-            chunk, rest = await asyncio.to_thread(_open, upload.path)
+            chunk, rest = await asyncio.to_thread(_open, upload)
             try:
                 while chunk:
                     yield chunk
@@ -133,9 +151,9 @@ class MultipartBody:
             raise LocalFileError(upload.path, exc.strerror or "it cannot be read") from exc
 
 
-def _open(path: Path) -> tuple[bytes, BinaryIO | None]:
+def _open(upload: FileUpload) -> tuple[bytes, BufferedReader | None]:
     """The first chunk of a file, and the rest unless that was all: most need one hop."""
-    file = path.open("rb")
+    file = upload.open()
     try:
         chunk = file.read(CHUNK_BYTES)
     except OSError:

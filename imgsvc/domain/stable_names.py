@@ -55,6 +55,18 @@ class StableNames:
         if known.only_ext is not None:
             self._claim(known.fallback, None)
 
+    def recall(self, files: Iterable[tuple[str, str, str]]) -> str | None:
+        """The choice by which results stand where they do; None when there is none.
+
+        files: variant, format and path of each result of one input.
+        """
+        bases = {
+            path.removesuffix(f"{self._suffixes[variant]}.{EXTENSIONS[format_]}")
+            for variant, format_, path in files
+            if path.endswith(f"{self._suffixes.get(variant)}.{EXTENSIONS.get(format_)}")
+        }
+        return _dump(Choice(bases.pop())) if len(bases) == 1 else None
+
     def choose(self, names: Sequence[str]) -> list[str]:
         """For inputs that have no names yet and come together: text to be kept for each."""
         parsed = [parse_input(number, name) for number, name in enumerate(names)]

@@ -75,6 +75,19 @@ class LocalPlan:
             if not self._is_done(index, item, names, exports.get(self.key(item)))
         ]
 
+    @property
+    def identity(self) -> str:
+        """Changes with the recipe and the program."""
+        return hashlib.sha256(f"{self._recipe_json}\n{__version__}".encode()).hexdigest()
+
+    def stands(self, item: LocalInput, export: Export | None) -> bool:
+        """Whether what was made of an input, as it is now, is all there, whatever it is called.
+        Blocking.
+        """
+        if export is None or export.fingerprint != self.fingerprint(item):
+            return False
+        return all(self._has_size(file) for file in export.files)
+
     def key(self, item: LocalInput) -> str:
         """Under which the input's results are remembered: names need not be unique."""
         return quote_path(item.path)
@@ -94,8 +107,10 @@ class LocalPlan:
         return all(self._is_there(names, index, file) for file in export.files)
 
     def _is_there(self, names: ResultNames, index: int, file: ExportedFile) -> bool:
-        if names.path(index, file.variant, file.format) != file.target:
-            return False
+        is_named_so = names.path(index, file.variant, file.format) == file.target
+        return is_named_so and self._has_size(file)
+
+    def _has_size(self, file: ExportedFile) -> bool:
         try:
             return (self._out_dir / file.target).stat().st_size == file.size_bytes
         except OSError:

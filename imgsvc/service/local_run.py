@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +22,11 @@ from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import Image, NewImage, SourceKind, quote_path
 from imgsvc.domain.job import NewJob
-from imgsvc.domain.names import ResultNames
 from imgsvc.domain.picture import HEADER_BYTES
+from imgsvc.domain.rendering import Failure
 from imgsvc.domain.states import ImageState, Priority
 from imgsvc.domain.times import now_ms
-from imgsvc.errors import ImageError
+from imgsvc.errors import ImageError, StorageFull
 from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub, HubClosed, Reader
 from imgsvc.recipes.model import Recipe, canonical_json
@@ -35,6 +37,24 @@ from imgsvc.store.store import Store
 
 APPEND = 1000
 """Images appended to the run's job at a time."""
+
+
+Placement = tuple[Path, Path]
+"""A finished file, and where it belongs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of an input. files: what stands in the folder of it now.
+
+    error: None when all is well. has_changed: it was another one by the time that it was made;
+        nothing was put into the folder.
+    """
+
+    item: LocalInput
+    files: tuple[ExportedFile, ...] = ()
+    error: Failure | None = None
+    has_changed: bool = False
 
 
 class LocalRun:
@@ -66,6 +86,7 @@ class LocalRun:
         self._watermarks = watermarks
         self._marks = marks
         self._preset = preset
+        self._pinned: str | None = None
 
     async def run(
         self, inputs: Sequence[LocalInput], on_progress: Callable[[RunSummary], None]
@@ -75,7 +96,7 @@ class LocalRun:
         Raises StorageFull and OSError when results cannot be put into the folder, ImageError
         for a watermark that cannot be read.
         """
-        await self._forget_interrupted_runs()
+        await self.begin()
         summary = RunSummary(total=len(inputs))
         names = self._plan.name_results(inputs)
         exports = await self._store.exports()
@@ -83,11 +104,18 @@ class LocalRun:
         summary.skipped = len(inputs) - len(todo)
         on_progress(summary)
         if todo:
-            await self._make(todo, names, summary, on_progress)
+            async with aclosing(self.make(todo, names.path)) as rounds:
+                async for made in rounds:
+                    for one in made:
+                        _add(one, summary)
+                    on_progress(summary)
+            await self.end()
         return summary
 
-    async def _forget_interrupted_runs(self) -> None:
-        """What an interrupted run had finished was put into the folder as it went."""
+    async def begin(self) -> None:
+        """Before anything is made: what an interrupted run had finished was put into the folder
+        as it went, and the rest of it is forgotten.
+        """
         while True:
             jobs, _ = await self._store.jobs(limit=100)
             for job in jobs:
@@ -96,37 +124,53 @@ class LocalRun:
                 break
         await self._let_go_of_watermarks()
 
-    async def _make(
+    async def end(self) -> None:
+        """When nothing more is to be made."""
+        self._pinned = None
+        await self._let_go_of_watermarks()
+
+    async def make(
         self,
         todo: Sequence[tuple[int, LocalInput]],
-        names: ResultNames,
-        summary: RunSummary,
-        on_progress: Callable[[RunSummary], None],
-    ) -> None:
+        place: Callable[[int, str, str], str],
+        is_same: Callable[[LocalInput], bool] | None = None,
+    ) -> AsyncGenerator[list[Made], None]:
+        """Make these inputs, whatever is there already; several times side by side if wanted.
+
+        place: where a result belongs, by the input's position, the variant and its format.
+        is_same: whether an input is still as it was seen; asked, in a thread, before its
+            results are put into the folder. None takes it for granted.
+        Yields what has been made, again and again; to be closed. Raises as `run` does.
+        """
         job_id = new_id()
-        recipe = await self._pin()
+        if self._pinned is None:
+            self._pinned = await self._pin()
         with self._hub.watch(job_id) as reader:
             items = [item for _, item in todo]
-            feeding = asyncio.create_task(self._feed(job_id, recipe, items), name="run-feed")
+            feeding = asyncio.create_task(self._feed(job_id, self._pinned, items), name="run-feed")
             feeding.add_done_callback(partial(_end_reading, reader))
             try:
                 ended = False
                 while not ended:
                     events = await reader.take()
                     images = [event.image for event in events if event.image is not None]
-                    await self._collect(images, todo, names, summary)
-                    on_progress(summary)
+                    made = await asyncio.to_thread(self._judge, images, todo, place, is_same)
+                    await self._put(made)
+                    yield [one for one, _ in made]
                     last = events[-1]
                     ended = last.image is None and last.job.state.is_final
                 await feeding
             except HubClosed:
                 await feeding
                 raise
+            except (StorageFull, OSError):
+                with suppress(StorageFull, OSError):
+                    await self._delete(job_id)  # else the rest of it is made for nobody
+                raise
             finally:
                 feeding.cancel()
                 await asyncio.gather(feeding, return_exceptions=True)
         await self._delete(job_id)
-        await self._let_go_of_watermarks()
 
     async def _let_go_of_watermarks(self) -> None:
         for watermark in await self._watermarks.all():
@@ -166,46 +210,68 @@ class LocalRun:
             self._dispatcher.job_has_work(job)
         await self._store.close_job(job_id, now_ms())
 
-    async def _collect(
+    def _judge(
         self,
         images: Iterable[Image],
         todo: Sequence[tuple[int, LocalInput]],
-        names: ResultNames,
-        summary: RunSummary,
-    ) -> None:
-        """Put finished files where they belong, durably, and remember that they are there."""
-        placements: list[tuple[Path, Path]] = []
-        exports: list[Export] = []
+        place: Callable[[int, str, str], str],
+        is_same: Callable[[LocalInput], bool] | None,
+    ) -> list[tuple[Made, list[Placement]]]:
+        """What has become of images that are final, and the files to put into the folder.
+        Blocking.
+        """
+        made: list[tuple[Made, list[Placement]]] = []
         for image in images:
             index, item = todo[image.index]
-            if image.state is ImageState.COMPLETED:
-                files = self._place(image, index, names, placements)
-                exports.append(Export(self._plan.key(item), self._plan.fingerprint(item), files))
-                summary.completed += 1
-                summary.output_bytes += sum(file.size_bytes for file in files)
-            elif image.state is ImageState.FAILED and image.error is not None:
-                summary.failed += 1
-                summary.failures.append((item.name, image.error.code, image.error.message))
-        if placements:
-            await asyncio.to_thread(_put_all, placements)
-            await self._store.record_exports(exports)
+            if not image.state.is_final:
+                continue
+            if is_same is not None and not is_same(item):
+                made.append((Made(item, has_changed=True), []))
+            elif image.state is ImageState.COMPLETED:
+                files = self._name_files(image, partial(place, index))
+                made.append((Made(item, tuple(file for file, _ in files)), [p for _, p in files]))
+            elif image.error is not None:
+                made.append((Made(item, error=image.error), []))
+        return made
 
-    def _place(
-        self, image: Image, index: int, names: ResultNames, placements: list[tuple[Path, Path]]
-    ) -> tuple[ExportedFile, ...]:
+    def _name_files(
+        self, image: Image, place: Callable[[str, str], str]
+    ) -> list[tuple[ExportedFile, Placement]]:
         files = []
         for output in image.outputs:
-            target = names.path(index, output.variant, output.format)
+            target = place(output.variant, output.format)
             source = self._blobs.output_path(
                 image.job_id, image.id, image.claim, output.variant, output.format
             )
-            placements.append((source, self._out_dir / target))
-            files.append(ExportedFile(output.variant, output.format, target, output.size_bytes))
-        return tuple(files)
+            file = ExportedFile(output.variant, output.format, target, output.size_bytes)
+            files.append((file, (source, self._out_dir / target)))
+        return files
+
+    async def _put(self, made: Sequence[tuple[Made, list[Placement]]]) -> None:
+        """Put finished files where they belong, durably, and remember that they are there."""
+        placements = [placement for _, each in made for placement in each]
+        if placements:
+            await asyncio.to_thread(_put_all, placements)
+            await self._store.record_exports(
+                [
+                    Export(self._plan.key(one.item), self._plan.fingerprint(one.item), one.files)
+                    for one, _ in made
+                    if one.files
+                ]
+            )
 
     async def _delete(self, job_id: str) -> None:
         await self._store.delete_job(job_id)
         await self._blobs.delete_job(job_id)
+
+
+def _add(made: Made, summary: RunSummary) -> None:
+    if made.error is None:
+        summary.completed += 1
+        summary.output_bytes += sum(file.size_bytes for file in made.files)
+    else:
+        summary.failed += 1
+        summary.failures.append((made.item.name, made.error.code, made.error.message))
 
 
 def _end_reading(reader: Reader, feeding: asyncio.Task[None]) -> None:

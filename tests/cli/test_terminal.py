@@ -99,3 +99,21 @@ def test_ctrl_c_ends_with_130_and_leaves_the_job_to_the_server(
     assert f"imgsvc status {job_id} --follow" in terminal.shown
     assert "Traceback" not in terminal.shown
     assert imgsvc("status", job_id, "--json").document["status"] == "processing"
+
+
+def test_watching_shows_one_line_that_changes(
+    server: ServerProcess, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "bad.png").write_bytes(
+        b"this is no image, and never will be one, whatever is tried" * 2
+    )
+    terminal = Terminal(
+        server, "watch", str(photos), "--label=x", XDG_STATE_HOME=str(tmp_path / "state")
+    )
+    terminal.read_until("3 done, 1 failed, 0 waiting")
+    terminal.process.send_signal(signal.SIGINT)
+    exit_code, stdout = terminal.finish()
+    assert (exit_code, stdout) == (130, "")
+    assert "failed  bad.png: " in terminal.shown
+    assert "done    a.png" not in terminal.shown
+    assert "Stopped: 3 images done, 1 failed." in terminal.shown

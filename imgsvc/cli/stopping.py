@@ -1,0 +1,33 @@
+"""Commands that go on until somebody stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+from imgsvc.cli import exits
+
+
+async def run_until_stopped(work: Coroutine[Any, Any, None]) -> int:
+    """Run `work` until SIGINT or SIGTERM cancels it; the exit code for that.
+
+    Ctrl-C interrupts. SIGTERM is how service managers end what runs for ever: all is well.
+    """
+    task = asyncio.ensure_future(work)
+    codes: list[int] = []
+
+    def stop(code: int) -> None:
+        codes.append(code)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, stop, exits.INTERRUPTED)
+    loop.add_signal_handler(signal.SIGTERM, stop, 0)
+    await asyncio.wait({task})
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.remove_signal_handler(number)
+    if not (task.cancelled() and codes):
+        task.result()
+    return codes[0] if codes else 0

@@ -1,0 +1,1 @@
+"""A folder whose images go to a server as they arrive."""

@@ -1,0 +1,61 @@
+"""Patience with the disk: one that is full, or gone, is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from typing import TypeVar
+
+from imgsvc.client.errors import LocalFileError
+
+T = TypeVar("T")
+
+PAUSE_S = 3.0
+
+_PASSING = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO,
+        errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+    }
+)  # fmt: skip
+
+
+def will_pass(error: LocalFileError) -> bool:
+    """Whether what is wrong is wrong with the disk, and not with this one file."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _PASSING
+
+
+class Disk:
+    """on_trouble: told what is wrong, each time. on_well: told that it is not, each time."""
+
+    def __init__(
+        self,
+        on_trouble: Callable[[LocalFileError], None],
+        on_well: Callable[[], None],
+        *,
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        self._on_trouble = on_trouble
+        self._on_well = on_well
+        self._pause_s = pause_s
+
+    async def insist(self, step: Callable[[], T]) -> T:
+        """Take a step in a thread until it can be taken, whatever LocalFileError it raises."""
+        while True:
+            try:
+                result = await asyncio.to_thread(step)
+            except LocalFileError as exc:
+                await self.pause(exc)
+            else:
+                self._on_well()
+                return result
+
+    async def pause(self, error: LocalFileError) -> None:
+        """Before something that failed is tried again."""
+        self._on_trouble(error)
+        await asyncio.sleep(self._pause_s)
+
+    def note_success(self) -> None:
+        self._on_well()

@@ -1,0 +1,376 @@
+"""What became of every file of a folder that is watched: kept on disk, line by line.
+
+A line is written before the files that it tells of are sent, and after what it says was done.
+So whoever reads it again, after whatever end, repeats nothing and forgets nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, astuple, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from imgsvc.client.errors import JournalBusy, LocalFileError
+from imgsvc.folders.scan import Fingerprint, Sighting
+
+SavedFile = tuple[str, str, str]
+"""Variant, format, and where it stands in the out folder, with `/`."""
+
+
+class State(StrEnum):
+    SENT = "sent"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """at_ms: milliseconds since 1970."""
+
+    code: str
+    message: str
+    at_ms: int
+
+
+@dataclass(slots=True)
+class Entry:
+    """A file as it was last taken.
+
+    fingerprint: of what was taken; None when nothing is on its way or done of the file as it
+        is now. recipe: what was asked for. batch: what it went with. sha256: of the bytes that
+        the server has got, hexadecimal, None where it does not say.
+    choice: what its results are called (see StableNames); None without an out folder.
+    files: what stands there of it, of this content or an earlier one.
+    """
+
+    fingerprint: Fingerprint | None
+    recipe: str
+    batch: str
+    state: State = State.SENT
+    sha256: str | None = None
+    failure: Failure | None = None
+    choice: str | None = None
+    files: tuple[SavedFile, ...] = ()
+
+
+@dataclass(slots=True)
+class Batch:
+    """Files that went to the server together, as one job, and are not all dealt with.
+
+    spec: what the job was to be. files: by name. job_id: None until all of it is there.
+    images: the names of its images, by index.
+    """
+
+    id: str
+    recipe: str
+    spec: Mapping[str, Any]
+    files: dict[str, Fingerprint]
+    job_id: str | None = None
+    images: dict[int, str] = field(default_factory=dict)
+
+
+class WatchJournal:
+    """All methods block for a moment, and may be called in threads. One process at a time has
+    a journal open.
+
+    entries: by the file's name. failed: those that have failed. batches: by id, those that are
+        not over.
+    folder: that is watched; None in a new journal, until `begin`.
+    sending: a folder beside it for notes of what is on its way.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises JournalBusy when another process has it open, LocalFileError."""
+        self.path = path
+        self.sending = path.parent / "sending"
+        self.entries: dict[str, Entry] = {}
+        self.failed: dict[str, Failure] = {}
+        self.batches: dict[str, Batch] = {}
+        self.folder: str | None = None
+        self._turn = threading.Lock()
+        self._lock = _take_lock(path)
+        self._is_torn = False
+        try:
+            for line in _read_lines(path):
+                self._replay(line)
+            self._file = self._open()
+            self.sending.mkdir(exist_ok=True)
+        except OSError as exc:
+            os.close(self._lock)
+            raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        os.close(self._file)
+        os.close(self._lock)
+
+    def begin(self, folder: str) -> None:
+        self._append("folder", folder=folder)
+
+    def is_known(self, sighting: Sighting, recipe: str) -> bool:
+        entry = self.entries.get(sighting.name)
+        return (
+            entry is not None
+            and entry.fingerprint == sighting.fingerprint
+            and entry.recipe == recipe
+        )
+
+    def is_left(self, batch_id: str, name: str) -> bool:
+        """Whether a file that was sent is not done, not failed, and not taken again since."""
+        entry = self._current(batch_id, name)
+        return entry is not None and entry.state is State.SENT
+
+    def find_left(self, batch: Batch) -> list[str]:
+        """Those of a batch's files that are."""
+        return [name for name in batch.files if self.is_left(batch.id, name)]
+
+    def note_batch(
+        self,
+        batch_id: str,
+        recipe: str,
+        spec: Mapping[str, Any],
+        sightings: Iterable[Sighting],
+        choices: Mapping[str, str],
+    ) -> None:
+        """Before these files are sent. choices: what their results will be called."""
+        files = [(one.name, *one.fingerprint, choices.get(one.name)) for one in sightings]
+        facts = {"batch": batch_id, "recipe": recipe, "spec": dict(spec), "files": files}
+        self._append("sent", durably=True, **facts)
+
+    def note_job(
+        self, batch_id: str, job_id: str, images: Collection[tuple[int, str, str | None]]
+    ) -> None:
+        """What a batch has come to. images: index, name and SHA-256 of each; the batch's other
+        files have not arrived, and are unknown again.
+        """
+        self._append("job", durably=True, batch=batch_id, job=job_id, images=list(images))
+
+    def note_done(self, batch_id: str, name: str, files: Sequence[SavedFile]) -> None:
+        self._append("done", batch=batch_id, name=name, files=list(files))
+
+    def note_failed(self, batch_id: str, name: str, failure: Failure) -> None:
+        self._append("failed", batch=batch_id, name=name, failure=astuple(failure))
+
+    def note_touched(self, sighting: Sighting) -> None:
+        """A file has changed in everything but its content."""
+        self._append("touched", name=sighting.name, fingerprint=sighting.fingerprint)
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Files are unknown again, but for what their results are called."""
+        self._append("dropped", names=list(names))
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Files are gone, and nothing is left of them."""
+        self._append("forgotten", names=list(names))
+
+    def end_batch(self, batch_id: str) -> None:
+        self._append("ended", batch=batch_id)
+
+    def _append(self, event: str, *, durably: bool = False, **facts: Any) -> None:
+        """Raises LocalFileError; then nothing has changed."""
+        line = {"event": event, **facts}
+        data = (json.dumps(line) + "\n").encode()
+        with self._turn:
+            end = os.lseek(self._file, 0, os.SEEK_END)
+            try:
+                _write_all(self._file, b"\n" + data if self._is_torn else data)
+                if durably:
+                    os.fsync(self._file)
+            except OSError as exc:
+                with suppress(OSError):
+                    os.ftruncate(self._file, end)
+                raise LocalFileError(self.path, exc.strerror or "it cannot be written") from exc
+            self._is_torn = False
+            self._replay(line)
+
+    def _replay(self, line: dict[str, Any]) -> None:
+        replays: dict[str, Callable[..., None]] = {
+            "folder": self._replay_folder,
+            "entry": self._replay_entry,
+            "sent": self._replay_sent,
+            "job": self._replay_job,
+            "done": self._replay_done,
+            "failed": self._replay_failed,
+            "touched": self._replay_touched,
+            "dropped": self._replay_dropped,
+            "forgotten": self._replay_forgotten,
+            "ended": self._replay_ended,
+        }
+        if replay := replays.get(line.pop("event", "")):
+            replay(**line)
+
+    def _replay_folder(self, folder: str) -> None:
+        self.folder = folder
+
+    def _replay_entry(self, name: str, **facts: Any) -> None:
+        entry = self.entries[name] = _entry_from(facts)
+        self.failed.pop(name, None)
+        if entry.failure is not None:
+            self.failed[name] = entry.failure
+
+    def _replay_sent(
+        self, batch: str, recipe: str, spec: Mapping[str, Any], files: Iterable[Sequence[Any]]
+    ) -> None:
+        sent = self.batches[batch] = Batch(batch, recipe, spec, {})
+        for name, size_bytes, mtime_ns, inode, choice in files:
+            earlier = self.entries.get(name)
+            standing = earlier.files if earlier else ()
+            fingerprint = sent.files[name] = (size_bytes, mtime_ns, inode)
+            self.entries[name] = Entry(fingerprint, recipe, batch, choice=choice, files=standing)
+            self.failed.pop(name, None)
+
+    def _replay_job(self, batch: str, job: str, images: Iterable[Sequence[Any]]) -> None:
+        sent = self.batches.get(batch)
+        if sent is None:
+            return
+        sent.job_id = job
+        for index, name, sha256 in images:
+            sent.images[index] = name
+            if entry := self._current(batch, name):
+                entry.sha256 = sha256
+        arrived = set(sent.images.values())
+        self._replay_dropped([n for n in self.find_left(sent) if n not in arrived])
+
+    def _replay_done(self, batch: str, name: str, files: Iterable[Sequence[str]]) -> None:
+        if entry := self._current(batch, name):
+            entry.state, entry.files = State.DONE, _files_from(files)
+
+    def _replay_failed(self, batch: str, name: str, failure: Sequence[Any]) -> None:
+        if entry := self._current(batch, name):
+            entry.state = State.FAILED
+            entry.failure = self.failed[name] = Failure(*failure)
+
+    def _replay_touched(self, name: str, fingerprint: Sequence[int]) -> None:
+        size_bytes, mtime_ns, inode = fingerprint
+        if entry := self.entries.get(name):
+            entry.fingerprint = size_bytes, mtime_ns, inode
+
+    def _replay_dropped(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.failed.pop(name, None)
+            entry = self.entries.get(name)
+            if entry is not None and entry.choice is not None:
+                entry.fingerprint, entry.state, entry.failure = None, State.DONE, None
+            else:
+                self.entries.pop(name, None)
+
+    def _replay_forgotten(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.failed.pop(name, None)
+            self.entries.pop(name, None)
+
+    def _replay_ended(self, batch: str) -> None:
+        self.batches.pop(batch, None)
+
+    def _current(self, batch_id: str, name: str) -> Entry | None:
+        """The file's entry, unless a newer batch has it."""
+        entry = self.entries.get(name)
+        return entry if entry is not None and entry.batch == batch_id else None
+
+    def _open(self) -> int:
+        """The file to go on in: a new one without what is over, if there is room for it."""
+        try:
+            return self._rewrite()
+        except OSError:
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            size_bytes = os.fstat(file).st_size
+            self._is_torn = size_bytes > 0 and os.pread(file, 1, size_bytes - 1) != b"\n"
+            return file
+
+    def _rewrite(self) -> int:
+        """The journal without what is over, as a new file that takes the old one's place."""
+        temporary = self.path.with_name(f"{self.path.name}.part")
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(temporary, flags, 0o644)
+        try:
+            text = "".join(json.dumps(line) + "\n" for line in self._lines())
+            _write_all(file, text.encode())
+            os.fsync(file)
+            temporary.replace(self.path)
+        except OSError:
+            os.close(file)
+            raise
+        return file
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        if self.folder is not None:
+            yield {"event": "folder", "folder": self.folder}
+        for batch in self.batches.values():
+            left = self.find_left(batch)
+            files = [(name, *batch.files[name], None) for name in left]
+            facts = {"batch": batch.id, "recipe": batch.recipe, "spec": batch.spec, "files": files}
+            yield {"event": "sent", **facts}
+            if batch.job_id is not None:
+                images = [(n, name, None) for n, name in batch.images.items() if name in left]
+                yield {"event": "job", "batch": batch.id, "job": batch.job_id, "images": images}
+        # last, because a batch begins its files' entries anew
+        for name, entry in self.entries.items():
+            yield _line_of(name, entry)
+
+
+def _take_lock(path: Path) -> int:
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as exc:
+        raise LocalFileError(lock, exc.strerror or "it cannot be written") from exc
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        os.close(file)
+        raise JournalBusy(path) from exc
+    except OSError as exc:
+        os.close(file)
+        raise LocalFileError(lock, exc.strerror or "it cannot be locked") from exc
+    return file
+
+
+def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """A torn line is left out: what it was to say was not done yet, or will be found again."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        for raw in file:
+            with suppress(ValueError):
+                line = json.loads(raw)
+                if isinstance(line, dict):
+                    yield line
+
+
+def _write_all(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+
+
+def _line_of(name: str, entry: Entry) -> dict[str, Any]:
+    return {"event": "entry", "name": name, **asdict(entry)}
+
+
+def _entry_from(facts: Mapping[str, Any]) -> Entry:
+    fingerprint, failure = facts["fingerprint"], facts["failure"]
+    return Entry(
+        fingerprint=tuple(fingerprint) if fingerprint else None,
+        recipe=facts["recipe"],
+        batch=facts["batch"],
+        state=State(facts["state"]),
+        sha256=facts["sha256"],
+        failure=Failure(**failure) if failure else None,
+        choice=facts["choice"],
+        files=_files_from(facts["files"]),
+    )
+
+
+def _files_from(files: Iterable[Sequence[str]]) -> tuple[SavedFile, ...]:
+    return tuple((variant, format_, target) for variant, format_, target in files)

@@ -1,0 +1,72 @@
+"""The list of what has failed, kept true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from imgsvc.client.errors import LocalFileError
+from imgsvc.client.watching.disk import Disk
+from imgsvc.client.watching.journal import Failure, WatchJournal
+
+PAUSE_S = 0.5
+"""Between two changes of the list."""
+
+TIDY_S = 30.0
+"""How often it is looked whether files that failed are still there."""
+
+
+class Listing:
+    """tell: is given all failures by name, in a thread, and again after a LocalFileError.
+    is_there: whether a file, by its name, may still stand where it failed; asked in a thread.
+    """
+
+    def __init__(
+        self,
+        journal: WatchJournal,
+        disk: Disk,
+        tell: Callable[[dict[str, Failure]], None],
+        is_there: Callable[[str], bool],
+    ) -> None:
+        self._journal = journal
+        self._disk = disk
+        self._tell = tell
+        self._is_there = is_there
+        self._has_changed = asyncio.Event()
+
+    def note_change(self) -> None:
+        self._has_changed.set()
+
+    async def run(self) -> None:
+        """For ever: the list follows the failures."""
+        while True:
+            await self._has_changed.wait()
+            self._has_changed.clear()
+            await self._disk.insist(self._list)
+            await asyncio.sleep(PAUSE_S)
+
+    async def tidy(self) -> None:
+        """For ever: a file that failed and is gone has not failed any more."""
+        while True:
+            await asyncio.sleep(TIDY_S)
+            await self.tidy_once()
+
+    async def tidy_once(self) -> None:
+        gone = await asyncio.to_thread(self._find_gone) if self._journal.failed else []
+        if gone:
+            await self._disk.insist(partial(self._journal.drop, gone))
+            self.note_change()
+
+    async def finish(self) -> None:
+        """Say at the end what was not said yet, if the disk takes it."""
+        if self._has_changed.is_set():
+            with suppress(LocalFileError):
+                await asyncio.to_thread(self._list)
+
+    def _list(self) -> None:
+        self._tell(dict(self._journal.failed))
+
+    def _find_gone(self) -> list[str]:
+        return [name for name in list(self._journal.failed) if not self._is_there(name)]

@@ -1,0 +1,188 @@
+"""What became of files that were sent: their results to a folder, as they finish."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from functools import partial
+from typing import Any
+from weakref import WeakValueDictionary
+
+from imgsvc.client.answers import Image
+from imgsvc.client.client import Client
+from imgsvc.client.errors import ApiError, ClientError, LocalFileError, ServerUnreachable
+from imgsvc.client.patience import Patience
+from imgsvc.client.watching.disk import Disk, will_pass
+from imgsvc.client.watching.journal import Batch, Failure, SavedFile, WatchJournal
+from imgsvc.client.watching.out_folder import OutFolder, Variants
+from imgsvc.client.watching.outcome import Outcome
+from imgsvc.domain.names import SAME_FORMAT
+from imgsvc.domain.times import now_ms
+
+NOT_SAVED = "not_saved"
+"""Code of an image that was made, but whose results cannot stand where they belong."""
+
+CANCELLED = "cancelled"
+"""Code of an image that somebody did not want any more."""
+
+_FINAL = frozenset({"completed", "failed", "cancelled"})
+
+
+class Results:
+    """out: None leaves results on the server. on_outcome: told of every file."""
+
+    def __init__(
+        self,
+        client: Client,
+        journal: WatchJournal,
+        patience: Patience,
+        disk: Disk,
+        out: OutFolder | None,
+        on_outcome: Callable[[Outcome], None],
+    ) -> None:
+        self._client = client
+        self._journal = journal
+        self._patience = patience
+        self._disk = disk
+        self._out = out
+        self._on_outcome = on_outcome
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def collect(self, batch: Batch) -> list[str]:
+        """Follow a batch's job until every file of it is dealt with.
+
+        Returns the names of those that it came to nothing with, because the server has no such
+        job: they are unknown to the journal again. Raises ApiError when the server says no.
+        """
+        if self._journal.find_left(batch):
+            await self._patience.insist(partial(self._follow, batch))
+        lost = self._journal.find_left(batch)
+        if lost:
+            await self._disk.insist(partial(self._journal.drop, lost))
+        await self._disk.insist(partial(self._journal.end_batch, batch.id))
+        return lost
+
+    async def _follow(self, batch: Batch) -> None:
+        """Returns also when the job is gone."""
+        job_id = batch.job_id or ""
+        variants: Variants = ()
+        with suppress_gone():
+            async with aclosing(self._client.follow(job_id)) as messages:
+                async for message in messages:
+                    self._patience.note_answer()
+                    if message["type"] == "snapshot":
+                        variants = variants_of(message["job"]["recipe"])
+                    if message["type"] == "image":
+                        await self._settle(batch, message["image"], variants)
+                    elif message["type"] == "end" and not _is_whole(message["job"]):
+                        await self._give_up(batch)
+                    elif message["type"] in {"snapshot", "end"}:
+                        await self._settle_all(batch, variants)
+
+    async def _settle_all(self, batch: Batch, variants: Variants) -> None:
+        if not self._journal.find_left(batch):
+            return
+        async with aclosing(self._client.images(batch.job_id or "")) as images:
+            async for image in images:
+                await self._settle(batch, image, variants)
+
+    async def _give_up(self, batch: Batch) -> None:
+        """Somebody has deleted the job."""
+        for name in self._journal.find_left(batch):
+            failure = Failure(CANCELLED, "Its job was deleted on the server.", now_ms())
+            await self._disk.insist(partial(self._journal.note_failed, batch.id, name, failure))
+            self._on_outcome(Outcome(name, failure, job_id=batch.job_id))
+
+    async def _settle(self, batch: Batch, image: Image, variants: Variants) -> None:
+        """Deal with a file whose image is final. Does nothing when it was done already."""
+        name = batch.images.get(image["index"])
+        if name is None or image["status"] not in _FINAL:
+            return
+        turn = self._turns.setdefault(name, asyncio.Lock())
+        async with turn:  # an older result never comes after a newer one
+            if not self._journal.is_left(batch.id, name):
+                return
+            files: list[SavedFile] = []
+            failure = _failure_of(image)
+            if failure is None and self._out is not None:
+                outputs = [(each["variant"], each["format"]) for each in image["outputs"]]
+                files = self._out.place(name, outputs, variants)
+                failure = await self._save(self._out, batch, image, files)
+            if failure is not None:
+                files = []
+                note = partial(self._journal.note_failed, batch.id, name, failure)
+            else:
+                note = partial(self._journal.note_done, batch.id, name, files)
+            await self._disk.insist(note)
+        self._on_outcome(self._describe(name, batch, image, files, failure))
+
+    def _describe(
+        self,
+        name: str,
+        batch: Batch,
+        image: Image,
+        files: Sequence[SavedFile],
+        failure: Failure | None,
+    ) -> Outcome:
+        paths = {variant: self._out.root / path for variant, _, path in files} if self._out else {}
+        return Outcome(
+            name=name,
+            failure=failure,
+            job_id=batch.job_id,
+            index=image["index"],
+            outputs=tuple(
+                {**output, "path": str(paths[output["variant"]]) if paths else None}
+                for output in image["outputs"]
+            ),
+        )
+
+    async def _save(
+        self, out: OutFolder, batch: Batch, image: Image, files: Sequence[SavedFile]
+    ) -> Failure | None:
+        """Bring results to where they belong, and wait while the folder is full or gone."""
+        paths = {variant: out.root / path for variant, _, path in files}
+        while True:
+            try:
+                await asyncio.to_thread(out.check)
+                await self._client.save_outputs(batch.job_id or "", image, paths)
+            except LocalFileError as exc:
+                if not will_pass(exc):
+                    return Failure(NOT_SAVED, f"Its result cannot be saved: {exc.reason}", now_ms())
+                await self._disk.pause(exc)
+            except (ApiError, ServerUnreachable):
+                raise
+            except ClientError as exc:
+                return Failure(NOT_SAVED, exc.message, now_ms())
+            else:
+                self._disk.note_success()
+                return None
+
+
+@contextmanager
+def suppress_gone() -> Iterator[None]:
+    """Pass over that there is no such job."""
+    try:
+        yield
+    except ApiError as exc:
+        if exc.code != "not_found":
+            raise
+
+
+def variants_of(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and format of each variant of a recipe, as the server shows it."""
+    return [(v["name"], v.get("format", SAME_FORMAT)) for v in recipe["variants"]]
+
+
+def _is_whole(job: Mapping[str, Any]) -> bool:
+    """A job that was deleted ends before its images do."""
+    return bool(job["completed"] + job["failed"] + job["cancelled"] == job["total"])
+
+
+def _failure_of(image: Image) -> Failure | None:
+    if image["status"] == "completed":
+        return None
+    error = image["error"]
+    if error is None:
+        return Failure(CANCELLED, "It was cancelled on the server.", now_ms())
+    return Failure(error["code"], error["message"], now_ms())

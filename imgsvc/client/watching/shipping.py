@@ -1,0 +1,257 @@
+"""Files on their way to the server: a batch of them is one job, whatever breaks off.
+
+Which files go is noted before they go, and under which key. What has arrived when it broke off
+the server knows; the rest is unknown again, and is found by the next look at the folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import io
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from imgsvc.client.answers import Job
+from imgsvc.client.client import Client
+from imgsvc.client.errors import ApiError, LocalFileError
+from imgsvc.client.journal import Journal
+from imgsvc.client.patience import Patience
+from imgsvc.client.sending import name_in_job
+from imgsvc.client.upload import FileUpload
+from imgsvc.client.watching.disk import Disk
+from imgsvc.client.watching.journal import Batch, Failure, WatchJournal
+from imgsvc.domain.times import now_ms
+from imgsvc.folders.scan import FileChanged, Folder, Sighting
+
+UNNAMED = "image"
+"""What a file is called in its job when nothing of its name can be."""
+
+UNREADABLE = "unreadable"
+"""Code of a file that the disk does not give."""
+
+_COMES_AGAIN = frozenset({errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM})
+_CLOSED_BY_OTHERS = frozenset({"job_closed", "not_found"})
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """job: what jobs are to be, as for Client.submit. recipe: changes with what they make."""
+
+    job: Mapping[str, Any]
+    recipe: str
+
+
+class Shipping:
+    def __init__(
+        self,
+        client: Client,
+        folder: Folder,
+        journal: WatchJournal,
+        patience: Patience,
+        disk: Disk,
+        spec: Spec,
+    ) -> None:
+        self._client = client
+        self._folder = folder
+        self._journal = journal
+        self._patience = patience
+        self._disk = disk
+        self._spec = spec
+
+    async def send(self, sightings: Sequence[Sighting], choices: Mapping[str, str]) -> Batch:
+        """Make a job of files, whose names in it differ (see `split_by_name`).
+
+        choices: what their results will be called.
+        Those that cannot be read, or have changed, are unknown to the journal afterwards; if
+        nothing is left the batch has no images. Raises ApiError when the server says no.
+        """
+        batch_id = uuid.uuid4().hex
+        await self._disk.insist(
+            partial(
+                self._journal.note_batch,
+                batch_id,
+                self._spec.recipe,
+                self._spec.job,
+                sightings,
+                choices,
+            )
+        )
+        uploads = [
+            FileUpload(one.path, job_name(one.name), partial(_open, self._folder, one))
+            for one in sightings
+        ]
+        batch = self._journal.batches[batch_id]
+        await self._submit(batch, uploads)
+        return batch
+
+    async def recover(self, batch: Batch) -> None:
+        """Take up a batch that was being sent when the last process ended: as far as it came."""
+        if await asyncio.to_thread(self._note_path(batch).exists):
+            await self._submit(batch, [])
+        else:
+            left = self._journal.find_left(batch)
+            await self._disk.insist(partial(self._journal.drop, left))
+
+    async def _submit(self, batch: Batch, uploads: list[FileUpload]) -> None:
+        path = self._note_path(batch)
+        note = await self._disk.insist(partial(_open_note, path))
+        with note:
+            job = await self._insist(batch, uploads, note)
+            if job is not None:
+                await self._note_job(batch, job)
+            else:
+                left = self._journal.find_left(batch)
+                await self._disk.insist(partial(self._journal.drop, left))
+            await asyncio.to_thread(note.forget)
+
+    async def _insist(self, batch: Batch, uploads: list[FileUpload], note: Journal) -> Job | None:
+        """The job, closed. Files that cannot be read are taken out of `uploads`. None when the
+        server did not want a job that an earlier process had begun.
+        """
+        is_recovery = not uploads
+        while True:
+            try:
+                return await self._patience.insist(
+                    lambda: self._client.submit(uploads, **batch.spec, journal=note)
+                )
+            except LocalFileError as exc:
+                if exc.path == note.path:
+                    await self._disk.pause(exc)
+                else:
+                    await self._leave_out(batch, uploads, exc)
+            except OSError as exc:  # of the note: everything else is translated
+                reason = exc.strerror or "it cannot be written"
+                await self._disk.pause(LocalFileError(note.path, reason))
+            except ApiError as exc:
+                if exc.code in _CLOSED_BY_OTHERS and uploads:
+                    uploads.clear()
+                elif is_recovery and note.job_id is None:
+                    return None
+                else:
+                    raise
+
+    async def _leave_out(
+        self, batch: Batch, uploads: list[FileUpload], error: LocalFileError
+    ) -> None:
+        """One that was changed, or may not be read at the moment, is unknown again; one that
+        breaks off while it is read has failed.
+        """
+        uploads[:] = [upload for upload in uploads if upload.path != error.path]
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _COMES_AGAIN:
+            return
+        name = next(name for name in batch.files if self._folder.root / name == error.path)
+        failure = Failure(UNREADABLE, f"It cannot be read: {error.reason}.", now_ms())
+        await self._disk.insist(partial(self._journal.note_failed, batch.id, name, failure))
+
+    async def _note_job(self, batch: Batch, job: Job) -> None:
+        names = {job_name(name): name for name in batch.files}
+        images = await self._patience.insist(lambda: self._list_images(job["id"]))
+        arrived = [(index, names[name], sha256) for index, name, sha256 in images if name in names]
+        await self._disk.insist(partial(self._journal.note_job, batch.id, job["id"], arrived))
+        if not images:
+            await self._patience.insist(lambda: self._delete(job["id"]))
+
+    async def _list_images(self, job_id: str) -> list[tuple[int, str, str | None]]:
+        return [
+            (image["index"], image["name"], image["input"]["sha256"])
+            async for image in self._client.images(job_id)
+        ]
+
+    async def _delete(self, job_id: str) -> None:
+        try:
+            await self._client.delete(job_id)
+        except ApiError as exc:
+            if exc.code != "not_found":
+                raise
+
+    def _note_path(self, batch: Batch) -> Path:
+        return self._journal.sending / f"{batch.id}.jsonl"
+
+
+def _open_note(path: Path) -> Journal:
+    """Blocking. Where its folder is gone, none is made in its place. Raises LocalFileError."""
+    if not path.parent.is_dir():
+        raise LocalFileError(path.parent, "it is gone")
+    return Journal.open(path)
+
+
+def job_name(name: str) -> str:
+    """What a file is called in its job."""
+    return name_in_job(name) or UNNAMED
+
+
+def split_by_name(sightings: Iterable[Sighting]) -> list[list[Sighting]]:
+    """Groups in which no two files would be called the same in a job."""
+    groups: list[dict[str, Sighting]] = []
+    for sighting in sightings:
+        name = job_name(sighting.name)
+        group = next((group for group in groups if name not in group), None)
+        if group is None:
+            groups.append(group := {})
+        group[name] = sighting
+    return [list(group.values()) for group in groups]
+
+
+def hash_file(folder: Folder, sighting: Sighting) -> str | None:
+    """SHA-256, hexadecimal; None for a file that is not as it was seen. Blocking."""
+    try:
+        with _open(folder, sighting) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _open(folder: Folder, sighting: Sighting) -> io.BufferedReader:
+    """A file for sending. Raises OSError, also while it is read, when it is not as it was seen."""
+    try:
+        file = folder.open(sighting)
+    except FileChanged as exc:
+        raise _changed() from exc
+    return io.BufferedReader(_SteadyFile(file, folder, sighting))
+
+
+class _SteadyFile(io.RawIOBase):
+    """A file that must not change while it is read: half of each of two contents is none."""
+
+    def __init__(self, file: BinaryIO, folder: Folder, sighting: Sighting) -> None:
+        self._file = file
+        self._folder = folder
+        self._sighting = sighting
+        self._read_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self._read_bytes += len(data)
+        if len(data) < len(buffer):
+            self._check()
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _check(self) -> None:
+        facts = os.fstat(self._file.fileno())
+        if self._folder.fingerprint_of(facts) != self._sighting.fingerprint:
+            raise _changed()
+        if self._read_bytes != facts.st_size:
+            raise OSError(errno.EIO, "It cannot be read to its end")
+
+
+def _changed() -> OSError:
+    return OSError(errno.ESTALE, "It has changed")

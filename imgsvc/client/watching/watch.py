@@ -1,0 +1,225 @@
+"""Watching a folder for a server: what settles in it is sent, what is finished comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from imgsvc.client.client import Client
+from imgsvc.client.patience import Patience
+from imgsvc.client.watching.disk import Disk
+from imgsvc.client.watching.journal import Batch, Entry, Failure, State, WatchJournal
+from imgsvc.client.watching.listing import Listing
+from imgsvc.client.watching.out_folder import OutFolder
+from imgsvc.client.watching.outcome import Outcome
+from imgsvc.client.watching.results import Results
+from imgsvc.client.watching.shipping import Shipping, Spec, hash_file, split_by_name
+from imgsvc.folders.scan import Folder, FolderGone, Sighting
+from imgsvc.folders.watcher import FolderWatcher, Timing, watch_folder
+
+JOBS_AT_ONCE = 8
+"""Jobs that may be under way; files that settle meanwhile wait for one of them to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Counts of files. done: since the start. failed: as of now. waiting: settling, or under way.
+
+    is_gone: the folder is not there.
+    """
+
+    done: int = 0
+    failed: int = 0
+    waiting: int = 0
+    is_gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Who is told. outcome: of every file that is dealt with. failures: of all that have failed,
+    by name, whenever they have changed; it is called in a thread, and again after a
+        LocalFileError.
+    """
+
+    outcome: Callable[[Outcome], None]
+    failures: Callable[[dict[str, Failure]], None]
+
+
+class FolderWatch:
+    """spec: what is asked for of each file. out: None leaves results on the server.
+
+    patience: with a server that is away; it should have no end.
+    polling, timing: as for `watch_folder`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        folder: Folder,
+        journal: WatchJournal,
+        spec: Spec,
+        out: OutFolder | None,
+        patience: Patience,
+        disk: Disk,
+        reports: Reports,
+        *,
+        polling: bool | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self._client = client
+        self._folder = folder
+        self._journal = journal
+        self._spec = spec
+        self._out = out
+        self._patience = patience
+        self._disk = disk
+        self._reports = reports
+        self._polling = polling
+        self._timing = timing
+        self._shipping = Shipping(client, folder, journal, patience, disk, spec)
+        self._results = Results(client, journal, patience, disk, out, self._note_outcome)
+        self._slots = asyncio.Semaphore(JOBS_AT_ONCE)
+        self._watcher: FolderWatcher | None = None
+        self._most_images = 1
+        self._done = 0
+        self._listing = Listing(journal, disk, reports.failures, self._may_be_there)
+
+    @property
+    def progress(self) -> Progress:
+        left = sum(len(self._journal.find_left(each)) for each in self._journal.batches.values())
+        watcher = self._watcher
+        return Progress(
+            done=self._done,
+            failed=len(self._journal.failed),
+            waiting=left + (watcher.restless if watcher else 0),
+            is_gone=watcher is not None and watcher.is_gone,
+        )
+
+    async def run(self) -> None:
+        """For ever. Raises ApiError when the server refuses, LocalFileError."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listing.run(), name="watch-failures")
+                await self._prepare()
+                self._watcher = await watch_folder(
+                    self._folder, self._is_known, polling=self._polling, timing=self._timing
+                )
+                tasks.create_task(self._listing.tidy(), name="watch-tidy")
+                await self._watch(self._watcher, tasks)
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        finally:
+            await self._listing.finish()
+
+    async def _watch(self, watcher: FolderWatcher, tasks: asyncio.TaskGroup) -> None:
+        for batch in list(self._journal.batches.values()):
+            await self._slots.acquire()
+            tasks.create_task(self._collect(watcher, batch))
+        given = cast("AsyncGenerator[list[Sighting], None]", watcher.batches())
+        async with aclosing(given) as batches:
+            async for sightings in batches:
+                new = [one for one in sightings if not await self._is_only_touched(one)]
+                for group in split_by_name(new):
+                    for part in _chunks(group, self._most_images):
+                        await self._slots.acquire()
+                        batch = await self._send(watcher, part)
+                        tasks.create_task(self._collect(watcher, batch))
+
+    async def _prepare(self) -> None:
+        """Take up what an earlier process has left."""
+        info = await self._patience.insist(self._client.info)
+        self._most_images = info["limits"]["max_images_per_job"]
+        for batch in list(self._journal.batches.values()):
+            if batch.job_id is None:
+                await self._shipping.recover(batch)
+        await asyncio.to_thread(self._settle_names)
+        self._listing.note_change()
+
+    def _settle_names(self) -> None:
+        """Blocking. What is there at a start is named together, as the images of one job are."""
+        try:
+            present = [sighting.name for sighting in self._folder.scan()]
+        except FolderGone:
+            present = []
+        else:
+            self._forget(set(present))
+        if self._out is not None:
+            entries = list(self._journal.entries.items())
+            self._out.keep({name: entry.choice for name, entry in entries if entry.choice})
+            self._out.choose_at_start(present)
+
+    def _forget(self, present: set[str]) -> None:
+        """Of files that are gone only what still stands in the out folder has to be known."""
+        under_way = {name for batch in self._journal.batches.values() for name in batch.files}
+        gone = [
+            name
+            for name, entry in list(self._journal.entries.items())
+            if name not in present and name not in under_way and not self._stands(entry)
+        ]
+        if gone:
+            self._journal.forget(gone)
+
+    def _stands(self, entry: Entry) -> bool:
+        return self._out is not None and self._out.stands(entry.files)
+
+    def _is_known(self, sighting: Sighting) -> bool:
+        return self._journal.is_known(sighting, self._spec.recipe)
+
+    async def _is_only_touched(self, sighting: Sighting) -> bool:
+        """Whether the server has the same bytes of this file. One that failed is tried again."""
+        entry = self._journal.entries.get(sighting.name)
+        if entry is None or entry.fingerprint is None or entry.sha256 is None:
+            return False
+        if entry.state is State.FAILED or entry.recipe != self._spec.recipe:
+            return False
+        if entry.fingerprint[0] != sighting.size_bytes:
+            return False
+        digest = await asyncio.to_thread(hash_file, self._folder, sighting)
+        if digest != entry.sha256:
+            return False
+        await self._disk.insist(partial(self._journal.note_touched, sighting))
+        return True
+
+    async def _send(self, watcher: FolderWatcher, sightings: Sequence[Sighting]) -> Batch:
+        names = [one.name for one in sightings]
+        choices = self._out.choose(names) if self._out is not None else {}
+        batch = await self._shipping.send(sightings, choices)
+        for sighting in sightings:
+            failure = self._journal.failed.get(sighting.name)
+            if not self._is_known(sighting):
+                watcher.give_back(sighting)
+            elif failure is not None:
+                self._note_outcome(Outcome(sighting.name, failure))
+        self._listing.note_change()
+        return batch
+
+    async def _collect(self, watcher: FolderWatcher, batch: Batch) -> None:
+        """Until the batch is dealt with; a slot is held."""
+        try:
+            for name in await self._results.collect(batch):
+                root = str(self._folder.root)
+                watcher.give_back(Sighting(name, root, *batch.files[name]))
+        finally:
+            self._slots.release()
+
+    def _note_outcome(self, outcome: Outcome) -> None:
+        if outcome.failure is None:
+            self._done += 1
+        else:
+            self._listing.note_change()
+        self._reports.outcome(outcome)
+
+    def _may_be_there(self, name: str) -> bool:
+        """Blocking."""
+        is_gone = self._watcher is None or self._watcher.is_gone
+        return is_gone or os.path.lexists(self._folder.root / name)
+
+
+def _chunks(sightings: Sequence[Sighting], most: int) -> Iterator[Sequence[Sighting]]:
+    for start in range(0, len(sightings), most):
+        yield sightings[start : start + most]

@@ -121,8 +121,12 @@ def put(path: Path, content: bytes, *, is_old: bool = True) -> None:
 
 
 def results_in(out: Path) -> set[str]:
-    files = (path for path in out.rglob("*") if path.is_file() and ".imgsvc" not in path.parts)
-    return {path.relative_to(out).as_posix() for path in files}
+    """Files in it, relative; what the command keeps for itself is no result."""
+    found = set()
+    for folder, folders, names in os.walk(out):
+        folders[:] = [name for name in folders if name != ".imgsvc"]
+        found |= {(Path(folder) / name).relative_to(out).as_posix() for name in names}
+    return found
 
 
 def colour_of(path: Path) -> str:

@@ -23,10 +23,9 @@ from imgsvc.client.answers import (
     Image,
     Job,
     Output,
-    Preset,
     ProgressMessage,
-    Watermark,
 )
+from imgsvc.client.collections import Collections
 from imgsvc.client.connection import DEFAULT_SERVER, Connection
 from imgsvc.client.download import Downloaded, Result, fetch_to_file, save_results
 from imgsvc.client.errors import ClientError
@@ -43,7 +42,7 @@ PAGE_OF_IMAGES = 1000
 PAGE_OF_DELIVERIES = 500
 
 
-class Client:
+class Client(Collections):
     """A server's API, for use in `async with`.
 
     server: its URL; None takes IMGSVC_SERVER, else http://127.0.0.1:8080.
@@ -84,49 +83,6 @@ class Client:
     async def info(self) -> dict[str, Any]:
         """What the server is and can: version, formats, limits, workers, queue."""
         return cast("dict[str, Any]", await self._connection.json("GET", "info"))
-
-    async def presets(self) -> list[Preset]:
-        answer = await self._connection.json("GET", "presets")
-        return cast("list[Preset]", answer["items"])
-
-    async def preset(self, name: str) -> Preset:
-        return cast("Preset", await self._connection.json("GET", "presets", name))
-
-    async def save_preset(self, name: str, recipe: Mapping[str, Any]) -> Preset:
-        """Give a recipe a name; a preset that has it is replaced, and no job changes.
-
-        Raises ApiError `invalid_recipe` with the wrong places, `invalid_request` for what
-        is no name, `preset_readonly` for the name of a built-in preset.
-        """
-        answer = await self._connection.json("PUT", "presets", name, json=dict(recipe))
-        return cast("Preset", answer)
-
-    async def delete_preset(self, name: str) -> None:
-        """Raises ApiError `not_found`, and `preset_readonly` for a built-in preset."""
-        await self._connection.json("DELETE", "presets", name)
-
-    async def watermarks(self) -> list[Watermark]:
-        """The pictures that recipes may name, by name."""
-        answer = await self._connection.json("GET", "watermarks")
-        return cast("list[Watermark]", answer["items"])
-
-    async def watermark(self, name: str) -> Watermark:
-        return cast("Watermark", await self._connection.json("GET", "watermarks", name))
-
-    async def save_watermark(self, name: str, picture: Path | bytes) -> Watermark:
-        """Keep a picture under a name; one that has it is replaced, and no job changes.
-
-        picture: a file, or its bytes, in any format that the server reads. Raises
-        LocalFileError, and ApiError with the image's code for what is no picture.
-        """
-        data = picture if isinstance(picture, bytes) else await read_whole(picture)
-        headers = {"Content-Type": "application/octet-stream"}
-        answer = await self._connection.json("PUT", "watermarks", name, data=data, headers=headers)
-        return cast("Watermark", answer)
-
-    async def delete_watermark(self, name: str) -> None:
-        """Jobs that were submitted with it are not touched. Raises ApiError `not_found`."""
-        await self._connection.json("DELETE", "watermarks", name)
 
     async def submit(
         self,

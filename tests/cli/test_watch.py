@@ -15,6 +15,7 @@ import pytest
 from imgsvc.client import SyncClient
 from tests.cli.conftest import Run
 from tests.client.pictures import picture
+from tests.runtime.faulty import fault
 from tests.server_process import ServerProcess
 from tests.watch_process import (
     NO_IMAGE,
@@ -25,6 +26,7 @@ from tests.watch_process import (
     results_in,
     watch_process,
 )
+from tests.workers.conftest import Gate
 
 Start = Callable[..., WatchProcess]
 
@@ -293,26 +295,6 @@ def test_a_server_that_is_away_is_waited_for(
         server.stop()
 
 
-def test_a_server_with_too_much_to_do_is_waited_for(
-    photos: Path,
-    out: Path,
-    start: Start,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("IMGSVC_LIMITS__MAX_PENDING_IMAGES", "2")
-    monkeypatch.setenv("IMGSVC_LIMITS__MAX_IMAGES_PER_JOB", "2")
-    server = ServerProcess(tmp_path / "data")
-    try:
-        put(photos / "d.png", picture((9, 0, 0), size=(3000, 3000)))
-        watching = start(photos, "--out", out, url=server.url)
-        watching.wait(lambda: len(watching.names()) == 4)
-        assert "Too many images are waiting already" in watching.said
-        assert len(sent_images(server, photos)) == 4
-    finally:
-        server.stop()
-
-
 def test_without_an_out_folder_results_stay_on_the_server(
     server: ServerProcess, start: Start, photos: Path
 ) -> None:
@@ -341,25 +323,71 @@ def test_a_recipe_of_ones_own_and_another_one_later(
     assert {"a-s.png", "a-l.png", "b-x.jpg"} <= results_in(out)
 
 
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[tuple[ServerProcess, Gate]]:
+    """A server some of whose images wait until they are let through."""
+    server = ServerProcess(tmp_path / "held", program="tests.runtime.faulty")
+    gate = Gate(tmp_path / "gate")
+    yield server, gate
+    gate.open(9)
+    server.stop()
+    gate.close()
+
+
+def put_gated(gate: Gate, *paths: Path) -> None:
+    word, _, rest = gate.content.partition(" ")
+    for path in paths:
+        put(path, fault(word, rest))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """That of the file which comes out where an image was held."""
+    path = tmp_path / "recipe.json"
+    path.write_text('{"variants": [{"name": "only", "format": "png"}]}')
+    return path
+
+
 @pytest.mark.parametrize("act", ["cancel", "delete"])
 def test_what_is_cancelled_on_the_server_is_listed_until_it_is_touched(
-    server: ServerProcess, start: Start, photos: Path, out: Path, act: str
+    held: tuple[ServerProcess, Gate], start: Start, photos: Path, out: Path, recipe: Path, act: str
 ) -> None:
-    for number in range(6):
-        put(photos / f"{number}.jpg", picture((number, 0, 0), (4000, 3000), "JPEG"))
-    watching = start(photos, "--out", out)
-    watching.wait(lambda: watching.documents)
+    server, gate = held
+    put_gated(gate, photos / "held.png")
+    watching = start(photos, "--out", out, "--recipe", recipe, url=server.url)
+    watching.wait_for("a.png", "b.jpg", "trip/c.png")
     with SyncClient(server.url) as client:
         (job,) = client.jobs(label=photos.name)
         getattr(client, act)(job["id"])
-    watching.wait(lambda: len(watching.documents) == 9)
-    cancelled = watching.names("failed")
-    os.utime(photos / cancelled[0])
-    watching.wait_for(cancelled[0])
+    watching.wait_for("held.png", status="failed")
     watching.stop()
-    assert failures_in(out) == [
-        [name, "cancelled", failures_in(out)[0][2]] for name in sorted(cancelled[1:])
-    ]
+    assert [row[:2] for row in failures_in(out)] == [["held.png", "cancelled"]]
+    os.utime(photos / "held.png")
+    gate.open(2)
+    again = start(photos, "--out", out, "--recipe", recipe, url=server.url)
+    again.wait_for("held.png")
+    again.stop()
+    assert again.names() == ["held.png"]
+    assert not (out / "failures.csv").exists()
+
+
+def test_a_server_with_too_much_to_do_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    start: Start,
+    photos: Path,
+    out: Path,
+    recipe: Path,
+) -> None:
+    monkeypatch.setenv("IMGSVC_LIMITS__MAX_PENDING_IMAGES", "2")
+    monkeypatch.setenv("IMGSVC_LIMITS__MAX_IMAGES_PER_JOB", "2")
+    server, gate = request.getfixturevalue("held")
+    put_gated(gate, photos / "0.png", photos / "1.png")
+    watching = start(photos, "--out", out, "--recipe", recipe, url=server.url)
+    watching.wait_for_words("Too many images are waiting already")
+    gate.open(2)
+    watching.wait(lambda: len(watching.names()) == 5)
+    assert len(sent_images(server, photos)) == 5
 
 
 def test_a_server_that_has_lost_its_jobs_gets_what_was_not_done_again(

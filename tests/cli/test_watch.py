@@ -300,14 +300,17 @@ def test_a_server_with_too_much_to_do_is_waited_for(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("IMGSVC_LIMITS__MAX_PENDING_IMAGES", "2")
-    monkeypatch.setenv("IMGSVC_LIMITS__MAX_IMAGES_PER_JOB", "2")
+    monkeypatch.setenv("IMGSVC_LIMITS__MAX_PENDING_IMAGES", "1")
+    monkeypatch.setenv("IMGSVC_LIMITS__MAX_IMAGES_PER_JOB", "1")
     server = ServerProcess(tmp_path / "data")
     try:
-        put(photos / "d.png", picture((9, 0, 0), size=(3000, 3000)))
-        watching = start(photos, "--out", out, url=server.url)
-        watching.wait(lambda: len(watching.names()) == 4)
-        assert "Too many images are waiting already" in watching.said
+        put(photos / "0.png", picture((9, 0, 0), size=(4000, 3000)))
+        first = start(photos, "--out", out, url=server.url)
+        first.wait_for_words("Too many images are waiting already")
+        first.stop()
+        again = start(photos, "--out", out, url=server.url)
+        again.wait(lambda: len(results_in(out)) == 12)
+        again.stop()
         assert len(sent_images(server, photos)) == 4
     finally:
         server.stop()
@@ -345,14 +348,15 @@ def test_a_recipe_of_ones_own_and_another_one_later(
 def test_what_is_cancelled_on_the_server_is_listed_until_it_is_touched(
     server: ServerProcess, start: Start, photos: Path, out: Path, act: str
 ) -> None:
-    for number in range(6):
-        put(photos / f"{number}.jpg", picture((number, 0, 0), (4000, 3000), "JPEG"))
+    content = picture("red", (4000, 3000), "JPEG")
+    for number in range(40):
+        put(photos / f"{number}.jpg", content + b"%d" % number)
     watching = start(photos, "--out", out)
     watching.wait(lambda: watching.documents)
     with SyncClient(server.url) as client:
         (job,) = client.jobs(label=photos.name)
         getattr(client, act)(job["id"])
-    watching.wait(lambda: len(watching.documents) == 9)
+    watching.wait(lambda: len(watching.documents) == 43)
     cancelled = watching.names("failed")
     os.utime(photos / cancelled[0])
     watching.wait_for(cancelled[0])

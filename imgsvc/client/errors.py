@@ -9,7 +9,8 @@ ClientError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from imgsvc.errors import Fault, ImgsvcError
@@ -67,3 +68,13 @@ class JournalBusy(ClientError):
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} is in use: another process is sending the same images.")
         self.path = path
+
+
+@contextmanager
+def passing_over_gone() -> Iterator[None]:
+    """What is asked of a job that is not there any more is left undone."""
+    try:
+        yield
+    except ApiError as exc:
+        if exc.code != "not_found":
+            raise

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from imgsvc.client.answers import Image
+from imgsvc.client.answers import FINAL_STATUSES, Image, ProgressMessage
 from imgsvc.client.client import Client
-from imgsvc.client.errors import ApiError, ClientError, LocalFileError, ServerUnreachable
+from imgsvc.client.errors import (
+    ApiError,
+    ClientError,
+    LocalFileError,
+    ServerUnreachable,
+    passing_over_gone,
+)
 from imgsvc.client.patience import Patience
 from imgsvc.client.watching.disk import Disk, will_pass
 from imgsvc.client.watching.journal import Batch, Failure, SavedFile, WatchJournal
@@ -64,21 +70,29 @@ class Results:
         return lost
 
     async def _follow(self, batch: Batch) -> None:
-        """Returns also when the job is gone."""
-        job_id = batch.job_id or ""
+        """Returns also when the server has no such job, or none any more."""
         variants: Variants = ()
-        with suppress_gone():
-            async with aclosing(self._client.follow(job_id)) as messages:
+        with passing_over_gone():
+            async with aclosing(self._client.follow(batch.job_id or "")) as messages:
                 async for message in messages:
                     self._patience.note_answer()
+                    job = message["job"]
                     if message["type"] == "snapshot":
-                        variants = variants_of(message["job"]["recipe"])
-                    if message["type"] == "image":
-                        await self._settle(batch, message["image"], variants)
-                    elif message["type"] == "end" and not _is_whole(message["job"]):
+                        variants = variants_of(job["recipe"])
+                    try:
+                        await self._take(batch, message, variants)
+                    except ApiError as exc:
+                        if exc.code != "not_found" or job["status"] in FINAL_STATUSES:
+                            raise
                         await self._give_up(batch)
-                    elif message["type"] in {"snapshot", "end"}:
-                        await self._settle_all(batch, variants)
+
+    async def _take(self, batch: Batch, message: ProgressMessage, variants: Variants) -> None:
+        if message["type"] == "image":
+            await self._settle(batch, message["image"], variants)
+        elif message["type"] == "end" and not _is_whole(message["job"]):
+            await self._give_up(batch)
+        elif message["type"] in {"snapshot", "end"}:
+            await self._settle_all(batch, variants)
 
     async def _settle_all(self, batch: Batch, variants: Variants) -> None:
         if not self._journal.find_left(batch):
@@ -88,7 +102,7 @@ class Results:
                 await self._settle(batch, image, variants)
 
     async def _give_up(self, batch: Batch) -> None:
-        """Somebody has deleted the job."""
+        """Somebody has deleted the job before its end."""
         for name in self._journal.find_left(batch):
             failure = Failure(CANCELLED, "Its job was deleted on the server.", now_ms())
             await self._disk.insist(partial(self._journal.note_failed, batch.id, name, failure))
@@ -157,16 +171,6 @@ class Results:
             else:
                 self._disk.note_success()
                 return None
-
-
-@contextmanager
-def suppress_gone() -> Iterator[None]:
-    """Pass over that there is no such job."""
-    try:
-        yield
-    except ApiError as exc:
-        if exc.code != "not_found":
-            raise
 
 
 def variants_of(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from imgsvc.client.answers import Job
 from imgsvc.client.client import Client
-from imgsvc.client.errors import ApiError, LocalFileError
+from imgsvc.client.errors import ApiError, LocalFileError, passing_over_gone
 from imgsvc.client.journal import Journal
 from imgsvc.client.patience import Patience
 from imgsvc.client.sending import name_in_job
@@ -130,7 +130,7 @@ class Shipping:
                 reason = exc.strerror or "it cannot be written"
                 await self._disk.pause(LocalFileError(note.path, reason))
             except ApiError as exc:
-                if exc.code in _CLOSED_BY_OTHERS and uploads:
+                if exc.code in _CLOSED_BY_OTHERS:
                     uploads.clear()
                 elif is_recovery and note.job_id is None:
                     return None
@@ -160,17 +160,17 @@ class Shipping:
             await self._patience.insist(lambda: self._delete(job["id"]))
 
     async def _list_images(self, job_id: str) -> list[tuple[int, str, str | None]]:
-        return [
-            (image["index"], image["name"], image["input"]["sha256"])
-            async for image in self._client.images(job_id)
-        ]
+        """None of a job that is gone."""
+        with passing_over_gone():
+            return [
+                (image["index"], image["name"], image["input"]["sha256"])
+                async for image in self._client.images(job_id)
+            ]
+        return []
 
     async def _delete(self, job_id: str) -> None:
-        try:
+        with passing_over_gone():
             await self._client.delete(job_id)
-        except ApiError as exc:
-            if exc.code != "not_found":
-                raise
 
     def _note_path(self, batch: Batch) -> Path:
         return self._journal.sending / f"{batch.id}.jsonl"

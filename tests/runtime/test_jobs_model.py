@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -235,7 +236,8 @@ def _expected_status(counts: Counter[str]) -> str:
     return "partial" if counts["completed"] else "failed"
 
 
-TestJobsAgainstTheirModel: Any = JobsMachine.TestCase
+TestJobsAgainstTheirModel: Any = pytest.mark.timeout(180)(JobsMachine.TestCase)
+"""It starts a server again and again."""
 TestJobsAgainstTheirModel.settings = settings(
     max_examples=4,
     stateful_step_count=15,

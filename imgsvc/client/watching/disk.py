@@ -28,7 +28,9 @@ def will_pass(error: LocalFileError) -> bool:
 
 
 class Disk:
-    """on_trouble: told what is wrong, each time. on_well: told that it is not, each time."""
+    """on_trouble: told what is wrong, each time. on_well: told of each success while nobody
+    waits.
+    """
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class Disk:
         self._on_trouble = on_trouble
         self._on_well = on_well
         self._pause_s = pause_s
+        self._waiting = 0
 
     async def insist(self, step: Callable[[], T]) -> T:
         """Take a step in a thread until it can be taken, whatever LocalFileError it raises."""
@@ -49,13 +52,19 @@ class Disk:
             except LocalFileError as exc:
                 await self.pause(exc)
             else:
-                self._on_well()
+                self.note_success()
                 return result
 
     async def pause(self, error: LocalFileError) -> None:
         """Before something that failed is tried again."""
         self._on_trouble(error)
-        await asyncio.sleep(self._pause_s)
+        self._waiting += 1
+        try:
+            await asyncio.sleep(self._pause_s)
+        finally:
+            self._waiting -= 1
 
     def note_success(self) -> None:
-        self._on_well()
+        """What stands on another disk may go well while others wait."""
+        if not self._waiting:
+            self._on_well()

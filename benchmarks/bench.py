@@ -221,6 +221,7 @@ def _measure_around(
     measures: tuple[Callable[[], list[around.Row]], ...] = (
         lambda: ways_in.measure_upload(folder, workers, rounds),
         lambda: ways_in.measure_urls(make_small_photos(SMALL, 40), folder, workers),
+        lambda: ways_in.measure_list(folder, workers, rounds),
         lambda: around.measure_reruns(photos, folder, workers),
         lambda: around.measure_archive(folder, workers),
         lambda: around.measure_readers(photos, folder, workers, rounds),

@@ -1,14 +1,16 @@
-"""How images come in: a gibibyte in one form, and ten thousand URLs."""
+"""How images come in: a gibibyte in one form, ten thousand URLs, a list of as many products."""
 
 from __future__ import annotations
 
 import asyncio
+import csv
 import http.client
 import os
 import shutil
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from io import StringIO
 from pathlib import Path
 
 import aiohttp
@@ -25,7 +27,8 @@ URLS = 10_000
 FETCHES = 32
 """At once, as the service's own default."""
 _BOUNDARY = "a-boundary-that-stands-in-no-file"
-_BLOCK_BYTES = 1 << 20
+ROWS = 10_000
+_DESCRIPTION = "Leather upper, rubber sole; “made to last”, in sizes 36 to 47. " * 4
 
 
 def measure_upload(folder: Path, workers: int, rounds: int) -> list[Row]:
@@ -88,6 +91,48 @@ def measure_urls(photos: Sequence[Path], folder: Path, workers: int) -> list[Row
             f"memory grew by {grown_bytes >> 20} MiB",
         )
     ]
+
+
+def measure_list(folder: Path, workers: int, rounds: int) -> list[Row]:
+    """A product list, until it is accepted. Its URLs lead nowhere, and the job is deleted then."""
+    body = make_list(ROWS)
+    with ServerProcess(folder / "data", workers) as server:
+        _send_list(server, body)
+        before_bytes = server.peak_bytes()
+        accepted_s = statistics.median(_send_list(server, body) for _ in range(rounds))
+        grown_bytes = server.peak_bytes() - before_bytes
+    shutil.rmtree(folder / "data")
+    return [
+        (
+            f"a product list of {ROWS:,} rows, until it is accepted",
+            f"{accepted_s:.2f} s; memory grew by {grown_bytes >> 20} MiB",
+        )
+    ]
+
+
+def make_list(rows: int) -> bytes:
+    """One URL in every row, and source columns of some 300 characters."""
+    buffer = StringIO(newline="")
+    writer = csv.writer(buffer)
+    writer.writerow(["S. No.", "Product Name", "Input Image Urls", "SKU", "Description"])
+    for number in range(1, rows + 1):
+        url = f"https://shop.invalid/catalogue/{number}/front.jpg"
+        writer.writerow([number, f"Shoe № {number}", url, f"SKU-{number:06}", _DESCRIPTION])
+    return buffer.getvalue().encode()
+
+
+def _send_list(server: ServerProcess, body: bytes) -> float:
+    """Seconds from the first byte to the answer."""
+
+    async def send() -> float:
+        async with Client(server.url) as client:
+            begin = time.perf_counter()
+            job = await client.submit_list(body)
+            elapsed_s = time.perf_counter() - begin
+            await client.delete(job["id"])
+        return elapsed_s
+
+    return asyncio.run(send())
 
 
 def _write_form(path: Path) -> None:

@@ -203,8 +203,7 @@ class Stage:
     async def sync(self) -> None:
         """Put every file finished since the last sync, and its folders, on stable storage.
 
-        Raises StorageFull; NotFound when the job was deleted meanwhile. A sync that
-        raises may be tried again.
+        Raises StorageFull; NotFound when the job was deleted meanwhile.
         """
         count = len(self._finished)
         files = self._finished[self._synced_count : count]

@@ -12,7 +12,7 @@ from imgsvc.fetching.unfetched import Unfetched, fetch_failed, not_an_image
 from imgsvc.intake.reception import too_many_bytes
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_PASSING = frozenset({408, 429})
+_PASSING = frozenset({429})
 """Refusals that may pass, besides every 5xx."""
 
 _UNTOLD_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})

@@ -1,7 +1,7 @@
 """Circuit breakers: a host that keeps failing is left alone for a while.
 
-After some failures in a row nobody asks the host, at first for half a minute. Then a single
-image tries it: if that fails too, it is left alone for twice as long, and so on. Bookkeeping,
+After many failures in a row no new image asks the host, at first for half a minute. Then a
+single one tries it: if that fails too, it is left alone for twice as long, and so on. Bookkeeping,
 no I/O.
 """
 
@@ -16,7 +16,9 @@ from imgsvc.domain.times import now_ms, rfc3339
 from imgsvc.errors import ImageErrorCode
 from imgsvc.fetching.unfetched import Unfetched
 
-FAILURES = 5
+FAILURES = 20
+"""Three tries of half a dozen images."""
+
 FIRST_PAUSE_S = 30
 LONGEST_PAUSE_S = 300
 FORGOTTEN_AFTER_S = 3600

@@ -77,11 +77,19 @@ class Fetcher:
     async def close(self) -> None:
         await self._session.close()
 
-    async def fetch(self, address: str, file: StagedFile, max_bytes: int | None = None) -> None:
+    async def fetch(
+        self,
+        address: str,
+        file: StagedFile,
+        max_bytes: int | None = None,
+        *,
+        insists: bool = False,
+    ) -> None:
         """Write what stands at a URL into `file`, which is the caller's to finish or abort.
 
         max_bytes: what it may have, where that is less than the limit for every image; None
-        for that limit. Raises Unfetched, and what writing raises.
+        for that limit. insists: ask also a host that is left alone. Raises Unfetched, and what
+        writing raises.
         """
         most = self._max_image_bytes if max_bytes is None else max_bytes
         now_s = asyncio.get_running_loop().time()
@@ -90,6 +98,8 @@ class Fetcher:
         )
         for _ in range(self._settings.max_redirects + 1):
             url = self._check(address)
+            if not insists:
+                self._breakers.check(host_of(url))
             location = await self._ask(url, order)
             if location is None:
                 return
@@ -108,7 +118,6 @@ class Fetcher:
         are there.
         """
         host = host_of(url)
-        self._breakers.check(host)
         try:
             location = await self._exchange(url, order)
         except Unfetched as exc:

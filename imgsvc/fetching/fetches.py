@@ -227,7 +227,12 @@ class Fetches:
         """The bytes on stable storage. Raises Unfetched."""
         file = stage.file_for(image.id)
         try:
-            await self._fetcher.fetch(image.url or "", file, image.fetch_max_bytes)
+            await self._fetcher.fetch(
+                image.url or "",
+                file,
+                image.fetch_max_bytes,
+                insists=image.attempts > 1,  # it was asked before, and has its three tries
+            )
             size_bytes, sha256 = await file.finish()
             await stage.sync()
         except StorageFull as exc:

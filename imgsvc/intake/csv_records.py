@@ -16,6 +16,8 @@ MAX_RECORD_CHARS = 1 << 20
 MAX_RECORDS = 1 << 20
 """The rows that the common spreadsheet programs take."""
 
+csv.field_size_limit(MAX_RECORD_CHARS)  # for the whole process, in which nobody else reads CSV
+
 # As the reader cuts them: what is left of a quoted cell, which may go on in the next line, and
 # any cell from the beginning of a line or a delimiter on.
 _REST_OF_QUOTED = r'[^"]*(?:""[^"]*)*(?:"[^{0}]*|\Z)'

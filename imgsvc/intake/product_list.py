@@ -29,6 +29,7 @@ _SERIAL = re.compile(r"[+-]?[0-9]{1,18}")
 _PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+/[!-~]*", re.IGNORECASE)
 """What most URLs are, and is right beyond doubt: to take others apart costs ten times as much."""
 
+_HINT = re.compile(r"sep=[,;\t]*", re.IGNORECASE)
 _URL_ENDS = re.compile(r"[,\r\n]")
 _SHOWN_CHARS = 80
 
@@ -90,8 +91,17 @@ class ListReader:
         return self._file.open(encoding=self._codec, newline="")
 
     def _records(self, stream: TextIO) -> Iterator[Record]:
-        records = read_records(stream, self._delimiter)
-        return (record for record in records if not record.is_blank)
+        """From the header on, all as wide as it is where they have nothing beyond it."""
+        width: int | None = None
+        for record in read_records(stream, self._delimiter):
+            if record.is_blank or _is_hint(record):
+                continue
+            cells = record.cells
+            if width is None:
+                width = _width_of(cells)
+            if not any(cell.strip() for cell in cells[width:]):
+                del cells[width:]
+            yield record
 
     def _find_delimiter(self) -> str:
         """The one by which the header has most of its columns, or else most cells."""
@@ -99,7 +109,7 @@ class ListReader:
         def count(delimiter: str) -> tuple[int, int]:
             with self._open() as stream:
                 records = read_records(stream, delimiter)
-                header = next((r.cells for r in records if not r.is_blank), [])
+                header = next((r.cells for r in records if not (r.is_blank or _is_hint(r))), [])
             return sum(map(bool, find_columns(header).values())), len(header)
 
         return max(DELIMITERS, key=count)
@@ -116,6 +126,16 @@ class ListReader:
         if not images:
             faults.append(Fault("/rows", "There is no row after the header."))
         return faults
+
+
+def _is_hint(record: Record) -> bool:
+    """Whether it is the line that tells a spreadsheet program what delimits cells."""
+    return record.number == 1 and bool(_HINT.fullmatch(";".join(record.cells)))
+
+
+def _width_of(header: Sequence[str]) -> int:
+    """Without the untitled columns that some programs write at the end."""
+    return max((place for place, title in enumerate(header, start=1) if title.strip()), default=0)
 
 
 def _read_header(record: Record | None) -> list[str]:

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from imgsvc.errors import StartError
@@ -153,22 +154,30 @@ def _check_pages(path: Path, *, with_rules: bool, limit_s: float = CHECK_S) -> N
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA query_only = ON")
         connection.execute(f"PRAGMA ignore_check_constraints = {'OFF' if with_rules else 'ON'}")
-        connection.set_progress_handler(lambda: time.monotonic() > deadline_s, _STEPS_BETWEEN_LOOKS)
-        try:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-                raise
-            log.warning("the database is too large to be checked at once: run imgsvc doctor")
-            return
-    if verdict != "ok":
-        raise Damage(" ".join(str(verdict).split()))
+        row = _fetch_in_time(connection, "PRAGMA quick_check(1)", deadline_s)
+    if row is not None and row[0] != "ok":
+        raise Damage(" ".join(str(row[0]).split()))
 
 
-def _check_references(connection: sqlite3.Connection) -> None:
-    row = connection.execute("PRAGMA foreign_key_check").fetchone()
+def _check_references(connection: sqlite3.Connection, limit_s: float = CHECK_S) -> None:
+    deadline_s = time.monotonic() + limit_s
+    row = _fetch_in_time(connection, "PRAGMA foreign_key_check", deadline_s)
     if row is not None:
         raise Damage(f"a row of {row[0]} belongs to one of {row[2]} that is not there")
+
+
+def _fetch_in_time(connection: sqlite3.Connection, check: str, deadline_s: float) -> Any:
+    """The first row, if any; None when there is no time to find out."""
+    connection.set_progress_handler(lambda: time.monotonic() > deadline_s, _STEPS_BETWEEN_LOOKS)
+    try:
+        return connection.execute(check).fetchone()
+    except sqlite3.OperationalError as exc:
+        if exc.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        log.warning("the database is too large to be checked at once: run imgsvc doctor")
+        return None
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _read_through(path: Path, deadline_s: float) -> None:

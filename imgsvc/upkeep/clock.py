@@ -57,6 +57,8 @@ class ClockWatch:
         now_ms = self._clock.now_ms() + by_ms
         await self._store.move_deadlines(by_ms, now_ms, self._longest)
         self._clock.follow(by_ms)
+        if by_ms < 0:  # what was written in between was so by the clock as it was
+            await self._store.cut_deadlines(self._clock.now_ms(), self._longest)
         self._on_set(by_ms)
         log.warning("clock_was_set", by_s=by_ms / 1000)
         return by_ms

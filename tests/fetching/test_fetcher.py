@@ -18,7 +18,7 @@ from imgsvc.config import FetchSettings
 from imgsvc.domain.ids import new_id
 from imgsvc.errors import ImageErrorCode
 from imgsvc.fetching import fetcher as fetcher_module
-from imgsvc.fetching.breakers import Breakers
+from imgsvc.fetching.breakers import FAILURES, Breakers
 from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.unfetched import Unfetched
 from imgsvc.net import Guard
@@ -293,11 +293,11 @@ async def test_a_host_that_keeps_failing_is_not_asked(
     host.answers["/"] = answer(status=503)
     other_host.answers["/"] = answer(PICTURE)
     other_host.answers["/elsewhere"] = redirect(host.url())
-    for _ in range(7):
+    for _ in range(FAILURES + 2):
         assert await why(fetch, host.url()) == PASSING
-    assert len(host.asked) == 5
+    assert len(host.asked) == FAILURES
     assert await why(fetch, other_host.url("/elsewhere")) == PASSING
-    assert len(host.asked) == 5
+    assert len(host.asked) == FAILURES
     assert await fetch(other_host.url()) == PICTURE
 
 
@@ -307,9 +307,9 @@ async def test_failures_count_against_who_failed(
     host.answers["/"] = redirect(other_host.url())
     host.answers["/a.jpg"] = answer(PICTURE)
     other_host.answers["/"] = answer(status=503)
-    for _ in range(6):
+    for _ in range(FAILURES + 1):
         assert await why(fetch, host.url()) == PASSING
-    assert (len(other_host.asked), len(host.asked)) == (5, 6)
+    assert (len(other_host.asked), len(host.asked)) == (FAILURES, FAILURES + 1)
     assert await fetch(host.url("/a.jpg")) == PICTURE
 
 

@@ -49,6 +49,21 @@ def test_a_list_is_its_header_and_its_rows(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_what_spreadsheet_programs_add_is_passed_over(tmp_path: Path, delimiter: str) -> None:
+    lines = (f"sep={delimiter}", f"{HEADER},,", f"1,Shoe,{URL},,", f"2,Hat,{URL}, ,", ",,,,")
+    content = "\n".join([lines[0], *(line.replace(",", delimiter) for line in lines[1:])])
+    table, rows = read(content, tmp_path)
+    assert table == ProductList(tuple(HEADER.split(",")), delimiter, with_bom=False)
+    assert rows == [(("1", "Shoe", URL), (URL,)), (("2", "Hat", URL), (URL,))]
+
+
+def test_a_cell_has_as_many_urls_as_a_job_may_have_images(tmp_path: Path) -> None:
+    urls = tuple(f"https://shop.example/autumn/catalogue/product-{n:05}.jpg" for n in range(5000))
+    _, rows = read(f'{HEADER}\n1,Shoe,"{",".join(urls)}"\n', tmp_path, most=5000)
+    assert rows[0][1] == urls
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -213,9 +228,9 @@ def test_what_is_at_the_edge_is_taken(tmp_path: Path, row: str) -> None:
         ("a,b", ["/rows/1/S. No.", "/rows/1/Product Name", "/rows/1/Input Image Urls"]),
         (f"{HEADER},Serial Number", ["/rows/1/S. No."]),
         (f"{HEADER},Colour,colour ", ["/rows/1/colour"]),
-        (f"{HEADER},", ["/rows/1"]),
+        (f"{HEADER},,Colour", ["/rows/1"]),
         (f'{HEADER},"Colour', ["/rows/1"]),
-        (HEADER + "," * 17_000, ["/rows/1"]),
+        (HEADER + "," * 17_000 + "Colour", ["/rows/1"]),
     ],
 )
 def test_a_wrong_header_is_told(tmp_path: Path, header: str, pointers: list[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from imgsvc.domain.times import Clock
 from imgsvc.fetching.breakers import FAILURES, FIRST_PAUSE_S, Breakers
 from imgsvc.fetching.unfetched import Unfetched
 from imgsvc.runtime.core import LONGEST_WAITS
+from imgsvc.store.deadlines import LongestWaits
 from imgsvc.store.store import Store
 from imgsvc.upkeep.clock import EVERY_S, STEP_MS, ClockWatch
 from tests.store.builders import CRASHED, claim, create, made, release
@@ -169,3 +171,24 @@ def _is_left_alone(breakers: Breakers) -> bool:
     except Unfetched:
         return True
     return False
+
+
+async def test_what_is_written_while_the_clock_is_set_back_waits_no_day(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path / "imgsvc.db")
+    machine = Machine()
+    clock = machine.clock()
+    job = await create(store, 1)
+    (image,) = await claim(store, job)
+    move = store.move_deadlines
+
+    async def move_and_go_on(by_ms: int, now_ms: int, longest: LongestWaits) -> None:
+        await move(by_ms, now_ms, longest)
+        later = clock.now_ms() + 1000  # still by the clock as it was
+        await store.release_images([release(image, not_before=later)], clock.now_ms())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "move_deadlines", move_and_go_on)
+        machine.wall_ms -= 86_400_000
+        await ClockWatch(store, LONGEST_WAITS, lambda _: None, clock).run_once()
+    assert (await store.next_try_ms(job.id) or 0) <= clock.now_ms() + LONGEST_WAITS.tries
+    await store.close()

@@ -62,7 +62,7 @@ class Blocked(Exception):
     """
 
     def __init__(self) -> None:
-        super().__init__("The address may not be fetched from.")
+        super().__init__("Only http and https URLs of allowed, public hosts are asked for.")
 
 
 def is_public(address: str) -> bool:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from imgsvc.cli.exits import UNREACHABLE, WRONG
 from imgsvc.client import ApiError, ServerUnreachable
 from imgsvc.domain.names import without_controls
-from imgsvc.errors import ImgsvcError
+from imgsvc.errors import Fault, ImgsvcError
 
 _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -26,9 +26,24 @@ def explain(error: ImgsvcError) -> str:
     if isinstance(error, ServerUnreachable):
         lines.append("Start one with `imgsvc serve`, or name another with --server.")
     if isinstance(error, ApiError):
-        lines += [f"  {fault.pointer or '/'}: {fault.detail}" for fault in error.errors]
+        lines += [f"  {_describe(fault)}" for fault in error.errors if not _is_told(fault, error)]
         if error.retry_after_s is not None:
             lines.append(f"Try again in {error.retry_after_s} s.")
         if error.status == HTTPStatus.UNAUTHORIZED:
             lines.append("Give an API key in IMGSVC_API_KEY, or with --api-key-file.")
     return "\n".join(without_controls(line) for line in lines)
+
+
+def _is_told(fault: Fault, error: ApiError) -> bool:
+    """Whether the message says all of it already."""
+    return len(error.errors) == 1 and fault.detail in error.message
+
+
+def _describe(fault: Fault) -> str:
+    """With the place, unless the text names it."""
+    place = fault.pointer.rpartition("/")[2]
+    return (
+        fault.detail
+        if place and place in fault.detail
+        else f"{fault.pointer or '/'}: {fault.detail}"
+    )

@@ -70,6 +70,9 @@ class _Sending:
 @click.option("--label", help="Free text by which to find the job again.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]))
 @click.option("--webhook", metavar="URL", help="Told when the job is final.")
+@click.option(
+    "--charset", help="Of a product list that is neither UTF-8 nor UTF-16, such as windows-1252."
+)
 @click.option("--no-analysis", is_flag=True, help="Leave out what the images are like.")
 @click.option("--wait", is_flag=True, help="Wait until all images are done.")
 @click.option(
@@ -88,6 +91,7 @@ async def submit(
     label: str | None,
     priority: str | None,
     webhook: str | None,
+    charset: str | None,
     no_analysis: bool,
     wait: bool,
     out: Path | None,
@@ -108,6 +112,8 @@ async def submit(
         raise click.UsageError("Give either --preset or --recipe.")
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
     sending = await asyncio.to_thread(_gather, paths, out)
+    if charset and not sending.table:
+        raise click.UsageError("--charset is for a product list.")
     spec = {
         "preset": preset,
         "recipe": own,
@@ -124,7 +130,7 @@ async def submit(
         return
     journal = await asyncio.to_thread(_open_journal, client.server, sending, spec)
     with journal or nullcontext():
-        job = await _send(client, sending, spec, journal)
+        job = await _send(client, sending, spec, journal, charset)
         if not as_json:
             click.echo(job["id"])
         if wait or out:
@@ -138,10 +144,14 @@ async def submit(
 
 
 async def _send(
-    client: Client, sending: _Sending, spec: Mapping[str, Any], journal: Journal | None
+    client: Client,
+    sending: _Sending,
+    spec: Mapping[str, Any],
+    journal: Journal | None,
+    charset: str | None,
 ) -> Job:
     if sending.table:
-        return await _send_list(client, sending.table, spec)
+        return await _send_list(client, sending.table, spec, charset)
     is_resumed = journal is not None and journal.job_id is not None
     if journal and journal.job_id:
         say(f"Going on with job {journal.job_id}.")
@@ -163,9 +173,11 @@ async def _send(
     return job
 
 
-async def _send_list(client: Client, table: Path, spec: Mapping[str, Any]) -> Job:
+async def _send_list(
+    client: Client, table: Path, spec: Mapping[str, Any], charset: str | None
+) -> Job:
     options = {**spec, "webhook_url": spec["webhook"], "webhook": None}
-    job = await client.submit_list(table, **options)
+    job = await client.submit_list(table, charset=charset, **options)
     say(f"Sent {without_controls(table.name)}: {count_text(job['total'], 'image')} to fetch.")
     return job
 
@@ -216,9 +228,12 @@ async def _finish(client: Client, job_id: str, out: Path | None, files: Collecti
 
 def _gather(paths: Sequence[str], out: Path | None) -> _Sending:
     if lists := [path for path in paths if is_list(path)]:
-        if len(paths) > 1:
-            raise click.UsageError(f"{lists[0]} is a product list, which is a job of its own.")
-        return _gather_list(Path(lists[0]))
+        tables = [Path(lists[0])]
+        if not tables[0].exists():
+            tables = [file.path for file in find_files(lists[:1])]  # a pattern
+        if len(paths) > 1 or len(tables) > 1:
+            raise click.UsageError(f"{tables[0]} is a product list, which is a job of its own.")
+        return _gather_list(tables[0])
     urls = [UrlUpload(path, name_of_url(path)) for path in paths if is_url(path)]
     given = [path for path in paths if not is_url(path)]
     named = [path for path in given if path != STDIN]

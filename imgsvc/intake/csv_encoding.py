@@ -36,7 +36,7 @@ _BLOCK_BYTES = 1 << 20
 
 _ADVICE = (
     "Save it as “CSV UTF-8”, or send it with its encoding, as in "
-    "“Content-Type: text/csv; charset=windows-1252”."
+    "“Content-Type: text/csv; charset=windows-1252” or “imgsvc submit --charset windows-1252”."
 )
 
 

@@ -30,7 +30,28 @@ def test_a_bad_list_is_told_place_by_place(imgsvc: Run, table: Path) -> None:
     table.write_text(TABLE, encoding="utf-8")
     ran = imgsvc("submit", table)
     assert (ran.exit_code, ran.stdout) == (2, "")
-    assert "/rows/2/Input Image Urls" in ran.stderr
+    assert "Row 2, Input Image Urls: 'ftp-less'" in ran.stderr
+    assert ran.stderr.count("ftp-less") == 1
+
+
+def test_a_list_in_another_encoding_is_taken_when_that_is_named(imgsvc: Run, table: Path) -> None:
+    table.write_bytes(
+        TABLE.replace("ftp-less", "http://127.0.0.1:9/a.jpg")
+        .replace("Shoe", "Schöne Schuhe")
+        .encode("cp1252")
+    )
+    ran = imgsvc("submit", table)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "--charset windows-1252" in ran.stderr
+    assert "1 image to fetch" in imgsvc("submit", table, "--charset=windows-1252").stderr
+
+
+def test_a_pattern_may_stand_for_one_list(imgsvc: Run, table: Path) -> None:
+    assert "Products.CSV" in imgsvc("submit", table.with_name("P*.CSV"), "--dry-run").stdout
+    table.with_name("P2.CSV").write_text(TABLE, encoding="utf-8")
+    ran = imgsvc("submit", table.with_name("P*.CSV"), "--dry-run")
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "a job of its own" in ran.stderr
 
 
 def test_a_dry_run_sends_nothing(imgsvc: Run, table: Path) -> None:

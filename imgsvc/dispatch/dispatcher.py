@@ -80,6 +80,7 @@ class Dispatcher:
         self._waiting: list[list[Piece]] = []
         self._followers: list[Piece] = []
         self._in_flight: dict[TaskKey, tuple[Piece, Allowance]] = {}
+        self._alone: dict[TaskKey, Allowance] = {}
         self._jobs: dict[str, Job | NewJob] = {}
         self._wake = asyncio.Event()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -261,6 +262,8 @@ class Dispatcher:
         """These dispatches are over: who waited for what they made can go on."""
         for key in keys:
             self._followers += self._reuse.settle(key)
+            if key in self._alone:
+                self._admission.end(self._alone.pop(key))
         self._wake.set()
 
     async def _submit_waiting(self) -> None:
@@ -314,6 +317,7 @@ class Dispatcher:
             self.recorder.add(Returned(piece.image, counts=False))
             return True
         allowance = self._admission.begin_alone(piece.image.memory_bytes)
+        self._alone[piece.image.key] = allowance
         self._in_flight[piece.image.key] = piece, allowance
         with suppress(PoolClosed):  # as in _submit
             await self._engine.submit([self._task(piece, allowance.memory_bytes)])
@@ -360,7 +364,8 @@ class Dispatcher:
         if key not in self._in_flight:
             return None
         piece, allowance = self._in_flight.pop(key)
-        self._admission.end(allowance)
+        if not allowance.is_alone:  # else nothing may begin before its end is stored
+            self._admission.end(allowance)
         return piece
 
     def _handle_outcome(

@@ -18,6 +18,7 @@ from imgsvc.dispatch.failures import LOSSES, exceeds_memory
 from imgsvc.dispatch.pieces import Piece
 from imgsvc.dispatch.recorder import Made, Recorder, Refused, Returned
 from imgsvc.dispatch.reuse import Reuse
+from imgsvc.dispatch.suspects import Suspects
 from imgsvc.dispatch.turns import Turns
 from imgsvc.dispatch.urgent import UrgentLane
 from imgsvc.dispatch.watermarks import find_watermarks
@@ -80,7 +81,7 @@ class Dispatcher:
         self._waiting: list[list[Piece]] = []
         self._followers: list[Piece] = []
         self._in_flight: dict[TaskKey, tuple[Piece, Allowance]] = {}
-        self._alone: dict[TaskKey, Allowance] = {}
+        self._suspects = Suspects(store, self._admission)
         self._jobs: dict[str, Job | NewJob] = {}
         self._wake = asyncio.Event()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -262,8 +263,7 @@ class Dispatcher:
         """These dispatches are over: who waited for what they made can go on."""
         for key in keys:
             self._followers += self._reuse.settle(key)
-            if key in self._alone:
-                self._admission.end(self._alone.pop(key))
+            self._suspects.settle(key)
         self._wake.set()
 
     async def _submit_waiting(self) -> None:
@@ -297,15 +297,12 @@ class Dispatcher:
         return bundle[0].image.is_suspect or self._admission.is_heavy(_cost(bundle))
 
     async def _submit_alone(self) -> bool:
-        """Submit the first claimed image, with nothing beside it; False while there is something.
-
-        Stored first: should the server die of it, the next one knows.
-        """
-        if not self._admission.admits_alone():
+        """Submit the first claimed image, a suspect; False while there is something beside it."""
+        if not self._suspects.admits():
             return False
         piece = self._waiting[0][0]
         try:
-            is_wanted = await self._store.begin_alone(piece.image.key)
+            is_wanted = await self._suspects.note(piece.image)
         except StorageFull:
             self._wake_later(STORAGE_DELAY_S)
             return False
@@ -316,8 +313,7 @@ class Dispatcher:
         if not is_wanted:
             self.recorder.add(Returned(piece.image, counts=False))
             return True
-        allowance = self._admission.begin_alone(piece.image.memory_bytes)
-        self._alone[piece.image.key] = allowance
+        allowance = self._suspects.begin(piece.image)
         self._in_flight[piece.image.key] = piece, allowance
         with suppress(PoolClosed):  # as in _submit
             await self._engine.submit([self._task(piece, allowance.memory_bytes)])
@@ -364,7 +360,7 @@ class Dispatcher:
         if key not in self._in_flight:
             return None
         piece, allowance = self._in_flight.pop(key)
-        if not allowance.is_alone:  # else nothing may begin before its end is stored
+        if not allowance.is_alone:  # a suspect has its place until its end is stored
             self._admission.end(allowance)
         return piece
 

@@ -17,11 +17,11 @@ from imgsvc.domain.retries import TOOK_THE_SERVER_DOWN
 from tests.fetching.hosts import answer, running_host
 from tests.receivers import Receiver, open_receiver
 from tests.torture.inspection import Checked, inspect_killed, inspect_stopped, read_images
-from tests.torture.orders import PICTURES, OrderBook
+from tests.torture.orders import PICTURES, Order, OrderBook
 from tests.torture.points import FINDINGS, PLAN, RANDOM, WORKERS, Plan, Victims
 from tests.torture.report import Report
 from tests.torture.traffic import LOST, Traffic
-from tests.torture.verdict import judge
+from tests.torture.verdict import judge, told_images
 from tests.torture.victim import Victim
 
 DEATH_S = 3.0
@@ -175,11 +175,17 @@ class Lane:
                 await self._traffic.follow(http, order)
 
     async def _until_all_is_told(self, http: aiohttp.ClientSession) -> None:
+        """Images are told of a second after they have ended, then the receiver has to answer."""
         for order in self._book.orders:
             path = f"/api/v1/jobs/{order.job_id}/deliveries"
             while order.has_hook and order.done and "delete" not in order.asked:
                 async with http.get(path) as response:
                     items = (await response.json())["items"]
-                if items and all(item["status"] == "delivered" for item in items):
+                are_sent = items and all(item["status"] == "delivered" for item in items)
+                if are_sent and (order.asked or self._is_told_of_all(order)):
                     break
                 await asyncio.sleep(0.05)
+
+    def _is_told_of_all(self, order: Order) -> bool:
+        told = [m for m in self._receiver.messages if m.path == f"/{order.label}"]
+        return len(told_images(told)) >= len(order.wishes)

@@ -119,14 +119,20 @@ def _judge_messages(order: Order, jobs: list[Row], told: list[Message], report: 
         if document["data"]["job"]["status"] != job["state"]
         or document["data"]["job"]["completed"] != job["completed"]
     ]
-    news = Counter(
-        image["index"]
-        for identity in {m.id: m for m in told if m.type == "image.finished"}.values()
-        for image in identity.document["data"]["images"]
-    )
+    news = told_images(told)
     report.doubled += [f"{order.label} {n}: told twice" for n, times in news.items() if times > 1]
     if len(news) < job["total"]:
         report.lost.append(f"{order.label}: told of {len(news)} images of {job['total']}")
+
+
+def told_images(messages: list[Message]) -> Counter[int]:
+    """How often each image of a job was told of, a repeated message counted once."""
+    different = {message.id: message for message in messages if message.type == "image.finished"}
+    return Counter(
+        image["index"]
+        for message in different.values()
+        for image in message.document["data"]["images"]
+    )
 
 
 def _judge_sights(

@@ -92,6 +92,7 @@ class Lane:
             finally:
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
+                await asyncio.to_thread(victim.kill, Victims.SERVER)
         self.report.kills[death.step if isinstance(death, Plan) else death] += 1
         await self._look_at_the_remains(victim, death)
 

@@ -85,6 +85,8 @@ def _find_fault(row: Row, wish: Wish, order: Order, data_dir: Path) -> str | Non
         return "other outputs"
     for output in outputs:
         path = data_dir / "jobs" / row["job_id"] / "out" / output_name(row, output)
+        if not path.exists():
+            return "an output that is not there"
         with Image.open(path) as picture:
             picture.load()
             if picture.size != expected_size(wish, output["variant"]):

@@ -15,7 +15,7 @@ JOBS = auto
 
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile
 
-.PHONY: help demo serve test check static format-check lint types contracts coverage bench bench-recipes gallery fix clean
+.PHONY: help demo serve test check static format-check lint types contracts coverage torture bench bench-recipes gallery fix clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ contracts: $(READY)
 
 coverage: $(READY) ## run the tests and report the branches that none of them takes
 	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
+
+torture: $(READY) ## kill servers 300 times and see that nothing is lost (ARGS="--kills 50 --seed 2")
+	@$(BIN)/python -m tests.torture $(ARGS)
 
 bench: $(READY) ## measure against a bare libvips loop (CORPUS=folder, ARGS="--rounds 5 …")
 	@$(BIN)/python -m benchmarks.bench $(if $(CORPUS),--corpus "$(CORPUS)") $(ARGS)

@@ -16,6 +16,14 @@ from pathlib import Path
 STOP_TIMEOUT_S = 20
 
 
+class NotListening(AssertionError):
+    """The server ended before it listened. returncode: as of Popen."""
+
+    def __init__(self, said: str, returncode: int) -> None:
+        super().__init__(said)
+        self.returncode = returncode
+
+
 class ServerProcess:
     """Started when made; `url` is where it listens. program: what to run instead of imgsvc.
 
@@ -82,9 +90,9 @@ class ServerProcess:
             event = json.loads(line) if line.startswith("{") else {}
             if event.get("event") == "listening":
                 return str(event["url"])
-        self.process.wait()
+        returncode = self.process.wait()
         self._errors.close()
-        raise AssertionError("".join(seen))
+        raise NotListening("".join(seen), returncode)
 
     def _read_on(self) -> None:
         """A pipe that nobody reads would stop the server once it is full."""

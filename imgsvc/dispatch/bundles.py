@@ -44,15 +44,15 @@ class Pace:
 def split_bundles(pieces: Sequence[Piece], most: int) -> list[list[Piece]]:
     """Cut images of one job, in order, into bundles of at most `most`.
 
-    A file too large to be surely quick, and one that has failed a try or is known to
-    need much memory, travels alone.
+    A file too large to be surely quick, and one that has failed a try, is known to need much
+    memory, or may be what the server dies of, travels alone.
     """
     bundles: list[list[Piece]] = []
     open_bytes = MAX_BYTES + 1
     for piece in pieces:
         image = piece.image
         size = image.size_bytes or 0
-        alone = image.last_error is not None or image.memory_bytes is not None
+        alone = image.last_error is not None or image.memory_bytes is not None or image.is_suspect
         joins = bundles and len(bundles[-1]) < most and open_bytes + size <= MAX_BYTES
         if joins and not alone:
             bundles[-1].append(piece)

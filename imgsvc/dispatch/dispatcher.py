@@ -18,6 +18,7 @@ from imgsvc.dispatch.failures import LOSSES, exceeds_memory
 from imgsvc.dispatch.pieces import Piece
 from imgsvc.dispatch.recorder import Made, Recorder, Refused, Returned
 from imgsvc.dispatch.reuse import Reuse
+from imgsvc.dispatch.suspects import Suspects
 from imgsvc.dispatch.turns import Turns
 from imgsvc.dispatch.urgent import UrgentLane
 from imgsvc.dispatch.watermarks import find_watermarks
@@ -36,7 +37,7 @@ from imgsvc.domain.rendering import (
     RenderTask,
     TaskKey,
 )
-from imgsvc.domain.retries import Retry, Trouble, decide_retry
+from imgsvc.domain.retries import STORAGE_DELAY_S, Retry, Trouble, decide_retry
 from imgsvc.domain.states import Priority
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import StorageFull
@@ -80,6 +81,7 @@ class Dispatcher:
         self._waiting: list[list[Piece]] = []
         self._followers: list[Piece] = []
         self._in_flight: dict[TaskKey, tuple[Piece, Allowance]] = {}
+        self._suspects = Suspects(store, self._admission)
         self._jobs: dict[str, Job | NewJob] = {}
         self._wake = asyncio.Event()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -133,7 +135,7 @@ class Dispatcher:
             try:
                 await self._claim(self._engine.room())
             except StorageFull:
-                self._wake_later(1.0)
+                self._wake_later(STORAGE_DELAY_S)
                 return
 
     async def read_events(self) -> None:
@@ -261,6 +263,7 @@ class Dispatcher:
         """These dispatches are over: who waited for what they made can go on."""
         for key in keys:
             self._followers += self._reuse.settle(key)
+            self._suspects.settle(key)
         self._wake.set()
 
     async def _submit_waiting(self) -> None:
@@ -268,11 +271,11 @@ class Dispatcher:
         none overtakes another, so a heavy one gets its turn.
         """
         while not self._stopping:
-            is_heavy = bool(self._waiting) and self._admission.is_heavy(_cost(self._waiting[0]))
-            if self.urgent.waits and not (is_heavy and self._overtaken >= MAX_OVERTAKEN):
+            needs_room = bool(self._waiting) and self._needs_room(self._waiting[0])
+            if self.urgent.waits and not (needs_room and self._overtaken >= MAX_OVERTAKEN):
                 if not await self.urgent.submit_next():
                     return
-                self._overtaken += is_heavy
+                self._overtaken += needs_room
             elif not await self._submit_bundle():
                 return
 
@@ -280,11 +283,40 @@ class Dispatcher:
         """Submit the first claimed bundle; False while there is none, or no room for it."""
         if not self._waiting or not self._engine.room():
             return False
+        if self._waiting[0][0].image.is_suspect:
+            return await self._submit_alone()
         cost = _cost(self._waiting[0])
         if not self._admission.admits(cost):
             return False
         self._overtaken = 0
         await self._submit(self._waiting.pop(0), cost)
+        return True
+
+    def _needs_room(self, bundle: Sequence[Piece]) -> bool:
+        """Whether it has to wait until others have ended."""
+        return bundle[0].image.is_suspect or self._admission.is_heavy(_cost(bundle))
+
+    async def _submit_alone(self) -> bool:
+        """Submit the first claimed image, a suspect; False while there is something beside it."""
+        if not self._suspects.admits():
+            return False
+        piece = self._waiting[0][0]
+        try:
+            is_wanted = await self._suspects.note(piece.image)
+        except StorageFull:
+            self._wake_later(STORAGE_DELAY_S)
+            return False
+        if self._stopping:  # given back with the others
+            return False
+        self._overtaken = 0
+        del self._waiting[0]
+        if not is_wanted:
+            self.recorder.add(Returned(piece.image, counts=False))
+            return True
+        allowance = self._suspects.begin(piece.image)
+        self._in_flight[piece.image.key] = piece, allowance
+        with suppress(PoolClosed):  # as in _submit
+            await self._engine.submit([self._task(piece, allowance.memory_bytes)])
         return True
 
     async def _submit(self, bundle: Sequence[Piece], cost_bytes: int | None) -> None:
@@ -328,7 +360,8 @@ class Dispatcher:
         if key not in self._in_flight:
             return None
         piece, allowance = self._in_flight.pop(key)
-        self._admission.end(allowance)
+        if not allowance.is_alone:  # a suspect has its place until its end is stored
+            self._admission.end(allowance)
         return piece
 
     def _handle_outcome(

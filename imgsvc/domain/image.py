@@ -16,6 +16,7 @@ from imgsvc.domain.rendering import (
     OutputFacts,
     TaskKey,
 )
+from imgsvc.domain.retries import MAX_INTERRUPTIONS
 from imgsvc.domain.states import ImageState
 
 
@@ -77,6 +78,7 @@ class Image:
     fetch_host: who was to be asked for its bytes; None where they came with the request.
     fetch_max_bytes: what may come from there; None for the server's own limit.
     analysis: None until completed, and where the job does not want it.
+    interruptions: times the server died while the image was with the workers.
     outputs: in the order of the recipe's variants; empty until completed.
     """
 
@@ -105,6 +107,12 @@ class Image:
     analysis: AnalysisFacts | None = None
     fetch_host: str | None = None
     fetch_max_bytes: int | None = None
+    interruptions: int = 0
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may be what the server dies of: then nothing runs beside it."""
+        return self.interruptions >= MAX_INTERRUPTIONS
 
     @property
     def lacks_bytes(self) -> bool:

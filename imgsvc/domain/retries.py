@@ -18,6 +18,15 @@ MAX_LEFT_ALONE_S = 120.0
 
 STORAGE_DELAY_S = 1.0
 
+MAX_INTERRUPTIONS = 5
+"""Times the server may die while an image is with the workers, among others; from then on it is
+tried with nothing beside it, and has failed if the server dies once more.
+"""
+
+TOOK_THE_SERVER_DOWN = Failure(
+    ImageErrorCode.WORKER_CRASHED, "The server died each time it worked on this image."
+)
+
 LONGEST_DELAY_S = MAX_RETRY_AFTER_S
 """No image waits longer for its next try by these rules."""
 

@@ -109,6 +109,7 @@ class Core:
             return
         self.is_stopped = True
         self.readiness.draining = True
+        await asyncio.to_thread(self.lock.note_stop)
         log.info("draining", images=self.dispatcher.in_flight, fetches=self.fetches.in_flight)
         await self.fetches.stop()
         # What could not be stored is made again: no reason to wait for it.
@@ -256,7 +257,7 @@ async def _recover(
     settings: Settings, lock: DataFolderLock, store: Store, blobs: BlobStore
 ) -> None:
     """Put right what a crash left: interrupted images, unfinished submits, orphaned files."""
-    recovered = await store.recover(now_ms())
+    recovered = await store.recover(now_ms(), died=lock.died)
     await store.cut_deadlines(now_ms(), LONGEST_WAITS)
     swept = await sweep_orphans(
         store,
@@ -264,10 +265,11 @@ async def _recover(
         keep_inputs=settings.storage.keep_inputs,
         after_crash=lock.was_abandoned,
     )
-    if recovered.images or recovered.hidden_jobs or swept:
+    if recovered.images or recovered.guilty or recovered.hidden_jobs or swept:
         log.info(
             "recovered",
             images_returned=recovered.images,
+            images_failed=recovered.guilty,
             submits_dropped=len(recovered.hidden_jobs),
             orphans_swept=swept,
         )

@@ -83,6 +83,12 @@ async def claim_images(
     return sorted(images, key=lambda image: (turns[image.job_id], image.index))
 
 
+async def begin_alone(tx: Transaction, key: TaskKey) -> bool:
+    """Note that nothing runs beside an image. False when the race was lost."""
+    parameters = {"job_id": key.job_id, "idx": key.index, "claim": key.claim}
+    return bool(await tx.fetch(IMAGES["begin_alone"], parameters))
+
+
 async def finish_images(tx: Transaction, results: Sequence[ImageResult], now_ms: int) -> list[bool]:
     """Make results final. False stands where the race was lost, or the result is doubled."""
     first = {result.key: result for result in reversed(results)}

@@ -22,13 +22,16 @@ class Holder:
 class DataFolderLock:
     """An flock on a file. The kernel lets go of it when the process ends, however it ends.
 
-    was_abandoned: once it is held, whether the last holder ended without letting go.
+    was_abandoned: once it is held, whether the last holder ended without letting go. died:
+    whether it did not even say that it would.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
+        self._url: str | None = None
         self.was_abandoned = False
+        self.died = False
 
     def acquire(self, url: str | None = None) -> None:
         """Take the lock. Raises StartError, naming the holder, when another one has it."""
@@ -45,15 +48,17 @@ class DataFolderLock:
             raise StartError(self._refusal(exc)) from exc
         self._file = file
         self.was_abandoned = os.fstat(file).st_size > 0
+        self.died = self.was_abandoned and not self._was_stopping()
         self.announce(url)
 
     def announce(self, url: str | None) -> None:
         """Say where this server listens; the lock must be held."""
-        if self._file is None:
-            raise RuntimeError("the lock is not held")
-        text = json.dumps({"pid": os.getpid(), "url": url}).encode()
-        os.pwrite(self._file, text, 0)
-        os.ftruncate(self._file, len(text))
+        self._url = url
+        self._write(stopping=False)
+
+    def note_stop(self) -> None:
+        """Say that this server was asked to stop: whatever ends it now, it has not died."""
+        self._write(stopping=True)
 
     def release(self, *, as_found: bool = False) -> None:
         """Let go; the file stays, empty, because removing it could race another taker.
@@ -87,6 +92,20 @@ class DataFolderLock:
             return Holder(pid=int(content["pid"]), url=content["url"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def _write(self, *, stopping: bool) -> None:
+        if self._file is None:
+            raise RuntimeError("the lock is not held")
+        content = {"pid": os.getpid(), "url": self._url, "stopping": stopping}
+        text = json.dumps(content).encode()
+        os.pwrite(self._file, text, 0)
+        os.ftruncate(self._file, len(text))
+
+    def _was_stopping(self) -> bool:
+        try:
+            return bool(json.loads(self._path.read_text(encoding="utf-8"))["stopping"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def _refusal(self, exc: OSError) -> str:
         folder = self._path.resolve().parent

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
+from imgsvc.domain.retries import TOOK_THE_SERVER_DOWN
+from imgsvc.store import ledger
 from imgsvc.store.changes import change_jobs, tell_deleted
 from imgsvc.store.rows import images_from_rows, job_from_row
 from imgsvc.store.sql import IMAGES, JOBS
@@ -16,22 +18,40 @@ from imgsvc.store.writer import Transaction
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """images: how many wait again. hidden_jobs: those whose submit never ended; their rows
-    are gone, their folders are the caller's to remove.
+    are gone, their folders are the caller's to remove. guilty: how many images were alone with
+    the server when it died, and are not tried again.
     """
 
     images: int
     hidden_jobs: tuple[str, ...]
+    guilty: int = 0
 
 
-async def recover(tx: Transaction, now_ms: int) -> Recovered:
-    """Remove half-submitted jobs, and let what was being worked on wait again."""
+async def recover(tx: Transaction, now_ms: int, died: bool = False) -> Recovered:
+    """Remove half-submitted jobs, and let what was being worked on wait again.
+
+    died: whether the last server ended without having been asked to.
+    """
     hidden = [job_from_row(row) for row in await tx.fetch(JOBS["hidden_jobs"], {})]
     for job in hidden:
         await tx.fetch(JOBS["delete_job"], {"id": job.id})
         tell_deleted(tx, job)
-    images = await images_from_rows(await tx.fetch(IMAGES["recover_images"], {}))
+    guilty = await _fail_guilty(tx, now_ms) if died else 0
+    images = await images_from_rows(await tx.fetch(IMAGES["recover_images"], {"died": died}))
     await change_jobs(tx, images, _unchanged, now_ms)
-    return Recovered(len(images), tuple(job.id for job in hidden))
+    return Recovered(len(images), tuple(job.id for job in hidden), guilty)
+
+
+async def _fail_guilty(tx: Transaction, now_ms: int) -> int:
+    failure = TOOK_THE_SERVER_DOWN
+    parameters = {
+        "error_code": failure.code.value,
+        "error_message": failure.message,
+        "now_ms": now_ms,
+    }
+    images = await images_from_rows(await tx.fetch(IMAGES["fail_guilty_images"], parameters))
+    await change_jobs(tx, images, ledger.count_final, now_ms)
+    return len(images)
 
 
 def _unchanged(job: Job, _images: Sequence[Image]) -> Job:

@@ -114,7 +114,8 @@ def image_from_row(row: Sequence[Any]) -> Image:
         job_id, index, id_, name, state, attempts, claim, kind, url, path, size_bytes, sha256,
         error_code, error_message, last_error_code, last_error_message, warnings, input_, outputs,
         memory_bytes, _not_before, started_at, finished_at, duration_ms, _reuse_key, cost_ms,
-        analysis, fetch_host, _fetch_at, fetch_max_bytes, _fetch_rank,
+        analysis, fetch_host, _fetch_at, fetch_max_bytes, _fetch_rank, interruptions,
+        _alone_claim,
     ) = row  # fmt: skip
     return Image(
         job_id=job_id,
@@ -142,6 +143,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         analysis=_load_analysis(analysis),
         fetch_host=fetch_host,
         fetch_max_bytes=fetch_max_bytes,
+        interruptions=interruptions,
     )
 
 

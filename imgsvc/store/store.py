@@ -15,6 +15,7 @@ from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.preset import Preset
 from imgsvc.domain.product_list import ProductRow
+from imgsvc.domain.rendering import TaskKey
 from imgsvc.domain.watched import FileEnd, TakenFile
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Attempt, Delivery, Webhook
@@ -215,6 +216,10 @@ class Store(Lookups):
         """Begins a try of up to `count` images of each (job id, count), in index order."""
         return await self._writer.apply(images.claim_images, picks, now_ms)
 
+    async def begin_alone(self, key: TaskKey) -> bool:
+        """From now on the server's death is this image's fault; False where the race was lost."""
+        return await self._writer.apply(images.begin_alone, key)
+
     async def finish_images(self, results: Sequence[ImageResult], now_ms: int) -> list[bool]:
         """False where the race was lost: cancelled, deleted, or dispatched again."""
         return await self._writer.apply(images.finish_images, results, now_ms)
@@ -263,9 +268,12 @@ class Store(Lookups):
         """
         return await self._writer.apply(reversals.retry_images, job_id, codes, indexes)
 
-    async def recover(self, now_ms: int) -> Recovered:
-        """To be called at the start, before anything is claimed."""
-        return await self._writer.apply(recovery.recover, now_ms)
+    async def recover(self, now_ms: int, *, died: bool = False) -> Recovered:
+        """To be called at the start, before anything is claimed.
+
+        died: whether the last server ended without having been asked to.
+        """
+        return await self._writer.apply(recovery.recover, now_ms, died)
 
     async def cut_deadlines(self, now_ms: int, longest: LongestWaits) -> None:
         """At the start: nothing waits for longer than it could if the clock had never been set."""

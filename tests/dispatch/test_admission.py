@@ -46,6 +46,25 @@ def test_nothing_ordinary_begins_beside_a_heavy_task() -> None:
     assert admission.admits_ordinary()
 
 
+def test_beside_a_suspect_there_is_nothing() -> None:
+    admission = _admission()
+    for cost in (None, 300):
+        other = admission.begin(cost)
+        assert not admission.admits_alone()
+        admission.end(other)
+    suspect = admission.begin_alone(None)
+    assert suspect == Allowance(SHARE, is_heavy=False, is_alone=True)
+    assert not admission.admits(None)
+    assert not admission.admits(300)
+    assert not admission.admits_alone()
+    admission.end(suspect)
+    assert admission.admits_alone()
+
+
+def test_a_suspect_may_use_what_it_is_known_to_need() -> None:
+    assert _admission().begin_alone(300).memory_bytes == 300
+
+
 def test_more_than_the_whole_budget_can_never_fit() -> None:
     assert _admission().can_ever_fit(BUDGET)
     assert not _admission().can_ever_fit(BUDGET + 1)

@@ -64,6 +64,11 @@ def test_an_image_that_failed_before_travels_alone() -> None:
     assert [len(bundle) for bundle in split_bundles(_pieces(images), 8)] == [1, 1, 2]
 
 
+def test_an_image_that_may_be_what_the_server_dies_of_travels_alone() -> None:
+    images = [make_image(interruptions=n) for n in (4, 5, 4, 4)]
+    assert [len(bundle) for bundle in split_bundles(_pieces(images), 8)] == [1, 1, 2]
+
+
 def test_an_image_known_to_need_memory_travels_alone() -> None:
     images = [make_image(memory_bytes=1 << 30), make_image(), make_image()]
     assert [len(bundle) for bundle in split_bundles(_pieces(images), 8)] == [1, 2]

@@ -29,19 +29,21 @@ async def server(tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def _submit_among_good_ones(server: Running, *bad: bytes) -> list[dict[str, Any]]:
-    """Images of a job with `bad` ones in the middle of twenty good ones."""
+    """Images of a job with `bad` ones in the middle of twenty good ones, who never pay."""
     good = make_jpeg(60, 40)
     files = [(f"{n}.jpg", good) for n in range(10)]
     files += [(f"bad-{n}", content) for n, content in enumerate(bad)]
     files += [(f"{n}.jpg", good) for n in range(10, 20)]
     job = await submit(server, *files, spec=SPEC)
     images: list[dict[str, Any]] = (await get_json(server, job["links"]["images"]))["items"]
-    assert [i["status"] for i in images if not i["name"].startswith("bad")] == ["completed"] * 20
+    neighbours = [image for image in images if not image["name"].startswith("bad")]
+    assert [(i["status"], i["attempts"]) for i in neighbours] == [("completed", 1)] * 20
     return [image for image in images if image["name"].startswith("bad")]
 
 
-async def test_an_image_that_crashes_its_worker_is_tried_twice(server: Running) -> None:
-    (image,) = await _submit_among_good_ones(server, fault("crash"))
+@pytest.mark.parametrize("deed", ["crash", "abort", "leave", "kill-itself"])
+async def test_an_image_that_crashes_its_worker_is_tried_twice(server: Running, deed: str) -> None:
+    (image,) = await _submit_among_good_ones(server, fault(deed))
     assert (image["status"], image["error"]["code"]) == ("failed", "worker_crashed")
     assert image["attempts"] == 2
 

@@ -77,3 +77,26 @@ def test_garbage_in_the_lock_file_names_nobody(tmp_path: Path) -> None:
     for text in ("", "{", "[]", '{"pid": "x", "url": null}'):
         path.write_text(text)
         assert DataFolderLock(path).holder() is None
+
+
+def _die(path: Path, *, stopping: bool) -> None:
+    """As a process does whose end lets go of its locks, and writes nothing."""
+    lock = DataFolderLock(path)
+    lock.acquire()
+    if stopping:
+        lock.note_stop()
+    content = path.read_bytes()
+    lock.release()
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("stopping", [False, True])
+def test_who_was_asked_to_stop_has_not_died_however_it_ended(
+    tmp_path: Path, stopping: bool
+) -> None:
+    _die(tmp_path / "lock", stopping=stopping)
+    lock = DataFolderLock(tmp_path / "lock")
+    lock.acquire()
+    assert lock.was_abandoned
+    assert lock.died is not stopping
+    lock.release()

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.domain.job import Job
+from imgsvc.domain.retries import MAX_INTERRUPTIONS, TOOK_THE_SERVER_DOWN
 from imgsvc.errors import NotFound
 from imgsvc.store.store import Store
-from tests.store.builders import CRASHED, claim, create, made, release
+from tests.store.builders import CRASHED, claim, create, key, made, release
 
 
 async def test_what_was_worked_on_waits_again_and_the_try_does_not_count(store: Store) -> None:
@@ -33,6 +35,63 @@ async def test_an_image_that_was_being_fetched_waits_again(store: Store, databas
     other.close()
     assert (await store.recover(9_000)).images == 1
     assert (await store.image(job.id, 0)).state == "pending"
+
+
+async def _die_while_processing(store: Store, job: Job, times: int) -> None:
+    for _ in range(times):
+        await claim(store, job)
+        await store.recover(9_000, died=True)
+
+
+async def test_deaths_of_the_server_are_counted_and_cost_no_attempt(store: Store) -> None:
+    job = await create(store, 2)
+    await claim(store, job, 1)
+    await store.recover(9_000, died=True)
+    await claim(store, job, 1)
+    await store.recover(9_000)  # that one had been asked to stop
+    images, _ = await store.images(job.id, limit=9)
+    assert [(image.interruptions, image.attempts) for image in images] == [(1, 0), (0, 0)]
+
+
+async def test_who_ran_alone_when_the_server_died_has_failed(store: Store) -> None:
+    job = await create(store, 2)
+    await _die_while_processing(store, job, MAX_INTERRUPTIONS)
+    first, second = await claim(store, job)
+    assert first.is_suspect
+    assert await store.begin_alone(key(first))
+    recovered = await store.recover(9_000, died=True)
+    assert (recovered.images, recovered.guilty) == (1, 1)
+    guilty = await store.image(job.id, 0)
+    assert (guilty.state, guilty.error) == ("failed", TOOK_THE_SERVER_DOWN)
+    assert guilty.attempts == 1
+    assert (await store.image(job.id, second.index)).state == "pending"
+    assert (await store.job(job.id)).errors == {"worker_crashed": 1}
+
+
+async def test_who_ran_alone_earlier_is_not_blamed(store: Store) -> None:
+    job = await create(store, 1)
+    (image,) = await claim(store, job)
+    assert await store.begin_alone(key(image))
+    await store.release_images([release(image)], 3_000)
+    assert not await store.begin_alone(key(image))
+    await claim(store, job)
+    assert (await store.recover(9_000, died=True)).guilty == 0
+
+
+async def test_a_stop_that_was_asked_for_blames_nobody(store: Store) -> None:
+    job = await create(store, 1)
+    (image,) = await claim(store, job)
+    assert await store.begin_alone(key(image))
+    recovered = await store.recover(9_000)
+    assert (recovered.images, recovered.guilty) == (1, 0)
+
+
+async def test_a_retry_by_hand_forgets_the_interruptions(store: Store) -> None:
+    job = await create(store, 1)
+    await _die_while_processing(store, job, MAX_INTERRUPTIONS)
+    await store.cancel_job(job.id, 9_500)
+    await store.retry_images(job.id)
+    assert (await store.image(job.id, 0)).interruptions == 0
 
 
 async def test_half_submitted_jobs_are_removed(store: Store) -> None:

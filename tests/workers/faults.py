@@ -7,6 +7,7 @@ import hashlib
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from imgsvc.domain.rendering import (
@@ -80,6 +81,30 @@ def crash(task: RenderTask, _: str) -> Outcome:
 def leave(task: RenderTask, _: str) -> Outcome:
     leave_half_an_output(task)
     os._exit(0)
+
+
+def abort(task: RenderTask, _: str) -> Outcome:
+    leave_half_an_output(task)
+    os.abort()
+
+
+def kill_itself(task: RenderTask, _: str) -> Outcome:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return hang(task, _)
+
+
+def kill_server(task: RenderTask, once_there: str) -> Outcome:
+    """Take the whole server down, as soon as there is that file."""
+    while not Path(once_there).exists():
+        time.sleep(0.01)
+    if (server := os.getppid()) > 1:  # else somebody else was quicker
+        os.kill(server, signal.SIGKILL)
+    return hang(task, "")
+
+
+def take_long(task: RenderTask, seconds: str) -> Outcome:
+    time.sleep(float(seconds))
+    return make_output(task, "late")
 
 
 def abort_for_memory(task: RenderTask, _: str) -> Outcome:
@@ -177,6 +202,10 @@ _DEEDS = {
     "many": make_many,
     "crash": crash,
     "leave": leave,
+    "abort": abort,
+    "kill-itself": kill_itself,
+    "kill-server": kill_server,
+    "take-long": take_long,
     "abort-for-memory": abort_for_memory,
     "write-then-crash": write_then_crash,
     "complain": complain,

@@ -112,7 +112,7 @@ WHERE job_id = :job_id AND state IN ('failed', 'cancelled')
 -- is not fetched again.
 WITH v AS MATERIALIZED (SELECT value AS idx FROM json_each(:indexes))
 UPDATE images SET
-    state = 'pending', attempts = 0,
+    state = 'pending', attempts = 0, interruptions = 0,
     error_code = NULL, error_message = NULL, warnings = '[]',
     started_at = NULL, finished_at = NULL, duration_ms = NULL,
     fetch_at = iif(images.fetch_host IS NOT NULL AND images.sha256 IS NULL, 0, NULL)
@@ -121,9 +121,26 @@ WHERE images.job_id = :job_id AND images.idx = v.idx
     AND images.state IN ('failed', 'cancelled')
 RETURNING *;
 
+-- name: begin_alone
+-- A try whose image nothing runs beside, where it is still the current one.
+UPDATE images SET alone_claim = claim
+WHERE job_id = :job_id AND idx = :idx AND state = 'processing' AND claim = :claim
+RETURNING 1;
+
+-- name: fail_guilty_images
+-- What was being made, with nothing beside it, when the server died once more.
+UPDATE images SET
+    state = 'failed', error_code = :error_code, error_message = :error_message,
+    last_error_code = NULL, last_error_message = NULL, interruptions = interruptions + 1,
+    finished_at = :now_ms
+WHERE state = 'processing' AND alone_claim = claim
+RETURNING *;
+
 -- name: recover_images
 -- What ran when the server stopped waits again; the try that was cut short does not count.
+-- died: 1 when nobody had asked it to stop.
 UPDATE images SET
+    interruptions = interruptions + (:died AND state = 'processing'),
     state = 'pending', attempts = max(attempts - 1, 0), started_at = NULL
 WHERE state IN ('fetching', 'processing')
 RETURNING *;

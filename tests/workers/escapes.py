@@ -32,7 +32,7 @@ from imgsvc.domain.rendering import (
     RenderTask,
     output_path,
 )
-from imgsvc.workers import child, landlock
+from imgsvc.workers import answers, child, landlock
 
 _X32 = 1 << 30
 _PTRACE_ATTACH = 16
@@ -185,19 +185,22 @@ class _Evil:
 
 
 def _lie_in_report(_: RenderTask, path: str) -> None:
-    _pack_otherwise(lambda *_: pickle.dumps(_Evil(path)))
+    _ship_otherwise(lambda *_: pickle.dumps(_Evil(path)))
 
 
 def _lie_in_file(_: RenderTask, path: str) -> None:
-    _pack_otherwise(lambda _, __, spill: spill.write_bytes(pickle.dumps(_Evil(path))) and None)
+    _ship_otherwise(lambda _, __, spill: spill.write_bytes(pickle.dumps(_Evil(path))) and None)
 
 
 def _lie_in_envelope(_: RenderTask, path: str) -> None:
-    _pack_otherwise(lambda *_: _Evil(path))
+    def write_answer(_: object) -> bytes:
+        return pickle.dumps(_Evil(path))
+
+    setattr(answers, "write_answer", write_answer)  # noqa: B010 - a function gives way
 
 
-def _pack_otherwise(pack: Callable[[object, int, Path], object]) -> None:
-    setattr(child, "pack", pack)  # noqa: B010 - what it replaces has a finer type
+def _ship_otherwise(ship: Callable[[bytes, int, Path], object]) -> None:
+    setattr(child, "ship", ship)  # noqa: B010 - what it replaces has a finer type
 
 
 def lose_landlock() -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import pickle
 import resource
+import signal
 import socket
 import stat
+import struct
 import tempfile
 import threading
 import time
@@ -39,6 +42,7 @@ _PTRACE_ATTACH = 16
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_PDEATHSIG = 1
 _IO_URING_SETUP = 425
+_F_SETOWN_EX = 15
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -125,6 +129,31 @@ def _read_memory(_: RenderTask, pid: int) -> None:
 
 def _call(_: RenderTask, numbers: list[int]) -> None:
     _check(_libc.syscall(*(ctypes.c_long(number) for number in numbers)))
+
+
+def _command(_: RenderTask, argument: list[int]) -> None:
+    """Of fcntl, to a pipe."""
+    number, value = argument
+    reader, writer = os.pipe()
+    try:
+        given = struct.pack("ii", 1, value) if number == _F_SETOWN_EX else value
+        fcntl.fcntl(reader, number, given)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def _signal_by_a_pipe(_: RenderTask, pid: int) -> None:
+    """What the pipe is told in order to signal whoever owns it, when a byte comes."""
+    reader, writer = os.pipe()
+    try:
+        fcntl.fcntl(reader, fcntl.F_SETOWN, pid)
+        fcntl.fcntl(reader, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(reader, fcntl.F_SETFL, os.O_ASYNC)
+        os.write(writer, b"x")
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 def _raise_limit(_: RenderTask, __: object) -> None:
@@ -244,6 +273,8 @@ _ATTEMPTS: dict[str, Callable[[RenderTask, Any], object]] = {
     "trace": lambda _, pid: _check(_libc.ptrace(_PTRACE_ATTACH, pid, None, None)),
     "read memory": _read_memory,
     "signal": lambda _, pid: os.kill(pid, 0),
+    "signal by a pipe": _signal_by_a_pipe,
+    "command": _command,
     "signal a thread": lambda _, pid: _call(_, [234, pid, pid, 0]),
     "open a process": lambda _, pid: os.close(os.pidfd_open(pid)),
     "limit": lambda _, pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) and None,

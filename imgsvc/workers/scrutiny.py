@@ -69,8 +69,9 @@ def _may_come_of(task: RenderTask, outcome: Outcome) -> bool:
 
 
 def _is_input(facts: InputFacts) -> bool:
+    """As a header says, which may say anything."""
     sizes = (facts.width, facts.height, facts.frames)
-    return len(facts.format) <= _MAX_NAME and all(0 <= size < _MAX_SIDE for size in sizes)
+    return len(facts.format) <= _MAX_NAME and all(0 <= size < _MAX_NUMBER for size in sizes)
 
 
 def _are_outputs(task: RenderTask, outputs: Sequence[OutputFacts]) -> bool:

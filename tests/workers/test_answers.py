@@ -121,6 +121,12 @@ def test_of_a_report_nothing_is_made_but_facts_of_their_types(data: bytes) -> No
         read_report(data)
 
 
+def test_a_greeting_is_no_report() -> None:
+    answer = read_answer(write_answer(_ResultItem(7, result=GREETING)))
+    with pytest.raises(NotUnderstood):
+        read_report(answer.result)
+
+
 def test_a_few_bytes_take_no_memory_and_change_no_class() -> None:
     tracemalloc.start()
     try:

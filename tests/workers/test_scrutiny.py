@@ -64,6 +64,10 @@ def test_every_kind_of_outcome_is_believed() -> None:
     assert is_believed(with_outputs(*RENDERED.outputs))
 
 
+def test_an_input_may_say_of_itself_what_it_likes() -> None:
+    assert is_believed(replace(FAILED, input=replace(INPUT, width=(1 << 32) - 1)))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -100,7 +104,7 @@ def test_the_outputs_are_the_variants_each_once_and_in_order(places: tuple[int, 
         replace(FAILED, duration_ms=1 << 53),
         replace(FAILED, failure=Failure(ImageErrorCode.INTERNAL, "x" * 100_001)),
         replace(FAILED, input=replace(INPUT, format="x" * 101)),
-        replace(RENDERED, input=replace(INPUT, width=1 << 31)),
+        replace(RENDERED, input=replace(INPUT, width=1 << 53)),
         replace(RENDERED, duration_ms=1 << 53),
         replace(RENDERED, warnings=(ImageWarning(WarningCode.NOT_ENLARGED, "", ("zzz",)),)),
         replace(RENDERED, analysis=AnalysisFacts("red", has_alpha=True, thumbhash="abc")),

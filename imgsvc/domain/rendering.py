@@ -1,6 +1,6 @@
 """What goes to a worker and what comes back: paths and facts, never pixels.
 
-All of it is pickled through a pipe, so it stays small and plain.
+All of it goes through a pipe, so it stays small and plain.
 """
 
 from __future__ import annotations

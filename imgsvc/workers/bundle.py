@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imgsvc.domain.rendering import EngineEvent, Finished, LossCause, Lost, RenderTask, Started
-from imgsvc.workers.child import BundleReport
 from imgsvc.workers.notes import Place
+from imgsvc.workers.report import BundleReport
 
 
 class Bundle:

@@ -17,7 +17,8 @@ from imgsvc.domain.rendering import Failure, Outcome, RenderFailed, RenderTask
 from imgsvc.errors import ImageErrorCode
 from imgsvc.workers import limits, surroundings
 from imgsvc.workers.notes import Notes, Place
-from imgsvc.workers.parcel import REPORT_BYTES, pack, unpack
+from imgsvc.workers.parcel import REPORT_BYTES, ship, unpack
+from imgsvc.workers.report import BundleReport, Greeting, write_report
 from imgsvc.workers.sandbox import confine
 from imgsvc.workers.scratch import Scratch, remove_inputs
 
@@ -47,27 +48,6 @@ class ChildSettings:
     render: Render
     warm_up: WarmUp
     sandbox: SandboxMode
-
-
-@dataclass(frozen=True, slots=True)
-class Greeting:
-    """What a child says once it is warm: what it can do, and what it cannot do any more."""
-
-    formats: Formats
-    confinement: Confinement
-
-
-@dataclass(frozen=True, slots=True)
-class BundleReport:
-    """outcomes: one per task begun, in order; fewer than tasks when a stop was asked for, or
-    an urgent bundle waits.
-
-    tracebacks: by position, of errors that are ours and not the image's.
-    """
-
-    outcomes: tuple[Outcome, ...]
-    tracebacks: dict[int, str]
-    resident_bytes: int
 
 
 def render_image(task: RenderTask) -> Outcome:
@@ -111,7 +91,7 @@ class _Child:
             if trace:
                 tracebacks[position] = trace
         report = BundleReport(tuple(outcomes), tracebacks, self._settle_memory())
-        return pack(report, REPORT_BYTES, self._scratch.report_path(ordinal))
+        return ship(write_report(report), REPORT_BYTES, self._scratch.report_path(ordinal))
 
     def _may_begin(self, place: Place, *, urgent: bool) -> bool:
         if not urgent and self._notes.must_yield(place.ordinal):
@@ -185,7 +165,9 @@ def report_ready() -> Greeting:
 
 
 def run_bundle(ordinal: int, parcel: bytes | None, urgent: bool) -> bytes | None:
-    """Carry out a parcel of RenderTasks; the answer is a parcel with a BundleReport."""
+    """Carry out a parcel of RenderTasks; the answer is a BundleReport in JSON, or
+    None when it stands in a file.
+    """
     return _get_child().run_bundle(ordinal, parcel, urgent=urgent)
 
 

@@ -20,7 +20,11 @@ REPORT_BYTES = 3_800
 
 def pack(content: object, max_bytes: int, spill: Path) -> bytes | None:
     """The parcel for `content`; None when it went into `spill` instead."""
-    data = pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
+    return ship(pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL), max_bytes, spill)
+
+
+def ship(data: bytes, max_bytes: int, spill: Path) -> bytes | None:
+    """What goes through the pipe; None when the data went into `spill` instead."""
     if len(data) <= max_bytes:
         return data
     spill.write_bytes(data)
@@ -28,8 +32,8 @@ def pack(content: object, max_bytes: int, spill: Path) -> bytes | None:
 
 
 def unpack(parcel: bytes | None, spill: Path) -> Any:
-    """The content; removes `spill` if it went that way."""
+    """The content of a call; removes `spill` if it went that way."""
     if parcel is None:
         parcel = spill.read_bytes()
         spill.unlink()
-    return pickle.loads(parcel)  # noqa: S301 - our own two processes
+    return pickle.loads(parcel)  # noqa: S301 - the parent is trusted

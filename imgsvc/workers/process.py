@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,13 +11,14 @@ from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import RenderTask
 from imgsvc.workers import answers, child
 from imgsvc.workers.notes import Notes
 from imgsvc.workers.parcel import CALL_BYTES, pack
+from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood, read_report
 from imgsvc.workers.scratch import Scratch
 from imgsvc.workers.scrutiny import is_plausible
 
@@ -28,7 +28,7 @@ ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "VIPS_CONCURRENCY": "1"}
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STDERR_TAIL_BYTES = 8192
 
-BundleAnswer = child.BundleReport | BaseException
+BundleAnswer = BundleReport | BaseException
 
 
 class _RecordingContext(SpawnContext):
@@ -40,9 +40,7 @@ class _RecordingContext(SpawnContext):
 
     def SimpleQueue(self) -> SimpleQueue[Any]:  # noqa: N802
         """Of results: the executor makes no other."""
-        queue = super().SimpleQueue()
-        answers.guard(queue._reader)  # type: ignore[attr-defined]  # noqa: SLF001 - as the executor reads it
-        return queue
+        return answers.AnswerQueue(ctx=self)
 
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
         self.process = SpawnProcess(*args, **kwargs)
@@ -62,7 +60,7 @@ class WorkerProcess:
     notes: Notes
     scratch: Scratch
     stderr_path: Path
-    ready: Future[child.Greeting]
+    ready: Future[Greeting]
 
     def submit(
         self,
@@ -78,25 +76,26 @@ class WorkerProcess:
         """
         parcel = pack(tasks, CALL_BYTES, self.scratch.call_path(ordinal))
         future = self.executor.submit(child.run_bundle, ordinal, parcel, urgent)
-        future.add_done_callback(lambda done: answer(self._collect(ordinal, len(tasks), done)))
+        future.add_done_callback(lambda done: answer(self._collect(ordinal, tasks, done)))
 
-    def _collect(self, ordinal: int, tasks: int, done: Future[bytes | None]) -> BundleAnswer:
+    def _collect(
+        self, ordinal: int, tasks: tuple[RenderTask, ...], done: Future[bytes | None]
+    ) -> BundleAnswer:
         failure = done.exception()
         if failure is not None:
             return failure
         try:
-            parcel = done.result()
-            if parcel is None:
-                report = answers.read_report(self.scratch.report_path(ordinal))
-            else:
-                report = answers.take_apart(parcel)
-        except (OSError, pickle.UnpicklingError) as exc:
+            data = done.result()
+            if data is None:
+                data = answers.read_file(self.scratch.report_path(ordinal), len(tasks))
+            report = read_report(data)
+        except (OSError, NotUnderstood) as exc:
             # A new one: the frames of the other would hold this very call, and all its locks,
             # until the garbage is collected.
-            return pickle.UnpicklingError(str(exc))
+            return NotUnderstood(str(exc))
         if not is_plausible(report, tasks):
-            return pickle.UnpicklingError("a worker says what cannot be")
-        return cast("child.BundleReport", report)
+            return NotUnderstood("a worker says what cannot be")
+        return report
 
     def kill(self) -> None:
         """SIGKILL; nothing when it is dead already."""

@@ -1,91 +1,111 @@
-"""Whether a report is one that a worker of ours could have written.
+"""Whether a report is one that a worker of ours could have written about these tasks.
 
-One that is taken over may send anything of the right classes: numbers that no database holds,
-names that lead out of a folder. What is not plausible is no report, and its worker is replaced.
+One that is taken over may send anything of the right types: numbers that no database holds,
+variants that nobody asked for and for whose files there are no names. What is not plausible
+is no report, and its worker is replaced.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import fields, is_dataclass
-from functools import cache
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from collections.abc import Sequence
 
-from imgsvc.domain.rendering import EXTENSIONS, OutputFacts, Rendered
-from imgsvc.workers.child import BundleReport
+from imgsvc.domain.rendering import (
+    EXTENSIONS,
+    AnalysisFacts,
+    ImageWarning,
+    InputFacts,
+    NeedsMemory,
+    Outcome,
+    OutputFacts,
+    Rendered,
+    RenderFailed,
+    RenderTask,
+)
+from imgsvc.recipes.model import load_recipe
+from imgsvc.workers.limits import MAX_FILE_BYTES
+from imgsvc.workers.report import BundleReport
 
-Check = Callable[[object], bool]
+_MAX_SIDE = 1 << 31
+_MAX_NUMBER = 1 << 53
+"""Any sum over a job finds room in the database's 63 bits."""
 
-_MAX_NUMBER = 1 << 62
+_MAX_NAME = 100
 _MAX_TEXT = 100_000
-_VARIANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_COLOUR = re.compile(r"#[0-9a-f]{6}")
+_THUMBHASH = re.compile(r"[A-Za-z0-9+/]{1,60}={0,2}")
 
 
-def is_plausible(report: object, tasks: int) -> bool:
-    """For a bundle of so many tasks."""
+def is_plausible(report: BundleReport, tasks: Sequence[RenderTask]) -> bool:
+    """For a bundle of these tasks, not all of which need have been begun."""
+    count = len(report.outcomes)
     return (
-        _check_for(BundleReport)(report)
-        and isinstance(report, BundleReport)
-        and len(report.outcomes) <= tasks
-        and all(position < len(report.outcomes) for position in report.tracebacks)
-        and all(
-            _is_output(output)
-            for outcome in report.outcomes
-            if isinstance(outcome, Rendered)
-            for output in outcome.outputs
-        )
+        count <= len(tasks)
+        and all(0 <= position < count for position in report.tracebacks)
+        and 0 <= report.resident_bytes < _MAX_NUMBER
+        and all(map(_may_come_of, tasks, report.outcomes))
     )
 
 
-def _is_output(output: OutputFacts) -> bool:
+def _may_come_of(task: RenderTask, outcome: Outcome) -> bool:
+    match outcome:
+        case NeedsMemory():
+            return task.memory_bytes < outcome.cost_bytes < _MAX_NUMBER
+        case RenderFailed():
+            return (
+                len(outcome.failure.message) <= _MAX_TEXT
+                and (outcome.input is None or _is_input(outcome.input))
+                and 0 <= outcome.duration_ms < _MAX_NUMBER
+            )
+        case Rendered():
+            return (
+                _is_input(outcome.input)
+                and _are_outputs(task, outcome.outputs)
+                and _are_warnings(outcome)
+                and 0 <= outcome.duration_ms < _MAX_NUMBER
+                and (outcome.analysis is None or (task.analyse and _is_look(outcome.analysis)))
+            )
+
+
+def _is_input(facts: InputFacts) -> bool:
+    """As a header says, which may say anything."""
+    sizes = (facts.width, facts.height, facts.frames)
+    return len(facts.format) <= _MAX_NAME and all(0 <= size < _MAX_NUMBER for size in sizes)
+
+
+def _are_outputs(task: RenderTask, outputs: Sequence[OutputFacts]) -> bool:
+    """The recipe's variants, each once and in order."""
+    variants = load_recipe(task.recipe).variants
+    return len(outputs) == len(variants) and all(
+        output.variant == variant.name and _is_output(output, variant.format)
+        for output, variant in zip(outputs, variants, strict=True)
+    )
+
+
+def _is_output(output: OutputFacts, wanted: str) -> bool:
+    sizes = (output.width, output.height, output.frames)
     return (
         output.format in EXTENSIONS
-        and _VARIANT.fullmatch(output.variant) is not None
+        and wanted in (output.format, "same")
+        and all(1 <= size < _MAX_SIDE for size in sizes)
+        and 0 <= output.size_bytes <= MAX_FILE_BYTES
         and _SHA256.fullmatch(output.sha256) is not None
+        and not output.reused
     )
 
 
-@cache
-def _check_for(hint: Any) -> Check:
-    """What says whether a value is of the type, and all that it holds."""
-    if isinstance(hint, UnionType):
-        checks = [_check_for(one) for one in get_args(hint)]
-        return lambda value: any(check(value) for check in checks)
-    if get_origin(hint) is tuple:
-        check_item = _check_for(get_args(hint)[0])  # all are of any length
-        return lambda value: type(value) is tuple and all(map(check_item, value))
-    if get_origin(hint) is dict:
-        check_key, check_value = map(_check_for, get_args(hint))
-        return lambda value: (
-            type(value) is dict
-            and all(map(check_key, value))
-            and all(map(check_value, value.values()))
-        )
-    if hint is int:
-        return lambda value: type(value) is int and 0 <= value < _MAX_NUMBER
-    if hint is str:
-        return _is_text
-    if is_dataclass(hint):
-        hints = get_type_hints(hint)
-        parts = [(field.name, _check_for(hints[field.name])) for field in fields(hint)]
-        return lambda value: (
-            type(value) is hint
-            and all(check(getattr(value, name, _ABSENT)) for name, check in parts)
-        )
-    return lambda value: type(value) is hint  # an enum, a bool or None
+def _are_warnings(outcome: Rendered) -> bool:
+    names = {output.variant for output in outcome.outputs}
+    return all(_is_warning(warning, names) for warning in outcome.warnings)
 
 
-def _is_text(value: object) -> bool:
+def _is_warning(warning: ImageWarning, names: set[str]) -> bool:
+    return len(warning.message) <= _MAX_TEXT and names.issuperset(warning.variants)
+
+
+def _is_look(facts: AnalysisFacts) -> bool:
     return (
-        type(value) is str
-        and len(value) <= _MAX_TEXT
-        and (value.isascii() or not _SURROGATE.search(value))
+        _COLOUR.fullmatch(facts.dominant_colour) is not None
+        and _THUMBHASH.fullmatch(facts.thumbhash) is not None
     )
-
-
-_ABSENT = object()
-"""In a field that a crafted pickle left out."""

@@ -58,6 +58,17 @@ _HARMLESS_OPTIONS = {
 }
 """Of prctl; others would let a worker outlive its parent, or be traced."""
 
+_HARMFUL_COMMANDS = {
+    "F_SETOWN": 8,
+    "F_SETSIG": 10,
+    "F_SETOWN_EX": 15,
+    "F_SETLEASE": 1024,
+    "F_NOTIFY": 1026,
+}
+"""Of fcntl: a pipe would send any signal to any process of the same user, and whoever opens a
+leased file waits.
+"""
+
 _SET_MODE_FILTER, _GET_ACTION_AVAILABLE = 1, 2
 _ALL_THREADS = 1
 
@@ -66,7 +77,7 @@ _FAIL = 0x00050000
 _KILL = 0x80000000
 
 _LOAD, _IF_EQUAL, _IF_GREATER, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
-_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
+_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = 0, 4, 16, 24
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -122,6 +133,7 @@ def _instructions(machine: Machine, pid: int) -> Iterator[bytes]:
         yield from _allow_only(numbers[name], [pid])
     yield from _allow_only(numbers["prlimit64"], [0, pid])
     yield from _allow_only(numbers["prctl"], list(_HARMLESS_OPTIONS.values()))
+    yield from _refuse_only(numbers["fcntl"], list(_HARMFUL_COMMANDS.values()))
     yield _make(_IF_EQUAL, numbers["clone"], 0, 4)
     yield _make(_LOAD, _FIRST_ARGUMENT_AT)
     yield _make(_IF_ANY_BIT, _CLONE_THREAD, 1, 0)
@@ -141,6 +153,19 @@ def _allow_only(number: int, values: list[int]) -> Iterator[bytes]:
         yield _make(_IF_EQUAL, value, count - place, 0)
     yield _make(_RETURN, _FAIL | errno.EPERM)
     yield _make(_RETURN, _ALLOW)
+
+
+def _refuse_only(number: int, values: list[int]) -> Iterator[bytes]:
+    """The call fails when the lower half of its second argument, all that the kernel looks at,
+    is one of `values`.
+    """
+    count = len(values)
+    yield _make(_IF_EQUAL, number, 0, count + 3)
+    yield _make(_LOAD, _SECOND_ARGUMENT_AT)
+    for place, value in enumerate(values):
+        yield _make(_IF_EQUAL, value, count - place, 0)
+    yield _make(_RETURN, _ALLOW)
+    yield _make(_RETURN, _FAIL | errno.EPERM)
 
 
 def _make(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

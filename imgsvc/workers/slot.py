@@ -13,9 +13,10 @@ from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import EngineEvent, Finished, RenderFailed, RenderTask
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.bundle import Bundle
-from imgsvc.workers.child import BundleReport, Greeting, Render, WarmUp
+from imgsvc.workers.child import Render, WarmUp
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
+from imgsvc.workers.report import BundleReport, Greeting
 from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all
 from imgsvc.workers.verdict import judge_death
 from imgsvc.workers.worker import Worker

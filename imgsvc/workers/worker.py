@@ -8,9 +8,9 @@ from typing import Protocol
 
 from imgsvc.domain.rendering import EngineEvent, RenderTask
 from imgsvc.workers.bundle import Bundle
-from imgsvc.workers.child import Greeting
 from imgsvc.workers.notes import NOWHERE, Place
 from imgsvc.workers.process import WorkerProcess
+from imgsvc.workers.report import Greeting
 
 START_TIMEOUT_S = 60.0
 STALL_TIMEOUT_S = 30.0

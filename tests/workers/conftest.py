@@ -24,6 +24,7 @@ from imgsvc.domain.rendering import (
     Started,
     TaskKey,
 )
+from imgsvc.recipes.model import Recipe
 from imgsvc.workers.pool import WorkerPool
 from tests.workers import faults
 
@@ -71,8 +72,11 @@ class Follower:
         number = next(self._numbers)
         source = self._inputs / str(number)
         source.write_text(content)
+        names = faults.MANY if content.startswith("many") else ("only",)
+        variants = [{"name": name, "format": "png"} for name in names]
+        recipe = Recipe.model_validate({"variants": variants}).model_dump_json()
         return RenderTask(
-            TaskKey("job", number, 1), str(source), "", "{}", DecodeLimits(1, 1), memory_bytes
+            TaskKey("job", number, 1), str(source), "", recipe, DecodeLimits(1, 1), memory_bytes
         )
 
     async def submit(self, *contents: str, memory_bytes: int = SHARE_BYTES) -> list[TaskKey]:

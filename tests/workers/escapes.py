@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import pickle
 import resource
+import signal
 import socket
 import stat
+import struct
 import tempfile
 import threading
 import time
@@ -32,13 +35,14 @@ from imgsvc.domain.rendering import (
     RenderTask,
     output_path,
 )
-from imgsvc.workers import child, landlock
+from imgsvc.workers import answers, child, landlock
 
 _X32 = 1 << 30
 _PTRACE_ATTACH = 16
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_PDEATHSIG = 1
 _IO_URING_SETUP = 425
+_F_SETOWN_EX = 15
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -127,6 +131,31 @@ def _call(_: RenderTask, numbers: list[int]) -> None:
     _check(_libc.syscall(*(ctypes.c_long(number) for number in numbers)))
 
 
+def _command(_: RenderTask, argument: list[int]) -> None:
+    """Of fcntl, to a pipe."""
+    number, value = argument
+    reader, writer = os.pipe()
+    try:
+        given = struct.pack("ii", 1, value) if number == _F_SETOWN_EX else value
+        fcntl.fcntl(reader, number, given)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def _signal_by_a_pipe(_: RenderTask, pid: int) -> None:
+    """What the pipe is told in order to signal whoever owns it, when a byte comes."""
+    reader, writer = os.pipe()
+    try:
+        fcntl.fcntl(reader, fcntl.F_SETOWN, pid)
+        fcntl.fcntl(reader, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(reader, fcntl.F_SETFL, os.O_ASYNC)
+        os.write(writer, b"x")
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 def _raise_limit(_: RenderTask, __: object) -> None:
     unlimited = resource.RLIM_INFINITY
     resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
@@ -185,19 +214,22 @@ class _Evil:
 
 
 def _lie_in_report(_: RenderTask, path: str) -> None:
-    _pack_otherwise(lambda *_: pickle.dumps(_Evil(path)))
+    _ship_otherwise(lambda *_: pickle.dumps(_Evil(path)))
 
 
 def _lie_in_file(_: RenderTask, path: str) -> None:
-    _pack_otherwise(lambda _, __, spill: spill.write_bytes(pickle.dumps(_Evil(path))) and None)
+    _ship_otherwise(lambda _, __, spill: spill.write_bytes(pickle.dumps(_Evil(path))) and None)
 
 
 def _lie_in_envelope(_: RenderTask, path: str) -> None:
-    _pack_otherwise(lambda *_: _Evil(path))
+    def write_answer(_: object) -> bytes:
+        return pickle.dumps(_Evil(path))
+
+    setattr(answers, "write_answer", write_answer)  # noqa: B010 - a function gives way
 
 
-def _pack_otherwise(pack: Callable[[object, int, Path], object]) -> None:
-    setattr(child, "pack", pack)  # noqa: B010 - what it replaces has a finer type
+def _ship_otherwise(ship: Callable[[bytes, int, Path], object]) -> None:
+    setattr(child, "ship", ship)  # noqa: B010 - what it replaces has a finer type
 
 
 def lose_landlock() -> None:
@@ -241,6 +273,8 @@ _ATTEMPTS: dict[str, Callable[[RenderTask, Any], object]] = {
     "trace": lambda _, pid: _check(_libc.ptrace(_PTRACE_ATTACH, pid, None, None)),
     "read memory": _read_memory,
     "signal": lambda _, pid: os.kill(pid, 0),
+    "signal by a pipe": _signal_by_a_pipe,
+    "command": _command,
     "signal a thread": lambda _, pid: _call(_, [234, pid, pid, 0]),
     "open a process": lambda _, pid: os.close(os.pidfd_open(pid)),
     "limit": lambda _, pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) and None,

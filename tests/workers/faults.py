@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from imgsvc.domain.rendering import (
@@ -19,11 +20,15 @@ from imgsvc.domain.rendering import (
     RenderTask,
     output_path,
 )
+from imgsvc.recipes.model import load_recipe
 
 GLIB_CRY = "GLib-ERROR **: 12:00:00.000: gmem.c:106: failed to allocate 99 bytes"
 
 
 DYING = "IMGSVC_TEST_DYING"
+
+MANY = tuple(f"v{number}" for number in range(32))
+"""Variants of which no small message holds the facts."""
 
 
 def render(task: RenderTask) -> Outcome:
@@ -57,19 +62,30 @@ def keep_open(*paths: str) -> None:
 
 
 def make_output(task: RenderTask, content: str) -> Rendered:
+    """The same bytes for every variant that is asked for."""
     data = content.encode() * 10
-    Path(output_path(task.output_prefix, "only", "png")).write_bytes(data)
-    fact = OutputFacts("only", "png", 1, 1, 1, len(data), hashlib.sha256(data).hexdigest())
-    return Rendered(InputFacts("png", 1, 1, 1), (fact,), (), 1)
+    digest = hashlib.sha256(data).hexdigest()
+    facts = []
+    for variant in load_recipe(task.recipe).variants:
+        format_ = "png" if variant.format == "same" else variant.format
+        Path(output_path(task.output_prefix, variant.name, format_)).write_bytes(data)
+        facts.append(OutputFacts(variant.name, format_, 1, 1, 1, len(data), digest))
+    return Rendered(InputFacts("png", 1, 1, 1), tuple(facts), (), 1)
 
 
 def make_many(task: RenderTask, content: str) -> Rendered:
     """Facts that no small message holds."""
     facts = tuple(
-        OutputFacts(f"v{n}", "png", 1, 1, 1, n, hashlib.sha256(bytes([n])).hexdigest())
-        for n in range(200)
+        OutputFacts(name, "png", 1, 1, 1, n, hashlib.sha256(bytes([n])).hexdigest())
+        for n, name in enumerate(MANY)
     )
     return Rendered(InputFacts("png", 1, 1, 1), facts, (), 1)
+
+
+def stray(task: RenderTask, content: str) -> Rendered:
+    """Names a variant that the recipe lacks."""
+    made = make_output(task, content)
+    return replace(made, outputs=tuple(replace(one, variant="zzz") for one in made.outputs))
 
 
 def crash(task: RenderTask, _: str) -> Outcome:
@@ -200,6 +216,7 @@ _kept_open: dict[str, int] = {}
 _DEEDS = {
     "ok": make_output,
     "many": make_many,
+    "stray": stray,
     "crash": crash,
     "leave": leave,
     "abort": abort,

@@ -10,6 +10,7 @@ import pytest
 
 from imgsvc.domain.rendering import (
     Finished,
+    LossCause,
     NeedsMemory,
     Rendered,
     RenderFailed,
@@ -18,6 +19,7 @@ from imgsvc.domain.rendering import (
     output_path,
 )
 from imgsvc.errors import ImageErrorCode
+from tests.workers import faults
 from tests.workers.conftest import Gate, Pools
 
 
@@ -137,7 +139,15 @@ async def test_reports_and_bundles_of_any_size_come_through(open_pool: Pools) ->
     outcomes = await pool.finish(*["many"] * 8, *["ok " + "x" * 1000] * 192)
     assert len(outcomes) == 200
     assert isinstance(outcomes[0], Rendered)
-    assert len(outcomes[0].outputs) == 200
+    assert len(outcomes[0].outputs) == len(faults.MANY)
+
+
+async def test_a_worker_that_makes_what_nobody_asked_for_is_not_believed(open_pool: Pools) -> None:
+    pool = await open_pool()
+    (key,) = await pool.submit("stray")
+    await pool.ended([key])
+    assert pool.causes() == {key: LossCause.CRASHED}
+    assert isinstance((await pool.finish("ok"))[0], Rendered)
 
 
 async def test_children_are_set_up_as_the_design_says(open_pool: Pools) -> None:

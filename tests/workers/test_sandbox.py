@@ -8,47 +8,21 @@ import os
 import socket
 import stat
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from imgsvc.domain.rendering import LossCause, RenderFailed, TaskKey, output_path
+from imgsvc.domain.rendering import LossCause, TaskKey
 from imgsvc.workers import landlock, sandbox
 from imgsvc.workers.engine import PoolBroken
 from imgsvc.workers.syscalls import find_machine
 from tests.workers import escapes
-from tests.workers.conftest import Follower, Pools
-
-Wish = tuple[str, object]
+from tests.workers.conftest import Pools
+from tests.workers.prison import Wish, assert_refused, open_prison, try_out
 
 pytestmark = pytest.mark.skipif(
     bool(sandbox.find_gaps()), reason="this machine cannot confine a process"
 )
-
-
-async def open_prison(open_pool: Pools, **settings: Any) -> Follower:
-    return await open_pool(
-        **{"render": escapes.render, "warm_up": None, "sandbox": "required", **settings}
-    )
-
-
-async def try_out(pool: Follower, wishes: Iterable[Wish]) -> list[Any]:
-    """What became of each, in order."""
-    (key,) = await pool.submit(json.dumps([list(wish) for wish in wishes]))
-    await pool.ended([key])
-    finished = pool.finished(key)
-    assert not isinstance(finished.outcome, RenderFailed)
-    path = Path(output_path(finished.task.output_prefix, "only", "png"))
-    results: list[Any] = json.loads(await asyncio.to_thread(path.read_text))
-    return results
-
-
-async def assert_refused(pool: Follower, *wishes: Wish, by: Iterable[str]) -> None:
-    results = await try_out(pool, wishes)
-    said = [f"{wish}: {result}" for wish, result in zip(wishes, results, strict=True)]
-    assert [line for line, result in zip(said, results, strict=True) if result not in by] == []
 
 
 @pytest.fixture
@@ -120,63 +94,6 @@ async def test_a_slot_holds_plain_files_only(open_pool: Pools, data: Path) -> No
     await assert_refused(pool, *wishes, by={"EACCES", "EPERM"})
 
 
-async def test_there_are_no_sockets(open_pool: Pools) -> None:
-    pool = await open_prison(open_pool)
-    kinds = [
-        [socket.AF_INET, socket.SOCK_STREAM],
-        [socket.AF_INET, socket.SOCK_DGRAM],
-        [socket.AF_INET6, socket.SOCK_STREAM],
-        [socket.AF_INET6, socket.SOCK_DGRAM],
-        [socket.AF_UNIX, socket.SOCK_STREAM],
-        [socket.AF_NETLINK, socket.SOCK_RAW],
-    ]
-    wishes: list[Wish] = [("open a socket", [int(one) for one in kind]) for kind in kinds]
-    wishes += [("open a pair of sockets", None), ("connect", 80)]
-    await assert_refused(pool, *wishes, by={"EPERM"})
-
-
-async def test_there_are_no_other_programs_and_processes(open_pool: Pools) -> None:
-    pool = await open_prison(open_pool)
-    wishes: list[Wish] = [
-        ("execute", "/bin/true"),
-        ("execute", sys.executable),
-        ("spawn", "/bin/true"),
-        ("fork", None),
-    ]
-    await assert_refused(pool, *wishes, by={"EPERM", "EACCES"})
-
-
-async def test_other_processes_are_left_alone(open_pool: Pools) -> None:
-    pool = await open_prison(open_pool)
-    pid = os.getpid()
-    deeds = ("trace", "read memory", "signal", "open a process", "limit", "slow down")
-    wishes: list[Wish] = [(deed, pid) for deed in deeds]
-    wishes += [("signal", 0), ("signal", -1), ("outlive", None), ("be another user", None)]
-    await assert_refused(pool, *wishes, by={"EPERM"})
-
-
-async def test_calls_of_the_kernel_that_came_later_or_by_another_door_do_not_exist(
-    open_pool: Pools,
-) -> None:
-    pool = await open_prison(open_pool)
-    x32_socket = (1 << 30) | 41
-    wishes: list[Wish] = [
-        ("call", [425, 8, 0]),  # io_uring_setup
-        ("call", [435, 0, 0]),  # clone3
-        ("call", [452, 0, 0, 0, 0]),  # fchmodat2
-        ("call", [x32_socket, 2, 1, 0]),
-    ]
-    await assert_refused(pool, *wishes, by={"ENOSYS"})
-
-
-async def test_limits_on_files_fail_cleanly_and_stay(open_pool: Pools) -> None:
-    pool = await open_prison(open_pool)
-    results = await try_out(
-        pool, [("write too much", None), ("open many", None), ("raise a limit", None)]
-    )
-    assert results == ["EFBIG", "EMFILE", "EPERM"]
-
-
 async def test_what_rendering_needs_goes_on(open_pool: Pools) -> None:
     pool = await open_prison(open_pool)
     results = await try_out(
@@ -238,19 +155,6 @@ async def test_what_a_hijacked_worker_sends_runs_nothing_in_the_server(
     assert not made.exists()
     assert pool.causes() == {key: LossCause.CRASHED}
     assert await try_out(pool, [("write temporary", None)]) == ["done"]
-
-
-async def test_without_landlock_a_worker_starts_and_the_log_says_what_is_missing(
-    open_pool: Pools, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pool = await open_prison(open_pool, sandbox="auto", warm_up=escapes.lose_landlock)
-    results = await try_out(
-        pool, [("read", "/etc/passwd"), ("open a socket", [2, 2]), ("fork", None)]
-    )
-    assert results == ["done", "EPERM", "EPERM"]
-    logged = capsys.readouterr().out
-    assert "workers_not_confined" in logged
-    assert "has no Landlock" in logged
 
 
 @pytest.mark.skipif(

@@ -12,9 +12,9 @@ import pytest
 
 from imgsvc.domain.rendering import DecodeLimits, RenderTask, Started, TaskKey
 from imgsvc.workers.bundle import Bundle
-from imgsvc.workers.child import Greeting
 from imgsvc.workers.notes import Notes, Place
 from imgsvc.workers.process import WorkerProcess
+from imgsvc.workers.report import Greeting
 from imgsvc.workers.worker import Worker
 
 

@@ -61,6 +61,11 @@ class FolderService:
     def name(self) -> str:
         return self._folder.root.name
 
+    @property
+    def key(self) -> str:
+        """What the folder is called in the store."""
+        return str(self._folder.root)
+
     async def load(self) -> None:
         """What earlier runs have taken. To be called once, before anything else."""
         async for files in self._store.folders.iter_files(str(self._folder.root)):

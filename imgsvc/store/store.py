@@ -342,6 +342,10 @@ class Store(Lookups):
         """Files of a watched folder that failed and are gone."""
         await self._writer.apply(folder_files.forget_failed_files, folder, names)
 
+    async def forget_unwatched_files(self, watched: Collection[str]) -> dict[str, int]:
+        """How many, by folder, nobody waits for any more: their jobs may expire."""
+        return await self._writer.apply(folder_files.forget_unwatched_files, watched)
+
     async def record_exports(self, exports: Sequence[Export]) -> None:
         """Remember what a run without a server has put into its folder."""
         await self._writer.apply(record_exports, exports)

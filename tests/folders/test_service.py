@@ -293,6 +293,19 @@ async def test_a_server_watches_the_folders_of_its_settings(tmp_path: Path) -> N
             await get_json(server, "/livez")
 
 
+async def test_a_folder_that_left_the_settings_keeps_no_job(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        hotfolder = await Hotfolder.open(server, tmp_path)
+        put(hotfolder.root / "a.jpg", make_jpeg())
+        await hotfolder.take(jobs=1)
+        await hotfolder.until_final()
+        much_later = now_ms() + 10**10
+        assert await server.core.store.expired_jobs(much_later, 10) == []
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        assert len(await server.core.store.expired_jobs(much_later, 10)) == 1
+
+
 async def test_a_preset_that_does_not_exist_stops_the_start(tmp_path: Path) -> None:
     folder = FolderSettings(path=tmp_path / "in", preset="absent")
     with pytest.raises(StartError, match=r"folders\.0\.preset"):

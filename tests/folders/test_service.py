@@ -10,7 +10,7 @@ from PIL import Image
 from imgsvc.config import FolderSettings
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import StartError
-from tests.folders.conftest import Hotfolder
+from tests.folders.conftest import Hotfolder, rest
 from tests.folders.moody import fail_at_first, hang
 from tests.pictures import make_jpeg, make_png
 from tests.servers import get_json, make_settings, running_server
@@ -277,20 +277,21 @@ async def test_without_an_output_folder_the_results_stay_on_the_server(tmp_path:
         while jobs != ["completed"]:
             found = (await get_json(server, "/api/v1/jobs"))["items"]
             jobs = [job["status"] for job in found]
+            await rest()
         while await server.core.store.folders.taken_files(str(tmp_path / "in")):
-            pass
+            await rest()
         assert await server.core.store.expired_jobs(now_ms() + 10**10, 10) == [found[0]["id"]]
 
 
 async def test_a_server_watches_the_folders_of_its_settings(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.jpg", make_jpeg())
     folder = FolderSettings(path=tmp_path / "in", out=tmp_path / "in" / "made", preset="thumbnail")
-    async with running_server(make_settings(tmp_path / "data", [folder])) as server:
+    async with running_server(make_settings(tmp_path / "data", [folder])):
         while not (tmp_path / "in" / "made" / "a.webp").exists():
-            await get_json(server, "/livez")
+            await rest()
         put(tmp_path / "in" / "d" / "b.jpg", make_jpeg(50, 50))
         while not (tmp_path / "in" / "made" / "d" / "b.webp").exists():
-            await get_json(server, "/livez")
+            await rest()
 
 
 async def test_a_folder_that_left_the_settings_keeps_no_job(tmp_path: Path) -> None:

@@ -273,6 +273,16 @@ class Delivery:
         self._list_rests_until_s = ended_s + max(LIST_REST_S, (ended_s - begun_s) / LIST_SHARE)
         self._list_due_s = max(ended_s + LIST_S, self._list_rests_until_s) if listed else NEVER_S
 
+    async def forget_gone(self) -> list[str]:
+        """Forget files of which neither they nor their results are there; their names."""
+        names: list[str] = []
+        async for files in self._store.folders.iter_files(self._key):
+            done = [file for file in files if file.state is FileState.DONE]
+            with suppress(OutGone):
+                gone = await asyncio.to_thread(_find_used_up, self._folder, self._out, done)
+                names += await self._store.forget_done_files(gone) if gone else []
+        return names
+
     def _note_list(self, is_written: bool) -> None:
         if not is_written and self._is_list_written:
             log.warning("failures_not_listed", folder=self._key, reason=LIST_IS_TAKEN)
@@ -300,6 +310,18 @@ def _write_list(out: OutFolder, failures: Sequence[ListedFailure]) -> bool:
         return write_failures(out.root, failures)
     except OSError as exc:
         raise OutGone(exc.strerror or str(exc)) from exc
+
+
+def _find_used_up(
+    folder: Folder, out: OutFolder | None, files: Sequence[WatchedFile]
+) -> list[WatchedFile]:
+    """Blocking. Raises OutGone."""
+    gone = folder.find_gone(file.name for file in files)
+    return [
+        file
+        for file in files
+        if file.name in gone and (out is None or not file.files or out.has_lost(file.files))
+    ]
 
 
 def _find_gone(folder: Folder, failed: Sequence[WatchedFile]) -> set[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imgsvc.files.errnos import will_pass
 from imgsvc.files.places import Places
+from imgsvc.folders.scan import is_gone
 
 
 class OutGone(Exception):
@@ -32,6 +33,7 @@ class OutFolder:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self._device: int | None = None
+        self._is_proven = False
 
     def make(self) -> None:
         """At a first start. Raises OutGone."""
@@ -50,6 +52,13 @@ class OutFolder:
             raise OutGone(exc.strerror or str(exc)) from exc
         self._device = device
 
+    def has_lost(self, targets: Iterable[str]) -> bool:
+        """Whether none of these is there, as far as that is certain: something was put there
+        before, and since then it is the same folder. Raises OutGone.
+        """
+        self.check()
+        return self._is_proven and all(is_gone(self.root / target) for target in targets)
+
     def place(self, placements: Sequence[Placement], stale: Iterable[str]) -> None:
         """Put all files of one image where they belong, durably.
 
@@ -63,6 +72,7 @@ class OutFolder:
             for name in set(stale) - {placement.target for placement in placements}:
                 places.remove(name)
             places.sync()
+            self._is_proven = True
         except OSError as exc:
             if will_pass(exc) or not self.root.is_dir():
                 raise OutGone(exc.strerror or str(exc)) from exc

@@ -15,7 +15,7 @@ from imgsvc.domain.image import Image, NewImage
 from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.preset import Preset
 from imgsvc.domain.product_list import ProductRow
-from imgsvc.domain.watched import FileEnd, TakenFile
+from imgsvc.domain.watched import FileEnd, TakenFile, WatchedFile
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Attempt, Delivery, Webhook
 from imgsvc.store import (
@@ -341,6 +341,10 @@ class Store(Lookups):
     async def forget_failed_files(self, folder: str, names: Collection[str]) -> None:
         """Files of a watched folder that failed and are gone."""
         await self._writer.apply(folder_files.forget_failed_files, folder, names)
+
+    async def forget_done_files(self, files: Sequence[WatchedFile]) -> list[str]:
+        """Files of watched folders that are gone; the names of those that did not come back."""
+        return await self._writer.apply(folder_files.forget_done_files, files)
 
     async def forget_unwatched_files(self, watched: Collection[str]) -> dict[str, int]:
         """How many, by folder, nobody waits for any more: their jobs may expire."""

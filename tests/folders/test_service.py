@@ -13,7 +13,7 @@ from imgsvc.errors import StartError
 from tests.folders.conftest import Hotfolder, rest
 from tests.folders.moody import fail_at_first, hang
 from tests.pictures import make_jpeg, make_png
-from tests.servers import get_json, make_settings, running_server
+from tests.servers import Running, get_json, make_settings, running_server
 
 GARBAGE = b"this was never an image, whatever it is called " * 4
 
@@ -85,6 +85,44 @@ async def test_a_removed_or_moved_input_leaves_its_result(hotfolder: Hotfolder) 
     assert (hotfolder.out / "a.webp").exists()
     image = (await get_json(hotfolder.server, "/api/v1/images"))["items"][0]
     assert image["outputs"][0]["reused"]
+
+
+async def known(hotfolder: Hotfolder) -> list[str]:
+    """Names of files that are remembered, and known as they look."""
+    pages = hotfolder.server.core.store.folders.iter_files(str(hotfolder.root))
+    names = [file.name for files in [page async for page in pages] for file in files]
+    assert set(hotfolder.service._known) == set(names)
+    return names
+
+
+async def test_a_file_that_is_gone_with_its_results_is_forgotten(hotfolder: Hotfolder) -> None:
+    for name in ("gone", "kept", "result", "failed"):
+        put(hotfolder.root / f"{name}.jpg", GARBAGE if name == "failed" else make_jpeg())
+    await hotfolder.work_until_made("gone.webp", "kept.webp", "result.webp", "failures.csv")
+    for path in ("in/gone.jpg", "out/gone.webp", "in/result.jpg", "out/kept.webp"):
+        (hotfolder.root.parent / path).unlink()
+    await hotfolder.service.tidy_once()
+    assert await known(hotfolder) == ["failed.jpg", "kept.jpg", "result.jpg"]
+    put(hotfolder.root / "gone.png", make_png(50, 80))
+    await hotfolder.work_until_made("gone.webp")
+
+
+async def test_nothing_is_forgotten_while_a_folder_may_not_be_mounted(
+    hotfolder: Hotfolder, server: Running
+) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.work_until_made("a.webp")
+    for folder in (hotfolder.root, hotfolder.out):
+        folder.rename(folder.with_name("away"))
+        await hotfolder.service.tidy_once()
+        assert await known(hotfolder) == ["a.jpg"]
+        folder.with_name("away").rename(folder)
+    (hotfolder.root / "a.jpg").unlink()
+    (hotfolder.out / "a.webp").unlink()
+    later = await Hotfolder.open(server, hotfolder.root.parent)
+    await later.service.run_once()
+    await later.service.tidy_once()
+    assert await known(later) == ["a.jpg"]
 
 
 async def test_a_newcomer_takes_nobodys_name(hotfolder: Hotfolder) -> None:

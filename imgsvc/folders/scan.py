@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -98,6 +98,17 @@ class Folder:
             self._filled_device = device
         self.folders = frozenset(folders)
         return found
+
+    def find_gone(self, names: Iterable[str]) -> set[str]:
+        """Those that are not there, as far as that is certain."""
+        if self._filled_device is None:
+            return set()  # what belongs here may not be mounted yet
+        try:
+            if self.identify()[0] != self._filled_device:
+                return set()
+        except FolderGone:
+            return set()
+        return {name for name in names if is_gone(self.root / name)}
 
     def look(self, names: Collection[str]) -> list[Sighting]:
         """The files of these names, and all files below those that are folders."""
@@ -256,6 +267,15 @@ class Folder:
         if path != root and not path.startswith(f"{root}{os.sep}"):
             self._noted.add(name)
             log.warning("link_leads_out", folder=str(self.root), name=printable(name))
+
+
+def is_gone(path: Path) -> bool:
+    """False where that cannot be told."""
+    try:
+        path.lstat()
+    except OSError as exc:
+        return exc.errno in _GONE
+    return False
 
 
 def is_passed_over(name: str) -> bool:

@@ -24,6 +24,9 @@ SHORTEST_WAIT_S = 1.0
 LONGEST_WAIT_S = 15.0
 """Between two tries to hand in what the server cannot take now."""
 
+TIDY_S = 3600.0
+"""Between two looks for files that are gone: all that were ever taken are asked for."""
+
 
 class FolderService:
     """leave_out: folders that are not looked into, besides the one for results."""
@@ -61,6 +64,11 @@ class FolderService:
     def name(self) -> str:
         return self._folder.root.name
 
+    @property
+    def key(self) -> str:
+        """What the folder is called in the store."""
+        return str(self._folder.root)
+
     async def load(self) -> None:
         """What earlier runs have taken. To be called once, before anything else."""
         async for files in self._store.folders.iter_files(str(self._folder.root)):
@@ -79,6 +87,7 @@ class FolderService:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._delivery.run(), name="folder-delivery")
             tasks.create_task(self._watch(), name="folder-watch")
+            tasks.create_task(self._tidy(), name="folder-tidy")
 
     async def run_once(self) -> int:
         """Take what can be taken now, and deliver what is finished; how many were taken."""
@@ -101,6 +110,24 @@ class FolderService:
             return
         finally:
             await watcher.close()
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_S)
+            await self.tidy_once()
+
+    async def tidy_once(self) -> None:
+        """Files that are gone, with all that was made of them, need not be known for ever."""
+        try:
+            forgotten = await self._delivery.forget_gone()
+        except StorageFull as exc:
+            log.warning("folder_not_tidied", folder=self.key, reason=exc.message)
+            return
+        for name in forgotten:
+            self._known.pop(name, None)
+        if forgotten:
+            self._taker.forget_names()
+            log.info("files_forgotten", folder=self.key, files=len(forgotten))
 
     async def _take_once(self) -> int:
         """How many files are of no concern any more, whatever was made of them."""

@@ -74,6 +74,10 @@ class Taker:
         """How many files a batch may have."""
         return self._submitter.limits.max_images_per_job
 
+    def forget_names(self) -> None:
+        """Names of results that are forgotten may be given again."""
+        self._named_for = ""
+
     async def take(self, batch: Sequence[Sighting]) -> Taken:
         """Make a job of what is new in a batch.
 

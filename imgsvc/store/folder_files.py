@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
@@ -74,6 +75,28 @@ async def forget_failed_files(tx: Transaction, folder: str, names: Collection[st
     """Files that failed and are gone."""
     parameters = [{"folder": quote_name(folder), "name": quote_name(name)} for name in names]
     await tx.run_many(FOLDERS["forget_failed_file"], parameters)
+
+
+async def forget_done_files(tx: Transaction, files: Sequence[WatchedFile]) -> list[str]:
+    """The names of those that were forgotten."""
+    forgotten = []
+    for file in files:
+        parameters = {
+            "folder": quote_name(file.folder),
+            "name": quote_name(file.name),
+            "job_id": file.job_id,
+            "idx": file.index,
+        }
+        if await tx.fetch(FOLDERS["forget_done_file"], parameters):
+            forgotten.append(file.name)
+    return forgotten
+
+
+async def forget_unwatched_files(tx: Transaction, watched: Collection[str]) -> dict[str, int]:
+    """How many, by folder, were taken of folders that nobody watches any more."""
+    folders = dump_json([quote_name(folder) for folder in watched])
+    rows = await tx.fetch(FOLDERS["forget_unwatched_files"], {"folders": folders})
+    return Counter(unquote_path(row["folder"]) for row in rows)
 
 
 async def is_undelivered(tx: Transaction, job_id: str) -> bool:

@@ -16,7 +16,7 @@ from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.preset import Preset
 from imgsvc.domain.product_list import ProductRow
 from imgsvc.domain.rendering import TaskKey
-from imgsvc.domain.watched import FileEnd, TakenFile
+from imgsvc.domain.watched import FileEnd, TakenFile, WatchedFile
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Attempt, Delivery, Webhook
 from imgsvc.store import (
@@ -349,6 +349,14 @@ class Store(Lookups):
     async def forget_failed_files(self, folder: str, names: Collection[str]) -> None:
         """Files of a watched folder that failed and are gone."""
         await self._writer.apply(folder_files.forget_failed_files, folder, names)
+
+    async def forget_done_files(self, files: Sequence[WatchedFile]) -> list[str]:
+        """Files of watched folders that are gone; the names of those that did not come back."""
+        return await self._writer.apply(folder_files.forget_done_files, files)
+
+    async def forget_unwatched_files(self, watched: Collection[str]) -> dict[str, int]:
+        """How many, by folder, nobody waits for any more: their jobs may expire."""
+        return await self._writer.apply(folder_files.forget_unwatched_files, watched)
 
     async def record_exports(self, exports: Sequence[Export]) -> None:
         """Remember what a run without a server has put into its folder."""

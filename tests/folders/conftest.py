@@ -16,6 +16,11 @@ from tests.servers import Running, get_json, make_settings, running_server
 SOON = Timing(settle_s=0.05, patience_s=0.2, old_s=0.5, poll_s=0.05, share=1, pause_s=0.01)
 
 
+async def rest() -> None:
+    """Between two looks at what others bring about: a slow machine needs the time for it."""
+    await asyncio.sleep(0.02)
+
+
 @dataclass
 class Hotfolder:
     """A server, and a folder that it watches for as long as a test says."""
@@ -40,6 +45,7 @@ class Hotfolder:
         async with asyncio.timeout(30):
             while not await asyncio.to_thread(until):
                 await self.service.run_once()
+                await rest()
 
     async def work_until_made(self, *names: str) -> None:
         await self.work(lambda: all((self.out / name).exists() for name in names))
@@ -49,6 +55,7 @@ class Hotfolder:
         async with asyncio.timeout(30):
             while len(await self.jobs()) < jobs:
                 await self.service._take_once()
+                await rest()
 
     async def deliver(self) -> None:
         await self.service._delivery.run_once()
@@ -61,7 +68,7 @@ class Hotfolder:
     async def until_final(self) -> None:
         async with asyncio.timeout(30):
             while any(job["finished_at"] is None for job in await self.jobs()):
-                pass
+                await rest()
 
     def failures(self) -> list[str]:
         """Lines of the list, its heading left out."""

@@ -10,10 +10,10 @@ from PIL import Image
 from imgsvc.config import FolderSettings
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import StartError
-from tests.folders.conftest import Hotfolder
+from tests.folders.conftest import Hotfolder, rest
 from tests.folders.moody import fail_at_first, hang
 from tests.pictures import make_jpeg, make_png
-from tests.servers import get_json, make_settings, running_server
+from tests.servers import Running, get_json, make_settings, running_server
 
 GARBAGE = b"this was never an image, whatever it is called " * 4
 
@@ -85,6 +85,44 @@ async def test_a_removed_or_moved_input_leaves_its_result(hotfolder: Hotfolder) 
     assert (hotfolder.out / "a.webp").exists()
     image = (await get_json(hotfolder.server, "/api/v1/images"))["items"][0]
     assert image["outputs"][0]["reused"]
+
+
+async def known(hotfolder: Hotfolder) -> list[str]:
+    """Names of files that are remembered, and known as they look."""
+    pages = hotfolder.server.core.store.folders.iter_files(str(hotfolder.root))
+    names = [file.name for files in [page async for page in pages] for file in files]
+    assert set(hotfolder.service._known) == set(names)
+    return names
+
+
+async def test_a_file_that_is_gone_with_its_results_is_forgotten(hotfolder: Hotfolder) -> None:
+    for name in ("gone", "kept", "result", "failed"):
+        put(hotfolder.root / f"{name}.jpg", GARBAGE if name == "failed" else make_jpeg())
+    await hotfolder.work_until_made("gone.webp", "kept.webp", "result.webp", "failures.csv")
+    for path in ("in/gone.jpg", "out/gone.webp", "in/result.jpg", "out/kept.webp"):
+        (hotfolder.root.parent / path).unlink()
+    await hotfolder.service.tidy_once()
+    assert await known(hotfolder) == ["failed.jpg", "kept.jpg", "result.jpg"]
+    put(hotfolder.root / "gone.png", make_png(50, 80))
+    await hotfolder.work_until_made("gone.webp")
+
+
+async def test_nothing_is_forgotten_while_a_folder_may_not_be_mounted(
+    hotfolder: Hotfolder, server: Running
+) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.work_until_made("a.webp")
+    for folder in (hotfolder.root, hotfolder.out):
+        folder.rename(folder.with_name("away"))
+        await hotfolder.service.tidy_once()
+        assert await known(hotfolder) == ["a.jpg"]
+        folder.with_name("away").rename(folder)
+    (hotfolder.root / "a.jpg").unlink()
+    (hotfolder.out / "a.webp").unlink()
+    later = await Hotfolder.open(server, hotfolder.root.parent)
+    await later.service.run_once()
+    await later.service.tidy_once()
+    assert await known(later) == ["a.jpg"]
 
 
 async def test_a_newcomer_takes_nobodys_name(hotfolder: Hotfolder) -> None:
@@ -209,6 +247,32 @@ async def test_what_stands_in_one_results_way_holds_up_no_other(hotfolder: Hotfo
     await hotfolder.work(lambda: (hotfolder.out / "a.webp").is_file())
 
 
+async def test_a_linked_folder_leads_no_result_out_and_holds_up_no_other(
+    hotfolder: Hotfolder, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    hotfolder.out.mkdir(exist_ok=True)
+    (hotfolder.out / "trip").symlink_to(tmp_path / "elsewhere")
+    put(hotfolder.root / "trip" / "a.jpg", make_jpeg())
+    put(hotfolder.root / "b.jpg", make_jpeg(50, 50))
+    await hotfolder.work_until_made("b.webp")
+    await hotfolder.work(lambda: hotfolder.service._delivery._later)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    (hotfolder.out / "trip").unlink()
+    hotfolder.service._delivery._later = dict.fromkeys(hotfolder.service._delivery._later, 0.0)
+    await hotfolder.work_until_made("trip/a.webp")
+
+
+async def test_somebodys_own_list_of_failures_is_left_alone(hotfolder: Hotfolder) -> None:
+    hotfolder.out.mkdir(exist_ok=True)
+    (hotfolder.out / "failures.csv").write_text("my own list")
+    put(hotfolder.root / "bad.jpg", GARBAGE)
+    await hotfolder.work(lambda: not hotfolder.service._delivery._is_list_written)
+    put(hotfolder.root / "good.jpg", make_jpeg())
+    await hotfolder.work_until_made("good.webp")
+    assert (hotfolder.out / "failures.csv").read_text() == "my own list"
+
+
 async def test_a_full_queue_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
     settings = make_settings(tmp_path / "data", limits={"max_pending_images": 2})
     (tmp_path / "in").mkdir()
@@ -251,20 +315,34 @@ async def test_without_an_output_folder_the_results_stay_on_the_server(tmp_path:
         while jobs != ["completed"]:
             found = (await get_json(server, "/api/v1/jobs"))["items"]
             jobs = [job["status"] for job in found]
+            await rest()
         while await server.core.store.folders.taken_files(str(tmp_path / "in")):
-            pass
+            await rest()
         assert await server.core.store.expired_jobs(now_ms() + 10**10, 10) == [found[0]["id"]]
 
 
 async def test_a_server_watches_the_folders_of_its_settings(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.jpg", make_jpeg())
     folder = FolderSettings(path=tmp_path / "in", out=tmp_path / "in" / "made", preset="thumbnail")
-    async with running_server(make_settings(tmp_path / "data", [folder])) as server:
+    async with running_server(make_settings(tmp_path / "data", [folder])):
         while not (tmp_path / "in" / "made" / "a.webp").exists():
-            await get_json(server, "/livez")
+            await rest()
         put(tmp_path / "in" / "d" / "b.jpg", make_jpeg(50, 50))
         while not (tmp_path / "in" / "made" / "d" / "b.webp").exists():
-            await get_json(server, "/livez")
+            await rest()
+
+
+async def test_a_folder_that_left_the_settings_keeps_no_job(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        hotfolder = await Hotfolder.open(server, tmp_path)
+        put(hotfolder.root / "a.jpg", make_jpeg())
+        await hotfolder.take(jobs=1)
+        await hotfolder.until_final()
+        much_later = now_ms() + 10**10
+        assert await server.core.store.expired_jobs(much_later, 10) == []
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        assert len(await server.core.store.expired_jobs(much_later, 10)) == 1
 
 
 async def test_a_preset_that_does_not_exist_stops_the_start(tmp_path: Path) -> None:

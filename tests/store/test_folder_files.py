@@ -74,3 +74,12 @@ async def test_what_is_not_heard_of_yet_is_found_page_by_page_and_by_job(store: 
     page = await store.folders.taken_files(FOLDER, limit=3)
     assert page + await store.folders.taken_files(FOLDER, page[-1], limit=3) == keys
     assert await store.folders.taken_files_of_job(FOLDER, first.id) == keys[:3]
+
+
+async def test_what_waits_for_a_folder_that_is_watched_no_more_is_forgotten(store: Store) -> None:
+    await take(store, file("a.jpg"), file("b.jpg", index=1))
+    (done,) = (await store.folders.files_by_name(FOLDER, ["b.jpg"])).values()
+    await store.end_files([FileEnd(done, FileState.DONE, ("b.webp",))], NOW_MS)
+    assert await store.forget_unwatched_files([FOLDER, "/other"]) == {}
+    assert await store.forget_unwatched_files(["/other"]) == {FOLDER: 1}
+    assert list(await store.folders.files_by_name(FOLDER, ["a.jpg", "b.jpg"])) == ["b.jpg"]

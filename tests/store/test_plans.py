@@ -43,6 +43,7 @@ WALKS = {
     "move_appends": "SCAN jobs USING INDEX jobs_unfinished",
     "move_deliveries": "SCAN deliveries USING INDEX deliveries_waiting",
     "hidden_jobs": "SCAN jobs USING INDEX jobs_hidden",
+    "forget_unwatched_files": "SCAN folder_files USING INDEX folder_files_undelivered",
     "all_presets": "SCAN presets",
     "insert_preset": "SCAN presets",
     "all_watermarks": "SCAN watermarks",

@@ -25,6 +25,20 @@ RETURNING name;
 -- A file that failed is not in the folder any more.
 DELETE FROM folder_files WHERE folder = :folder AND name = :name AND state = 'failed';
 
+-- name: forget_done_file
+-- A file is not in the folder any more, nor is anything that was made of it. One that came back
+-- meanwhile is part of another job.
+DELETE FROM folder_files
+WHERE folder = :folder AND name = :name AND state = 'done' AND job_id = :job_id AND idx = :idx
+RETURNING name;
+
+-- name: forget_unwatched_files
+-- What was not heard of yet, of folders that are not in a JSON list: nobody waits for it. Such a
+-- file is new again should its folder be watched again.
+DELETE FROM folder_files
+WHERE state = 'taken' AND folder NOT IN (SELECT value FROM json_each(:folders))
+RETURNING folder;
+
 -- name: files_by_name
 -- The files among a JSON list of names.
 WITH v AS MATERIALIZED (SELECT value AS name FROM json_each(:names))

@@ -21,10 +21,10 @@ from imgsvc.cli.stopping import run_until_stopped
 from imgsvc.cli.watch_reports import Reporter, sum_up
 from imgsvc.client import Client
 from imgsvc.client.patience import Persistence
+from imgsvc.client.variants import Variants, variants_of
 from imgsvc.client.watching.disk import Disk
 from imgsvc.client.watching.journal import WatchJournal
-from imgsvc.client.watching.out_folder import OutFolder, Variants
-from imgsvc.client.watching.results import variants_of
+from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.shipping import Spec
 from imgsvc.client.watching.watch import FolderWatch, Reports
 from imgsvc.domain.names import without_controls

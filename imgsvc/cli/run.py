@@ -107,6 +107,9 @@ def run(
         except asyncio.CancelledError:
             say("Interrupted. Run it again to go on from here.")
             sys.exit(exits.INTERRUPTED)
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+            raise StartError(f"{exc.filename or out} cannot be written: {reason}.") from exc
     _report(summary, out, as_json=as_json)
     if summary.failed:
         sys.exit(exits.SOME_FAILED)

@@ -8,29 +8,36 @@ changed. Results are hard links to the engine's own files, which are let go at t
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.blobs.disk import sync_path
+from imgsvc.blobs.disk import naming_full_disk, sync_path
 from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import Image, NewImage, SourceKind, quote_path
 from imgsvc.domain.job import NewJob
 from imgsvc.domain.picture import HEADER_BYTES
-from imgsvc.domain.rendering import Failure
 from imgsvc.domain.states import ImageState, Priority
 from imgsvc.domain.times import now_ms
+from imgsvc.domain.watched import NOT_SAVED
 from imgsvc.errors import ImageError, StorageFull
 from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub, HubClosed, Reader
 from imgsvc.recipes.model import Recipe, canonical_json
-from imgsvc.service.local_plan import LocalInput, LocalPlan, LocalWatermark, RunSummary
+from imgsvc.service.local_plan import (
+    LocalFailure,
+    LocalInput,
+    LocalPlan,
+    LocalWatermark,
+    RunSummary,
+)
 from imgsvc.service.watermarks import Watermarks
 from imgsvc.store.exports import Export, ExportedFile
 from imgsvc.store.store import Store
@@ -38,6 +45,13 @@ from imgsvc.store.store import Store
 APPEND = 1000
 """Images appended to the run's job at a time."""
 
+
+_PASSING = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO,
+        errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+    }
+)  # fmt: skip
 
 Placement = tuple[Path, Path]
 """A finished file, and where it belongs."""
@@ -53,7 +67,7 @@ class Made:
 
     item: LocalInput
     files: tuple[ExportedFile, ...] = ()
-    error: Failure | None = None
+    error: LocalFailure | None = None
     has_changed: bool = False
 
 
@@ -93,7 +107,7 @@ class LocalRun:
     ) -> RunSummary:
         """Make what is missing. `on_progress` is called whenever the summary has changed.
 
-        Raises StorageFull and OSError when results cannot be put into the folder, ImageError
+        Raises StorageFull and OSError when no results can be put into the folder, ImageError
         for a watermark that cannot be read.
         """
         await self.begin()
@@ -155,8 +169,7 @@ class LocalRun:
                     events = await reader.take()
                     images = [event.image for event in events if event.image is not None]
                     made = await asyncio.to_thread(self._judge, images, todo, place, is_same)
-                    await self._put(made)
-                    yield [one for one, _ in made]
+                    yield await self._put(made)
                     last = events[-1]
                     ended = last.image is None and last.job.state.is_final
                 await feeding
@@ -231,7 +244,8 @@ class LocalRun:
                 files = self._name_files(image, partial(place, index))
                 made.append((Made(item, tuple(file for file, _ in files)), [p for _, p in files]))
             elif image.error is not None:
-                made.append((Made(item, error=image.error), []))
+                failure = LocalFailure(image.error.code, image.error.message)
+                made.append((Made(item, error=failure), []))
         return made
 
     def _name_files(
@@ -247,18 +261,21 @@ class LocalRun:
             files.append((file, (source, self._out_dir / target)))
         return files
 
-    async def _put(self, made: Sequence[tuple[Made, list[Placement]]]) -> None:
-        """Put finished files where they belong, durably, and remember that they are there."""
-        placements = [placement for _, each in made for placement in each]
-        if placements:
-            await asyncio.to_thread(_put_all, placements)
-            await self._store.record_exports(
-                [
-                    Export(self._plan.key(one.item), self._plan.fingerprint(one.item), one.files)
-                    for one, _ in made
-                    if one.files
-                ]
-            )
+    async def _put(self, made: Sequence[tuple[Made, list[Placement]]]) -> list[Made]:
+        """Put finished files where they belong, durably, and remember that they are there. What
+        cannot stand where it belongs has failed.
+        """
+        if not any(placements for _, placements in made):
+            return [one for one, _ in made]
+        with naming_full_disk():
+            put = await asyncio.to_thread(_put_all, made)
+        exports = [
+            Export(self._plan.key(one.item), self._plan.fingerprint(one.item), one.files)
+            for one in put
+            if one.files
+        ]
+        await self._store.record_exports(exports)
+        return put
 
     async def _delete(self, job_id: str) -> None:
         await self._store.delete_job(job_id)
@@ -301,24 +318,42 @@ def _new_image(item: LocalInput) -> NewImage:
     )
 
 
-def _put_all(placements: Sequence[tuple[Path, Path]]) -> None:
-    """Blocking: files to their targets, each at once or not at all, then their folders."""
-    folders = set()
-    for source, target in placements:
-        if target.parent not in folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folders.add(target.parent)
-        _put(source, target)
+def _put_all(made: Sequence[tuple[Made, list[Placement]]]) -> list[Made]:
+    """Blocking: files to their targets, each at once or not at all, then their folders.
+
+    Raises OSError for what is wrong with the disk, and not with one image.
+    """
+    put: list[Made] = []
+    folders: set[Path] = set()
+    for one, placements in made:
+        try:
+            for source, target in placements:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _put(source, target)
+        except OSError as exc:
+            if exc.errno in _PASSING:
+                raise
+            reason = exc.strerror or "it cannot be written"
+            failure = LocalFailure(NOT_SAVED, f"Its result cannot be saved: {reason}")
+            put.append(replace(one, files=(), error=failure))
+        else:
+            put.append(one)
+            folders.update(target.parent for _, target in placements)
     for folder in folders:
         sync_path(folder)
+    return put
 
 
 def _put(source: Path, target: Path) -> None:
     temporary = target.parent / f".{source.name}.part"
     temporary.unlink(missing_ok=True)
     try:
-        os.link(source, temporary)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(source, temporary)
-        sync_path(temporary)
-    temporary.replace(target)
+        try:
+            os.link(source, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, temporary)
+            sync_path(temporary)
+        temporary.replace(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

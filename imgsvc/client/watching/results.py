@@ -25,9 +25,7 @@ from imgsvc.client.watching.journal import Batch, Failure, SavedFile, WatchJourn
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.domain.times import now_ms
-
-NOT_SAVED = "not_saved"
-"""Code of an image that was made, but whose results cannot stand where they belong."""
+from imgsvc.domain.watched import NOT_SAVED
 
 CANCELLED = "cancelled"
 """Code of an image that somebody did not want any more."""

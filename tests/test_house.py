@@ -110,6 +110,6 @@ def test_workers_are_imported_without_their_surroundings() -> None:
         "import json, sys, imgsvc.workers.child; "
         "print(json.dumps([m for m in sys.modules if m.startswith('imgsvc')]))"
     )
-    allowed = ("imgsvc.domain", "imgsvc.errors", "imgsvc.workers")
+    allowed = ("imgsvc.domain", "imgsvc.errors", "imgsvc.files", "imgsvc.workers")
     loaded = json.loads(run_python(code))
     assert [m for m in loaded if m != "imgsvc" and not m.startswith(allowed)] == []

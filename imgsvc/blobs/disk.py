@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,17 +11,11 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from imgsvc.errors import StorageFull
+from imgsvc.files.errnos import TOO_MANY_FILES, is_disk_full
 
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
-
-
-def is_disk_full(error: OSError) -> bool:
-    return error.errno in _FULL
 
 
 @contextmanager
@@ -35,7 +28,7 @@ def naming_full_disk() -> Iterator[None]:
     except OSError as exc:
         if is_disk_full(exc):
             raise StorageFull("There is not enough free disk space.") from exc
-        if exc.errno in _TOO_MANY_FILES:
+        if exc.errno in TOO_MANY_FILES:
             raise StorageFull("The server has too many files open at the moment.") from exc
         raise
 

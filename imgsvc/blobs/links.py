@@ -6,8 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from imgsvc.blobs.disk import is_disk_full, naming_full_disk
+from imgsvc.blobs.disk import naming_full_disk
 from imgsvc.blobs.layout import JobFolder, Layout
+from imgsvc.files.errnos import is_disk_full
 
 
 class LinkFolder:

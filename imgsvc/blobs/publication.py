@@ -12,12 +12,12 @@ from pathlib import Path
 
 from imgsvc.blobs.disk import (
     DiskThreads,
-    is_disk_full,
     remove_files,
     sync_paths,
 )
 from imgsvc.blobs.layout import JobFolder, Layout
 from imgsvc.errors import StorageFull
+from imgsvc.files.errnos import is_disk_full
 
 
 @dataclass(frozen=True, slots=True)

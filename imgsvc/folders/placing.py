@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgsvc.blobs.disk import is_disk_full, sync_path
-
-_PASSING = frozenset({errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN,
-                      errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT})  # fmt: skip
+from imgsvc.blobs.disk import sync_path
+from imgsvc.files.errnos import will_pass
 
 
 class OutGone(Exception):
@@ -73,7 +70,7 @@ class OutFolder:
             for folder in folders:
                 sync_path(folder)
         except OSError as exc:
-            if is_disk_full(exc) or exc.errno in _PASSING or not self.root.is_dir():
+            if will_pass(exc) or not self.root.is_dir():
                 raise OutGone(exc.strerror or str(exc)) from exc
             raise
 

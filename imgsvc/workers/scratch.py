@@ -14,8 +14,7 @@ from pathlib import Path
 
 from imgsvc.domain.rendering import Failure, RenderTask
 from imgsvc.errors import ImageErrorCode, ImgsvcError
-
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+from imgsvc.files.errnos import is_disk_full
 
 
 class InputUnavailable(ImgsvcError):
@@ -132,7 +131,7 @@ def _copy(source: str, destination: str) -> None:
 
 
 def _failure(exc: OSError) -> Failure:
-    if exc.errno in _DISK_FULL:
+    if is_disk_full(exc):
         return Failure(ImageErrorCode.STORAGE_FULL, "There is not enough free disk space")
     if isinstance(exc, FileNotFoundError):
         return Failure(ImageErrorCode.INTERNAL, "The input file is not there any more")

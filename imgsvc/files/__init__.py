@@ -1,0 +1,1 @@
+"""Files that stand in other people's folders."""

@@ -1,0 +1,140 @@
+"""Putting finished files where they belong, each at once or not at all.
+
+Others may write into a folder for results too. So nothing below it is reached through a link,
+and what is being written has a name that nobody could foresee: whatever somebody puts in the
+way, no file outside of the folder is made, changed or removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+BLOCK_BYTES = 1 << 20
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Places:
+    """The places in a folder; every method blocks, and raises OSError.
+
+    root: the folder, which must be there; its own path may have links. A target is a path
+    below it, with `/`. Folders on the way to it are made, and a file that stands there is
+    replaced. What was put into its place is durable after `sync`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._changed: set[tuple[str, ...]] = set()
+
+    def copy(self, source: Path, target: str) -> None:
+        """Leaves `source` as it is, and independent of what is done to the copy."""
+        with source.open("rb") as made, self.writing(target) as part:
+            shutil.copyfileobj(made, part, BLOCK_BYTES)
+
+    def link(self, source: Path, target: str) -> None:
+        """As a second name of a durable file, or as a copy where it can have none."""
+        with self._placing(target) as (folder, name):
+            try:
+                os.link(source, name, dst_dir_fd=folder)
+            except OSError:
+                with source.open("rb") as made, _writing(folder, name) as part:
+                    shutil.copyfileobj(made, part, BLOCK_BYTES)
+
+    def write(self, content: bytes, target: str) -> None:
+        with self.writing(target) as part:
+            part.write(content)
+
+    @contextmanager
+    def writing(self, target: str) -> Iterator[BinaryIO]:
+        """A file that appears in its place when the block ends, unless by an exception."""
+        with self._placing(target) as (folder, name), _writing(folder, name) as part:
+            yield part
+
+    def remove(self, target: str) -> None:
+        """Whether it is there or not; folders stay."""
+        *above, name = _split(target)
+        try:
+            with self._opened(above) as folder:
+                os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            return
+        self._changed.add(tuple(above))
+
+    def sync(self) -> None:
+        while self._changed:
+            above = next(iter(self._changed))
+            with self._opened(above) as folder:
+                os.fsync(folder)
+            self._changed.discard(above)
+
+    @contextmanager
+    def _placing(self, target: str) -> Iterator[tuple[int, str]]:
+        """A folder, and a name in it for a file that goes to its place when the block ends."""
+        *above, name = _split(target)
+        part = f".imgsvc-{secrets.token_hex(8)}.part"
+        with self._opened(above, make=True) as folder:
+            try:
+                yield folder, part
+                os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+            finally:
+                # It is still there too where both were names of one file: nothing is renamed then.
+                with suppress(OSError):
+                    os.unlink(part, dir_fd=folder)
+        self._changed.add(tuple(above))
+
+    @contextmanager
+    def _opened(self, above: Sequence[str], *, make: bool = False) -> Iterator[int]:
+        """make: folders that are missing, but never the root."""
+        folder = os.open(self.root, _FOLDER)
+        try:
+            for name in above:
+                outer, folder = folder, _enter(folder, name, make=make)
+                os.close(outer)
+            yield folder
+        finally:
+            os.close(folder)
+
+
+def _split(target: str) -> list[str]:
+    parts = target.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts):
+        raise OSError(errno.EINVAL, "It is no path below a folder", target)
+    return parts
+
+
+@contextmanager
+def _writing(folder: int, name: str) -> Iterator[BinaryIO]:
+    """A new file, durable when the block ends."""
+    with os.fdopen(os.open(name, _NEW_FILE, 0o666, dir_fd=folder), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _enter(outer: int, name: str, *, make: bool) -> int:
+    if make:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=outer)
+            os.fsync(outer)
+    try:
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=outer)
+    except OSError as exc:
+        if exc.errno in {errno.ENOTDIR, errno.ELOOP} and _is_link(outer, name):
+            raise OSError(errno.ELOOP, "A link stands where a folder belongs", name) from exc
+        raise
+
+
+def _is_link(folder: int, name: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except OSError:
+        return False

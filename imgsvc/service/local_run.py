@@ -8,9 +8,6 @@ changed. Results are hard links to the engine's own files, which are let go at t
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import shutil
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
@@ -18,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.blobs.disk import naming_full_disk, sync_path
+from imgsvc.blobs.disk import naming_full_disk
 from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import Image, NewImage, SourceKind, quote_path
@@ -28,6 +25,8 @@ from imgsvc.domain.states import ImageState, Priority
 from imgsvc.domain.times import now_ms
 from imgsvc.domain.watched import NOT_SAVED
 from imgsvc.errors import ImageError, StorageFull
+from imgsvc.files.errnos import will_pass
+from imgsvc.files.places import Places
 from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub, HubClosed, Reader
 from imgsvc.recipes.model import Recipe, canonical_json
@@ -46,15 +45,8 @@ APPEND = 1000
 """Images appended to the run's job at a time."""
 
 
-_PASSING = frozenset(
-    {
-        errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO,
-        errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
-    }
-)  # fmt: skip
-
-Placement = tuple[Path, Path]
-"""A finished file, and where it belongs."""
+Placement = tuple[Path, str]
+"""A finished file, and where it belongs in the folder for results, with `/`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +250,7 @@ class LocalRun:
                 image.job_id, image.id, image.claim, output.variant, output.format
             )
             file = ExportedFile(output.variant, output.format, target, output.size_bytes)
-            files.append((file, (source, self._out_dir / target)))
+            files.append((file, (source, target)))
         return files
 
     async def _put(self, made: Sequence[tuple[Made, list[Placement]]]) -> list[Made]:
@@ -268,7 +260,7 @@ class LocalRun:
         if not any(placements for _, placements in made):
             return [one for one, _ in made]
         with naming_full_disk():
-            put = await asyncio.to_thread(_put_all, made)
+            put = await asyncio.to_thread(_put_all, made, self._out_dir)
         exports = [
             Export(self._plan.key(one.item), self._plan.fingerprint(one.item), one.files)
             for one in put
@@ -318,42 +310,24 @@ def _new_image(item: LocalInput) -> NewImage:
     )
 
 
-def _put_all(made: Sequence[tuple[Made, list[Placement]]]) -> list[Made]:
+def _put_all(made: Sequence[tuple[Made, list[Placement]]], out_dir: Path) -> list[Made]:
     """Blocking: files to their targets, each at once or not at all, then their folders.
 
     Raises OSError for what is wrong with the disk, and not with one image.
     """
     put: list[Made] = []
-    folders: set[Path] = set()
+    places = Places(out_dir)
     for one, placements in made:
         try:
             for source, target in placements:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _put(source, target)
+                places.link(source, target)
         except OSError as exc:
-            if exc.errno in _PASSING:
+            if will_pass(exc) or not out_dir.is_dir():
                 raise
             reason = exc.strerror or "it cannot be written"
             failure = LocalFailure(NOT_SAVED, f"Its result cannot be saved: {reason}")
             put.append(replace(one, files=(), error=failure))
         else:
             put.append(one)
-            folders.update(target.parent for _, target in placements)
-    for folder in folders:
-        sync_path(folder)
+    places.sync()
     return put
-
-
-def _put(source: Path, target: Path) -> None:
-    temporary = target.parent / f".{source.name}.part"
-    temporary.unlink(missing_ok=True)
-    try:
-        try:
-            os.link(source, temporary)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(source, temporary)
-            sync_path(temporary)
-        temporary.replace(target)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -15,6 +15,7 @@ from PIL import Image
 
 from imgsvc.cli.main import cli
 from imgsvc.errors import StorageFull
+from imgsvc.files.places import Places
 from imgsvc.store.store import Store
 from tests.pictures import make_jpeg, make_png
 
@@ -126,17 +127,24 @@ def test_a_result_that_cannot_be_saved_is_named_and_holds_up_no_other(
     assert _summary(photos, "--out", out, "--preset", "thumbnail")["completed"] == 1
 
 
+def test_a_link_in_the_out_folder_leads_no_result_elsewhere(photos: Path, tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    elsewhere.mkdir()
+    (out / "shop").symlink_to(elsewhere)
+    result = _run(photos, "--out", out, "--preset", "thumbnail")
+    assert result.exit_code == 1, result.output
+    assert "shop/b.png: Its result cannot be saved: A link" in result.stderr
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_a_disk_that_takes_nothing_ends_the_run_with_a_word(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace = Path.replace
-
-    def refuse(source: Path, target: Path) -> Path:
-        if ".imgsvc" in target.parts:
-            return replace(source, target)
+    def refuse(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(Places, "link", refuse)
     result = _run(photos, "--out", tmp_path / "out", "--preset", "thumbnail")
     assert result.exit_code == 2, result.output
     assert "cannot be written: Read-only file system" in result.stderr

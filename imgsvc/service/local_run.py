@@ -92,7 +92,7 @@ class LocalRun:
         self._watermarks = watermarks
         self._marks = marks
         self._preset = preset
-        self._pinned: str | None = None
+        self._pinned = ""  # until `begin`
 
     async def run(
         self, inputs: Sequence[LocalInput], on_progress: Callable[[RunSummary], None]
@@ -115,12 +115,12 @@ class LocalRun:
                     for one in made:
                         _add(one, summary)
                     on_progress(summary)
-            await self.end()
+        await self.end()
         return summary
 
     async def begin(self) -> None:
         """Before anything is made: what an interrupted run had finished was put into the folder
-        as it went, and the rest of it is forgotten.
+        as it went, and the rest of it is forgotten. Raises ImageError as `run` does.
         """
         while True:
             jobs, _ = await self._store.jobs(limit=100)
@@ -129,10 +129,10 @@ class LocalRun:
             if not jobs:
                 break
         await self._let_go_of_watermarks()
+        self._pinned = await self._pin()
 
     async def end(self) -> None:
         """When nothing more is to be made."""
-        self._pinned = None
         await self._let_go_of_watermarks()
 
     async def make(
@@ -141,16 +141,16 @@ class LocalRun:
         place: Callable[[int, str, str], str],
         is_same: Callable[[LocalInput], bool] | None = None,
     ) -> AsyncGenerator[list[Made], None]:
-        """Make these inputs, whatever is there already; several times side by side if wanted.
+        """Make these inputs, whatever is there already, between `begin` and `end`; several times
+        side by side if wanted.
 
         place: where a result belongs, by the input's position, the variant and its format.
         is_same: whether an input is still as it was seen; asked, in a thread, before its
             results are put into the folder. None takes it for granted.
-        Yields what has been made, again and again; to be closed. Raises as `run` does.
+        Yields what has been made, again and again; to be closed. Raises StorageFull, OSError as
+        `run` does.
         """
         job_id = new_id()
-        if self._pinned is None:
-            self._pinned = await self._pin()
         with self._hub.watch(job_id) as reader:
             items = [item for _, item in todo]
             feeding = asyncio.create_task(self._feed(job_id, self._pinned, items), name="run-feed")

@@ -16,6 +16,7 @@ from imgsvc.cli.folder_notes import say_folder_notes
 from imgsvc.cli.journals import place_watch_journal
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.session import read_key, server_options
+from imgsvc.cli.state import STATE_FOLDER
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.cli.stopping import run_until_stopped
 from imgsvc.cli.watch_reports import Reporter, sum_up
@@ -32,7 +33,6 @@ from imgsvc.folders.scan import Folder
 from imgsvc.recipes.presets import DEFAULT_PRESET
 from imgsvc.recipes.validation import parse_recipe
 
-STATE_FOLDER = ".imgsvc"
 MAX_LABEL_CHARS = 200
 
 

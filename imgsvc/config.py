@@ -229,10 +229,11 @@ class Settings(_Section):
             for other in self.folders[:number]:
                 _check_apart(f"folders.{number}", folder, other)
                 _check_apart(f"folders.{number}", other, folder)
-            if folder.out is not None and folder.out.resolve() == folder.path.resolve():
+            if folder.out is not None and _is_inside(folder.path, folder.out):
                 raise ValueError(
-                    f"folders.{number}.out: it is the watched folder itself. Results may stand in "
-                    "a folder inside of it, or elsewhere."
+                    f"folders.{number}.out: results in the watched folder itself, or above it, "
+                    "would be taken for new images. They may stand in a folder inside of it, or "
+                    "elsewhere."
                 )
         return self
 
@@ -242,14 +243,18 @@ def _check_apart(key: str, folder: FolderSettings, other: FolderSettings) -> Non
         raise ValueError(f"{key}.path: two entries watch {folder.path}.")
     if folder.out is None:
         return
-    out = folder.out.resolve()
-    if out.is_relative_to(other.path.resolve()):
+    if _is_inside(folder.out, other.path) or _is_inside(other.path, folder.out):
         raise ValueError(
             f"{key}.out: results in {folder.out} would be taken for new images, because "
             f"{other.path} is watched too."
         )
-    if other.out is not None and out == other.out.resolve():
+    if other.out is not None and folder.out.resolve() == other.out.resolve():
         raise ValueError(f"{key}.out: two entries put their results into {folder.out}.")
+
+
+def _is_inside(folder: Path, other: Path) -> bool:
+    """Whether a folder is another, or stands in it; there or not."""
+    return folder.resolve().is_relative_to(other.resolve())
 
 
 def is_loopback(host: str) -> bool:

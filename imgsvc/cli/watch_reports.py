@@ -16,7 +16,7 @@ from imgsvc.client.watching.journal import Failure
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.client.watching.watch import Progress
-from imgsvc.folders.failure_list import ListedFailure, write_failures
+from imgsvc.folders.failure_list import LIST_IS_TAKEN, ListedFailure, write_failures
 
 TICK_S = 0.25
 REMINDER_S = 60.0
@@ -65,9 +65,11 @@ class Reporter:
             for name, failure in sorted(failures.items())
         ]
         try:
-            write_failures(self.out.root, listed)
+            is_written = write_failures(self.out.root, listed)
         except OSError as exc:
             raise LocalFileError(self.out.root, exc.strerror or "it cannot be written") from exc
+        if not is_written and self._is_news("list"):
+            self._line.say(f"{LIST_IS_TAKEN} Failures are not listed.")
 
     def tell_server_trouble(self, error: ClientError) -> None:
         if isinstance(error, ApiError):

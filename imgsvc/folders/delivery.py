@@ -22,7 +22,7 @@ from imgsvc.domain.states import ImageState
 from imgsvc.domain.times import now_ms
 from imgsvc.domain.watched import FileEnd, FileState, WatchedFile
 from imgsvc.errors import NotFound, StorageFull
-from imgsvc.folders.failure_list import ListedFailure, write_failures
+from imgsvc.folders.failure_list import LIST_IS_TAKEN, ListedFailure, write_failures
 from imgsvc.folders.placing import OutFolder, OutGone, Placement
 from imgsvc.folders.scan import Folder, FolderGone, printable
 from imgsvc.recipes.model import load_recipe
@@ -74,6 +74,7 @@ class Delivery:
         self._names: dict[str, StableNames] = {}
         self._waits_until_s = 0.0
         self._is_out_gone = False
+        self._is_list_written = True
         self._list_due_s = 0.0
         self._list_rests_until_s = 0.0
         self._news = asyncio.Event()
@@ -267,10 +268,15 @@ class Delivery:
             if file.error is not None and file.name not in gone
         ]
         if self._out is not None:
-            await asyncio.to_thread(_write_list, self._out, listed)
+            self._note_list(await asyncio.to_thread(_write_list, self._out, listed))
         ended_s = self._now_s()
         self._list_rests_until_s = ended_s + max(LIST_REST_S, (ended_s - begun_s) / LIST_SHARE)
         self._list_due_s = max(ended_s + LIST_S, self._list_rests_until_s) if listed else NEVER_S
+
+    def _note_list(self, is_written: bool) -> None:
+        if not is_written and self._is_list_written:
+            log.warning("failures_not_listed", folder=self._key, reason=LIST_IS_TAKEN)
+        self._is_list_written = is_written
 
     async def _has_files(self) -> bool:
         async for files in self._store.folders.iter_files(self._key):
@@ -288,10 +294,10 @@ def _place(out: OutFolder, placements: Sequence[Placement], stale: Iterable[str]
     out.place(placements, stale)
 
 
-def _write_list(out: OutFolder, failures: Sequence[ListedFailure]) -> None:
+def _write_list(out: OutFolder, failures: Sequence[ListedFailure]) -> bool:
     out.check()
     try:
-        write_failures(out.root, failures)
+        return write_failures(out.root, failures)
     except OSError as exc:
         raise OutGone(exc.strerror or str(exc)) from exc
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from imgsvc.blobs.disk import sync_path
 from imgsvc.domain.cells import guard_cell
 from imgsvc.domain.names import without_controls
 from imgsvc.domain.times import rfc3339
+from imgsvc.files.errnos import will_pass
+from imgsvc.files.places import Places
 from imgsvc.folders.scan import printable
 
 FILE_NAME = "failures.csv"
 COLUMNS = ("name", "code", "message", "time")
+_HEADING = f"{','.join(COLUMNS)}\r\n".encode()
+
+LIST_IS_TAKEN = f"A file called {FILE_NAME} stands in the out folder, and is no list of failures."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +33,20 @@ class ListedFailure:
     at_ms: int
 
 
-def write_failures(folder: Path, failures: Sequence[ListedFailure]) -> None:
+def write_failures(folder: Path, failures: Sequence[ListedFailure]) -> bool:
     """Put the list into the folder, whole or not at all; none is no file. Blocking.
 
-    Raises OSError.
+    False when that was not done because somebody's own file stands in its place. Raises OSError.
     """
-    target = folder / FILE_NAME
-    if not failures:
-        target.unlink(missing_ok=True)
-        return
-    part = folder / f".{FILE_NAME}.part"
-    try:
-        part.write_bytes(dump_failures(failures))
-        sync_path(part)
-        part.replace(target)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    sync_path(folder)
+    if not _may_be_replaced(folder / FILE_NAME):
+        return not failures
+    places = Places(folder)
+    if failures:
+        places.write(dump_failures(failures), FILE_NAME)
+    else:
+        places.remove(FILE_NAME)
+    places.sync()
+    return True
 
 
 def dump_failures(failures: Sequence[ListedFailure]) -> bytes:
@@ -58,3 +59,19 @@ def dump_failures(failures: Sequence[ListedFailure]) -> bytes:
         message = guard_cell(failure.message)
         writer.writerow((name, failure.code, message, rfc3339(failure.at_ms)))
     return text.getvalue().encode()
+
+
+def _may_be_replaced(file: Path) -> bool:
+    """Whether such a list stands there, or nothing."""
+    try:
+        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return os.read(fd, len(_HEADING)) == _HEADING
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        return True
+    except OSError as exc:
+        if will_pass(exc):
+            raise
+        return False

@@ -1,15 +1,13 @@
-"""Putting finished files into a folder, each at once or not at all."""
+"""The folder that results of a watched one belong in."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgsvc.blobs.disk import sync_path
 from imgsvc.files.errnos import will_pass
+from imgsvc.files.places import Places
 
 
 class OutGone(Exception):
@@ -58,38 +56,14 @@ class OutFolder:
         stale: results of an older content of it, which go. Raises OutGone when nothing can be
         put there now, and other OSErrors for what stands in the way of this one alone.
         """
-        folders: set[Path] = set()
+        places = Places(self.root)
         try:
             for placement in placements:
-                target = self.root / placement.target
-                self._make_folders(target.parent)
-                _put(placement.source, target)
-                folders.add(target.parent)
+                places.copy(placement.source, placement.target)
             for name in set(stale) - {placement.target for placement in placements}:
-                (self.root / name).unlink(missing_ok=True)
-            for folder in folders:
-                sync_path(folder)
+                places.remove(name)
+            places.sync()
         except OSError as exc:
             if will_pass(exc) or not self.root.is_dir():
                 raise OutGone(exc.strerror or str(exc)) from exc
             raise
-
-    def _make_folders(self, folder: Path) -> None:
-        """Below the root, which is not made again when it is gone."""
-        if folder != self.root and not folder.is_dir():
-            self._make_folders(folder.parent)
-            folder.mkdir(exist_ok=True)
-            sync_path(folder.parent)
-
-
-def _put(source: Path, target: Path) -> None:
-    part = target.parent / f".{source.name}.part"
-    try:
-        with source.open("rb") as made, part.open("wb") as copy:
-            shutil.copyfileobj(made, copy, 1 << 20)
-            copy.flush()
-            os.fsync(copy.fileno())
-        part.replace(target)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise

@@ -11,6 +11,7 @@ ReadAt = Callable[[int, int], bytes]
 _MOST_DIRECTORIES = 64
 _MOST_ENTRIES = 4096
 _MOST_VALUES = 65_536
+"""Of one tag. After four times as many in all no further directory is read."""
 
 _OFFSETS = {273: 279, 324: 325}
 """Tags of where strips and tiles stand, and of how long they are."""
@@ -38,11 +39,12 @@ def find_tiff_extent(read_at: ReadAt) -> int:
     """
     layout = _read_layout(read_at(0, 16))
     (at,) = unpack_from(layout.order + layout.offset, read_at(layout.first, 8))
-    extent, seen = layout.first, set[int]()
-    while at and at not in seen and len(seen) < _MOST_DIRECTORIES:
+    extent, seen, values = layout.first, set[int](), 0
+    while at and at not in seen and len(seen) < _MOST_DIRECTORIES and values < 4 * _MOST_VALUES:
         seen.add(at)
-        reach, at = _read_directory(read_at, layout, at)
+        reach, at, count = _read_directory(read_at, layout, at)
         extent = max(extent, reach)
+        values += count
     return extent
 
 
@@ -52,24 +54,27 @@ def _read_layout(head: bytes) -> _Layout:
     return _Layout(order, "Q", "Q", 8) if version == 43 else _Layout(order, "H", "I", 4)
 
 
-def _read_directory(read_at: ReadAt, layout: _Layout, at: int) -> tuple[int, int]:
-    """How far its strips and tiles reach, and where the next one stands; 0 for none."""
+def _read_directory(read_at: ReadAt, layout: _Layout, at: int) -> tuple[int, int, int]:
+    """How far its strips and tiles reach, where the next one stands, 0 for none, and how many
+    values were read.
+    """
     count_bytes = calcsize(layout.count)
     (count,) = unpack_from(layout.order + layout.count, read_at(at, count_bytes))
     count = min(count, _MOST_ENTRIES)
     start, size = at + count_bytes, count * layout.entry_bytes
     table = read_at(start, size + calcsize(layout.offset))
     (following,) = unpack_from(layout.order + layout.offset, table, size)
-    values = {}
+    values: dict[int, tuple[int, ...]] = {}
     for place in range(0, size, layout.entry_bytes):
         (tag,) = unpack_from(layout.order + "H", table, place)
-        if tag in _OFFSETS or tag in _OFFSETS.values():
+        # A tag stands there once; who repeats it makes us read the same again and again.
+        if tag not in values and (tag in _OFFSETS or tag in _OFFSETS.values()):
             values[tag] = _read_values(read_at, layout, table, place)
     reach = start + size
     for offsets, lengths in _OFFSETS.items():
         ends = map(sum, zip(values.get(offsets, ()), values.get(lengths, ()), strict=False))
         reach = max(reach, *ends, 0)
-    return reach, following
+    return reach, following, sum(map(len, values.values()))
 
 
 def _read_values(read_at: ReadAt, layout: _Layout, table: bytes, place: int) -> tuple[int, ...]:

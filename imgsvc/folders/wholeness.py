@@ -24,6 +24,7 @@ _QOI_END = b"\0" * 7 + b"\1"
 _JPEG_SCAN, _JPEG_END = 0xDA, b"\xff\xd9"
 _BARE_JPEG_MARKERS = frozenset({0x01, *range(0xD0, 0xDA)})
 _MOST_SEGMENTS = 10_000
+_MOST_BOXES = 10_000
 
 
 def is_whole(read_at: ReadAt, size_bytes: int) -> bool:
@@ -84,7 +85,9 @@ def _has_riff_end(read_at: ReadAt, size_bytes: int) -> bool:
 def _has_boxes_end(read_at: ReadAt, size_bytes: int) -> bool:
     """ISO 14496-12, 4.2: boxes one behind the other; the last may reach to wherever the end is."""
     at = 0
-    while at + 8 <= size_bytes:
+    for _ in range(_MOST_BOXES):
+        if at + 8 > size_bytes:
+            return at == size_bytes
         head = read_at(at, 16)
         (length,) = unpack_from(">I", head)
         if length == 1:
@@ -92,7 +95,7 @@ def _has_boxes_end(read_at: ReadAt, size_bytes: int) -> bool:
         if length < 8:
             return True
         at += length
-    return at == size_bytes
+    return True  # no picture has so many, and it is not worth the reading
 
 
 def _has_tiff_end(read_at: ReadAt, size_bytes: int) -> bool:

@@ -209,6 +209,32 @@ async def test_what_stands_in_one_results_way_holds_up_no_other(hotfolder: Hotfo
     await hotfolder.work(lambda: (hotfolder.out / "a.webp").is_file())
 
 
+async def test_a_linked_folder_leads_no_result_out_and_holds_up_no_other(
+    hotfolder: Hotfolder, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    hotfolder.out.mkdir(exist_ok=True)
+    (hotfolder.out / "trip").symlink_to(tmp_path / "elsewhere")
+    put(hotfolder.root / "trip" / "a.jpg", make_jpeg())
+    put(hotfolder.root / "b.jpg", make_jpeg(50, 50))
+    await hotfolder.work_until_made("b.webp")
+    await hotfolder.work(lambda: hotfolder.service._delivery._later)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    (hotfolder.out / "trip").unlink()
+    hotfolder.service._delivery._later = dict.fromkeys(hotfolder.service._delivery._later, 0.0)
+    await hotfolder.work_until_made("trip/a.webp")
+
+
+async def test_somebodys_own_list_of_failures_is_left_alone(hotfolder: Hotfolder) -> None:
+    hotfolder.out.mkdir(exist_ok=True)
+    (hotfolder.out / "failures.csv").write_text("my own list")
+    put(hotfolder.root / "bad.jpg", GARBAGE)
+    await hotfolder.work(lambda: not hotfolder.service._delivery._is_list_written)
+    put(hotfolder.root / "good.jpg", make_jpeg())
+    await hotfolder.work_until_made("good.webp")
+    assert (hotfolder.out / "failures.csv").read_text() == "my own list"
+
+
 async def test_a_full_queue_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
     settings = make_settings(tmp_path / "data", limits={"max_pending_images": 2})
     (tmp_path / "in").mkdir()

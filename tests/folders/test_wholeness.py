@@ -82,3 +82,41 @@ def test_garbage_behind_a_signature_is_answered_in_any_case() -> None:
     for name, content in FILES.items():
         for fill in (b"\0", b"\xff", b"\x01\x02"):
             assert isinstance(judge(content[:12] + fill * 400), bool), name
+
+
+def test_a_file_of_nothing_but_boxes_is_not_read_to_its_end() -> None:
+    head = b"\0\0\0\x18ftypavif\0\0\0\0avifmif1"
+    assert count_reads(head + b"\0\0\0\x08free" * 50_000) < 11_000
+
+
+def make_tiff(directories: int, tags: tuple[int, ...], values: int) -> bytes:
+    """Every tag has the same values, which stand at the end."""
+    size_bytes = 2 + 12 * len(tags) + 4
+    values_at = 8 + directories * size_bytes
+    content = b"II*\0" + struct.pack("<I", 8)
+    for number in range(1, directories + 1):
+        content += struct.pack("<H", len(tags))
+        content += b"".join(struct.pack("<HHII", tag, 4, values, values_at) for tag in tags)
+        content += struct.pack("<I", 8 + number * size_bytes if number < directories else 0)
+    return content + bytes(4 * values)
+
+
+def test_a_tag_that_is_repeated_is_read_once() -> None:
+    assert count_reads(make_tiff(1, (273,) * 1000, 1000)) < 10
+
+
+def test_directories_that_share_their_values_are_not_all_read() -> None:
+    assert count_reads(make_tiff(60, (273, 279, 324, 325), 60_000)) < 20
+
+
+def count_reads(content: bytes) -> int:
+    """How often a file is read until it is known whether it is whole."""
+    reads = 0
+
+    def read_at(at: int, length: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return content[at : at + length]
+
+    is_whole(read_at, len(content))
+    return reads

@@ -9,9 +9,6 @@ from imgsvc.domain.job import JobChange
 from imgsvc.errors import InvalidRecipe, InvalidRequest, StartError
 from imgsvc.folders.service import FolderService
 from imgsvc.runtime.core import Core
-from imgsvc.telemetry.logs import get_logger
-
-log = get_logger(__name__)
 
 
 class Folders:
@@ -31,21 +28,12 @@ class Folders:
                     f"The settings are not valid.\n  folders.{number}.preset: the preset "
                     f"{folder.preset} cannot be used. {exc.message}"
                 ) from exc
-        await self._forget_others()
         if not self._services:
             return
         self._core.store.subscribe(self._follow)
         for service in self._services:
             await service.load()
             self._core.keep(f"folder {service.name}", service.run())
-
-    async def _forget_others(self) -> None:
-        """Jobs wait for their results to be delivered, but not for a folder that is watched no
-        more.
-        """
-        watched = [service.key for service in self._services]
-        for folder, files in (await self._core.store.forget_unwatched_files(watched)).items():
-            log.warning("folder_watched_no_more", folder=folder, not_delivered=files)
 
     def _build(self, folder: FolderSettings) -> FolderService:
         core = self._core

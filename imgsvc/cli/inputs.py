@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from imgsvc.domain.extensions import IMAGE_EXTENSIONS
+from imgsvc.domain.sniffing import HEAD_BYTES, may_be_image
+from imgsvc.folders.scan import is_passed_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +95,31 @@ def _files_below(folder: Path, above: str, leave_out: Path | None) -> Iterator[F
 
 
 def _walk(folder: Path, leave_out: Path | None) -> Iterator[Path]:
-    """Images below a folder, in the order of their names, hidden ones left out."""
+    """Images below a folder, in the order of their names: those that a watch would take, and
+    what links lead to.
+    """
     skipped = leave_out.resolve() if leave_out else None
     for where, folders, files in os.walk(folder, onerror=_raise):
         here = Path(where)
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and (here / name).resolve() != skipped
+            if not is_passed_over(name) and (here / name).resolve() != skipped
         )
         for name in sorted(files):
             path = here / name
-            if name.startswith(".") or path.suffix.lower() not in IMAGE_EXTENSIONS:
-                continue
-            if path.is_file():
+            if not is_passed_over(name) and path.is_file() and _may_be_image(path):
                 yield path
+
+
+def _may_be_image(path: Path) -> bool:
+    if may_be_image(path.name, b""):
+        return True
+    try:
+        with path.open("rb") as file:
+            return may_be_image(path.name, file.read(HEAD_BYTES))
+    except OSError:
+        return False
 
 
 def _describe(path: Path, name: str) -> FoundFile:

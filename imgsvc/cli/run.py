@@ -15,7 +15,8 @@ from imgsvc.cli import exits
 from imgsvc.cli.inputs import FoundFile, find_files
 from imgsvc.cli.output import count_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.recipes import read_recipe_file
-from imgsvc.cli.run_wish import STATE_FOLDER, Wish
+from imgsvc.cli.run_wish import Wish
+from imgsvc.cli.state import STATE_FOLDER
 from imgsvc.cli.watermark_files import find_watermark_files
 from imgsvc.config import Settings, load_settings
 from imgsvc.domain.names import without_controls
@@ -107,6 +108,9 @@ def run(
         except asyncio.CancelledError:
             say("Interrupted. Run it again to go on from here.")
             sys.exit(exits.INTERRUPTED)
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+            raise StartError(f"{exc.filename or out} cannot be written: {reason}.") from exc
     _report(summary, out, as_json=as_json)
     if summary.failed:
         sys.exit(exits.SOME_FAILED)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsvc.cli.folder_notes import say_folder_notes
-from imgsvc.cli.run_watch import RunWatch, Watched
-from imgsvc.cli.run_wish import STATE_FOLDER, Wish
+from imgsvc.cli.run_wish import Wish
+from imgsvc.cli.state import STATE_FOLDER
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.cli.stopping import run_until_stopped
 from imgsvc.cli.watch_reports import Reporter, sum_up
@@ -22,6 +22,8 @@ from imgsvc.client.watching.watch import Reports
 from imgsvc.config import Settings
 from imgsvc.errors import StartError
 from imgsvc.folders.scan import Folder
+from imgsvc.local.run_watch import RunWatch
+from imgsvc.local.watched import Watched
 
 if TYPE_CHECKING:
     from imgsvc.runtime.core import Core

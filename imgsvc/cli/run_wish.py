@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from imgsvc.runtime.core import Core
     from imgsvc.service.local_run import LocalRun
 
-STATE_FOLDER = ".imgsvc"
-"""Where the out folder remembers what is done."""
-
 
 class Wish(NamedTuple):
     """out: absolute. preset: where the recipe comes from, None for an own."""

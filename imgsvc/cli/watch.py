@@ -16,15 +16,16 @@ from imgsvc.cli.folder_notes import say_folder_notes
 from imgsvc.cli.journals import place_watch_journal
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.session import read_key, server_options
+from imgsvc.cli.state import STATE_FOLDER
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.cli.stopping import run_until_stopped
 from imgsvc.cli.watch_reports import Reporter, sum_up
 from imgsvc.client import Client
 from imgsvc.client.patience import Persistence
+from imgsvc.client.variants import Variants, variants_of
 from imgsvc.client.watching.disk import Disk
 from imgsvc.client.watching.journal import WatchJournal
-from imgsvc.client.watching.out_folder import OutFolder, Variants
-from imgsvc.client.watching.results import variants_of
+from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.shipping import Spec
 from imgsvc.client.watching.watch import FolderWatch, Reports
 from imgsvc.domain.names import without_controls
@@ -32,7 +33,6 @@ from imgsvc.folders.scan import Folder
 from imgsvc.recipes.presets import DEFAULT_PRESET
 from imgsvc.recipes.validation import parse_recipe
 
-STATE_FOLDER = ".imgsvc"
 MAX_LABEL_CHARS = 200
 
 

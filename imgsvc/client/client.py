@@ -35,7 +35,8 @@ from imgsvc.client.progress import follow
 from imgsvc.client.queries import as_query
 from imgsvc.client.sending import Sending, make_parcels
 from imgsvc.client.upload import MultipartBody, Upload, UrlUpload, read_whole
-from imgsvc.domain.names import SAME_FORMAT, ResultNames
+from imgsvc.client.variants import check_outputs, variants_of
+from imgsvc.domain.names import ResultNames
 
 PAGE_OF_JOBS = 100
 PAGE_OF_IMAGES = 1000
@@ -314,13 +315,13 @@ class Client(Collections):
         return await fetch_to_file(self._connection, ("backup",), path, method="POST")
 
     async def _results(self, job_id: str, out_dir: Path) -> list[Result]:
-        job = await self.job(job_id)
+        variants = variants_of((await self.job(job_id))["recipe"])
         inputs: list[tuple[int, str]] = []
         outputs: list[tuple[int, Output]] = []
         async for image in self.images(job_id):
             inputs.append((image["index"], image["name"]))
             outputs.extend((image["index"], output) for output in image["outputs"])
-        variants = [(v["name"], v.get("format", SAME_FORMAT)) for v in job["recipe"]["variants"]]
+        check_outputs((output for _, output in outputs), variants)
         names = await asyncio.to_thread(ResultNames, inputs, variants)
         return [
             Result(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
+
+from imgsvc.domain.extensions import IMAGE_EXTENSIONS
 
 HEAD_BYTES = 64
 """How much of a file `sniff` wants to see."""
@@ -52,6 +55,11 @@ def sniff(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         return _sniff_brands(head)
     return next((format_ for pattern, format_ in _WEAK_SIGNATURES if pattern.match(head)), None)
+
+
+def may_be_image(name: str, head: bytes) -> bool:
+    """Whether a file of a folder is taken: it has the name of an image, or begins as one does."""
+    return PurePath(name).suffix.lower() in IMAGE_EXTENSIONS or sniff(head) is not None
 
 
 def _sniff_brands(head: bytes) -> str | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+NOT_SAVED = "not_saved"
+"""Code of an image that was made, but whose results cannot stand where they belong."""
+
 
 class FileState(StrEnum):
     TAKEN = "taken"

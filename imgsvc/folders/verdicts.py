@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from enum import Enum, auto
 from functools import partial
-from pathlib import PurePosixPath
 
-from imgsvc.domain.extensions import IMAGE_EXTENSIONS
-from imgsvc.domain.sniffing import HEAD_BYTES, sniff
+from imgsvc.domain.sniffing import HEAD_BYTES, may_be_image
 from imgsvc.folders.scan import FileChanged, Folder
 from imgsvc.folders.settling import Settled
 from imgsvc.folders.wholeness import is_whole
@@ -30,7 +28,7 @@ def judge(folder: Folder, settled: Settled) -> Verdict:
     try:
         with folder.open(sighting) as file:
             read_at = partial(_read_at, file.fileno())
-            if not _may_be_image(sighting.name, read_at(0, HEAD_BYTES)):
+            if not may_be_image(sighting.name, read_at(0, HEAD_BYTES)):
                 return Verdict.LEAVE
             whole = settled.has_waited or is_whole(read_at, sighting.size_bytes)
     except FileChanged:
@@ -40,10 +38,6 @@ def judge(folder: Folder, settled: Settled) -> Verdict:
         return Verdict.UNREADABLE
     folder.note_readable(sighting.name)
     return Verdict.TAKE if whole else Verdict.WAIT
-
-
-def _may_be_image(name: str, head: bytes) -> bool:
-    return PurePosixPath(name).suffix.lower() in IMAGE_EXTENSIONS or sniff(head) is not None
 
 
 def _read_at(fd: int, offset: int, length: int) -> bytes:

@@ -33,6 +33,14 @@ class LocalWatermark:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class LocalFailure:
+    """code: of the image, or NOT_SAVED."""
+
+    code: str
+    message: str
+
+
 @dataclass
 class RunSummary:
     """skipped: inputs whose results were there already."""

@@ -8,29 +8,35 @@ changed. Results are hard links to the engine's own files, which are let go at t
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.blobs.disk import sync_path
+from imgsvc.blobs.disk import naming_full_disk
 from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import Image, NewImage, SourceKind, quote_path
 from imgsvc.domain.job import NewJob
 from imgsvc.domain.picture import HEADER_BYTES
-from imgsvc.domain.rendering import Failure
 from imgsvc.domain.states import ImageState, Priority
 from imgsvc.domain.times import now_ms
+from imgsvc.domain.watched import NOT_SAVED
 from imgsvc.errors import ImageError, StorageFull
+from imgsvc.files.errnos import will_pass
+from imgsvc.files.places import Places
 from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub, HubClosed, Reader
 from imgsvc.recipes.model import Recipe, canonical_json
-from imgsvc.service.local_plan import LocalInput, LocalPlan, LocalWatermark, RunSummary
+from imgsvc.service.local_plan import (
+    LocalFailure,
+    LocalInput,
+    LocalPlan,
+    LocalWatermark,
+    RunSummary,
+)
 from imgsvc.service.watermarks import Watermarks
 from imgsvc.store.exports import Export, ExportedFile
 from imgsvc.store.store import Store
@@ -39,8 +45,8 @@ APPEND = 1000
 """Images appended to the run's job at a time."""
 
 
-Placement = tuple[Path, Path]
-"""A finished file, and where it belongs."""
+Placement = tuple[Path, str]
+"""A finished file, and where it belongs in the folder for results, with `/`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class Made:
 
     item: LocalInput
     files: tuple[ExportedFile, ...] = ()
-    error: Failure | None = None
+    error: LocalFailure | None = None
     has_changed: bool = False
 
 
@@ -86,14 +92,14 @@ class LocalRun:
         self._watermarks = watermarks
         self._marks = marks
         self._preset = preset
-        self._pinned: str | None = None
+        self._pinned = ""  # until `begin`
 
     async def run(
         self, inputs: Sequence[LocalInput], on_progress: Callable[[RunSummary], None]
     ) -> RunSummary:
         """Make what is missing. `on_progress` is called whenever the summary has changed.
 
-        Raises StorageFull and OSError when results cannot be put into the folder, ImageError
+        Raises StorageFull and OSError when no results can be put into the folder, ImageError
         for a watermark that cannot be read.
         """
         await self.begin()
@@ -109,12 +115,12 @@ class LocalRun:
                     for one in made:
                         _add(one, summary)
                     on_progress(summary)
-            await self.end()
+        await self.end()
         return summary
 
     async def begin(self) -> None:
         """Before anything is made: what an interrupted run had finished was put into the folder
-        as it went, and the rest of it is forgotten.
+        as it went, and the rest of it is forgotten. Raises ImageError as `run` does.
         """
         while True:
             jobs, _ = await self._store.jobs(limit=100)
@@ -123,10 +129,10 @@ class LocalRun:
             if not jobs:
                 break
         await self._let_go_of_watermarks()
+        self._pinned = await self._pin()
 
     async def end(self) -> None:
         """When nothing more is to be made."""
-        self._pinned = None
         await self._let_go_of_watermarks()
 
     async def make(
@@ -135,16 +141,16 @@ class LocalRun:
         place: Callable[[int, str, str], str],
         is_same: Callable[[LocalInput], bool] | None = None,
     ) -> AsyncGenerator[list[Made], None]:
-        """Make these inputs, whatever is there already; several times side by side if wanted.
+        """Make these inputs, whatever is there already, between `begin` and `end`; several times
+        side by side if wanted.
 
         place: where a result belongs, by the input's position, the variant and its format.
         is_same: whether an input is still as it was seen; asked, in a thread, before its
             results are put into the folder. None takes it for granted.
-        Yields what has been made, again and again; to be closed. Raises as `run` does.
+        Yields what has been made, again and again; to be closed. Raises StorageFull, OSError as
+        `run` does.
         """
         job_id = new_id()
-        if self._pinned is None:
-            self._pinned = await self._pin()
         with self._hub.watch(job_id) as reader:
             items = [item for _, item in todo]
             feeding = asyncio.create_task(self._feed(job_id, self._pinned, items), name="run-feed")
@@ -155,8 +161,7 @@ class LocalRun:
                     events = await reader.take()
                     images = [event.image for event in events if event.image is not None]
                     made = await asyncio.to_thread(self._judge, images, todo, place, is_same)
-                    await self._put(made)
-                    yield [one for one, _ in made]
+                    yield await self._put(made)
                     last = events[-1]
                     ended = last.image is None and last.job.state.is_final
                 await feeding
@@ -231,7 +236,8 @@ class LocalRun:
                 files = self._name_files(image, partial(place, index))
                 made.append((Made(item, tuple(file for file, _ in files)), [p for _, p in files]))
             elif image.error is not None:
-                made.append((Made(item, error=image.error), []))
+                failure = LocalFailure(image.error.code, image.error.message)
+                made.append((Made(item, error=failure), []))
         return made
 
     def _name_files(
@@ -244,21 +250,24 @@ class LocalRun:
                 image.job_id, image.id, image.claim, output.variant, output.format
             )
             file = ExportedFile(output.variant, output.format, target, output.size_bytes)
-            files.append((file, (source, self._out_dir / target)))
+            files.append((file, (source, target)))
         return files
 
-    async def _put(self, made: Sequence[tuple[Made, list[Placement]]]) -> None:
-        """Put finished files where they belong, durably, and remember that they are there."""
-        placements = [placement for _, each in made for placement in each]
-        if placements:
-            await asyncio.to_thread(_put_all, placements)
-            await self._store.record_exports(
-                [
-                    Export(self._plan.key(one.item), self._plan.fingerprint(one.item), one.files)
-                    for one, _ in made
-                    if one.files
-                ]
-            )
+    async def _put(self, made: Sequence[tuple[Made, list[Placement]]]) -> list[Made]:
+        """Put finished files where they belong, durably, and remember that they are there. What
+        cannot stand where it belongs has failed.
+        """
+        if not any(placements for _, placements in made):
+            return [one for one, _ in made]
+        with naming_full_disk():
+            put = await asyncio.to_thread(_put_all, made, self._out_dir)
+        exports = [
+            Export(self._plan.key(one.item), self._plan.fingerprint(one.item), one.files)
+            for one in put
+            if one.files
+        ]
+        await self._store.record_exports(exports)
+        return put
 
     async def _delete(self, job_id: str) -> None:
         await self._store.delete_job(job_id)
@@ -301,24 +310,24 @@ def _new_image(item: LocalInput) -> NewImage:
     )
 
 
-def _put_all(placements: Sequence[tuple[Path, Path]]) -> None:
-    """Blocking: files to their targets, each at once or not at all, then their folders."""
-    folders = set()
-    for source, target in placements:
-        if target.parent not in folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folders.add(target.parent)
-        _put(source, target)
-    for folder in folders:
-        sync_path(folder)
+def _put_all(made: Sequence[tuple[Made, list[Placement]]], out_dir: Path) -> list[Made]:
+    """Blocking: files to their targets, each at once or not at all, then their folders.
 
-
-def _put(source: Path, target: Path) -> None:
-    temporary = target.parent / f".{source.name}.part"
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(source, temporary)
-        sync_path(temporary)
-    temporary.replace(target)
+    Raises OSError for what is wrong with the disk, and not with one image.
+    """
+    put: list[Made] = []
+    places = Places(out_dir)
+    for one, placements in made:
+        try:
+            for source, target in placements:
+                places.link(source, target)
+        except OSError as exc:
+            if will_pass(exc) or not out_dir.is_dir():
+                raise
+            reason = exc.strerror or "it cannot be written"
+            failure = LocalFailure(NOT_SAVED, f"Its result cannot be saved: {reason}")
+            put.append(replace(one, files=(), error=failure))
+        else:
+            put.append(one)
+    places.sync()
+    return put

@@ -8,6 +8,9 @@ import pytest
 
 from imgsvc.cli.inputs import find_files, is_url
 from imgsvc.domain.input_names import name_of_url
+from imgsvc.folders.scan import Folder
+from imgsvc.folders.settling import Settled
+from imgsvc.folders.verdicts import Verdict, judge
 
 
 @pytest.fixture
@@ -39,6 +42,17 @@ def names(*paths: str, leave_out: str | None = None) -> list[str]:
 class TestFindFiles:
     def test_a_folder_gives_its_images_in_order_and_no_hidden_ones(self) -> None:
         assert names("photos") == ["a.png", "b.JPG", "out/a.webp", "trip/c.webp"]
+
+    def test_it_gives_what_watching_it_would_take(self) -> None:
+        """Also what has no image's name but begins as one does; nothing that is unfinished."""
+        for name in ("scan", "scan.dat", "scan.part", "c.jpg~", ".scan", "trip.tmp/d.png"):
+            path = Path("more", name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"\x89PNG\r\n\x1a\n")
+        folder = Folder(Path("more"))
+        settled = [Settled(one, has_waited=True) for one in folder.scan()]
+        watched = {one.sighting.name for one in settled if judge(folder, one) is Verdict.TAKE}
+        assert set(names("more")) == watched == {"a.png", "scan", "scan.dat"}
 
     def test_the_folder_of_results_is_left_out(self) -> None:
         assert names("photos", leave_out="photos/out") == ["a.png", "b.JPG", "trip/c.webp"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from PIL import Image
 
 from imgsvc.cli.main import cli
 from imgsvc.errors import StorageFull
+from imgsvc.files.places import Places
 from imgsvc.store.store import Store
 from tests.pictures import make_jpeg, make_png
 
@@ -108,6 +110,44 @@ def test_a_bad_image_is_named_and_fails_the_run(photos: Path, tmp_path: Path) ->
     assert "bad.jpg" in result.stderr
     assert "unsupported_format" in result.stderr
     assert set(_results(tmp_path / "out")) == {"a.webp", "shop/b.webp"}
+
+
+def test_a_result_that_cannot_be_saved_is_named_and_holds_up_no_other(
+    photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "a.webp" / "in the way").mkdir(parents=True)
+    result = _run(photos, "--out", out, "--preset", "thumbnail")
+    assert result.exit_code == 1, result.output
+    assert "a.jpg: Its result cannot be saved" in result.stderr
+    assert "(not_saved)" in result.stderr
+    assert set(_results(out)) == {"shop/b.webp"}
+    (out / "a.webp" / "in the way").rmdir()
+    (out / "a.webp").rmdir()
+    assert _summary(photos, "--out", out, "--preset", "thumbnail")["completed"] == 1
+
+
+def test_a_link_in_the_out_folder_leads_no_result_elsewhere(photos: Path, tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    elsewhere.mkdir()
+    (out / "shop").symlink_to(elsewhere)
+    result = _run(photos, "--out", out, "--preset", "thumbnail")
+    assert result.exit_code == 1, result.output
+    assert "shop/b.png: Its result cannot be saved: A link" in result.stderr
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_disk_that_takes_nothing_ends_the_run_with_a_word(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Places, "link", refuse)
+    result = _run(photos, "--out", tmp_path / "out", "--preset", "thumbnail")
+    assert result.exit_code == 2, result.output
+    assert "cannot be written: Read-only file system" in result.stderr
 
 
 def test_inputs_are_read_in_place_and_left_alone(photos: Path, tmp_path: Path) -> None:

@@ -152,6 +152,21 @@ def test_killed_again_and_again_it_forgets_nothing(start: Start, photos: Path, o
     assert len(made) == len(set(made))
 
 
+def test_one_result_that_cannot_be_saved_holds_up_no_other(
+    start: Start, photos: Path, out: Path
+) -> None:
+    (out / "a.webp" / "in the way").mkdir(parents=True)
+    watching = start(photos, "--out", out)
+    watching.wait_for("b.jpg", "trip/c.png")
+    watching.wait_for("a.png", status="failed")
+    put(photos / "d.png", picture("red"), is_old=False)
+    watching.wait_for("d.png")
+    watching.stop()
+    assert watching.names("failed") == ["a.png"]
+    assert [row[:2] for row in failures_in(out)] == [["a.png", "not_saved"]]
+    assert results_in(out) == {"b.webp", "trip/c.webp", "d.webp", "failures.csv"}
+
+
 def test_links_that_lead_out_and_unfinished_files_are_left_alone(
     start: Start, photos: Path, tmp_path: Path
 ) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imgsvc.client import JournalBusy, LocalFileError
 from imgsvc.client.watching import journal as journals
-from imgsvc.client.watching.journal import Failure, State, WatchJournal
+from imgsvc.client.watching.journal import Entry, Failure, State, WatchJournal
 from imgsvc.client.watching.shipping import split_by_name
 from imgsvc.folders.scan import Sighting
 
@@ -132,6 +133,87 @@ def test_a_torn_line_takes_no_other_with_it(path: Path, monkeypatch: pytest.Monk
     second.note_done("1", "a.png", [])
     with again(second) as journal:
         assert journal.entries["a.png"].state is State.DONE
+
+
+def test_a_line_that_can_be_neither_written_nor_taken_back_takes_no_other_with_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_half(file: int, data: bytes) -> None:
+        os.write(file, data[:20])
+        raise OSError(5, "Input/output error")
+
+    def refuse(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    first = WatchJournal(path)
+    with monkeypatch.context() as context:
+        context.setattr(journals, "_write_all", write_half)
+        context.setattr(os, "ftruncate", refuse)
+        with pytest.raises(LocalFileError):
+            send(first, "1", "a.png")
+    send(first, "1", "a.png")
+    with again(first) as journal:
+        assert list(journal.batches) == ["1"]
+
+
+def test_a_journal_that_was_written_anew_is_durable_under_its_name(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def note_and_sync(file: int) -> None:
+        synced.append(os.fstat(file).st_ino)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", note_and_sync)
+    with WatchJournal(path):
+        assert synced[-1] == path.parent.stat().st_ino
+
+
+def test_a_batch_that_can_be_seen_is_whole(
+    journal: WatchJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen_files: list[int] = []
+
+    def look_and_make(*facts: Any, **more: Any) -> Entry:
+        seen_files.extend(len(batch.files) for batch in journal.batches.values())
+        return Entry(*facts, **more)
+
+    monkeypatch.setattr(journals, "Entry", look_and_make)
+    journal.note_batch("1", RECIPE, {}, [seen("a.png"), seen("b.png")], {})
+    assert set(seen_files) <= {2}
+    assert len(journal.batches["1"].files) == 2
+
+
+def test_what_is_left_is_counted_while_more_is_sent(
+    journal: WatchJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(journal, "1", "a.png")
+    is_left = journal.is_left
+
+    def send_and_look(batch_id: str, name: str) -> bool:
+        if "2" not in journal.batches:  # as another thread does
+            send(journal, "2", "b.png")
+        return is_left(batch_id, name)
+
+    monkeypatch.setattr(journal, "is_left", send_and_look)
+    assert journal.count_left() == 1
+    assert journal.count_left() == 2
+
+
+def test_a_note_of_what_has_arrived_is_removed_and_no_other(path: Path) -> None:
+    first = WatchJournal(path)
+    first.note_batch("under way", RECIPE, {}, [seen("b.png")], {})
+    send(first, "arrived", "a.png")
+    send(first, "over", "c.png")
+    first.end_batch("over")
+    names = ("arrived", "over", "under way", "another journal's")
+    for name in names:  # the process ends before it removes them
+        (first.sending / f"{name}.jsonl").touch()
+    with again(first) as journal:
+        left = {note.stem for note in journal.sending.iterdir()}
+        assert left == {"under way", "another journal's"}
 
 
 def test_a_full_disk_changes_nothing(

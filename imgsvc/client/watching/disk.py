@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Callable
 from typing import TypeVar
 
 from imgsvc.client.errors import LocalFileError
+from imgsvc.files.errnos import PASSING
 
 T = TypeVar("T")
 
 PAUSE_S = 3.0
 
-_PASSING = frozenset(
-    {
-        errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO,
-        errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
-    }
-)  # fmt: skip
-
 
 def will_pass(error: LocalFileError) -> bool:
     """Whether what is wrong is wrong with the disk, and not with this one file."""
     cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in _PASSING
+    return isinstance(cause, OSError) and cause.errno in PASSING
 
 
 class Disk:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from imgsvc.client.errors import JournalBusy, LocalFileError
+from imgsvc.files.places import Places
 from imgsvc.folders.scan import Fingerprint, Sighting
 
 SavedFile = tuple[str, str, str]
@@ -77,8 +78,8 @@ class Batch:
 
 
 class WatchJournal:
-    """All methods block for a moment, and may be called in threads. One process at a time has
-    a journal open.
+    """All methods block for a moment, and may be called in threads. Whoever goes through what
+    they change takes a copy of it. One process at a time has a journal open.
 
     entries: by the file's name. failed: those that have failed. batches: by id, those that are
         not over.
@@ -97,11 +98,15 @@ class WatchJournal:
         self._turn = threading.Lock()
         self._lock = _take_lock(path)
         self._is_torn = False
+        arrived: set[str] = set()
         try:
             for line in _read_lines(path):
+                if line.get("event") == "job":
+                    arrived.add(line["batch"])
                 self._replay(line)
-            self._file = self._open()
             self.sending.mkdir(exist_ok=True)
+            self._remove_notes(arrived)
+            self._file = self._open()
         except OSError as exc:
             os.close(self._lock)
             raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
@@ -135,6 +140,10 @@ class WatchJournal:
     def find_left(self, batch: Batch) -> list[str]:
         """Those of a batch's files that are."""
         return [name for name in batch.files if self.is_left(batch.id, name)]
+
+    def count_left(self) -> int:
+        """Of all batches."""
+        return sum(len(self.find_left(batch)) for batch in list(self.batches.values()))
 
     def note_batch(
         self,
@@ -189,8 +198,10 @@ class WatchJournal:
                 if durably:
                     os.fsync(self._file)
             except OSError as exc:
-                with suppress(OSError):
+                try:
                     os.ftruncate(self._file, end)
+                except OSError:
+                    self._is_torn = True
                 raise LocalFileError(self.path, exc.strerror or "it cannot be written") from exc
             self._is_torn = False
             self._replay(line)
@@ -223,13 +234,14 @@ class WatchJournal:
     def _replay_sent(
         self, batch: str, recipe: str, spec: Mapping[str, Any], files: Iterable[Sequence[Any]]
     ) -> None:
-        sent = self.batches[batch] = Batch(batch, recipe, spec, {})
+        sent = Batch(batch, recipe, spec, {})
         for name, size_bytes, mtime_ns, inode, choice in files:
             earlier = self.entries.get(name)
             standing = earlier.files if earlier else ()
             fingerprint = sent.files[name] = (size_bytes, mtime_ns, inode)
             self.entries[name] = Entry(fingerprint, recipe, batch, choice=choice, files=standing)
             self.failed.pop(name, None)
+        self.batches[batch] = sent  # whole: others may be looking through it
 
     def _replay_job(self, batch: str, job: str, images: Iterable[Sequence[Any]]) -> None:
         sent = self.batches.get(batch)
@@ -281,28 +293,26 @@ class WatchJournal:
 
     def _open(self) -> int:
         """The file to go on in: a new one without what is over, if there is room for it."""
-        try:
-            return self._rewrite()
-        except OSError:
-            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-            size_bytes = os.fstat(file).st_size
-            self._is_torn = size_bytes > 0 and os.pread(file, 1, size_bytes - 1) != b"\n"
-            return file
-
-    def _rewrite(self) -> int:
-        """The journal without what is over, as a new file that takes the old one's place."""
-        temporary = self.path.with_name(f"{self.path.name}.part")
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-        file = os.open(temporary, flags, 0o644)
-        try:
-            text = "".join(json.dumps(line) + "\n" for line in self._lines())
-            _write_all(file, text.encode())
-            os.fsync(file)
-            temporary.replace(self.path)
-        except OSError:
-            os.close(file)
-            raise
+        with suppress(OSError):
+            self._rewrite()
+        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        size_bytes = os.fstat(file).st_size
+        self._is_torn = size_bytes > 0 and os.pread(file, 1, size_bytes - 1) != b"\n"
         return file
+
+    def _rewrite(self) -> None:
+        """The journal without what is over, as a new file that takes the old one's place."""
+        text = "".join(json.dumps(line) + "\n" for line in self._lines())
+        places = Places(self.path.parent)
+        places.write(text.encode(), self.path.name)
+        places.sync()
+
+    def _remove_notes(self, arrived: Collection[str]) -> None:
+        """Of batches that are jobs by now: an end came in between. Other journals' notes stay."""
+        for note in self.sending.glob("*.jsonl"):
+            if note.stem in arrived:
+                with suppress(OSError):
+                    note.unlink()
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         if self.folder is not None:

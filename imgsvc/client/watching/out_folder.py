@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from imgsvc.client.errors import LocalFileError
+from imgsvc.client.variants import Variants
 from imgsvc.client.watching.journal import SavedFile
 from imgsvc.domain.extensions import IMAGE_EXTENSIONS
 from imgsvc.domain.stable_names import StableNames
-
-Variants = Sequence[tuple[str, str]]
-"""Name and format of each."""
 
 
 class OutFolder:

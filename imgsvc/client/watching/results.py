@@ -19,15 +19,13 @@ from imgsvc.client.errors import (
     passing_over_gone,
 )
 from imgsvc.client.patience import Patience
+from imgsvc.client.variants import Variants, check_outputs, variants_of
 from imgsvc.client.watching.disk import Disk, will_pass
 from imgsvc.client.watching.journal import Batch, Failure, SavedFile, WatchJournal
-from imgsvc.client.watching.out_folder import OutFolder, Variants
+from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
-from imgsvc.domain.names import SAME_FORMAT
 from imgsvc.domain.times import now_ms
-
-NOT_SAVED = "not_saved"
-"""Code of an image that was made, but whose results cannot stand where they belong."""
+from imgsvc.domain.watched import NOT_SAVED
 
 CANCELLED = "cancelled"
 """Code of an image that somebody did not want any more."""
@@ -120,6 +118,7 @@ class Results:
             files: list[SavedFile] = []
             failure = _failure_of(image)
             if failure is None and self._out is not None:
+                check_outputs(image["outputs"], variants)
                 outputs = [(each["variant"], each["format"]) for each in image["outputs"]]
                 files = self._out.place(name, outputs, variants)
                 failure = await self._save(self._out, batch, image, files)
@@ -171,11 +170,6 @@ class Results:
             else:
                 self._disk.note_success()
                 return None
-
-
-def variants_of(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Name and format of each variant of a recipe, as the server shows it."""
-    return [(v["name"], v.get("format", SAME_FORMAT)) for v in recipe["variants"]]
 
 
 def _is_whole(job: Mapping[str, Any]) -> bool:

@@ -91,12 +91,11 @@ class FolderWatch:
 
     @property
     def progress(self) -> Progress:
-        left = sum(len(self._journal.find_left(each)) for each in self._journal.batches.values())
         watcher = self._watcher
         return Progress(
             done=self._done,
             failed=len(self._journal.failed),
-            waiting=left + (watcher.restless if watcher else 0),
+            waiting=self._journal.count_left() + (watcher.restless if watcher else 0),
             is_gone=watcher is not None and watcher.is_gone,
         )
 
@@ -155,7 +154,7 @@ class FolderWatch:
 
     def _forget(self, present: set[str]) -> None:
         """Of files that are gone only what still stands in the out folder has to be known."""
-        under_way = {name for batch in self._journal.batches.values() for name in batch.files}
+        under_way = {name for batch in list(self._journal.batches.values()) for name in batch.files}
         gone = [
             name
             for name, entry in list(self._journal.entries.items())

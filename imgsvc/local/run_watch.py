@@ -1,4 +1,4 @@
-"""`imgsvc run --watch`: the engine without a server stays, and takes what arrives."""
+"""Watching folders without a server: what settles in them is made here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import cast
 
 from imgsvc.client import LocalFileError
@@ -21,43 +19,15 @@ from imgsvc.client.watching.outcome import Outcome
 from imgsvc.client.watching.watch import Progress, Reports
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import StorageFull
-from imgsvc.folders.scan import FileChanged, Fingerprint, Folder, FolderGone, Sighting
+from imgsvc.folders.scan import Fingerprint, FolderGone, Sighting
 from imgsvc.folders.watcher import FolderWatcher, watch_folder
+from imgsvc.local.watched import Watched
 from imgsvc.service.local_plan import LocalInput, LocalPlan
 from imgsvc.service.local_run import LocalRun, Made
 from imgsvc.store.exports import Export
 
 ROUNDS_AT_ONCE = 4
 """Batches of files that may be under way: one slow image does not hold up what comes later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A folder. above: what the names of its files begin with; empty or with `/` at its end.
-
-    root: the folder without links.
-    """
-
-    folder: Folder
-    above: str
-    root: Path
-    polling: bool | None
-
-    def name(self, sighting: Sighting) -> str:
-        return self.above + sighting.name
-
-    def describe(self, sighting: Sighting) -> LocalInput:
-        name = self.name(sighting).encode(errors="replace").decode()
-        path = self.root / sighting.name
-        return LocalInput(name, path, sighting.size_bytes, sighting.mtime_ns)
-
-    def is_same(self, sighting: Sighting) -> bool:
-        """Whether a file is still as it was seen. Blocking."""
-        try:
-            self.folder.open(sighting).close()
-        except (FileChanged, OSError):
-            return False
-        return True
 
 
 class RunWatch:
@@ -139,14 +109,15 @@ class RunWatch:
     def _forget(self, present: Mapping[str, LocalInput]) -> None:
         gone = [
             name
-            for name, entry in self._journal.entries.items()
+            for name, entry in list(self._journal.entries.items())
             if name not in present and not self._out.stands(entry.files)
         ]
         self._journal.forget(gone)
 
     def _keep_names(self, present: Mapping[str, LocalInput]) -> None:
         """Results keep their names, also those of inputs that are gone."""
-        choices = {n: e.choice for n, e in self._journal.entries.items() if e.choice is not None}
+        entries = list(self._journal.entries.items())
+        choices = {n: e.choice for n, e in entries if e.choice is not None}
         names = {self._plan.key(item): name for name, item in present.items()}
         for key, export in self._exports.items():
             files = [(file.variant, file.format, file.target) for file in export.files]
@@ -171,7 +142,9 @@ class RunWatch:
 
     def _may_be_there(self, name: str) -> bool:
         """Blocking."""
-        watched = next(each for each in self._watched if name.startswith(each.above))
+        watched = next((one for one in self._watched if name.startswith(one.above)), None)
+        if watched is None:  # of a folder that is not watched now
+            return True
         watcher = self._watchers.get(watched.above)
         path = watched.root / name.removeprefix(watched.above)
         return watcher is None or watcher.is_gone or os.path.lexists(path)

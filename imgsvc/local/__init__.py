@@ -1,0 +1,1 @@
+"""The engine without a server, which stays and takes what arrives."""

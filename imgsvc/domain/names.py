@@ -38,10 +38,10 @@ _DROPPED_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
 _BIDI_CONTROLS = frozenset(map(chr, (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F),
                                      *range(0x2066, 0x206A))))  # fmt: skip
 
-_NUMBER_BYTES = 8
+NUMBER_BYTES = 8
 """What `-2`, `-3`… may come to."""
 
-_ANY_EXT = frozenset(EXTENSIONS.values())
+ANY_EXT = frozenset(EXTENSIONS.values())
 USUAL_EXTENSIONS = {
     ".jpg": "jpg", ".jpeg": "jpg", ".jpe": "jpg", ".jfif": "jpg", ".png": "png",
     ".webp": "webp", ".gif": "gif", ".tif": "tif", ".tiff": "tif", ".avif": "avif",
@@ -75,9 +75,9 @@ class ResultNames:
     def __init__(
         self, inputs: Iterable[tuple[int, str]], variants: Sequence[tuple[str, str]]
     ) -> None:
-        self._suffixes = {name: f"-{name}" if len(variants) > 1 else "" for name, _ in variants}
+        self._shape = Shape(variants)
         parsed = sorted((parse_input(*entry) for entry in inputs), key=lambda one: one.index)
-        self._choices = _Chooser(parsed, variants, self._suffixes).choose()
+        self._choices = _Chooser(parsed, self._shape).choose()
 
     def __contains__(self, index: int) -> bool:
         """Whether there is an input of this index."""
@@ -88,8 +88,7 @@ class ResultNames:
 
         Raises KeyError for an image, a variant or a format that the job does not have.
         """
-        ext = EXTENSIONS[format_]
-        return f"{self._choices[index].base(ext)}{self._suffixes[variant]}.{ext}"
+        return self._shape.path(self._choices[index], variant, format_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +117,55 @@ class Choice:
         return self.usual if self.only_ext in {None, ext} else self.fallback
 
 
+class Shape:
+    """What the results of every input of a recipe have in common.
+
+    tails: what follows a base, for each variant: `-variant` or nothing, and the extension;
+        None where that follows the input's.
+    """
+
+    def __init__(self, variants: Sequence[tuple[str, str]]) -> None:
+        self.suffixes = {name: f"-{name}" if len(variants) > 1 else "" for name, _ in variants}
+        self.tails = [
+            (self.suffixes[name], None if format_ == SAME_FORMAT else EXTENSIONS[format_])
+            for name, format_ in variants
+        ]
+        self._is_open = all(ext is None for _, ext in self.tails)
+        longest = max(map(len, self.suffixes.values()), default=0)
+        self._room_bytes = MAX_COMPONENT_BYTES - longest - len(".") - max(map(len, ANY_EXT))
+
+    def base(self, one: InputName, end: str) -> str:
+        """The stem, shortened so that every result fits into a file name, and `end`."""
+        return one.folder + shorten(one.stem, self._room_bytes - len(end)) + end
+
+    def expected_ext(self, one: InputName) -> str | None:
+        """The extension of all results of this input, if its name is honest.
+
+        None when that cannot be told, or when a variant names a format, where inputs of
+        one stem collide anyhow.
+        """
+        return USUAL_EXTENSIONS.get(one.extension.lower()) if self._is_open else None
+
+    def path(self, choice: Choice, variant: str, format_: str) -> str:
+        """Relative path, with `/`, of the finished file of `variant`, which is a `format_`.
+
+        Raises KeyError for a variant or a format that there is not.
+        """
+        ext = EXTENSIONS[format_]
+        return f"{choice.base(ext)}{self.suffixes[variant]}.{ext}"
+
+
 class _Chooser:
     """Gives every input a base of its own. A claim is a path it could need, as compared."""
 
-    def __init__(
-        self,
-        inputs: Sequence[InputName],
-        variants: Sequence[tuple[str, str]],
-        suffixes: dict[str, str],
-    ) -> None:
+    def __init__(self, inputs: Sequence[InputName], shape: Shape) -> None:
         self._inputs = inputs
-        self._tails = [
-            (suffixes[name], None if format_ == SAME_FORMAT else EXTENSIONS[format_])
-            for name, format_ in variants
-        ]
-        self._all_same = all(ext is None for _, ext in self._tails)
-        longest = max((len(suffix) for suffix, _ in self._tails), default=0)
-        self._room_bytes = MAX_COMPONENT_BYTES - longest - len(".") - max(map(len, _ANY_EXT))
+        self._shape = shape
+        self._base = shape.base
         self._last_number: Counter[str] = Counter()
-        self._taken: set[str] = set(_folder_claims(inputs))
+        self._taken: set[str] = {
+            claim for folder in {one.folder for one in inputs} for claim in folders_above(folder)
+        }
 
     def choose(self) -> dict[int, Choice]:
         sharers = Counter(comparable(one.folder + one.stem) for one in self._inputs)
@@ -144,7 +173,7 @@ class _Chooser:
         exts: dict[int, str | None] = {}
         for one in self._inputs:
             alone = sharers[comparable(one.folder + one.stem)] == 1
-            exts[one.index] = None if alone else self._expected_ext(one)
+            exts[one.index] = None if alone else self._shape.expected_ext(one)
             wanted.update(self._claims(self._base(one, ""), exts[one.index]))
         return {one.index: self._choose_one(one, exts[one.index], wanted) for one in self._inputs}
 
@@ -170,29 +199,17 @@ class _Chooser:
         may cut off, so that ten thousand such names cost no ten thousand tries each.
         """
         yield self._base(one, extension)
-        alike = comparable(self._base(one, extension + " " * _NUMBER_BYTES))
+        alike = comparable(self._base(one, extension + " " * NUMBER_BYTES))
         while True:
             self._last_number[alike] += 1
             yield self._base(one, f"{extension}-{self._last_number[alike] + 1}")
 
-    def _base(self, one: InputName, end: str) -> str:
-        """The stem, shortened so that every result fits into a file name, and `end`."""
-        return one.folder + shorten(one.stem, self._room_bytes - len(end)) + end
-
     def _claims(self, base: str, only_ext: str | None) -> Iterator[str]:
         start = comparable(base)
-        for suffix, own_ext in self._tails:
+        for suffix, own_ext in self._shape.tails:
             ext = own_ext or only_ext
-            for each in (ext,) if ext else _ANY_EXT:
+            for each in (ext,) if ext else ANY_EXT:
                 yield f"{start}{suffix}.{each}"
-
-    def _expected_ext(self, one: InputName) -> str | None:
-        """The extension of all results of this input, if its name is honest.
-
-        None when that cannot be told, or when a variant names a format, where inputs of
-        one stem collide anyhow.
-        """
-        return USUAL_EXTENSIONS.get(one.extension.lower()) if self._all_same else None
 
 
 def parse_input(index: int, name: str) -> InputName:
@@ -230,9 +247,8 @@ def comparable(path: str) -> str:
     return unicodedata.normalize("NFD", folded)
 
 
-def _folder_claims(inputs: Iterable[InputName]) -> Iterator[str]:
+def folders_above(folder: str) -> Iterator[str]:
     """Folders are claims too: a file cannot stand where a folder must be."""
-    for folder in {one.folder for one in inputs}:
-        parts = comparable(folder).split("/")[:-1]
-        for depth in range(1, len(parts) + 1):
-            yield "/".join(parts[:depth])
+    parts = comparable(folder).split("/")[:-1]
+    for depth in range(1, len(parts) + 1):
+        yield "/".join(parts[:depth])

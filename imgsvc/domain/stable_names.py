@@ -13,22 +13,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from imgsvc.domain.names import (
-    MAX_COMPONENT_BYTES,
-    SAME_FORMAT,
-    USUAL_EXTENSIONS,
+    ANY_EXT,
+    NUMBER_BYTES,
     Choice,
     InputName,
+    Shape,
     comparable,
+    folders_above,
     parse_input,
-    shorten,
 )
 from imgsvc.domain.rendering import EXTENSIONS
 
 _ANY = "*"
 """Stands for every extension where it is not known which a result will have."""
-
-_EXTS = frozenset(EXTENSIONS.values())
-_NUMBER_BYTES = 8
 
 
 class StableNames:
@@ -37,14 +34,8 @@ class StableNames:
     """
 
     def __init__(self, variants: Sequence[tuple[str, str]]) -> None:
-        self._suffixes = {name: f"-{name}" if len(variants) > 1 else "" for name, _ in variants}
-        self._tails = [
-            (self._suffixes[name], None if format_ == SAME_FORMAT else EXTENSIONS[format_])
-            for name, format_ in variants
-        ]
-        self._is_open = all(ext is None for _, ext in self._tails)
-        longest = max((len(suffix) for suffix, _ in self._tails), default=0)
-        self._room_bytes = MAX_COMPONENT_BYTES - longest - len(".") - max(map(len, _EXTS))
+        self._shape = Shape(variants)
+        self._base, self._ext = self._shape.base, self._shape.expected_ext
         self._taken: set[int] = set()
         self._last_number: Counter[str] = Counter()
 
@@ -61,9 +52,9 @@ class StableNames:
         files: variant, format and path of each result of one input.
         """
         bases = {
-            path.removesuffix(f"{self._suffixes[variant]}.{EXTENSIONS[format_]}")
+            path.removesuffix(f"{self._shape.suffixes[variant]}.{EXTENSIONS[format_]}")
             for variant, format_, path in files
-            if path.endswith(f"{self._suffixes.get(variant)}.{EXTENSIONS.get(format_)}")
+            if path.endswith(f"{self._shape.suffixes.get(variant)}.{EXTENSIONS.get(format_)}")
         }
         return _dump(Choice(bases.pop())) if len(bases) == 1 else None
 
@@ -74,13 +65,12 @@ class StableNames:
             claim for one in parsed for claim in self._claims(self._base(one, ""), self._ext(one))
         )
         for one in parsed:
-            self._take_folders(one.folder)
+            self._taken.update(map(_mark, folders_above(one.folder)))
         return [_dump(self._choose_one(one, wanted)) for one in parsed]
 
     def path(self, choice: str, variant: str, format_: str) -> str:
         """Relative path, with `/`, of the finished file of `variant`, which is a `format_`."""
-        ext = EXTENSIONS[format_]
-        return f"{_load(choice).base(ext)}{self._suffixes[variant]}.{ext}"
+        return self._shape.path(_load(choice), variant, format_)
 
     def _choose_one(self, one: InputName, wanted: Counter[str]) -> Choice:
         ext = self._ext(one)
@@ -105,22 +95,15 @@ class StableNames:
         yield self._base(one, extension)
         if extension != one.extension:
             yield self._base(one, one.extension)
-        alike = comparable(self._base(one, one.extension + " " * _NUMBER_BYTES))
+        alike = comparable(self._base(one, one.extension + " " * NUMBER_BYTES))
         while True:
             self._last_number[alike] += 1
             yield self._base(one, f"{one.extension}-{self._last_number[alike] + 1}")
 
-    def _base(self, one: InputName, end: str) -> str:
-        return one.folder + shorten(one.stem, self._room_bytes - len(end)) + end
-
-    def _ext(self, one: InputName) -> str | None:
-        """The extension of all results of an input, if its name is honest and decides it."""
-        return USUAL_EXTENSIONS.get(one.extension.lower()) if self._is_open else None
-
     def _claims(self, base: str, only_ext: str | None) -> Iterator[str]:
         """Paths that a base could need, as compared."""
         start = comparable(base)
-        for suffix, own_ext in self._tails:
+        for suffix, own_ext in self._shape.tails:
             yield f"{start}{suffix}.{own_ext or only_ext or _ANY}"
 
     def _claim(self, base: str, only_ext: str | None) -> None:
@@ -129,18 +112,12 @@ class StableNames:
     def _is_free(self, claim: str) -> bool:
         return self._taken.isdisjoint(map(_mark, _alike(claim)))
 
-    def _take_folders(self, folder: str) -> None:
-        """Folders are claims too: a file cannot stand where a folder must be."""
-        parts = comparable(folder).split("/")[:-1]
-        for depth in range(1, len(parts) + 1):
-            self._taken.add(_mark("/".join(parts[:depth])))
-
 
 def _alike(claim: str) -> Iterable[str]:
     """Claims that cannot stand beside this one, itself among them."""
     start, _, ext = claim.rpartition(".")
     if ext == _ANY:
-        return [claim, *(f"{start}.{each}" for each in _EXTS)]
+        return [claim, *(f"{start}.{each}" for each in ANY_EXT)]
     return [claim, f"{start}.{_ANY}"]
 
 

@@ -94,13 +94,18 @@ class KernelNotices:
         paths = await asyncio.to_thread(self._join_existing, folders)
         ear = _Ear(paths, self._hear, self._give_up)
         self._covered = frozenset(folders)
-        await ear.start()
-        # The old one listens until the new one does.
-        await self._drop_ear()
+        # From here on `close` ends it, also where this is cancelled.
+        old, self._ear = self._ear, ear
+        try:
+            await ear.start()
+        finally:
+            # The old one listens until the new one does.
+            if old is not None:
+                await asyncio.to_thread(old.stop)
         if ear.error is not None:
+            self._ear = None
             self._give_up(ear.error)
             return ()
-        self._ear = ear
         return added
 
     async def wait(self, timeout_s: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 
 from imgsvc.folders import notices as module
 from imgsvc.folders.notices import KernelNotices
+from tests.folders.conftest import rest
 
 
 @pytest.fixture
@@ -120,3 +122,21 @@ async def test_a_folder_that_goes_while_it_begins_is_no_reason_to_give_up(
     assert await notices.cover(["", "d/"]) == ()
     assert notices.tells_all
     assert notices.take() == {""}
+
+
+async def test_a_cover_that_is_cancelled_leaves_no_thread_behind(root: Path) -> None:
+    notices = KernelNotices(root)
+    await notices.cover([""])
+    for _ in range(2):
+        covering = asyncio.create_task(notices.cover(["", "d/"]))
+        while len(listeners()) < 2:
+            await rest()
+        covering.cancel()
+        await asyncio.wait({covering})
+        notices._covered = frozenset()
+    await notices.close()
+    assert listeners() == []
+
+
+def listeners() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "imgsvc-folder"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from imgsvc.blobs.disk import (
     DiskThreads,
+    is_disk_full,
     remove_files,
     sync_path,
     sync_paths,
@@ -304,6 +305,10 @@ def remove_folder(path: Path, layout: Layout) -> None:
         path.rename(aside)
     except FileNotFoundError:
         return
+    except OSError as exc:
+        if not is_disk_full(exc):
+            raise
+        aside = path  # no room for another name; nothing can be added either
     shutil.rmtree(aside, ignore_errors=True)
     sync_path(layout.jobs)
 

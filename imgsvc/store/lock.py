@@ -45,15 +45,25 @@ class DataFolderLock:
             raise StartError(self._refusal(exc)) from exc
         self._file = file
         self.was_abandoned = os.fstat(file).st_size > 0
-        self.announce(url)
+        try:
+            self.announce(url)
+        except StartError:
+            self.release(as_found=True)
+            raise
 
     def announce(self, url: str | None) -> None:
-        """Say where this server listens; the lock must be held."""
+        """Say where this server listens; the lock must be held. Raises StartError."""
         if self._file is None:
             raise RuntimeError("the lock is not held")
         text = json.dumps({"pid": os.getpid(), "url": url}).encode()
-        os.pwrite(self._file, text, 0)
-        os.ftruncate(self._file, len(text))
+        try:
+            os.pwrite(self._file, text, 0)
+            os.ftruncate(self._file, len(text))
+        except OSError as exc:
+            raise StartError(
+                f"The lock file {self._path} cannot be written: {exc.strerror}. Free some space "
+                "if the disk is full, and start again."
+            ) from exc
 
     def release(self, *, as_found: bool = False) -> None:
         """Let go; the file stays, empty, because removing it could race another taker.

@@ -15,7 +15,9 @@ from pathlib import Path
 from imgsvc.domain.rendering import Failure, RenderTask
 from imgsvc.errors import ImageErrorCode, ImgsvcError
 
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+NO_SPACE = Failure(ImageErrorCode.STORAGE_FULL, "There is not enough free disk space.")
 
 
 class InputUnavailable(ImgsvcError):
@@ -132,8 +134,8 @@ def _copy(source: str, destination: str) -> None:
 
 
 def _failure(exc: OSError) -> Failure:
-    if exc.errno in _DISK_FULL:
-        return Failure(ImageErrorCode.STORAGE_FULL, "There is not enough free disk space")
+    if exc.errno in DISK_FULL:
+        return NO_SPACE
     if isinstance(exc, FileNotFoundError):
         return Failure(ImageErrorCode.INTERNAL, "The input file is not there any more")
     return Failure(ImageErrorCode.INTERNAL, "The input file cannot be read")

@@ -16,7 +16,14 @@ from imgsvc.workers.bundle import Bundle
 from imgsvc.workers.child import BundleReport, Greeting, Render, WarmUp
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
-from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all
+from imgsvc.workers.scratch import (
+    DISK_FULL,
+    NO_SPACE,
+    InputUnavailable,
+    Scratch,
+    bring_in_all,
+    remove_inputs,
+)
 from imgsvc.workers.verdict import judge_death
 from imgsvc.workers.worker import Worker
 
@@ -32,6 +39,9 @@ MAX_FAILED_STARTS = 3
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 30.0
+REFUSED_PAUSE_S = 2.0
+"""The longest when it is the system that has no room, which may have some at any moment."""
+
 """Between starts that fail: the machine may be short of processes or memory for a while."""
 
 _T = TypeVar("_T")
@@ -145,19 +155,24 @@ class Slot:
                 self._activate(worker)
                 await worker.spent.wait()
             elif not self.leaving:
-                await self._note_failed_start()
+                await self._note_failed_start(was_refused=worker is None)
 
-    async def _note_failed_start(self) -> None:
-        """Wait a little, longer each time; a worker that is to be replaced goes on meanwhile."""
+    async def _note_failed_start(self, *, was_refused: bool) -> None:
+        """Wait a little, longer each time; a worker that is to be replaced goes on meanwhile.
+
+        was_refused: the system had no room for it, which passes.
+        """
         self._failed_starts += 1
         failed = self._failed_starts
         self._changed.set()
-        if failed >= MAX_FAILED_STARTS and not self._settings.anyone_ready():
+        hopeless = failed >= MAX_FAILED_STARTS and not was_refused
+        if hopeless and not self._settings.anyone_ready():
             raise PoolBroken(
                 f"Worker processes died {failed} times in a row while they started; the log "
                 "holds what they said."
             )
-        pause_s = min(FIRST_PAUSE_S * 4 ** min(failed - 1, 10), LONGEST_PAUSE_S)
+        longest_s = REFUSED_PAUSE_S if was_refused else LONGEST_PAUSE_S
+        pause_s = min(FIRST_PAUSE_S * 4 ** min(failed - 1, 10), longest_s)
         log.error("worker_start_failed", slot=self.number, times=failed, pause_s=pause_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
@@ -333,8 +348,23 @@ class Slot:
             bundle.answered = True
             self._loop.call_soon_threadsafe(self._on_answer, worker, bundle, outcome)
 
-        worker.process.submit(bundle.ordinal, bundle.tasks, answer, urgent=bundle.is_urgent)
+        try:
+            worker.process.submit(bundle.ordinal, bundle.tasks, answer, urgent=bundle.is_urgent)
+        except OSError as exc:
+            if exc.errno not in DISK_FULL:
+                raise
+            self._refuse_all(bundle, sent)
+            return False
         return True
+
+    def _refuse_all(self, bundle: Bundle, placed: Sequence[RenderTask]) -> None:
+        """A large bundle is handed over as a file, and there was no space for it."""
+        self.scratch.call_path(bundle.ordinal).unlink(missing_ok=True)
+        for task in placed:
+            remove_inputs(task)
+        refused = [Finished(task, RenderFailed(NO_SPACE, None, 0)) for task in placed]
+        bundle.tasks = ()
+        self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
 
     def _on_refused(self, bundle: Bundle, refused: Sequence[Finished]) -> None:
         self._settings.emit(bundle.refuse(refused))

@@ -12,18 +12,12 @@ from typing import Any, Protocol, TypeVar
 from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import EngineEvent, Finished, RenderFailed, RenderTask
 from imgsvc.telemetry.logs import get_logger
+from imgsvc.workers import starts
 from imgsvc.workers.bundle import Bundle
 from imgsvc.workers.child import BundleReport, Greeting, Render, WarmUp
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
-from imgsvc.workers.scratch import (
-    DISK_FULL,
-    NO_SPACE,
-    InputUnavailable,
-    Scratch,
-    bring_in_all,
-    remove_inputs,
-)
+from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all, remove_inputs
 from imgsvc.workers.verdict import judge_death
 from imgsvc.workers.worker import Worker
 
@@ -34,15 +28,6 @@ DEPTH = 2
 
 URGENT_DEPTH = DEPTH + 1
 """The same while one of them is urgent: there is a place for it when all others are taken."""
-
-MAX_FAILED_STARTS = 3
-
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 30.0
-REFUSED_PAUSE_S = 2.0
-"""The longest when it is the system that has no room, which may have some at any moment."""
-
-"""Between starts that fail: the machine may be short of processes or memory for a while."""
 
 _T = TypeVar("_T")
 
@@ -165,14 +150,13 @@ class Slot:
         self._failed_starts += 1
         failed = self._failed_starts
         self._changed.set()
-        hopeless = failed >= MAX_FAILED_STARTS and not was_refused
+        hopeless = starts.is_hopeless(failed, was_refused=was_refused)
         if hopeless and not self._settings.anyone_ready():
             raise PoolBroken(
                 f"Worker processes died {failed} times in a row while they started; the log "
                 "holds what they said."
             )
-        longest_s = REFUSED_PAUSE_S if was_refused else LONGEST_PAUSE_S
-        pause_s = min(FIRST_PAUSE_S * 4 ** min(failed - 1, 10), longest_s)
+        pause_s = starts.pause_s(failed, was_refused=was_refused)
         log.error("worker_start_failed", slot=self.number, times=failed, pause_s=pause_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
@@ -350,21 +334,14 @@ class Slot:
 
         try:
             worker.process.submit(bundle.ordinal, bundle.tasks, answer, urgent=bundle.is_urgent)
-        except OSError as exc:
-            if exc.errno not in DISK_FULL:
-                raise
-            self._refuse_all(bundle, sent)
+        except InputUnavailable as exc:
+            for placed in sent:
+                remove_inputs(placed)
+            refused = [Finished(placed, RenderFailed(exc.failure, None, 0)) for placed in sent]
+            bundle.tasks = ()
+            self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
             return False
         return True
-
-    def _refuse_all(self, bundle: Bundle, placed: Sequence[RenderTask]) -> None:
-        """A large bundle is handed over as a file, and there was no space for it."""
-        self.scratch.call_path(bundle.ordinal).unlink(missing_ok=True)
-        for task in placed:
-            remove_inputs(task)
-        refused = [Finished(task, RenderFailed(NO_SPACE, None, 0)) for task in placed]
-        bundle.tasks = ()
-        self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
 
     def _on_refused(self, bundle: Bundle, refused: Sequence[Finished]) -> None:
         self._settings.emit(bundle.refuse(refused))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import signal
@@ -18,6 +19,7 @@ from imgsvc.domain.rendering import (
     RenderTask,
     output_path,
 )
+from imgsvc.workers import child
 
 GLIB_CRY = "GLib-ERROR **: 12:00:00.000: gmem.c:106: failed to allocate 99 bytes"
 
@@ -172,7 +174,22 @@ def leave_half_an_output(task: RenderTask) -> None:
 _leak: list[bytes] = []
 _kept_open: dict[str, int] = {}
 
+
+def _tell_without_space(task: RenderTask, rest: str) -> Outcome:
+    """The output is written, and then there is no space for the report, once."""
+    names = vars(child)
+    pack = names["pack"]
+
+    def refuse(*_: object) -> None:
+        names["pack"] = pack
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    names["pack"] = refuse
+    return make_output(task, rest)
+
+
 _DEEDS = {
+    "tell-without-space": _tell_without_space,
     "ok": make_output,
     "many": make_many,
     "crash": crash,

@@ -44,6 +44,7 @@ from imgsvc.upkeep.clock import ClockWatch
 from imgsvc.upkeep.expiry import Expiry
 from imgsvc.upkeep.idle import IdleJobs
 from imgsvc.upkeep.keys import ExpiredKeys
+from imgsvc.upkeep.memory import FreeMemory
 from imgsvc.upkeep.orphans import sweep_orphans
 from imgsvc.upkeep.watermarks import UnusedWatermarks
 from imgsvc.webhooks import schedule
@@ -315,6 +316,7 @@ async def _start(core: Core) -> None:
     core.keep("unused-watermarks", UnusedWatermarks(core.watermarks.remove_unused).run())
     reserve_bytes = core.settings.storage.reserve_bytes
     core.keep("ballast", KeptBallast(core.blobs, reserve_bytes=reserve_bytes).run())
+    core.keep("free-memory", FreeMemory().run())
     core.keep("expiry", Expiry(core.store, core.deleter.delete_expired).run())
 
 

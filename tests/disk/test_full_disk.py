@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 from PIL import Image
 
@@ -29,7 +30,7 @@ PNG = json.dumps({"recipe": {"variants": [{"name": "large", "format": "png"}]}})
 
 def make_noise(side: int, format_: str = "JPEG", **options: Any) -> bytes:
     """A picture that hardly packs: as PNG it has about 3 bytes a pixel."""
-    pixels = random.Random(side).randbytes(side * side * 3)
+    pixels = random.Random(side).randbytes(side * side * 3)  # noqa: S311 - no secret
     return encode(Image.frombytes("RGB", (side, side), pixels), format_, **options)
 
 
@@ -110,7 +111,7 @@ async def test_an_upload_that_fills_the_disk_is_refused_and_leaves_nothing(
     disk: SmallDisk, http: aiohttp.ClientSession, form: str
 ) -> None:
     before = disk.free_bytes()
-    content = random.Random(1).randbytes(4 << 20)
+    content = random.Random(1).randbytes(4 << 20)  # noqa: S311 - no secret
     reached = asyncio.Event()
 
     async def arriving(*parts: bytes) -> AsyncIterator[bytes]:
@@ -247,6 +248,7 @@ async def test_when_there_is_no_place_for_another_file_submits_are_refused_as_we
                 disk.fill_inodes()
                 await refused(http, "POST", "/api/v1/jobs", data=form_of(("a", make_jpeg())))
                 await call(http, "GET", "/readyz", 503)
+                await _lose_worker(http, server)
                 await call(http, "DELETE", job["links"]["self"], 204)
                 disk.clear()
                 await ready_again(http)
@@ -256,6 +258,21 @@ async def test_when_there_is_no_place_for_another_file_submits_are_refused_as_we
                 await call(http, "DELETE", job["links"]["self"], 204)
         finally:
             server.stop()
+
+
+def _workers(server: ServerProcess) -> list[psutil.Process]:
+    children = psutil.Process(server.process.pid).children()
+    return [child for child in children if "multiprocessing.spawn" in " ".join(child.cmdline())]
+
+
+async def _lose_worker(http: aiohttp.ClientSession, server: ServerProcess) -> None:
+    """Kill it, and wait until another one is there."""
+    (worker,) = _workers(server)
+    worker.kill()
+    while worker in _workers(server):  # noqa: ASYNC110 - nothing tells of its funeral
+        await asyncio.sleep(0)
+    while (await call(http, "GET", "/api/v1/info", 200))["workers"]["idle"] != 1:
+        pass
 
 
 @pytest.mark.parametrize("is_new", [True, False])

@@ -11,6 +11,7 @@ from imgsvc.domain.rendering import DecodeLimits, InputFacts
 from imgsvc.domain.sniffing import HEAD_BYTES, sniff
 from imgsvc.errors import ImageError, ImageErrorCode
 from imgsvc.imaging.excess import check_before_opening, check_scans
+from imgsvc.imaging.fields import get_field, list_fields
 from imgsvc.imaging.gif_blocks import is_cut_off
 from imgsvc.imaging.loaders import open_file
 from imgsvc.imaging.readers.registry import FOREIGN_FORMATS
@@ -107,7 +108,7 @@ def check_limits(header: Header, limits: DecodeLimits) -> None:
 
 
 def _header(image: pyvips.Image, format_: str, told_frames: int) -> Header:
-    fields = set(image.get_fields())
+    fields = set(list_fields(image))
     orientation = image.get("orientation") if "orientation" in fields else 1
     animated = format_ in _ANIMATED_FORMATS and "n-pages" in fields
     frames = image.get("n-pages") if animated else 1
@@ -124,7 +125,7 @@ def _header(image: pyvips.Image, format_: str, told_frames: int) -> Header:
         has_profile=has_own_profile(image),
         has_rgb_profile=has_rgb_profile(image),
         whole=format_ in _WHOLE_FORMATS or _comes_in_passes(image, fields),
-        metadata_bytes=sum(len(image.get(name)) for name in fields if _is_metadata(name)),
+        metadata_bytes=sum(len(get_field(image, name)) for name in fields if _is_metadata(name)),
     )
 
 

@@ -121,8 +121,11 @@ _MAKERS: Mapping[str, Callable[[], bytes]] = {
     "gif": _save("GIF", "P"),
     "gif-moving": _moving("GIF"),
     "gif-disposing": lambda: pictures.make_disposing_gif(
-        [pictures.GifFrame((0, 0, 32, 24), 1, 1), pictures.GifFrame((4, 4, 20, 20), 2, 3),
-         pictures.GifFrame((8, 0, 32, 9), 3, 2)]
+        [
+            pictures.GifFrame((0, 0, 32, 24), 1, 1),
+            pictures.GifFrame((4, 4, 20, 20), 2, 3),
+            pictures.GifFrame((8, 0, 32, 9), 3, 2),
+        ]
     ),
     "tiff": _save("TIFF"),
     "tiff-lzw": _save("TIFF", compression="tiff_lzw"),

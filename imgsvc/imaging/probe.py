@@ -13,12 +13,14 @@ from imgsvc.errors import ImageError, ImageErrorCode
 from imgsvc.imaging.excess import check_before_opening, check_scans
 from imgsvc.imaging.fields import get_field, list_fields
 from imgsvc.imaging.gif_blocks import is_cut_off
+from imgsvc.imaging.jpeg_segments import count_kept_bytes
 from imgsvc.imaging.loaders import open_file
 from imgsvc.imaging.readers.registry import FOREIGN_FORMATS
 from imgsvc.imaging.steps.colour import has_own_profile, has_rgb_profile
 from imgsvc.imaging.steps.orient import is_turned
 from imgsvc.imaging.translation import corrupt_image, reading
 from imgsvc.imaging.unread_frames import count_frames
+from imgsvc.imaging.webp_chunks import is_lossless
 from imgsvc.recipes.sizes import Size
 
 _ANIMATED_FORMATS = frozenset({"gif", "webp"})
@@ -39,8 +41,9 @@ class Header:
     has_profile: of another colour space than sRGB.
     has_rgb_profile: of such a one that can be kept.
     whole: the decoder holds the whole picture at once: a progressive JPEG's coefficients,
-    an interlaced PNG, or a format that knows no other way. metadata_bytes: of profile, EXIF
-    and the like.
+    an interlaced PNG, or a format that knows no other way. lossless: of a WebP, whose pixels
+    are then held as they are, also where it is shrunk. metadata_bytes: of profile, EXIF and
+    the like.
     """
 
     image: pyvips.Image
@@ -54,6 +57,7 @@ class Header:
     has_profile: bool
     has_rgb_profile: bool
     whole: bool
+    lossless: bool
     told_frames: int
     metadata_bytes: int
 
@@ -84,7 +88,7 @@ def probe(path: str) -> Header:
         )
     check_before_opening(path, format_)
     with reading():
-        header = _header(open_file(path, format_), format_, count_frames(path, format_))
+        header = _header(open_file(path, format_), format_, path)
     if format_ == "jpeg" and header.whole:
         check_scans(path)
     if format_ == "gif" and is_cut_off(path):
@@ -107,7 +111,7 @@ def check_limits(header: Header, limits: DecodeLimits) -> None:
         )
 
 
-def _header(image: pyvips.Image, format_: str, told_frames: int) -> Header:
+def _header(image: pyvips.Image, format_: str, path: str) -> Header:
     fields = set(list_fields(image))
     orientation = image.get("orientation") if "orientation" in fields else 1
     animated = format_ in _ANIMATED_FORMATS and "n-pages" in fields
@@ -118,14 +122,18 @@ def _header(image: pyvips.Image, format_: str, told_frames: int) -> Header:
         stored=Size(image.width, image.height),
         orientation=orientation if 1 <= orientation <= 8 else 1,
         frames=frames,
-        told_frames=max(frames, told_frames),
+        told_frames=max(frames, count_frames(path, format_)),
         bands=image.bands,
         sample_bytes=_FORMAT_BYTES.get(image.format, 8),
         has_alpha=bool(image.hasalpha()),
         has_profile=has_own_profile(image),
         has_rgb_profile=has_rgb_profile(image),
+        lossless=format_ == "webp" and is_lossless(path),
         whole=format_ in _WHOLE_FORMATS or _comes_in_passes(image, fields),
-        metadata_bytes=sum(len(get_field(image, name)) for name in fields if _is_metadata(name)),
+        metadata_bytes=max(
+            sum(len(get_field(image, name)) for name in fields if _is_metadata(name)),
+            count_kept_bytes(path) if format_ == "jpeg" else 0,
+        ),
     )
 
 

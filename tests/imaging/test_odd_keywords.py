@@ -47,5 +47,3 @@ def test_its_length_counts_for_the_memory_that_a_picture_needs(studio: Studio) -
     long = zlib.compress(b"x" * (8 << 20))
     data = pictures.png_file(1, 1, 8, 0, b"\0\0", (b"zTXt", b"K\xe9y\0\0" + long))
     assert not isinstance(studio.run(data, [{"name": "v"}], memory_bytes=32 << 20), Rendered)
-
-

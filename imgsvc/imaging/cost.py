@@ -126,7 +126,8 @@ def _full_bytes(header: Header, frames: int) -> int:
     """What the decoder itself holds of a picture that it does not shrink."""
     if not header.whole:
         return 0
-    area = _area(header.stored)
+    width, height = header.stored
+    area = width * min(height, header.block_lines or height)
     if header.format == "jpeg":  # its coefficients are never shrunk
         return area * header.bands * _COEFFICIENT_BYTES
     one = area * _pixel_bytes(header) * _CODEC_FACTORS.get(header.format, _OTHER_FACTOR)

@@ -26,6 +26,7 @@ from imgsvc.recipes.sizes import Size
 _ANIMATED_FORMATS = frozenset({"gif", "webp"})
 _WHOLE_FORMATS = frozenset({"webp", "gif", "tiff", "avif"}) | FOREIGN_FORMATS
 _METADATA_FIELDS = frozenset({"icc-profile-data", "exif-data", "xmp-data", "iptc-data"})
+_STRIP_LINES = 128
 _TEXT_PREFIX = "png-comment-"
 _FORMAT_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4}
 
@@ -42,8 +43,9 @@ class Header:
     has_rgb_profile: of such a one that can be kept.
     whole: the decoder holds the whole picture at once: a progressive JPEG's coefficients,
     an interlaced PNG, or a format that knows no other way. lossless: of a WebP, whose pixels
-    are then held as they are, also where it is shrunk. metadata_bytes: of profile, EXIF and
-    the like.
+    are then held as they are, also where it is shrunk. block_lines:
+    that the decoder holds at once of a TIFF, which comes in strips or tiles; 0 means all of them.
+    metadata_bytes: of profile, EXIF and the like.
     """
 
     image: pyvips.Image
@@ -58,6 +60,7 @@ class Header:
     has_rgb_profile: bool
     whole: bool
     lossless: bool
+    block_lines: int
     told_frames: int
     metadata_bytes: int
 
@@ -129,12 +132,18 @@ def _header(image: pyvips.Image, format_: str, path: str) -> Header:
         has_profile=has_own_profile(image),
         has_rgb_profile=has_rgb_profile(image),
         lossless=format_ == "webp" and is_lossless(path),
+        block_lines=_count_block_lines(image, fields) if format_ == "tiff" else 0,
         whole=format_ in _WHOLE_FORMATS or _comes_in_passes(image, fields),
         metadata_bytes=max(
             sum(len(get_field(image, name)) for name in fields if _is_metadata(name)),
             count_kept_bytes(path) if format_ == "jpeg" else 0,
         ),
     )
+
+
+def _count_block_lines(image: pyvips.Image, fields: set[str]) -> int:
+    """Strips that are higher come line by line."""
+    return int(image.get("tile-height")) if "tile-height" in fields else _STRIP_LINES
 
 
 def _is_metadata(field: str) -> bool:

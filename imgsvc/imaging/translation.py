@@ -15,6 +15,9 @@ _OUT_OF_MEMORY = ("out of memory", "unable to allocate", "failed to allocate", "
 _TOO_LARGE = ("maximum image size",)
 _NONSENSE = ("security limit", "out of memory reading of")
 """libheif and libtiff call sizes that no file has a matter of memory."""
+_BEYOND_LIBTIFF = ("defined in open options",)
+"""More than libvips lets libtiff have, such as for a strip of 80 MB: no matter of our memory."""
+
 _UNSUPPORTED = (
     "unsupported",
     "not supported",
@@ -101,6 +104,8 @@ def _blame_input(said: str) -> ImageError:
         )
     if _says(said, _NONSENSE):
         return corrupt_image()
+    if _says(said, _BEYOND_LIBTIFF):
+        return _unsupported_feature()
     if _says(said, _OUT_OF_MEMORY):
         return out_of_memory()
     if _says(said, _UNSUPPORTED):

@@ -75,6 +75,10 @@ class Gauge:
             stopping.set()
             thread.join()
 
+    def list_workers(self) -> set[int]:
+        """Their process ids."""
+        return {worker.pid for worker in self._workers()}
+
     def _workers(self) -> list[psutil.Process]:
         """Those that render. Python's own resource tracker is a child too."""
         return [child for child in self._server.children() if _is_worker(child)]

@@ -54,9 +54,11 @@ def find_structure(data: bytes) -> Structure:
     walk = _WALKS.get(format_ or "")
     if walk is not None:
         walk(data, found)
-    if not found.blocks:
+    fits = _within(found.blocks, data)
+    if not fits:
+        found = Structure()
         _walk_slices(data, found)
-    fits = [span for span in found.blocks if 0 <= span.start < span.end <= len(data)]
+        fits = _within(found.blocks, data)
     numbers = [number for number in found.numbers if 0 <= number.at <= len(data) - number.size]
     return Structure(fits, numbers)
 
@@ -69,6 +71,10 @@ def mend_checksums(data: bytes) -> bytes:
     for start, end in _png_chunks(data):
         mended[end - 4 : end] = zlib.crc32(data[start + 4 : end - 4]).to_bytes(4, "big")
     return bytes(mended)
+
+
+def _within(blocks: list[Span], data: bytes) -> list[Span]:
+    return [span for span in blocks if 0 <= span.start < span.end <= len(data)]
 
 
 def _png_chunks(data: bytes) -> Iterator[Span]:

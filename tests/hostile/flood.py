@@ -71,6 +71,7 @@ def flood(
     settings = {
         "IMGSVC_WORKERS__MEMORY_BYTES": str(budget_bytes),
         "IMGSVC_WORKERS__TIMEOUT_S": "300",
+        "IMGSVC_LIMITS__MAX_IMAGE_BYTES": "512MiB",
     }
     server = ServerProcess(base / "data", workers=workers, settings=settings)
     try:

@@ -166,8 +166,9 @@ class BlobStore:
         await self._threads.run(self._ballast.give_up)
 
     def _keep_ballast(self, reserve_bytes: int) -> None:
-        missing = not self._ballast.is_kept
-        if missing and _free_bytes(self._layout.data_dir) >= reserve_bytes + SIZE_BYTES:
+        if self._ballast.is_kept or not self._layout.data_dir.is_dir():
+            return
+        if _free_bytes(self._layout.data_dir) >= reserve_bytes + SIZE_BYTES:
             self._ballast.keep()
 
     def _prepare(self) -> None:

@@ -264,7 +264,15 @@ async def test_when_there_is_no_place_for_another_file_submits_are_refused_as_we
 
 def _workers(server: ServerProcess) -> list[psutil.Process]:
     children = psutil.Process(server.process.pid).children()
-    return [child for child in children if "multiprocessing.spawn" in " ".join(child.cmdline())]
+    return [child for child in children if "multiprocessing.spawn" in _command(child)]
+
+
+def _command(process: psutil.Process) -> str:
+    """Empty when it is gone, or dead and not buried."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 async def _lose_worker(http: aiohttp.ClientSession, server: ServerProcess) -> None:

@@ -15,7 +15,7 @@ JOBS = auto
 
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile
 
-.PHONY: help demo serve test check static format-check lint types contracts coverage torture bench bench-recipes gallery fix clean
+.PHONY: help demo serve test check static format-check lint types contracts coverage torture bench bench-recipes soak gallery hostile fix clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,13 @@ bench: $(READY) ## measure against a bare libvips loop (CORPUS=folder, ARGS="--r
 
 bench-recipes: $(READY) ## measure every operation against libvips alone (CORPUS=photo)
 	@$(BIN)/python -m benchmarks.recipes $(if $(CORPUS),--corpus "$(CORPUS)") $(ARGS)
+
+soak: $(READY) ## full load for five minutes: does anything grow? (ARGS="--minutes 60 --workers 8")
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+hostile: $(READY) ## thousands of hostile files, then pictures that fill the memory (ARGS="--seed 2 …")
+	@$(BIN)/python -m tests.hostile $(ARGS)
+	@$(BIN)/python -m tests.hostile.flood
 
 gallery: $(READY) ## lay out what every operation makes of one photo (CORPUS=photo)
 	@$(BIN)/python -m benchmarks.gallery $(if $(CORPUS),--corpus "$(CORPUS)") $(ARGS)

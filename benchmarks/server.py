@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -85,6 +86,24 @@ class ServerProcess:
         """Processor seconds of the server process itself, without its workers."""
         times = self._server.cpu_times()
         return times.user + times.system
+
+    def resident_bytes(self) -> int:
+        """What the server process itself holds now."""
+        resident: int = self._server.memory_info().rss
+        return resident
+
+    def workers_bytes(self) -> int:
+        """What all its other processes hold now."""
+        held = 0
+        for child in self._server.children():
+            with suppress(psutil.Error):  # gone meanwhile
+                held += child.memory_info().rss
+        return held
+
+    def open_files(self) -> int:
+        """Descriptors of the server process itself."""
+        count: int = self._server.num_fds()
+        return count
 
     def peak_bytes(self) -> int:
         """Most memory that the server process itself has held."""

@@ -92,6 +92,8 @@ class ServerSettings(_Section):
     allowed_hosts: Names = ()
     base_url: str | None = None
     shutdown_grace_s: float = Field(30, ge=0)
+    max_connections: int = Field(10_000, ge=1)
+    max_uploads: int = Field(256, ge=1)
 
     @property
     def is_loopback(self) -> bool:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class NotListening(AssertionError):
 class ServerProcess:
     """Started when made; `url` is where it listens. program: what to run instead of imgsvc.
 
-    settings: more of them, as variables.
+    settings: more of them, as variables. within: a command that runs the one which follows it.
     """
 
     def __init__(
@@ -38,9 +38,10 @@ class ServerProcess:
         workers: int = 2,
         program: str = "imgsvc",
         settings: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
     ) -> None:
         self.data_dir = data_dir
-        command = [sys.executable, "-m", program, "serve", f"--port={port}"]
+        command = [*within, sys.executable, "-m", program, "serve", f"--port={port}"]
         command.append(f"--workers={workers}")
         own = {"IMGSVC_LOG__FORMAT": "json", "IMGSVC_STORAGE__RESERVE_BYTES": "0"}
         self.process = subprocess.Popen(

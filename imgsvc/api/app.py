@@ -18,6 +18,7 @@ from imgsvc.api import (
     watermarks,
     workers,
 )
+from imgsvc.api.arrivals import bound_arrivals
 from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.dialects import batch_upload, batch_v1, product_csv
 from imgsvc.api.dialects import jobs as jobs_dialect
@@ -47,6 +48,7 @@ def build_app(context: Context) -> web.Application:
             identify_request,
             answer_errors,
             check_locality(context.settings.server.served_hosts),
+            bound_arrivals(context.settings.server.max_uploads),
         ]
     )
     app[CONTEXT] = context

@@ -1,8 +1,12 @@
-"""Connections below the application: what cannot be parsed is answered as a problem too."""
+"""Connections below the application: what cannot be parsed is answered as a problem too, and
+nobody holds one for ever who neither asks nor reads.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -12,9 +16,16 @@ from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.web_protocol import RequestHandler
 
-from imgsvc.api.problems import problem_response, translate_http_error
+from imgsvc.api.crowd import Crowd
+from imgsvc.api.problems import problem_document, problem_response, translate_http_error
 from imgsvc.domain.ids import new_id
-from imgsvc.errors import Internal, MalformedRequest, UnsupportedMediaType
+from imgsvc.errors import (
+    Internal,
+    MalformedRequest,
+    RateLimited,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 from imgsvc.telemetry.logs import get_logger
 
 _Handler = Callable[[Any], Awaitable[web.StreamResponse]]
@@ -22,25 +33,102 @@ _Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 log = get_logger(__name__)
 
 
+HEAD_S = 30.0
+"""How long the head of a request may take from its first byte to its last."""
+
+REFUSED_S = 2.0
+"""How long one connection too many may take to ask for something, to be refused it."""
+
+UNREAD_S = 60.0
+"""How long a client may read nothing of what is sent to it, or not say that it has it."""
+
+MAX_REFUSED = 64
+"""Connections that are being refused; one more is closed without a word."""
+
+
 class Connection(RequestHandler):
-    """One client's connection; aiohttp asks it for an answer where no handler could give one."""
+    """One client's connection; aiohttp asks it for an answer where no handler could give one.
 
-    __slots__ = ("_bound", "_is_refused")
+    is_refused: there is no place for it; whatever it asks for is answered with that.
+    """
 
-    def __init__(self, manager: web.Server, *, is_refused: bool, **options: Any) -> None:
+    __slots__ = ("_bound", "_crowd", "_head_timer", "_refused", "is_refused")
+
+    def __init__(
+        self, manager: web.Server, *, crowd: Crowd, refused: set[Connection], **options: Any
+    ) -> None:
         super().__init__(manager, **options)
         self._bound: asyncio.Task[Any] | None = None
-        self._is_refused = is_refused
+        self._crowd = crowd
+        self._refused = refused
+        self._head_timer: asyncio.TimerHandle | None = None
+        self.is_refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if self._is_refused:
-            self.force_close()
+        _end_unread(transport.get_extra_info("socket"))
+        self.is_refused = not self._crowd.enter(self)
+        if self.is_refused:
+            self._refused.add(self)
+            self._head_timer = self._loop.call_later(REFUSED_S, self.drop)
+            if len(self._refused) > MAX_REFUSED:
+                self.drop()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
+        self._crowd.leave(self)
+        self._refused.discard(self)
+        self._cancel_head_timer()
         if self._bound is not None:
             self._bound.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._waiter is None or self._waiter.done():
+            self._cancel_head_timer()
+        elif self._head_timer is None and data.strip():  # old clients end a body with a line
+            self._head_timer = self._loop.call_later(HEAD_S, self._give_up_head)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._crowd.clog(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._crowd.unclog(self)
+
+    def unsent_bytes(self) -> int:
+        transport = cast("asyncio.WriteTransport | None", self.transport)
+        return 0 if transport is None else transport.get_write_buffer_size()
+
+    def retire(self) -> None:
+        self.force_close()
+
+    def drop(self) -> None:
+        if self.transport is not None:
+            cast("asyncio.WriteTransport", self.transport).abort()
+
+    async def _handle_request(self, *args: Any, **kwargs: Any) -> tuple[web.StreamResponse, bool]:
+        """From the handler's begin to the end of what it answers."""
+        self._crowd.begin(self)
+        try:
+            return await super()._handle_request(*args, **kwargs)
+        finally:
+            self._crowd.end(self)
+
+    def _cancel_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up_head(self) -> None:
+        """Nothing was asked yet, so there is nobody but us to answer."""
+        self._head_timer = None
+        if self.transport is None or self._waiter is None or self._waiter.done():
+            return
+        log.info("request_refused", status=408, reason="head")
+        cast("asyncio.WriteTransport", self.transport).write(_late_head())
+        self.force_close()
 
     @contextmanager
     def binding(self, task: asyncio.Task[Any] | None) -> Iterator[None]:
@@ -97,34 +185,58 @@ def ending_with_client(request: web.Request) -> Iterator[None]:
         yield
 
 
-class _Connections(web.Server):
-    """Makes a Connection of every socket accepted, and closes those that are too many."""
+def _end_unread(sock: socket.socket | None) -> None:
+    """The system ends a connection whose other side takes nothing, whoever writes to it."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
+    if sock is not None and option is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, option, round(UNREAD_S * 1000))
 
-    most = 0
+
+def _late_head() -> bytes:
+    request_id = new_id()
+    problem = problem_document(RequestTimeout("The request's head took too long to arrive."), "")
+    body = json.dumps(problem).encode()
+    head = (
+        "HTTP/1.1 408 Request Timeout",
+        "Content-Type: application/problem+json; charset=utf-8",
+        f"Content-Length: {len(body)}",
+        f"X-Request-ID: {request_id}",
+        "Connection: close",
+    )
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+class _Connections(web.Server):
+    """Makes a Connection of every socket accepted."""
+
+    crowd: Crowd
+    refused: set[Connection]
 
     def __call__(self) -> Connection:
-        is_refused = len(self.connections) >= self.most
-        return Connection(self, is_refused=is_refused, loop=self._loop, **self._kwargs)
+        return Connection(
+            self, crowd=self.crowd, refused=self.refused, loop=self._loop, **self._kwargs
+        )
 
 
 class Runner(web.AppRunner):
     """aiohttp's runner with our connections.
 
-    max_connections: more at a time are closed as they come; files need descriptors too.
+    crowd: what they have in common.
     """
 
-    __slots__ = ("_max_connections",)
+    __slots__ = ("_crowd",)
 
-    def __init__(self, app: web.Application, *, max_connections: int, **options: Any) -> None:
+    def __init__(self, app: web.Application, *, crowd: Crowd, **options: Any) -> None:
         super().__init__(app, **options)
-        self._max_connections = max_connections
+        self._crowd = crowd
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         connections = _Connections(
             _translating(made.request_handler), request_factory=made.request_factory, **self._kwargs
         )
-        connections.most = self._max_connections
+        connections.crowd = self._crowd
+        connections.refused = set()
         return connections
 
 
@@ -132,6 +244,9 @@ def _translating(handle: _Handler) -> _Handler:
     """`handle`, with the errors that aiohttp raises before any middleware runs as problems."""
 
     async def translated(request: web.Request) -> web.StreamResponse:
+        connection = cast("Connection", request.protocol)
+        if connection.is_refused:
+            return _refusal(request)
         try:
             return await handle(request)
         except web.HTTPException as exc:
@@ -142,3 +257,10 @@ def _translating(handle: _Handler) -> _Handler:
             return response
 
     return translated
+
+
+def _refusal(request: web.BaseRequest) -> web.Response:
+    response = problem_response(RateLimited("Too many connections are open."), request.path)
+    response.headers["X-Request-ID"] = new_id()
+    response.force_close()
+    return response

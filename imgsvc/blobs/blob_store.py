@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from imgsvc.blobs import publication
+from imgsvc.blobs.ballast import SIZE_BYTES, Ballast
 from imgsvc.blobs.disk import DiskThreads, remove_files, sync_path, sync_paths
 from imgsvc.blobs.layout import BACKUP, DELETED, Layout, output_name
 from imgsvc.blobs.links import LinkFolder
@@ -27,6 +28,7 @@ class BlobStore:
 
     def __init__(self, data_dir: Path) -> None:
         self._layout = Layout(data_dir)
+        self._ballast = Ballast(self._layout.ballast)
         self._threads = DiskThreads()
         self._may_remove = asyncio.Event()
         self._may_remove.set()
@@ -150,8 +152,24 @@ class BlobStore:
         return await self._threads.run(_keep_only, self._layout.watermarks, names)
 
     async def free_bytes(self) -> int:
-        """What this process may still write to the data folder's disk."""
+        """What this process may still write to the data folder's disk; 0 where there is no place
+        for another file.
+        """
         return await self._threads.run(_free_bytes, self._layout.data_dir)
+
+    async def keep_ballast(self, reserve_bytes: int) -> None:
+        """Take the space kept aside, if it is not taken and that leaves the reserve."""
+        await self._threads.run(self._keep_ballast, reserve_bytes)
+
+    async def give_up_ballast(self) -> None:
+        """Let somebody have it who is about to make room."""
+        await self._threads.run(self._ballast.give_up)
+
+    def _keep_ballast(self, reserve_bytes: int) -> None:
+        if self._ballast.is_kept or not self._layout.data_dir.is_dir():
+            return
+        if _free_bytes(self._layout.data_dir) >= reserve_bytes + SIZE_BYTES:
+            self._ballast.keep()
 
     def _prepare(self) -> None:
         for folder in (self._layout.jobs, self._layout.slots, self._layout.watermarks):
@@ -183,4 +201,6 @@ def _keep_only(folder: Path, known_names: frozenset[str]) -> int:
 
 def _free_bytes(folder: Path) -> int:
     facts = os.statvfs(folder)
+    if facts.f_files and not facts.f_favail:  # some file systems do not count files
+        return 0
     return facts.f_bavail * facts.f_frsize

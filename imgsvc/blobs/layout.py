@@ -49,6 +49,11 @@ class Layout:
     def watermarks(self) -> Path:
         return self.data_dir / "watermarks"
 
+    @property
+    def ballast(self) -> Path:
+        """A file of nothing, to be removed when space is short."""
+        return self.data_dir / "ballast"
+
     def watermark(self, sha256: str) -> Path:
         """Raises ValueError for anything not spelled as a digest."""
         if not _SHA256.fullmatch(sha256):

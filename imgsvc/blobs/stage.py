@@ -22,6 +22,7 @@ from imgsvc.blobs.layout import JobFolder, Layout
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.picture import HEADER_BYTES
 from imgsvc.errors import NotFound
+from imgsvc.files.errnos import is_disk_full
 
 BLOCK_BYTES = 1 << 20
 """What a file being received collects before it is written, while the block before is on its
@@ -303,6 +304,10 @@ def remove_folder(path: Path, layout: Layout) -> None:
         path.rename(aside)
     except FileNotFoundError:
         return
+    except OSError as exc:
+        if not is_disk_full(exc):
+            raise
+        aside = path  # no room for another name; nothing can be added either
     shutil.rmtree(aside, ignore_errors=True)
     sync_path(layout.jobs)
 

@@ -19,6 +19,9 @@ from typing import BinaryIO
 
 BLOCK_BYTES = 1 << 20
 
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)  # it cannot be read without being set
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -41,10 +44,13 @@ class Places:
             shutil.copyfileobj(made, part, BLOCK_BYTES)
 
     def link(self, source: Path, target: str) -> None:
-        """As a second name of a durable file, or as a copy where it can have none."""
+        """As a second name of a durable file, or as a copy where it can have none. Either way
+        whoever may read new files may read it.
+        """
         with self._placing(target) as (folder, name):
             try:
                 os.link(source, name, dst_dir_fd=folder)
+                os.chmod(name, 0o666 & ~_UMASK, dir_fd=folder)
             except OSError:
                 with source.open("rb") as made, _writing(folder, name) as part:
                     shutil.copyfileobj(made, part, BLOCK_BYTES)

@@ -29,7 +29,8 @@ _WIDE_SAMPLE_BYTES = 4
 _COEFFICIENT_BYTES = 2
 _CODEC_FACTORS = {"png": 2, "webp": 2, "gif": 2, "tiff": 2, "avif": 6, "jp2": 7, "jxl": 5, "psd": 4}
 _CANVAS_BYTES = 6
-"""For a pixel of a WebP that is shrunk while it is decoded, if it has frames or an alpha."""
+"""For a pixel of a WebP that is shrunk while it is decoded, if it has frames or an alpha, or is
+lossless."""
 
 _OTHER_FACTOR = 3
 """Planes and pixels that a decoder and a reader hold, in sizes of the decoded picture."""
@@ -107,7 +108,9 @@ def _mark_bytes(plan: VariantPlan) -> int:
 def _decode_bytes(header: Header, base: BasePlan) -> int:
     if "scale" in load_options(header, base):
         shown = 4 * _area(base.size) * _pixel_bytes(header)
-        planes = _area(header.stored) * (_CANVAS_BYTES if header.has_alpha else 2)
+        planes = _area(header.stored) * (
+            _CANVAS_BYTES if header.has_alpha or header.lossless else 2
+        )
         return _lines_bytes(header) + shown + planes
     return _lines_bytes(header) + _full_bytes(header, base.frames)
 
@@ -123,7 +126,8 @@ def _full_bytes(header: Header, frames: int) -> int:
     """What the decoder itself holds of a picture that it does not shrink."""
     if not header.whole:
         return 0
-    area = _area(header.stored)
+    width, height = header.stored
+    area = width * min(height, header.block_lines or height)
     if header.format == "jpeg":  # its coefficients are never shrunk
         return area * header.bands * _COEFFICIENT_BYTES
     one = area * _pixel_bytes(header) * _CODEC_FACTORS.get(header.format, _OTHER_FACTOR)

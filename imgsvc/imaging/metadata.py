@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pyvips
 
+from imgsvc.imaging.fields import get_field, list_fields, remove_field
 from imgsvc.imaging.rights import keep_rights
 from imgsvc.imaging.stale import refresh_exif, refresh_iptc, refresh_xmp
 from imgsvc.recipes.formats import FORMATS
@@ -25,6 +26,9 @@ _REFRESH: dict[str, Callable[[bytes], bytes]] = {
     "iptc": refresh_iptc,
 }
 _PNG_TEXT = re.compile(r"png-comment-\d+-(.+)")
+_KEYWORD = re.compile(r"(?!.{80}|.*  )[!-~]([ -~]*[!-~])?")
+"""As they may be written (PNG, 11.3.3.1), and in ASCII: of others libvips would make UTF-8."""
+
 _MAX_TEXTS = 1 << 16
 """Characters, all together."""
 
@@ -69,7 +73,8 @@ def read_metadata(image: pyvips.Image, exif: bytes | None = None) -> Metadata:
     }
     if exif is not None:
         blocks["exif"] = refresh_exif(exif)
-    texts = {m[1]: image.get(f) for f in image.get_fields() if (m := _PNG_TEXT.fullmatch(f))}
+    found = {m[1]: f for f in list_fields(image) if (m := _PNG_TEXT.fullmatch(f))}
+    texts = {word: get_field(image, f) for word, f in found.items() if _KEYWORD.fullmatch(word)}
     too_long = sum(map(len, texts.values())) > _MAX_TEXTS
     return Metadata(
         blocks.get("exif"),
@@ -77,7 +82,7 @@ def read_metadata(image: pyvips.Image, exif: bytes | None = None) -> Metadata:
         blocks.get("iptc"),
         blocks.get("icc"),
         {} if too_long else texts,
-        incomplete=too_long,
+        incomplete=too_long or len(texts) < len(found),
     )
 
 
@@ -105,9 +110,9 @@ def dress(image: pyvips.Image, metadata: Metadata, format_: str) -> Dressed:
     Whole blocks and no single EXIF fields: libvips would write those anew, in ASCII.
     """
     image = image.copy()
-    for name in image.get_fields():
+    for name in list_fields(image):
         if name not in _GEOMETRY_FIELDS | _ANIMATION_FIELDS:
-            image.remove(name)
+            remove_field(image, name)
     given = {kind: block for kind in _FIELDS if (block := getattr(metadata, kind))}
     held = {kind: block for kind, block in given.items() if holds(format_, kind, block)}
     for kind, block in held.items():

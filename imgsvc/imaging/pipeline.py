@@ -38,10 +38,15 @@ STEPS: tuple[Step, ...] = (
 
 
 def make_variant(base: Frames, plan: VariantPlan) -> Frames:
-    """What is decided by looking is decided on the first frame, or the others would jump."""
+    """What is decided by looking is decided on the first frame, or the others would jump.
+
+    Of several frames each is made before the next: as a pipeline that waits it holds more than
+    a megabyte of buffers.
+    """
     resized = [_resize(frame, plan) for frame in base[: plan.frames]]
     plan = replace(plan, place=find_place(resized[0], plan))
-    return tuple(_take_steps(frame, plan) for frame in resized)
+    made = (_take_steps(frame, plan) for frame in resized)
+    return tuple(made) if plan.frames == 1 else tuple(frame.copy_memory() for frame in made)
 
 
 def _resize(image: pyvips.Image, plan: VariantPlan) -> pyvips.Image:

@@ -11,18 +11,22 @@ from imgsvc.domain.rendering import DecodeLimits, InputFacts
 from imgsvc.domain.sniffing import HEAD_BYTES, sniff
 from imgsvc.errors import ImageError, ImageErrorCode
 from imgsvc.imaging.excess import check_before_opening, check_scans
+from imgsvc.imaging.fields import get_field, list_fields
 from imgsvc.imaging.gif_blocks import is_cut_off
+from imgsvc.imaging.jpeg_segments import count_kept_bytes
 from imgsvc.imaging.loaders import open_file
 from imgsvc.imaging.readers.registry import FOREIGN_FORMATS
 from imgsvc.imaging.steps.colour import has_own_profile, has_rgb_profile
 from imgsvc.imaging.steps.orient import is_turned
 from imgsvc.imaging.translation import corrupt_image, reading
 from imgsvc.imaging.unread_frames import count_frames
+from imgsvc.imaging.webp_chunks import is_lossless
 from imgsvc.recipes.sizes import Size
 
 _ANIMATED_FORMATS = frozenset({"gif", "webp"})
 _WHOLE_FORMATS = frozenset({"webp", "gif", "tiff", "avif"}) | FOREIGN_FORMATS
 _METADATA_FIELDS = frozenset({"icc-profile-data", "exif-data", "xmp-data", "iptc-data"})
+_STRIP_LINES = 128
 _TEXT_PREFIX = "png-comment-"
 _FORMAT_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4}
 
@@ -38,8 +42,10 @@ class Header:
     has_profile: of another colour space than sRGB.
     has_rgb_profile: of such a one that can be kept.
     whole: the decoder holds the whole picture at once: a progressive JPEG's coefficients,
-    an interlaced PNG, or a format that knows no other way. metadata_bytes: of profile, EXIF
-    and the like.
+    an interlaced PNG, or a format that knows no other way. lossless: of a WebP, whose pixels
+    are then held as they are, also where it is shrunk. block_lines:
+    that the decoder holds at once of a TIFF, which comes in strips or tiles; 0 means all of them.
+    metadata_bytes: of profile, EXIF and the like.
     """
 
     image: pyvips.Image
@@ -53,6 +59,8 @@ class Header:
     has_profile: bool
     has_rgb_profile: bool
     whole: bool
+    lossless: bool
+    block_lines: int
     told_frames: int
     metadata_bytes: int
 
@@ -83,7 +91,7 @@ def probe(path: str) -> Header:
         )
     check_before_opening(path, format_)
     with reading():
-        header = _header(open_file(path, format_), format_, count_frames(path, format_))
+        header = _header(open_file(path, format_), format_, path)
     if format_ == "jpeg" and header.whole:
         check_scans(path)
     if format_ == "gif" and is_cut_off(path):
@@ -106,8 +114,8 @@ def check_limits(header: Header, limits: DecodeLimits) -> None:
         )
 
 
-def _header(image: pyvips.Image, format_: str, told_frames: int) -> Header:
-    fields = set(image.get_fields())
+def _header(image: pyvips.Image, format_: str, path: str) -> Header:
+    fields = set(list_fields(image))
     orientation = image.get("orientation") if "orientation" in fields else 1
     animated = format_ in _ANIMATED_FORMATS and "n-pages" in fields
     frames = image.get("n-pages") if animated else 1
@@ -117,15 +125,25 @@ def _header(image: pyvips.Image, format_: str, told_frames: int) -> Header:
         stored=Size(image.width, image.height),
         orientation=orientation if 1 <= orientation <= 8 else 1,
         frames=frames,
-        told_frames=max(frames, told_frames),
+        told_frames=max(frames, count_frames(path, format_)),
         bands=image.bands,
         sample_bytes=_FORMAT_BYTES.get(image.format, 8),
         has_alpha=bool(image.hasalpha()),
         has_profile=has_own_profile(image),
         has_rgb_profile=has_rgb_profile(image),
+        lossless=format_ == "webp" and is_lossless(path),
+        block_lines=_count_block_lines(image, fields) if format_ == "tiff" else 0,
         whole=format_ in _WHOLE_FORMATS or _comes_in_passes(image, fields),
-        metadata_bytes=sum(len(image.get(name)) for name in fields if _is_metadata(name)),
+        metadata_bytes=max(
+            sum(len(get_field(image, name)) for name in fields if _is_metadata(name)),
+            count_kept_bytes(path) if format_ == "jpeg" else 0,
+        ),
     )
+
+
+def _count_block_lines(image: pyvips.Image, fields: set[str]) -> int:
+    """Strips that are higher come line by line."""
+    return int(image.get("tile-height")) if "tile-height" in fields else _STRIP_LINES
 
 
 def _is_metadata(field: str) -> bool:

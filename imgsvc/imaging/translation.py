@@ -13,8 +13,21 @@ from imgsvc.errors import ImageError, ImageErrorCode
 
 _OUT_OF_MEMORY = ("out of memory", "unable to allocate", "failed to allocate", "memory allocation")
 _TOO_LARGE = ("maximum image size",)
-_NONSENSE = ("security limit",)
-_UNSUPPORTED = ("unsupported", "not supported", "not implemented", "no known route", "unknown")
+_NONSENSE = ("security limit", "out of memory reading of")
+"""libheif and libtiff call sizes that no file has a matter of memory."""
+_BEYOND_LIBTIFF = ("defined in open options",)
+"""More than libvips lets libtiff have, such as for a strip of 80 MB: no matter of our memory."""
+
+_UNSUPPORTED = (
+    "unsupported",
+    "not supported",
+    "not implemented",
+    "not configured",
+    "not a whole number of bytes",
+    "bad labq format",
+    "no known route",
+    "unknown",
+)
 
 _READERS_FAULTS = (
     ArithmeticError,
@@ -89,8 +102,10 @@ def _blame_input(said: str) -> ImageError:
         return ImageError(
             ImageErrorCode.TOO_MANY_PIXELS, "The image has more pixels than its decoder allows."
         )
-    if _says(said, _NONSENSE):  # libheif calls it a matter of memory
+    if _says(said, _NONSENSE):
         return corrupt_image()
+    if _says(said, _BEYOND_LIBTIFF):
+        return _unsupported_feature()
     if _says(said, _OUT_OF_MEMORY):
         return out_of_memory()
     if _says(said, _UNSUPPORTED):

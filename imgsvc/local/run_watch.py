@@ -176,6 +176,7 @@ class RunWatch:
         try:
             await self._make(batch_id, watched, sightings)
         except (StorageFull, OSError) as exc:
+            await asyncio.to_thread(self._out.check)  # with it all that is known is gone
             reason = exc.message if isinstance(exc, StorageFull) else exc.strerror
             await self._disk.pause(LocalFileError(self._out.root, reason or "it cannot be written"))
         finally:

@@ -6,13 +6,14 @@ The server puts its app in front of the core; `imgsvc run` uses the core as it i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.blobs.disk import naming_full_disk
 from imgsvc.config import Settings, WorkerSettings
 from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.dispatch.workforce import Bounds, Workforce
@@ -20,7 +21,7 @@ from imgsvc.domain import retries
 from imgsvc.domain.job import JobChange
 from imgsvc.domain.rendering import DecodeLimits, Outcome, RenderTask
 from imgsvc.domain.times import now_ms
-from imgsvc.errors import StartError
+from imgsvc.errors import StartError, StorageFull
 from imgsvc.fetching.breakers import LONGEST_PAUSE_S, Breakers
 from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.fetches import Fetches
@@ -37,11 +38,13 @@ from imgsvc.store.deadlines import LongestWaits
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
+from imgsvc.upkeep.ballast import KeptBallast
 from imgsvc.upkeep.checkpoints import Checkpoints
 from imgsvc.upkeep.clock import ClockWatch
 from imgsvc.upkeep.expiry import Expiry
 from imgsvc.upkeep.idle import IdleJobs
 from imgsvc.upkeep.keys import ExpiredKeys
+from imgsvc.upkeep.memory import FreeMemory
 from imgsvc.upkeep.orphans import sweep_orphans
 from imgsvc.upkeep.watermarks import UnusedWatermarks
 from imgsvc.webhooks import schedule
@@ -134,8 +137,8 @@ async def open_core(
 ) -> AsyncIterator[Core]:
     """Build, recover what a crash interrupted, run; at the end drain and close.
 
-    Raises StartError when the data folder is taken or cannot be used, and when workers cannot
-    be confined as the settings require.
+    Raises StartError when the data folder is taken or cannot be used, its disk is full, or
+    workers cannot be confined as the settings require.
     """
     _check_sandbox(settings.workers)
     data_dir = settings.storage.data_dir.absolute()
@@ -146,11 +149,13 @@ async def open_core(
         await asyncio.to_thread(_check_database_is_there, data_dir)
         async with _open_store(data_dir / DATABASE) as store:
             blobs = BlobStore(data_dir)
-            await blobs.prepare()
-            await _recover(settings, lock, store, blobs)
+            with _needing_space(data_dir):
+                await blobs.prepare()
+                await _recover(settings, lock, store, blobs)
             core = _build(settings, lock, store, blobs, render)
             try:
-                await _start(core)
+                with _needing_space(data_dir):
+                    await _start(core)
                 yield core
             finally:
                 await core.stop()
@@ -166,6 +171,18 @@ async def _open_store(path: Path) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
+
+
+@contextmanager
+def _needing_space(data_dir: Path) -> Iterator[None]:
+    """Raises StartError for a disk that is full."""
+    try:
+        with naming_full_disk():
+            yield
+    except StorageFull as exc:
+        raise StartError(
+            f"{exc.message} Free some on the disk of {data_dir}, and start again."
+        ) from exc
 
 
 def _build(
@@ -299,6 +316,9 @@ async def _start(core: Core) -> None:
     core.keep("clock", ClockWatch(core.store, LONGEST_WAITS, core.fetches.clock_was_set).run())
     core.keep("expired-keys", ExpiredKeys(core.store).run())
     core.keep("unused-watermarks", UnusedWatermarks(core.watermarks.remove_unused).run())
+    reserve_bytes = core.settings.storage.reserve_bytes
+    core.keep("ballast", KeptBallast(core.blobs, reserve_bytes=reserve_bytes).run())
+    core.keep("free-memory", FreeMemory().run())
     core.keep("expiry", Expiry(core.store, core.deleter.delete_expired).run())
 
 

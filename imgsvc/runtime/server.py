@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -16,6 +18,7 @@ from imgsvc import __version__
 from imgsvc.api.app import build_app
 from imgsvc.api.connections import Runner
 from imgsvc.api.context import Context
+from imgsvc.api.crowd import Crowd
 from imgsvc.config import Settings
 from imgsvc.domain.rendering import Outcome, RenderTask
 from imgsvc.runtime.core import Core, open_core
@@ -38,6 +41,16 @@ KEEPALIVE_S = 75.0
 """How long an idle connection is kept; aiohttp's own default is an hour."""
 
 MAX_FILES = 65_536
+
+OWN_FILES = 128
+"""For the database, the workers and what they make."""
+
+ROOM = 64
+"""Idle connections that are closed when files run out."""
+
+TOLD_EVERY_S = 1.0
+
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 SHUTDOWN_S = 5.0
 """How long requests may go on after everything else has ended."""
@@ -84,15 +97,49 @@ async def open_server(
             webhooks = Webhooks(core)
             webhooks.start()
             await Folders(core).start()
-            runner = await _start_runner(core, webhooks, sock)
-            try:
-                yield core, url
-            finally:
-                await core.stop()
-                await runner.cleanup()
+            crowd = Crowd(min(settings.server.max_connections, _most_connections()))
+            with _surviving_exhaustion(crowd):
+                runner = await _start_runner(core, webhooks, sock, crowd)
+                try:
+                    yield core, url
+                finally:
+                    await core.stop()
+                    await runner.cleanup()
 
 
-async def _start_runner(core: Core, webhooks: Webhooks, sock: socket.socket) -> Runner:
+@contextmanager
+def _surviving_exhaustion(crowd: Crowd) -> Iterator[None]:
+    """When no file is left for one more connection, those that are idle give theirs back.
+
+    asyncio listens again after a second, and reports every connection that it could not take.
+    """
+    loop = asyncio.get_running_loop()
+    before, told_s = loop.get_exception_handler(), -TOLD_EVERY_S
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        nonlocal told_s
+        exc = context.get("exception")
+        if not isinstance(exc, OSError) or exc.errno not in _EXHAUSTED:
+            if before is not None:
+                before(loop, context)
+            else:
+                loop.default_exception_handler(context)
+            return
+        if loop.time() - told_s >= TOLD_EVERY_S:
+            told_s = loop.time()
+            closed = crowd.make_room(ROOM)
+            log.error("too_many_open_files", reason=exc.strerror, idle_connections_closed=closed)
+
+    loop.set_exception_handler(handle)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(before)
+
+
+async def _start_runner(
+    core: Core, webhooks: Webhooks, sock: socket.socket, crowd: Crowd
+) -> Runner:
     context = Context(
         settings=core.settings,
         store=core.store,
@@ -122,11 +169,16 @@ async def _start_runner(core: Core, webhooks: Webhooks, sock: socket.socket) -> 
         access_log=None,
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=SHUTDOWN_S,
-        max_connections=resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2,
+        crowd=crowd,
     )
     await runner.setup()
     await web.SockSite(runner, sock).start()
     return runner
+
+
+def _most_connections() -> int:
+    """Each is a file, and most bring another one with them that is sent or received."""
+    return max(1, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OWN_FILES) // 2)
 
 
 def _raise_file_limit() -> None:

@@ -1,12 +1,16 @@
 """Delete a job: its rows first, then its files.
 
-Files left by a crash in between belong to no row and are swept at the next start.
+Files left by a crash in between belong to no row and are swept at the next start. Where the
+database has no space to note even this, what was kept aside for it is given up; where that is
+too little, the files go first: it is they that make room.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.errors import NotFound
+from imgsvc.errors import NotFound, StorageFull
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 
@@ -19,8 +23,10 @@ class Deleter:
         self._blobs = blobs
 
     async def delete(self, job_id: str) -> None:
-        """What still runs is left to end and then thrown away. Raises NotFound."""
-        if not await self._store.delete_job(job_id):
+        """What still runs is left to end and then thrown away. Raises NotFound, and StorageFull
+        when even its files did not make room enough.
+        """
+        if not await self._remove_rows(job_id):
             raise NotFound("There is no such job.")
         await self._remove_files(job_id)
 
@@ -28,8 +34,18 @@ class Deleter:
         """The same for a job whose time is over; one that is gone, or was taken up again
         meanwhile, is left alone.
         """
-        if await self._store.delete_job(job_id, expired_at_ms=now_ms):
+        if await self._remove_rows(job_id, expired_at_ms=now_ms):
             await self._remove_files(job_id)
+
+    async def _remove_rows(self, job_id: str, expired_at_ms: int | None = None) -> bool:
+        """Whether there was a job to be removed."""
+        make_room = (self._blobs.give_up_ballast, partial(self._blobs.delete_job, job_id))
+        for make in make_room:
+            try:
+                return await self._store.delete_job(job_id, expired_at_ms=expired_at_ms)
+            except StorageFull:
+                await make()
+        return await self._store.delete_job(job_id, expired_at_ms=expired_at_ms)
 
     async def _remove_files(self, job_id: str) -> None:
         await self._blobs.delete_job(job_id)

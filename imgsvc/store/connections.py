@@ -90,7 +90,7 @@ def is_broken(exc: sqlite3.Error) -> bool:
 def translate_error(exc: sqlite3.Error) -> ImgsvcError:
     """What a driver's error is called here."""
     if _is_full(exc):
-        return StorageFull("There is not enough free disk space for the database")
+        return StorageFull("There is not enough free disk space for the database.")
     return Internal("The database refused an operation")
 
 

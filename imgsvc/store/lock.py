@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,16 +50,27 @@ class DataFolderLock:
         self._file = file
         self.was_abandoned = os.fstat(file).st_size > 0
         self.died = self.was_abandoned and not self._was_stopping()
-        self.announce(url)
+        try:
+            self.announce(url)
+        except StartError:
+            self.release(as_found=True)
+            raise
 
     def announce(self, url: str | None) -> None:
-        """Say where this server listens; the lock must be held."""
+        """Say where this server listens; the lock must be held. Raises StartError."""
         self._url = url
-        self._write(stopping=False)
+        try:
+            self._write(stopping=False)
+        except OSError as exc:
+            raise StartError(
+                f"The lock file {self._path} cannot be written: {exc.strerror}. Free some space "
+                "if the disk is full, and start again."
+            ) from exc
 
     def note_stop(self) -> None:
         """Say that this server was asked to stop: whatever ends it now, it has not died."""
-        self._write(stopping=True)
+        with suppress(OSError):  # it overwrites what is there, and needs hardly any space
+            self._write(stopping=True)
 
     def release(self, *, as_found: bool = False) -> None:
         """Let go; the file stays, empty, because removing it could race another taker.

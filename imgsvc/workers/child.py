@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from imgsvc.domain.confinement import Confinement, SandboxMode
 from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import Failure, Outcome, RenderFailed, RenderTask
 from imgsvc.errors import ImageErrorCode
+from imgsvc.files.errnos import is_disk_full
 from imgsvc.workers import limits, surroundings
 from imgsvc.workers.notes import Notes, Place
 from imgsvc.workers.parcel import REPORT_BYTES, ship, unpack
 from imgsvc.workers.report import BundleReport, Greeting, write_report
 from imgsvc.workers.sandbox import confine
-from imgsvc.workers.scratch import Scratch, remove_inputs
+from imgsvc.workers.scratch import NO_SPACE, Scratch, remove_inputs
 
 Render = Callable[[RenderTask], Outcome]
 WarmUp = Callable[[], Formats | None]
@@ -91,7 +92,22 @@ class _Child:
             if trace:
                 tracebacks[position] = trace
         report = BundleReport(tuple(outcomes), tracebacks, self._settle_memory())
-        return ship(write_report(report), REPORT_BYTES, self._scratch.report_path(ordinal))
+        data = write_report(report)
+        try:
+            return ship(data, REPORT_BYTES, self._scratch.report_path(ordinal))
+        except OSError as exc:
+            if not is_disk_full(exc):
+                raise
+        return self._report_no_space(tasks[: len(outcomes)], ordinal)
+
+    def _report_no_space(self, tasks: Sequence[RenderTask], ordinal: int) -> bytes | None:
+        """What was made cannot even be told: it is as if it had found no space itself."""
+        self._scratch.remove_all_of(tasks)
+        report_path = self._scratch.report_path(ordinal)
+        report_path.unlink(missing_ok=True)
+        outcomes = tuple(RenderFailed(NO_SPACE, None, 0) for _ in tasks)
+        report = BundleReport(outcomes, {}, self._settle_memory())
+        return ship(write_report(report), REPORT_BYTES, report_path)
 
     def _may_begin(self, place: Place, *, urgent: bool) -> bool:
         if not urgent and self._notes.must_yield(place.ordinal):
@@ -180,7 +196,12 @@ def _get_child() -> _Child:
 def _capture_output(path: Path) -> None:
     """Native code writes to descriptors 1 and 2; neither may reach the parent's own."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-    descriptor = os.open(path, flags, 0o600)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as exc:
+        if not is_disk_full(exc):
+            raise
+        descriptor = os.open(os.devnull, os.O_WRONLY)  # it is of use only after a crash
     sys.stdout.flush()
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

@@ -16,6 +16,8 @@ from imgsvc.domain.rendering import Failure, RenderTask
 from imgsvc.errors import ImageErrorCode, ImgsvcError
 from imgsvc.files.errnos import is_disk_full
 
+NO_SPACE = Failure(ImageErrorCode.STORAGE_FULL, "There is not enough free disk space.")
+
 
 class InputUnavailable(ImgsvcError):
     """An input cannot be brought into the slot; `failure` says so to the client."""
@@ -132,7 +134,7 @@ def _copy(source: str, destination: str) -> None:
 
 def _failure(exc: OSError) -> Failure:
     if is_disk_full(exc):
-        return Failure(ImageErrorCode.STORAGE_FULL, "There is not enough free disk space")
+        return NO_SPACE
     if isinstance(exc, FileNotFoundError):
         return Failure(ImageErrorCode.INTERNAL, "The input file is not there any more")
     return Failure(ImageErrorCode.INTERNAL, "The input file cannot be read")

@@ -12,12 +12,13 @@ from typing import Any, Protocol, TypeVar
 from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import EngineEvent, Finished, RenderFailed, RenderTask
 from imgsvc.telemetry.logs import get_logger
+from imgsvc.workers import starts
 from imgsvc.workers.bundle import Bundle
 from imgsvc.workers.child import Render, WarmUp
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
 from imgsvc.workers.report import BundleReport, Greeting
-from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all
+from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all, remove_inputs
 from imgsvc.workers.verdict import judge_death
 from imgsvc.workers.worker import Worker
 
@@ -28,12 +29,6 @@ DEPTH = 2
 
 URGENT_DEPTH = DEPTH + 1
 """The same while one of them is urgent: there is a place for it when all others are taken."""
-
-MAX_FAILED_STARTS = 3
-
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 30.0
-"""Between starts that fail: the machine may be short of processes or memory for a while."""
 
 _T = TypeVar("_T")
 
@@ -146,19 +141,23 @@ class Slot:
                 self._activate(worker)
                 await worker.spent.wait()
             elif not self.leaving:
-                await self._note_failed_start()
+                await self._note_failed_start(was_refused=worker is None)
 
-    async def _note_failed_start(self) -> None:
-        """Wait a little, longer each time; a worker that is to be replaced goes on meanwhile."""
+    async def _note_failed_start(self, *, was_refused: bool) -> None:
+        """Wait a little, longer each time; a worker that is to be replaced goes on meanwhile.
+
+        was_refused: the system had no room for it, which passes.
+        """
         self._failed_starts += 1
         failed = self._failed_starts
         self._changed.set()
-        if failed >= MAX_FAILED_STARTS and not self._settings.anyone_ready():
+        hopeless = starts.is_hopeless(failed, was_refused=was_refused)
+        if hopeless and not self._settings.anyone_ready():
             raise PoolBroken(
                 f"Worker processes died {failed} times in a row while they started; the log "
                 "holds what they said."
             )
-        pause_s = min(FIRST_PAUSE_S * 4 ** min(failed - 1, 10), LONGEST_PAUSE_S)
+        pause_s = starts.pause_s(failed, was_refused=was_refused)
         log.error("worker_start_failed", slot=self.number, times=failed, pause_s=pause_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
@@ -334,7 +333,15 @@ class Slot:
             bundle.answered = True
             self._loop.call_soon_threadsafe(self._on_answer, worker, bundle, outcome)
 
-        worker.process.submit(bundle.ordinal, bundle.tasks, answer, urgent=bundle.is_urgent)
+        try:
+            worker.process.submit(bundle.ordinal, bundle.tasks, answer, urgent=bundle.is_urgent)
+        except InputUnavailable as exc:
+            for placed in sent:
+                remove_inputs(placed)
+            refused = [Finished(placed, RenderFailed(exc.failure, None, 0)) for placed in sent]
+            bundle.tasks = ()
+            self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
+            return False
         return True
 
     def _on_refused(self, bundle: Bundle, refused: Sequence[Finished]) -> None:

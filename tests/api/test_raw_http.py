@@ -8,10 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import web
 
 from imgsvc.api import bodies
-from imgsvc.api.connections import Runner
 from tests.servers import Running, get_json
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -105,19 +103,3 @@ async def test_a_body_that_drips_is_given_up(
     sent = POST + b"Content-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\nabc"
     status, _, problem = await exchange(server, sent)
     assert (status, problem["code"]) == (408, "request_timeout")
-
-
-async def test_connections_beyond_the_most_are_closed_as_they_come() -> None:
-    runner = Runner(web.Application(), max_connections=2)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    held = [await asyncio.open_connection(host, port) for _ in range(2)]
-    for reader, writer in held:
-        writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
-        assert b"404" in await reader.readline()
-    reader, writer = await asyncio.open_connection(host, port)
-    assert await reader.read() == b""
-    for _, opened in [*held, (reader, writer)]:
-        opened.close()
-    await runner.cleanup()

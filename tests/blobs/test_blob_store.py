@@ -209,7 +209,29 @@ async def test_free_space_is_what_the_disk_says(
     class Facts:
         f_bavail = 3
         f_frsize = 4096
+        f_files = 0
+        f_favail = 0
 
     monkeypatch.setattr(os, "statvfs", lambda _path: Facts())
 
     assert await blobs.free_bytes() == 3 * 4096
+    Facts.f_files = 100
+    assert await blobs.free_bytes() == 0
+    Facts.f_favail = 1
+    assert await blobs.free_bytes() == 3 * 4096
+
+
+async def test_space_is_kept_aside_where_it_leaves_the_reserve_until_it_is_given_up(
+    blobs: BlobStore, tmp_path: Path
+) -> None:
+    def kept() -> list[int]:
+        return [path.stat().st_blocks * 512 for path in tmp_path.rglob("ballast")]
+
+    await blobs.keep_ballast(1 << 60)
+    assert kept() == []
+    await blobs.keep_ballast(0)
+    (kept_bytes,) = kept()
+    assert kept_bytes >= 1 << 20
+    await blobs.give_up_ballast()
+    await blobs.give_up_ballast()
+    assert kept() == []

@@ -16,6 +16,7 @@ from imgsvc.cli.main import cli
 from tests.client.pictures import picture
 from tests.watch_process import (
     NO_IMAGE,
+    TIMEOUT_S,
     WatchProcess,
     colour_of,
     failures_in,
@@ -216,3 +217,17 @@ def test_what_cannot_be_watched_is_refused(
     assert result.exit_code == 2
     assert words in result.output
     assert not Path("out").exists()
+
+
+def test_it_ends_when_its_out_folder_is_gone(start: Start, photos: Path, out: Path) -> None:
+    watching = start(photos, "--out", out)
+    watching.wait_for("a.png")
+    away = out.rename(out.with_name("away"))
+    put(photos / "late.png", picture("red"))
+    watching.wait_for_words("Error:")
+    assert watching.process.wait(timeout=TIMEOUT_S) == 2
+    assert "it is gone" in watching.said
+    assert not out.exists()
+    away.rename(out)
+    again = start(photos, "--out", out)
+    again.wait_for("late.png")

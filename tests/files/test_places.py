@@ -52,6 +52,14 @@ def test_a_file_that_is_linked_again_leaves_nothing_behind(root: Path, source: P
     assert contents(root) == {"a.webp": b"new"}
 
 
+def test_a_linked_file_may_be_read_by_whoever_may_read_new_ones(root: Path, source: Path) -> None:
+    source.chmod(0o600)
+    new = root / "new"
+    new.touch()
+    Places(root).link(source, "a.webp")
+    assert (root / "a.webp").stat().st_mode == new.stat().st_mode
+
+
 def test_what_can_have_no_second_name_is_copied(
     root: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

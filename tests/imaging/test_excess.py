@@ -12,7 +12,7 @@ from PIL import Image
 from imgsvc.domain.rendering import NeedsMemory, Rendered
 from imgsvc.errors import ImageErrorCode
 from imgsvc.imaging import excess
-from tests import pictures
+from tests import foreign, pictures
 from tests.imaging.conftest import Studio
 
 SCAN = b"\xff\xda\x00\x08\x01\x01\x00"
@@ -163,3 +163,30 @@ def test_a_tiff_of_any_number_of_bands_can_be_shown(
     image.tiffsave(str(path))
     for fields in ({"format": "webp"}, {"trim": True, "format": "jpeg", "metadata": "all"}):
         assert studio.picture(path.read_bytes(), **fields).size == (20, 10)
+
+
+def test_a_ppm_whose_header_never_seems_to_end_is_corrupt(studio: Studio) -> None:
+    start = b"P5 " + b"#\n" * (1 << 15)
+    assert studio.fail(start + b"1 1 255 x").code is ImageErrorCode.CORRUPT_IMAGE
+    assert studio.picture(b"P5 #\n1 1 255 x").size == (1, 1)
+
+
+def test_a_psd_of_thousands_of_resources_is_corrupt(studio: Studio) -> None:
+    planes = [bytes(4)] * 3
+    data = foreign.make_psd(planes, 2, 2, resources=[(1000, b"")] * 5_001)
+    assert studio.fail(data).code is ImageErrorCode.CORRUPT_IMAGE
+    data = foreign.make_psd(planes, 2, 2, resources=[(1000, b"")] * 4_000)
+    assert studio.picture(data).size == (2, 2)
+
+
+def test_a_tag_of_more_values_than_a_file_holds_is_no_matter_of_memory(studio: Studio) -> None:
+    data = bytearray(pictures.make_tiff())
+    entry = data.index(struct.pack("<HHI", 259, 3, 1))  # how it is compressed
+    data[entry + 4 : entry + 8] = b"\xff\xff\xff\x7f"
+    assert studio.fail(bytes(data)).code is ImageErrorCode.CORRUPT_IMAGE
+
+
+def test_colours_that_libvips_does_not_read_are_unsupported(studio: Studio) -> None:
+    picture = Image.new("LAB", (8, 8))
+    failure = studio.fail(pictures.encode(picture, "TIFF"))
+    assert failure.code is ImageErrorCode.UNSUPPORTED_FORMAT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import signal
@@ -21,6 +22,7 @@ from imgsvc.domain.rendering import (
     output_path,
 )
 from imgsvc.recipes.model import load_recipe
+from imgsvc.workers import child
 
 GLIB_CRY = "GLib-ERROR **: 12:00:00.000: gmem.c:106: failed to allocate 99 bytes"
 
@@ -213,7 +215,22 @@ def leave_half_an_output(task: RenderTask) -> None:
 _leak: list[bytes] = []
 _kept_open: dict[str, int] = {}
 
+
+def _tell_without_space(task: RenderTask, rest: str) -> Outcome:
+    """The output is written, and then there is no space for the report, once."""
+    names = vars(child)
+    ship = names["ship"]
+
+    def refuse(*_: object) -> None:
+        names["ship"] = ship
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    names["ship"] = refuse
+    return make_output(task, rest)
+
+
 _DEEDS = {
+    "tell-without-space": _tell_without_space,
     "ok": make_output,
     "many": make_many,
     "stray": stray,

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from imgsvc.domain.rendering import (
     Finished,
     LossCause,
     NeedsMemory,
+    Outcome,
     Rendered,
     RenderFailed,
     Started,
@@ -19,6 +22,7 @@ from imgsvc.domain.rendering import (
     output_path,
 )
 from imgsvc.errors import ImageErrorCode
+from imgsvc.workers import process, slot, starts
 from tests.workers import faults
 from tests.workers.conftest import Gate, Pools
 
@@ -148,6 +152,55 @@ async def test_a_worker_that_makes_what_nobody_asked_for_is_not_believed(open_po
     await pool.ended([key])
     assert pool.causes() == {key: LossCause.CRASHED}
     assert isinstance((await pool.finish("ok"))[0], Rendered)
+
+
+async def test_a_report_that_finds_no_space_costs_nobody_an_attempt(open_pool: Pools) -> None:
+    pool = await open_pool()
+    outcomes = await pool.finish("tell-without-space", "ok")
+    assert [_code(outcome) for outcome in outcomes] == ["storage_full", "storage_full"]
+    assert not any("job" in path.name for path in pool.pool._folder.rglob("*"))
+    (outcome,) = await pool.finish("ok")
+    assert isinstance(outcome, Rendered)
+    assert pool.pool.workers()[0].restarts == 0
+
+
+async def test_a_bundle_that_finds_no_space_costs_nobody_an_attempt(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    pool = await open_pool()
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "pack", refuse)
+        outcomes = await pool.finish("ok", "ok")
+    assert [_code(outcome) for outcome in outcomes] == ["storage_full", "storage_full"]
+    (outcome,) = await pool.finish("ok")
+    assert isinstance(outcome, Rendered)
+    assert pool.pool.workers()[0].restarts == 0
+
+
+async def test_a_process_that_the_system_has_no_room_for_is_tried_until_it_has(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def refuse(*arguments: Any) -> Any:
+        tries.append(1)
+        if len(tries) <= starts.MAX_FAILED:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return process.spawn(*arguments)
+
+    monkeypatch.setattr(starts, "REFUSED_PAUSE_S", 0.01)
+    monkeypatch.setattr(slot, "spawn", refuse)
+    pool = await open_pool()
+    await pool.pool.formats()  # there is one that is warm
+    (outcome,) = await pool.finish("ok")
+    assert isinstance(outcome, Rendered)
+
+
+def _code(outcome: Outcome) -> str | None:
+    return str(outcome.failure.code) if isinstance(outcome, RenderFailed) else None
 
 
 async def test_children_are_set_up_as_the_design_says(open_pool: Pools) -> None:

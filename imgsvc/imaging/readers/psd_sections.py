@@ -12,6 +12,8 @@ _LARGE_VERSION = 2
 _PROFILE_RESOURCE = 1039
 _VERSION_RESOURCE = 1057
 _MIN_RESOURCE_BYTES = 12
+_MOST_RESOURCES = 5_000
+"""Photoshop knows some hundred kinds, most of which stand once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Sections:
 
 
 def read_sections(file: BoundedFile) -> Sections:
-    """Raises struct.error when the file ends too early."""
+    """Raises struct.error when the file ends too early, ValueError when it never seems to."""
     header = file.read_at(0, _HEADER_BYTES)
     _, version, _, channels, height, width, depth, mode = unpack(">4sH6sHIIHH", header)
     is_large = version == _LARGE_VERSION
@@ -73,14 +75,16 @@ def _read_extent(file: BoundedFile, at: int, *, long: bool = False) -> tuple[int
 def _read_resources(file: BoundedFile, at: int, end: int) -> dict[int, bytes]:
     """Those that are of use here, by their number."""
     found: dict[int, bytes] = {}
-    while at + _MIN_RESOURCE_BYTES <= end:
+    for _ in range(_MOST_RESOURCES):
+        if at + _MIN_RESOURCE_BYTES > end:
+            return found
         number, name_bytes = unpack(">4xHB", file.read_at(at, 7))
         length_at = at + 6 + _even(1 + name_bytes)
         data_at, data_end = _read_extent(file, length_at)
         if number in (_PROFILE_RESOURCE, _VERSION_RESOURCE):
             found[number] = file.read_at(data_at, data_end - data_at)
         at = data_at + _even(data_end - data_at)
-    return found
+    raise ValueError("more resources than a file has")
 
 
 def _names_transparency(file: BoundedFile, at: int, end: int, *, is_large: bool) -> bool:

@@ -1,0 +1,24 @@
+"""The space kept aside is taken anew once there is enough."""
+
+from __future__ import annotations
+
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.upkeep.rounds import repeat
+
+EVERY_S = 5.0
+
+
+class KeptBallast:
+    """reserve_bytes: free disk below which none is taken."""
+
+    def __init__(self, blobs: BlobStore, *, reserve_bytes: int) -> None:
+        self._blobs = blobs
+        self._reserve_bytes = reserve_bytes
+
+    async def run(self) -> None:
+        await repeat(self.run_once, EVERY_S)
+
+    async def run_once(self, _now: int) -> int:
+        """Raises StorageFull when there was less than it seemed."""
+        await self._blobs.keep_ballast(self._reserve_bytes)
+        return 0

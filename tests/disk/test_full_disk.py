@@ -1,0 +1,309 @@
+"""A disk that is full in each of the places where something is written, and has space again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import random
+import subprocess
+import sys
+import zipfile
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+from PIL import Image
+
+from imgsvc.blobs.ballast import SIZE_BYTES
+from tests.disk.conftest import RESERVE_BYTES, serve_on
+from tests.disk.small_disk import SmallDisk, small_disk
+from tests.fetching.hosts import answer, running_host
+from tests.pictures import encode, make_jpeg
+from tests.server_process import ServerProcess
+from tests.servers import form_of
+
+PNG = json.dumps({"recipe": {"variants": [{"name": "large", "format": "png"}]}})
+
+
+def make_noise(side: int, format_: str = "JPEG", **options: Any) -> bytes:
+    """A picture that hardly packs: as PNG it has about 3 bytes a pixel."""
+    pixels = random.Random(side).randbytes(side * side * 3)  # noqa: S311 - no secret
+    return encode(Image.frombytes("RGB", (side, side), pixels), format_, **options)
+
+
+async def call(
+    http: aiohttp.ClientSession, method: str, path: str, status: int, **options: Any
+) -> Any:
+    """The answer's document; None when it has none."""
+    async with http.request(method, path, **options) as reply:
+        body = await reply.read()
+        assert reply.status == status, body
+        return json.loads(body) if "json" in reply.content_type else None
+
+
+async def submit(http: aiohttp.ClientSession, *files: tuple[str, bytes], **fields: str) -> Any:
+    return await call(http, "POST", "/api/v1/jobs", 202, data=form_of(*files, **fields))
+
+
+async def refused(http: aiohttp.ClientSession, method: str, path: str, **options: Any) -> None:
+    """For want of space."""
+    problem = await call(http, method, path, 507, **options)
+    assert problem["code"] == "storage_full"
+
+
+async def follow(
+    http: aiohttp.ClientSession, job: dict[str, Any], wanted: Callable[[Any], bool]
+) -> dict[str, Any]:
+    """The first message of the job for which `wanted` holds."""
+    async with http.ws_connect(job["links"]["events"]) as socket:
+        async for message in socket:
+            document: dict[str, Any] = json.loads(message.data)
+            if wanted(document):
+                return document
+    raise AssertionError("it never came")
+
+
+async def completed(http: aiohttp.ClientSession, job: dict[str, Any]) -> list[Any]:
+    """Its images; every file is what its sha256 says."""
+    last = await follow(http, job, lambda message: message["type"] == "end")
+    assert last["job"]["status"] == "completed", last
+    images = (await call(http, "GET", job["links"]["images"], 200))["items"]
+    for output in (output for image in images for output in image["outputs"]):
+        async with http.get(output["url"]) as reply:
+            assert hashlib.sha256(await reply.read()).hexdigest() == output["sha256"]
+    return list(images)
+
+
+def waits_for_space(message: dict[str, Any]) -> bool:
+    error = message["type"] == "image" and message["image"]["last_error"]
+    return bool(error) and error["code"] == "storage_full"
+
+
+async def ready_again(http: aiohttp.ClientSession) -> None:
+    assert await call(http, "GET", "/readyz", 200) == {"status": "ok"}
+
+
+def job_folders(disk: SmallDisk) -> list[str]:
+    return [path.name for path in (disk.outside / "data" / "jobs").iterdir()]
+
+
+async def test_below_the_reserve_nothing_is_accepted_and_above_it_all_goes_on(
+    disk: SmallDisk, http: aiohttp.ClientSession
+) -> None:
+    disk.fill(RESERVE_BYTES - 4096)
+    photo = make_jpeg(30, 20)
+    await refused(http, "POST", "/api/v1/jobs", data=form_of(("a.jpg", photo)))
+    await refused(http, "POST", "/api/v1/render?preset=thumbnail", data=photo)
+    await refused(http, "POST", "/upload", data=form_of(("a.jpg", photo)))
+    problems = (await call(http, "GET", "/readyz", 503))["problems"]
+    assert problems == ["storage_full"]
+    assert job_folders(disk) == []
+    disk.clear()
+    await ready_again(http)
+    await completed(http, await submit(http, ("a.jpg", photo)))
+
+
+@pytest.mark.parametrize("form", ["multipart", "image", "json"])
+async def test_an_upload_that_fills_the_disk_is_refused_and_leaves_nothing(
+    disk: SmallDisk, http: aiohttp.ClientSession, form: str
+) -> None:
+    before = disk.free_bytes()
+    content = random.Random(1).randbytes(4 << 20)  # noqa: S311 - no secret
+    reached = asyncio.Event()
+
+    async def arriving(*parts: bytes) -> AsyncIterator[bytes]:
+        yield parts[0]
+        for start in range(0, len(content), 1 << 16):
+            if start == 1 << 20:
+                disk.fill(1 << 16)
+                reached.set()
+            yield content[start : start + (1 << 16)]
+        yield parts[1]
+
+    if form == "multipart":
+        head = (
+            b'--edge\r\nContent-Disposition: form-data; name="f"; filename="a.jpg"\r\n\r\n',
+            b"\r\n--edge--\r\n",
+        )
+        kind = "multipart/form-data; boundary=edge"
+    elif form == "image":
+        head, kind = (b"", b""), "image/jpeg"
+    else:
+        head, kind = (b'{"images":[{"data":"', b'"}]}'), "application/json"
+        content = b"A" * len(content)
+    await refused(
+        http, "POST", "/api/v1/jobs", data=arriving(*head), headers={"Content-Type": kind}
+    )
+    assert reached.is_set()
+    assert job_folders(disk) == []
+    disk.clear()
+    # The log of the database may have grown, and the space been taken that is kept aside.
+    assert before - disk.free_bytes() < SIZE_BYTES + (1 << 20)
+    await completed(http, await submit(http, ("a.jpg", make_jpeg(30, 20))))
+
+
+async def test_images_whose_outputs_find_no_space_wait_for_it_and_lose_no_attempt(
+    disk: SmallDisk, http: aiohttp.ClientSession
+) -> None:
+    noise = make_noise(1200, quality=30)
+    disk.fill(RESERVE_BYTES + len(noise) + (1 << 18))
+    job = await submit(http, ("a.jpg", noise), spec=PNG)
+    message = await follow(http, job, waits_for_space)
+    assert message["image"]["status"] in {"pending", "processing"}
+    disk.clear()
+    (image,) = await completed(http, job)
+    assert image["attempts"] == 1
+    assert image["outputs"][0]["size_bytes"] > 4 << 20
+
+
+async def test_while_the_database_cannot_be_written_it_says_so_and_then_goes_on(
+    disk: SmallDisk, http: aiohttp.ClientSession
+) -> None:
+    job = await submit(http, ("a.jpg", make_jpeg(30, 20)))
+    await completed(http, job)
+    preset = {"variants": [{"name": "small", "width": 10}]}
+    problem = None
+    disk.fill()
+    for number in range(2000):  # what the log of the database holds already is written anew
+        path = f"/api/v1/presets/full-{number}"
+        async with http.put(path, json=preset) as reply:
+            if reply.status != 201:
+                problem = await reply.json()
+                break
+    assert problem is not None
+    assert problem["code"] == "storage_full"
+    await call(http, "GET", path, 404)
+    await completed(http, job)
+    problems = (await call(http, "GET", "/readyz", 503))["problems"]
+    assert "storage_full" in problems
+    disk.clear()
+    await ready_again(http)
+    await call(http, "PUT", path, 201, json=preset)
+    for earlier in range(number + 1):
+        await call(http, "DELETE", f"/api/v1/presets/full-{earlier}", 204)
+
+
+async def test_a_job_can_be_deleted_when_there_is_no_space_at_all(
+    disk: SmallDisk, http: aiohttp.ClientSession
+) -> None:
+    job = await submit(http, *((f"{n}.jpg", make_noise(200)) for n in range(5)))
+    await completed(http, job)
+    disk.fill()
+    await call(http, "DELETE", job["links"]["self"], 204)
+    await call(http, "GET", job["links"]["self"], 404)
+    assert job_folders(disk) == []
+    assert disk.free_bytes() > 0
+
+
+async def test_a_zip_needs_no_space(disk: SmallDisk, http: aiohttp.ClientSession) -> None:
+    job = await submit(http, ("a.jpg", make_jpeg(30, 20)), preset="thumbnail")
+    (image,) = await completed(http, job)
+    disk.fill()
+    async with http.get(job["links"]["archive"]) as reply:
+        archive = zipfile.ZipFile(io.BytesIO(await reply.read()))
+    digest = hashlib.sha256(archive.read("a.webp")).hexdigest()
+    assert digest == image["outputs"][0]["sha256"]
+
+
+async def test_what_is_fetched_waits_for_space(
+    disk: SmallDisk, http: aiohttp.ClientSession
+) -> None:
+    noise = make_noise(1200, quality=95)
+    async with running_host() as host:
+        host.answers["/a.jpg"] = answer(noise)
+        disk.fill(RESERVE_BYTES + len(noise) // 3)
+        spec = {"images": [{"url": host.url("/a.jpg")}], "preset": "thumbnail"}
+        job = await call(http, "POST", "/api/v1/jobs", 202, json=spec)
+        message = await follow(http, job, waits_for_space)
+        assert message["image"]["attempts"] == 0
+        disk.clear()
+        (image,) = await completed(http, job)
+        assert image["attempts"] == 1
+
+
+async def test_a_backup_that_finds_no_space_is_refused_and_leaves_nothing(
+    disk: SmallDisk, http: aiohttp.ClientSession
+) -> None:
+    await completed(http, await submit(http, ("a.jpg", make_jpeg(30, 20))))
+    disk.fill(64 << 10)
+    await refused(http, "POST", "/api/v1/backup")
+    assert not list((disk.outside / "data").glob("backup*"))
+    assert not list((disk.outside / "data").glob(".backup*"))
+    disk.clear()
+    async with http.post("/api/v1/backup") as reply:
+        assert zipfile.ZipFile(io.BytesIO(await reply.read())).testzip() is None
+
+
+async def test_when_there_is_no_place_for_another_file_submits_are_refused_as_well(
+    tmp_path: Any,
+) -> None:
+    with small_disk(tmp_path / "disk", inodes=300) as disk:
+        server = serve_on(disk)
+        try:
+            async with aiohttp.ClientSession(base_url=server.url) as http:
+                job = await submit(http, ("a.jpg", make_jpeg(30, 20)))
+                await completed(http, job)
+                disk.fill_inodes()
+                await refused(http, "POST", "/api/v1/jobs", data=form_of(("a", make_jpeg())))
+                await call(http, "GET", "/readyz", 503)
+                await _lose_worker(http, server)
+                await call(http, "DELETE", job["links"]["self"], 204)
+                disk.clear()
+                await ready_again(http)
+                job = await submit(http, ("a.jpg", make_jpeg(30, 20)))
+                await completed(http, job)
+                disk.fill()  # its files are too small to make room for their own end
+                await call(http, "DELETE", job["links"]["self"], 204)
+        finally:
+            server.stop()
+
+
+def _workers(server: ServerProcess) -> list[psutil.Process]:
+    children = psutil.Process(server.process.pid).children()
+    return [child for child in children if "multiprocessing.spawn" in _command(child)]
+
+
+def _command(process: psutil.Process) -> str:
+    """Empty when it is gone, or dead and not buried."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+async def _lose_worker(http: aiohttp.ClientSession, server: ServerProcess) -> None:
+    """Kill it, and wait until another one is there."""
+    (worker,) = _workers(server)
+    worker.kill()
+    while worker in _workers(server):  # noqa: ASYNC110 - nothing tells of its funeral
+        await asyncio.sleep(0)
+    while (await call(http, "GET", "/api/v1/info", 200))["workers"]["idle"] != 1:
+        pass
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_start_on_a_full_disk_says_so_and_a_later_one_goes_well(
+    tmp_path: Any, is_new: bool
+) -> None:
+    with small_disk(tmp_path / "disk", size="4m") as disk:
+        if not is_new:
+            ServerProcess(disk.path / "data", within=disk.enter).stop()
+        disk.fill()
+        command = [*disk.enter, sys.executable, "-m", "imgsvc", "serve", "--port=0"]
+        result = subprocess.run(
+            [*command, f"--data={disk.path / 'data'}"],
+            capture_output=True,
+            text=True,
+            timeout=40,
+            check=False,
+        )
+        assert "Traceback" not in result.stderr
+        assert result.returncode == 2
+        assert "disk" in result.stderr
+        assert len(result.stderr.splitlines()) <= 2
+        disk.clear()
+        ServerProcess(disk.path / "data", within=disk.enter).stop()

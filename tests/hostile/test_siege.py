@@ -1,0 +1,45 @@
+"""The short way of `make hostile`: a few hundred hostile files against a real server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.hostile.__main__ import gather
+from tests.hostile.flood import flood
+from tests.hostile.heavy import make_heavy
+from tests.hostile.mutator import mutate
+from tests.hostile.originals import make_good, make_originals
+from tests.hostile.siege import Terms, lay_siege
+
+
+def test_every_hostile_file_ends_in_time_and_good_images_among_them_come_out_right(
+    tmp_path: Path,
+) -> None:
+    terms = Terms(timeout_s=20, workers=2, evidence=tmp_path / "evidence")
+    report = lay_siege(tmp_path, mutate(make_originals(), 150, 7), make_good(), terms)
+    assert report.faults == []
+    assert report.files == 150
+    assert report.good >= 4 * 8
+    assert report.endings["completed"] > 20
+    assert report.endings["corrupt_image"] > 40
+
+
+def test_all_bombs_are_among_the_files_of_a_long_run() -> None:
+    specimens = gather(200, 1)
+    assert len(specimens) == 200
+    assert sum(specimen.kind == "bomb" for specimen in specimens) > 100
+
+
+def test_a_flood_of_large_pictures_stays_within_the_budget_and_is_finished(tmp_path: Path) -> None:
+    kinds = ("jpeg-progressive", "png-interlaced", "webp-lossless", "tiff-tiled")
+    files = make_heavy(tmp_path, 2400, kinds)
+    result = flood(tmp_path, files, copies=2, budget_bytes=96 << 20, workers=2)
+    assert list(result.find_faults()) == []
+
+
+def test_a_picture_that_needs_more_than_all_workers_share_is_refused_for_it(
+    tmp_path: Path,
+) -> None:
+    files = make_heavy(tmp_path, 2500, ("png-interlaced", "jpeg"))
+    result = flood(tmp_path, files, copies=1, budget_bytes=48 << 20, workers=2)
+    assert list(result.find_faults(frozenset({"png-interlaced"}))) == []

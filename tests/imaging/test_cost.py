@@ -1,0 +1,48 @@
+"""What a picture is predicted to take, where its header does not tell at once."""
+
+from __future__ import annotations
+
+import pytest
+import pyvips
+
+from imgsvc.domain.rendering import NeedsMemory
+from tests import pictures
+from tests.imaging.conftest import Studio
+
+SMALL = [{"name": "v", "width": 8}]
+
+
+def cost_of(studio: Studio, data: bytes) -> int:
+    outcome = studio.run(data, SMALL, memory_bytes=1000)
+    assert isinstance(outcome, NeedsMemory)
+    return outcome.cost_bytes
+
+
+@pytest.mark.parametrize(
+    ("plain", "whole", "bytes_per_pixel"),
+    [
+        (pictures.make_jpeg(1500, 1000), pictures.make_progressive_jpeg(1500, 1000), 6),
+        (pictures.make_webp(1500, 1000), pictures.make_webp(1500, 1000, lossless=True), 4),
+    ],
+    ids=["progressive", "lossless"],
+)
+def test_a_picture_that_is_held_whole_is_charged_so(
+    studio: Studio, plain: bytes, whole: bytes, bytes_per_pixel: int
+) -> None:
+    more = cost_of(studio, whole) - cost_of(studio, plain)
+    assert more >= bytes_per_pixel * 1500 * 1000
+
+
+def test_of_a_tiff_only_what_is_held_at_once_is_charged(studio: Studio) -> None:
+    strips = cost_of(studio, pictures.make_tiff(2000, 3000))
+    one_strip = cost_of(studio, pictures.make_tiff(2000, 3000, strip_size=1 << 30))
+    assert strips == one_strip < 30 << 20
+
+
+def test_of_a_tiff_in_tiles_a_row_of_them_is_charged(studio: Studio) -> None:
+    def tiled(lines: int) -> int:
+        image = pyvips.Image.black(2000, 3008, bands=3)
+        options = {"tile": True, "tile_width": 256, "tile_height": lines, "compression": "deflate"}
+        return cost_of(studio, image.write_to_buffer(".tif", **options))
+
+    assert tiled(3008) - tiled(256) >= 2000 * (3008 - 256) * 3

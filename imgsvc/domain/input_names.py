@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from urllib.parse import unquote, urlsplit
+import re
+from urllib.parse import unquote
 
+_QUERY = re.compile(r"[?#]")
 MAX_NAME_CHARS = 255
 
 
@@ -24,8 +26,5 @@ def clean_name(name: str | None) -> str | None:
 
 def name_of_url(url: str) -> str | None:
     """The last part of its path, as a download would be called; None where it has none."""
-    try:
-        path = urlsplit(url).path
-    except ValueError:  # whoever fetches it will say so
-        return None
+    path = _QUERY.split(url, maxsplit=1)[0].partition("://")[2].partition("/")[2]
     return unquote(path.rpartition("/")[2]) or None

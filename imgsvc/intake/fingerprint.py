@@ -17,7 +17,7 @@ class Fingerprint:
 
     def add(self, *facts: str | int | None) -> None:
         """Facts in an order that means something."""
-        self._hash.update(json.dumps(facts).encode() + b"\n")
+        self._hash.update(ascii(facts).encode() + b"\n")  # a tenth of what JSON costs
 
     def add_spec(self, spec: JobSpec) -> None:
         """What was asked for, its images left out: they are added with their bytes."""

@@ -99,7 +99,7 @@ class ListReader:
             cells = record.cells
             if width is None:
                 width = _width_of(cells)
-            if not any(cell.strip() for cell in cells[width:]):
+            if len(cells) > width and not "".join(cells[width:]).strip():
                 del cells[width:]
             yield record
 

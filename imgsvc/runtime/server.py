@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import errno
 import os
 import resource
@@ -78,6 +79,8 @@ async def _serve(settings: Settings, render: Callable[[RenderTask], Outcome]) ->
             version=__version__,
         )
         core.failure.add_done_callback(lambda _: stop.set())
+        gc.collect()
+        gc.freeze()  # what stands from the start is not searched for garbage ever again
         await stop.wait()
         failed = core.failure.done()
     log.info("stopped", failed=failed)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import unicodedata
 import re
+import unicodedata
 from urllib.parse import unquote
 
 _QUERY = re.compile(r"[?#]")

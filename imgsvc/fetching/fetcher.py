@@ -17,6 +17,7 @@ from imgsvc.domain.times import now_ms
 from imgsvc.errors import ImageErrorCode
 from imgsvc.fetching.answers import check_answer, find_redirect
 from imgsvc.fetching.breakers import Breakers
+from imgsvc.fetching.places import Places
 from imgsvc.fetching.unfetched import Unfetched, fetch_failed, fetch_timeout, not_an_image
 from imgsvc.fetching.url_images import blocked
 from imgsvc.intake.reception import EMPTY, too_many_bytes
@@ -41,13 +42,14 @@ _HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Order:
-    """deadline_s: by the event loop's clock, for all hosts that it leads to."""
+    """left_s: of its time, for all hosts that it leads to. insists: as in `fetch`."""
 
     file: StagedFile
     max_bytes: int
-    deadline_s: float
+    left_s: float
+    insists: bool
 
 
 class Fetcher:
@@ -65,6 +67,7 @@ class Fetcher:
         self._breakers = breakers
         self._max_image_bytes = max_image_bytes
         self._clock = clock
+        self._places = Places(settings.per_host, breakers.is_on_trial)
         self._guard = Guard(settings.allow_private, settings.allowed_hosts)
         self._session = open_session(
             self._guard,
@@ -92,14 +95,10 @@ class Fetcher:
         writing raises.
         """
         most = self._max_image_bytes if max_bytes is None else max_bytes
-        now_s = asyncio.get_running_loop().time()
-        order = _Order(
-            file, min(most, self._max_image_bytes), now_s + self._settings.total_timeout_s
-        )
+        most = min(most, self._max_image_bytes)
+        order = _Order(file, most, self._settings.total_timeout_s, insists)
         for _ in range(self._settings.max_redirects + 1):
             url = self._check(address)
-            if not insists:
-                self._breakers.check(host_of(url))
             location = await self._ask(url, order)
             if location is None:
                 return
@@ -114,10 +113,16 @@ class Fetcher:
             raise Unfetched(blocked(exc)) from exc
 
     async def _ask(self, url: URL, order: _Order) -> str | None:
-        """Ask one host, and remember how it fared: where else to look, None when the bytes
-        are there.
+        """Ask one host when it has room, and remember how it fared: where else to look, None
+        when the bytes are there.
         """
         host = host_of(url)
+        async with self._places.at(host):
+            if not order.insists:
+                self._breakers.check(host)
+            return await self._ask_now(host, url, order)
+
+    async def _ask_now(self, host: str, url: URL, order: _Order) -> str | None:
         try:
             location = await self._exchange(url, order)
         except Unfetched as exc:
@@ -139,18 +144,17 @@ class Fetcher:
             log.info("host_is_back", host=host)
 
     async def _exchange(self, url: URL, order: _Order) -> str | None:
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
         try:
             async with (
-                asyncio.timeout_at(order.deadline_s),
+                asyncio.timeout(order.left_s),
                 self._session.get(url, allow_redirects=False) as answer,
             ):
                 return await self._take(answer, order)
         except Blocked as exc:
             raise Unfetched(blocked(exc)) from exc
-        except (
-            UnicodeError,
-            aiohttp.InvalidURL,
-        ) as exc:  # its host is no name that can be asked for
+        except (UnicodeError, aiohttp.InvalidURL) as exc:  # its host is no name to be asked for
             raise Unfetched(blocked(Blocked())) from exc
         except aiohttp.ConnectionTimeoutError as exc:
             raise fetch_timeout("The host did not take the connection in time.") from exc
@@ -159,6 +163,8 @@ class Fetcher:
             raise fetch_timeout(f"The image did not arrive within {limit_s:g} s.") from exc
         except (aiohttp.ClientError, ConnectionError) as exc:
             raise fetch_failed(_explain(exc), passes=True) from exc
+        finally:
+            order.left_s -= clock() - began_s
 
     async def _take(self, answer: aiohttp.ClientResponse, order: _Order) -> str | None:
         location = find_redirect(answer.status, answer.headers)

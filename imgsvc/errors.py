@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ImgsvcError(Exception):
@@ -131,6 +131,11 @@ class InvalidRecipe(RequestError):
 
 class InvalidRequest(RequestError):
     code, title = "invalid_request", "The request is not valid"
+
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> Self:
+        """One wrong place, which the message names."""
+        return cls(f"{pointer[1:]}: {detail.rstrip('.')}.", (Fault(pointer, detail),))
 
 
 class InvalidCsv(RequestError):

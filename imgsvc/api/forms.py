@@ -95,7 +95,7 @@ async def _receive_form(request: web.Request, receiver: Receiver) -> None:
     async def take_spec(field: Field) -> None:
         nonlocal spec
         if spec is not None:
-            raise _beside("/spec", "given twice")
+            raise InvalidRequest.at("/spec", "given twice")
         spec = await asyncio.to_thread(_parse_spec_field, field)
         await receiver.describe(spec)
 
@@ -103,7 +103,7 @@ async def _receive_form(request: web.Request, receiver: Receiver) -> None:
     if spec is None:
         await receiver.describe(parse_fields(fields))
     elif fields:
-        raise _beside(f"/{min(fields)}", "belongs into spec when there is one")
+        raise InvalidRequest.at(f"/{min(fields)}", "belongs into spec when there is one")
 
 
 async def receive_parts(
@@ -125,7 +125,7 @@ async def receive_parts(
             elif part.name in own:
                 await own[part.name](part)
             elif part.name in fields:
-                raise _beside(f"/{part.name}", "given twice")
+                raise InvalidRequest.at(f"/{part.name}", "given twice")
             else:
                 fields[part.name] = part.text()
         await landing.finish()
@@ -231,7 +231,7 @@ async def add_images(
             continue
         lifted = body.images.get(image_spec.data or "")
         if lifted is None:  # the key is spelled with escapes, so the data was not recognised
-            raise _beside(f"/images/{index}/data", "must be spelled plainly")
+            raise InvalidRequest.at(f"/images/{index}/data", "must be spelled plainly")
         await receiver.add(replace(lifted, name=image_spec.name))
 
 
@@ -246,7 +246,3 @@ async def _receive_image(request: web.Request, receiver: Receiver) -> None:
         max_image_bytes=receiver.limits.max_image_bytes,
     )
     await receiver.add(image)
-
-
-def _beside(pointer: str, detail: str) -> InvalidRequest:
-    return InvalidRequest(f"{pointer[1:]}: {detail}.", (Fault(pointer, detail),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -16,6 +17,8 @@ from yarl import URL
 
 from imgsvc import __version__
 from imgsvc.client.errors import ApiError, ClientError, ServerUnreachable
+from imgsvc.domain.retry_after import read_retry_after
+from imgsvc.domain.times import now_ms
 from imgsvc.errors import Fault
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
@@ -180,7 +183,7 @@ async def _api_error(response: aiohttp.ClientResponse) -> ApiError:
         problem = None
     if not isinstance(problem, Mapping):
         problem = {}
-    retry_after = response.headers.get("Retry-After", "")
+    retry_after_s = read_retry_after(response.headers.get("Retry-After", ""), now_ms())
     return ApiError(
         code=str(problem.get("code") or _code_of(response.status)),
         status=response.status,
@@ -189,7 +192,7 @@ async def _api_error(response: aiohttp.ClientResponse) -> ApiError:
             Fault(str(fault.get("pointer", "")), str(fault.get("detail", "")))
             for fault in problem.get("errors") or ()
         ],
-        retry_after_s=int(retry_after) if retry_after.isdecimal() else None,
+        retry_after_s=None if retry_after_s is None else math.ceil(retry_after_s),
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 
 from imgsvc.domain.rendering import Failure
+from imgsvc.domain.retry_after import read_retry_after
 from imgsvc.errors import ImageErrorCode
 from imgsvc.fetching.unfetched import Unfetched, fetch_failed, not_an_image
 from imgsvc.intake.reception import too_many_bytes
@@ -17,8 +16,6 @@ _PASSING = frozenset({429})
 
 _UNTOLD_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 """What hosts say that do not know better: then the bytes tell."""
-
-_SECONDS = re.compile(r"\d{1,9}")
 
 
 def find_redirect(status: int, headers: Mapping[str, str]) -> str | None:
@@ -49,15 +46,3 @@ def _refusal(status: int, headers: Mapping[str, str], now_ms: int) -> Unfetched:
         passes=status in _PASSING or status >= 500,
         retry_after_s=read_retry_after(headers.get("Retry-After", ""), now_ms),
     )
-
-
-def read_retry_after(text: str, now_ms: int) -> float | None:
-    """Seconds from now on, 0.0 at least (RFC 9110, 10.2.3); None for what makes no sense."""
-    text = text.strip()
-    if _SECONDS.fullmatch(text):
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, moment.timestamp() - now_ms / 1000)

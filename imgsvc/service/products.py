@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from imgsvc.domain.image import Image
+from imgsvc.domain.job import Job
+from imgsvc.errors import NotFound
 from imgsvc.store.store import Store
 
 
@@ -13,22 +15,24 @@ from imgsvc.store.store import Store
 class Product:
     """cells: as sent; None for an image that came otherwise, which is one by itself.
 
-    images: all of them, in the order of their URLs; fewer when the job goes away meanwhile.
+    images: all of them, in the order of their URLs.
     """
 
     cells: tuple[str, ...] | None
     images: tuple[Image, ...]
 
 
-async def iter_products(store: Store, job_id: str) -> AsyncIterator[Product]:
+async def iter_products(store: Store, job: Job) -> AsyncIterator[Product]:
     """Every product of a job, in order, with one row and its images in memory.
 
-    Raises NotFound at the beginning when there is no such job; one deleted later just ends.
+    Raises NotFound when the job goes away before its last product.
     """
-    rows = store.iter_product_rows(job_id)
+    rows = store.iter_product_rows(job.id)
     row = await anext(rows, None)
     gathered: list[Image] = []
-    async for image in store.iter_images(job_id):
+    count = 0
+    async for image in store.iter_images(job.id):
+        count += 1
         if row is None or image.index < row.first_index:
             yield Product(None, (image,))
             continue
@@ -36,3 +40,5 @@ async def iter_products(store: Store, job_id: str) -> AsyncIterator[Product]:
         if len(gathered) == row.image_count:
             yield Product(row.cells, tuple(gathered))
             row, gathered = await anext(rows, None), []
+    if count < job.total:
+        raise NotFound("The job was deleted.")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from io import BytesIO
 
 import aiohttp
 
 from imgsvc import __version__
+from imgsvc.domain.retry_after import read_retry_after
 from imgsvc.domain.webhook import DeliveryError
 from imgsvc.net import Blocked, Guard, open_session
 from imgsvc.webhooks.schedule import Answer, judge_status
-
-_MAX_DIGITS = 9
-_DATE = "%a, %d %b %Y %H:%M:%S GMT"
 
 
 class Sender:
@@ -44,7 +41,8 @@ class Sender:
             headers=headers,
             allow_redirects=False,
         ) as response:
-            retry_after_s = _seconds_until(response.headers.get("Retry-After", ""), now_s)
+            retry_after = response.headers.get("Retry-After", "")
+            retry_after_s = read_retry_after(retry_after, round(now_s * 1000))
             return Answer(response.status, judge_status(response.status), retry_after_s)
 
 
@@ -63,15 +61,3 @@ async def open_sender(
         headers=headers,
     ) as session:
         yield Sender(session, guard)
-
-
-def _seconds_until(retry_after: str, now_s: float) -> float | None:
-    """A Retry-After header (RFC 9110, 10.2.3): seconds or a date; None for anything else."""
-    text = retry_after.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:_MAX_DIGITS])
-    try:
-        moment = datetime.strptime(text, _DATE).replace(tzinfo=UTC)
-    except ValueError:
-        return None
-    return max(moment.timestamp() - now_s, 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imgsvc.errors import ImageErrorCode
-from imgsvc.fetching.answers import check_answer, find_redirect, read_retry_after
+from imgsvc.fetching.answers import check_answer, find_redirect
 from imgsvc.fetching.unfetched import Unfetched
 
 NOW_MS = 1_800_000_000_000  # 2027-01-15T08:00:00Z
@@ -75,16 +75,3 @@ def test_a_redirect_says_where_else_to_look(status: int) -> None:
 )
 def test_what_leads_nowhere_is_no_redirect(status: int, headers: dict[str, str]) -> None:
     assert find_redirect(status, headers) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("0", 0.0), ("7", 7.0), (" 120 ", 120.0), ("", None), ("soon", None), ("-1", None),
-        ("1.5", None), ("9" * 5000, None), ("Fri, 15 Jan 2027 08:00:12 GMT", 12.0),
-        ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0), ("Fri, 99 Jan 2027 08:00:12 GMT", None),
-        ("Fri, 15 Jan 2027 08:00:12 -0000", 12.0),
-    ],
-)  # fmt: skip
-def test_retry_after_is_read_in_both_forms(text: str, seconds: float | None) -> None:
-    assert read_retry_after(text, NOW_MS) == seconds

@@ -49,9 +49,7 @@ async def test_a_redirect_is_told_and_not_followed(sender: Sender, receiver: Rec
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        ("120", 120.0), (" 7 ", 7.0), ("0", 0.0), ("9" * 400, 999_999_999.0),
-        ("Sun, 09 Sep 2001 01:47:40 GMT", 60.0), ("Sun, 09 Sep 2001 01:00:00 GMT", 0.0),
-        ("-1", None), ("1.5", None), ("soon", None), ("Sun, 99 Sep 2001 01:47:40 GMT", None),
+        ("120", 120.0), ("Sun, 09 Sep 2001 01:47:40 GMT", 60.0), ("soon", None),
     ],
 )  # fmt: skip
 async def test_how_long_to_wait_is_read_in_seconds_or_as_a_date(

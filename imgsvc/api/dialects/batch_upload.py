@@ -9,9 +9,9 @@ from aiohttp import web
 
 from imgsvc.api.addresses import absolute_url
 from imgsvc.api.context import CONTEXT
-from imgsvc.api.dialects.image_lists import answer_with_images
 from imgsvc.api.dialects.operations import OPERATION_FIELDS, describe_operation, refuse_unknown
 from imgsvc.api.dialects.states import image_error, image_status, job_status
+from imgsvc.api.dialects.streamed_lists import answer_with_images
 from imgsvc.api.forms import Receiver, receive_parts
 from imgsvc.api.outputs import output_response
 from imgsvc.api.submissions import submit
@@ -21,7 +21,7 @@ from imgsvc.domain.job import Job
 from imgsvc.domain.rendering import OutputFacts
 from imgsvc.domain.states import ImageState
 from imgsvc.domain.times import rfc3339
-from imgsvc.errors import Fault, InvalidRequest, NotFound, UnsupportedMediaType
+from imgsvc.errors import InvalidRequest, NotFound, UnsupportedMediaType
 from imgsvc.intake.spec import parse_fields
 
 routes = web.RouteTableDef()
@@ -100,8 +100,7 @@ async def _take_in(request: web.Request, receiver: Receiver) -> None:
         await receiver.describe(parse_fields(fields))
         return
     if "preset" in fields:
-        detail = f"not together with {asked[0]}"
-        raise InvalidRequest(f"preset: {detail}.", (Fault("/preset", detail),))
+        raise InvalidRequest.at("/preset", f"not together with {asked[0]}")
     if fields.keys() & {"width", "height"}:
         fields.setdefault("operation", "thumbnail")
     if "operation" in fields:

@@ -10,7 +10,7 @@ from aiohttp import web
 from imgsvc.api.addresses import absolute_url
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.dialects.batch_messages import batch_numbers, image_document, tell_batch
-from imgsvc.api.dialects.image_lists import answer_with_images
+from imgsvc.api.dialects.streamed_lists import answer_with_images
 from imgsvc.api.forms import Receiver, add_images, receive_document
 from imgsvc.api.submissions import submit
 from imgsvc.api.websockets import serve_websocket, wants_websocket

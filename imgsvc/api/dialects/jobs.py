@@ -27,7 +27,6 @@ from imgsvc.domain.job import Job
 from imgsvc.domain.states import ImageState
 from imgsvc.domain.times import rfc3339
 from imgsvc.errors import (
-    Fault,
     InvalidRequest,
     MalformedRequest,
     NotFound,
@@ -102,7 +101,7 @@ async def _take_in_document(request: web.Request, receiver: Receiver) -> None:
     refuse_unknown(fields, OPERATION_FIELDS | {"image_data"})
     image = body.images.get(str(fields.pop("image_data", None)))
     if image is None:
-        raise _no_image("/image_data", "the image in base64 is needed")
+        raise InvalidRequest.at("/image_data", "the image in base64 is needed")
     await describe_operation(receiver, fields, read_operation(fields))
     await receiver.add(replace(image, name=None))
 
@@ -123,15 +122,11 @@ class _OneImage:
         self._receiver.check_room()
         self._count += 1
         if self._count > 1:
-            raise _no_image("/image_data", "one image is one job")
+            raise InvalidRequest.at("/image_data", "one image is one job")
 
     def check_there(self) -> None:
         if not self._count:
-            raise _no_image("/image_data", "a file is needed")
-
-
-def _no_image(pointer: str, detail: str) -> InvalidRequest:
-    return InvalidRequest(f"{pointer[1:]}: {detail}.", (Fault(pointer, detail),))
+            raise InvalidRequest.at("/image_data", "a file is needed")
 
 
 async def _answer_submit(request: web.Request, job: Job) -> web.Response:

@@ -35,7 +35,7 @@ async def describe_operation(receiver: Receiver, fields: Mapping[str, Any], name
     if operation is not None:
         variant["mode"] = MODES[operation]
         if not variant.keys() & {"width", "height"}:
-            raise _wrong("/width", "width, height or both are needed")
+            raise InvalidRequest.at("/width", "width, height or both are needed")
     if (format_ := fields.get("output_format")) is not None:
         lowered = format_.lower() if isinstance(format_, str) else format_
         variant["format"] = _SAME_FORMATS.get(lowered, lowered)
@@ -51,7 +51,7 @@ def read_operation(fields: Mapping[str, Any]) -> str:
     """Raises InvalidRequest."""
     operation = fields.get("operation")
     if not isinstance(operation, str) or operation not in MODES:
-        raise _wrong("/operation", f"one of {', '.join(MODES)}")
+        raise InvalidRequest.at("/operation", f"one of {', '.join(MODES)}")
     return operation
 
 
@@ -67,9 +67,5 @@ def _read_side(side: str, value: Any) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong(f"/{side}", "a whole number of pixels")
+        raise InvalidRequest.at(f"/{side}", "a whole number of pixels")
     return value
-
-
-def _wrong(pointer: str, detail: str) -> InvalidRequest:
-    return InvalidRequest(f"{pointer[1:]}: {detail}.", (Fault(pointer, detail),))

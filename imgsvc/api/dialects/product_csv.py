@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -13,10 +11,11 @@ from imgsvc.api.addresses import absolute_url, base_url
 from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.dialects.operations import refuse_unknown
+from imgsvc.api.dialects.streamed_lists import answer_with_list
 from imgsvc.api.documents import output_url
 from imgsvc.api.forms import ListReceiver
 from imgsvc.api.product_lists import add_list
-from imgsvc.api.spreadsheet import FLUSH_CHARS, Cell, Table, rename_taken, send_table
+from imgsvc.api.spreadsheet import Cell, Table, rename_taken, send_table
 from imgsvc.api.submissions import submit
 from imgsvc.blobs.stage import StagedFile
 from imgsvc.domain.cells import guard_cell
@@ -28,7 +27,6 @@ from imgsvc.domain.states import ImageState, JobState
 from imgsvc.domain.times import rfc3339
 from imgsvc.domain.webhook import Webhook
 from imgsvc.errors import (
-    Fault,
     InvalidRequest,
     MalformedRequest,
     NotFound,
@@ -72,13 +70,20 @@ async def upload(request: web.Request) -> web.Response:
 async def get_status(request: web.Request) -> web.StreamResponse:
     """All products at once, written as they are read; a job deleted meanwhile breaks it off."""
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
-    response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
-    await response.prepare(request)
-    if request.method != "HEAD":
-        async for text in _status(request, job):
-            await response.write(text.encode())
-    await response.write_eof()
-    return response
+    columns = _columns_of(await _list_of(request, job))
+    fields = {
+        "request_id": job.id,
+        "status": _JOB_STATES[job.state],
+        "completion_percentage": job.progress,
+        "created_at": rfc3339(job.created_at),
+        "updated_at": rfc3339(job.finished_at or job.started_at or job.created_at),
+    }
+
+    async def products() -> AsyncIterator[dict[str, Any]]:
+        async for product in iter_products(request.app[CONTEXT].store, job):
+            yield _product_document(request, columns, product)
+
+    return await answer_with_list(request, fields, "products", products())
 
 
 @routes.get("/api/download/{id}")
@@ -104,7 +109,7 @@ async def set_webhook(request: web.Request) -> web.Response:
     refuse_unknown(document, frozenset({"request_id", "webhook_url"}))
     for name in ("request_id", "webhook_url"):
         if not isinstance(document.get(name), str) or not document[name]:
-            raise _wrong(f"/{name}", "This field is required, and a string.")
+            raise InvalidRequest.at(f"/{name}", "This field is required, and a string.")
     if not is_id(document["request_id"]):
         raise NotFound("There is no such request.")
     spec = _read_webhook(document)
@@ -126,17 +131,17 @@ async def _take_in(request: web.Request, receiver: ListReceiver) -> None:
     async for part in read_multipart(request.headers["Content-Type"], chunks):
         if not isinstance(part, FilePart):
             if part.name in fields:
-                raise _wrong(f"/{part.name}", "Given twice.")
+                raise InvalidRequest.at(f"/{part.name}", "Given twice.")
             fields[part.name] = part.text()
             continue
         if file is not None:
-            raise _wrong("/file", "One CSV file is one request.")
+            raise InvalidRequest.at("/file", "One CSV file is one request.")
         file, sha256 = await stage_list(part.chunks, receiver.stage)
         charset = _charset_of(part)
         receiver.fingerprint.add("list", sha256, charset)
     refuse_unknown(fields, frozenset({"webhook_url"}))
     if file is None:
-        raise _wrong("/file", "A CSV file is needed.")
+        raise InvalidRequest.at("/file", "A CSV file is needed.")
     _check_length(fields.get("webhook_url", ""))
     await receiver.describe(parse_fields({"preset": PRESET, **fields}))
     await add_list(file, charset, receiver)
@@ -157,47 +162,19 @@ def _read_webhook(document: dict[str, str]) -> WebhookSpec:
     _check_length(url)
     webhook = parse_fields({"webhook_url": url}).webhook
     if webhook is None:
-        raise _wrong("/webhook_url", "This field is required.")
+        raise InvalidRequest.at("/webhook_url", "This field is required.")
     return webhook
 
 
 def _check_length(url: str) -> None:
     if len(url) > MAX_WEBHOOK_URL_CHARS:
-        raise _wrong("/webhook_url", f"At most {MAX_WEBHOOK_URL_CHARS} characters.")
-
-
-def _wrong(pointer: str, detail: str) -> InvalidRequest:
-    return InvalidRequest(f"{pointer[1:]}: {detail}", (Fault(pointer, detail),))
+        raise InvalidRequest.at("/webhook_url", f"At most {MAX_WEBHOOK_URL_CHARS} characters.")
 
 
 async def _list_of(request: web.Request, job: Job) -> ProductList:
     """Of a job that came without one, the list that it would have come in."""
     list_ = await request.app[CONTEXT].store.product_list(job.id)
     return list_ or ProductList(tuple(TITLES.values()), ",", with_bom=False)
-
-
-async def _status(request: web.Request, job: Job) -> AsyncIterator[str]:
-    """The document in pieces. Raises NotFound when the job goes away meanwhile."""
-    dump = partial(json.dumps, separators=(",", ":"))
-    columns = _columns_of(await _list_of(request, job))
-    head = {
-        "request_id": job.id,
-        "status": _JOB_STATES[job.state],
-        "completion_percentage": job.progress,
-        "created_at": rfc3339(job.created_at),
-        "updated_at": rfc3339(job.finished_at or job.started_at or job.created_at),
-    }
-    gathered = dump(head)[:-1] + ',"products":['
-    count = 0
-    async for product in iter_products(request.app[CONTEXT].store, job.id):
-        gathered += ("," if count else "") + dump(_product_document(request, columns, product))
-        count += len(product.images)
-        if len(gathered) > FLUSH_CHARS:
-            yield gathered
-            gathered = ""
-    if count < job.total:
-        raise NotFound("The job was deleted.")
-    yield gathered + "]}"
 
 
 def _product_document(request: web.Request, columns: Columns, product: Product) -> dict[str, Any]:
@@ -256,13 +233,9 @@ async def _results(
     """Raises NotFound when the job goes away meanwhile."""
     titles, columns = rename_taken(list_.header, [OUTPUT_TITLE]), _columns_of(list_)
     yield [*map(guard_cell, titles), OUTPUT_TITLE]
-    count = 0
-    async for product in iter_products(request.app[CONTEXT].store, job.id):
+    async for product in iter_products(request.app[CONTEXT].store, job):
         cells = map(guard_cell, _row_of(columns, len(titles), product))
         yield [*cells, ",".join(_output_urls(request, product))]
-        count += len(product.images)
-    if count < job.total:
-        raise NotFound("The job was deleted.")
 
 
 def _row_of(columns: Columns, width: int, product: Product) -> Sequence[str]:

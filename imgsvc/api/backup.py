@@ -6,6 +6,7 @@ from aiohttp import web
 
 from imgsvc.api.archives import stream_zip
 from imgsvc.api.context import CONTEXT
+from imgsvc.api.pages import check_query
 from imgsvc.service.backup import open_backup
 
 routes = web.RouteTableDef()
@@ -14,6 +15,7 @@ routes = web.RouteTableDef()
 @routes.post("/api/v1/backup")
 async def make_backup(request: web.Request) -> web.StreamResponse:
     """A POST, although it changes nothing: no other site's page may ask for it."""
+    check_query(request.query)
     context = request.app[CONTEXT]
     async with open_backup(context.store, context.blobs) as archive:
         return await stream_zip(request, archive, "imgsvc-backup.zip")

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from imgsvc.errors import MalformedRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
 
-_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
+_PLAIN = frozenset({"", "identity"})
+_ENCODINGS = _PLAIN | {"gzip", "deflate"}
 """Content codings that aiohttp undoes."""
+
+
+MAX_RATIO = 100
+"""What one packed byte may come to, once a body has unpacked to a mebibyte: to unpack more is
+work for nothing. Documents reach 20, pictures hardly more than 1.
+"""
 
 STALL_S = 30.0
 """How long a body may bring nothing before it is given up."""
@@ -29,10 +37,9 @@ async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes
     Raises UnsupportedMediaType for an unknown content coding, PayloadTooLarge beyond
     `max_bytes`, RequestTimeout when it stalls or drips, MalformedRequest when it breaks off.
     """
-    if request.headers.get("Content-Encoding", "").lower() not in _ENCODINGS:
-        raise UnsupportedMediaType("A body may be packed with gzip or deflate, nothing else.")
     if request.content_length is not None and request.content_length > max_bytes:
         raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
+    most_unpacked = _most_unpacked(request)
     clock = asyncio.get_running_loop().time
     received, waited_s = 0, 0.0
     while True:
@@ -52,4 +59,16 @@ async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes
             raise RequestTimeout("The body arrives too slowly.")
         if received > max_bytes:
             raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
+        if received > most_unpacked:
+            raise PayloadTooLarge("The body unpacks to far more than it is.")
         yield chunk
+
+
+def _most_unpacked(request: web.Request) -> float:
+    """Bytes; infinity for a body that is not packed. Raises UnsupportedMediaType."""
+    encoding = request.headers.get("Content-Encoding", "").lower()
+    if encoding not in _ENCODINGS:
+        raise UnsupportedMediaType("A body may be packed with gzip or deflate, nothing else.")
+    if encoding in _PLAIN:
+        return math.inf
+    return (1 << 20) + MAX_RATIO * (request.content_length or 1 << 20)

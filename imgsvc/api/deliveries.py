@@ -36,6 +36,7 @@ async def list_deliveries(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/jobs/{id}/deliveries/{delivery_id}/redeliver")
 async def redeliver(request: web.Request) -> web.Response:
+    check_query(request.query)
     delivery = await request.app[CONTEXT].redeliverer.redeliver(
         request.match_info["id"], request.match_info["delivery_id"]
     )

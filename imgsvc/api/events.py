@@ -12,6 +12,7 @@ from aiohttp import web
 
 from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.documents import image_document, job_document, job_summary
+from imgsvc.api.pages import check_query
 from imgsvc.api.websockets import PING_S, Batch, Message, serve_websocket, wants_websocket
 from imgsvc.domain.job import Job
 from imgsvc.domain.states import JobState
@@ -28,6 +29,7 @@ MAX_SEQ_DIGITS = 18
 
 @routes.get("/api/v1/jobs/{id}/events")
 async def job_events(request: web.Request) -> web.StreamResponse:
+    check_query(request.query)
     context = request.app[CONTEXT]
     job = await context.store.job(request.match_info["id"])
     if wants_websocket(request):
@@ -40,6 +42,7 @@ async def job_events(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/api/v1/events")
 async def all_events(request: web.Request) -> web.StreamResponse:
+    check_query(request.query)
     context = request.app[CONTEXT]
     if wants_websocket(request):
         return await serve_websocket(request, _all_messages(context))

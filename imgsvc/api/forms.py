@@ -12,11 +12,12 @@ from typing import NamedTuple, Protocol, Self
 from aiohttp import web
 
 from imgsvc.api.bodies import read_body
+from imgsvc.api.pages import check_query
 from imgsvc.blobs.stage import Stage
 from imgsvc.config import LimitSettings
 from imgsvc.domain.image import NewImage
 from imgsvc.domain.product_list import ProductList
-from imgsvc.errors import Fault, InvalidRequest, UnsupportedMediaType
+from imgsvc.errors import Fault, InvalidRequest, TooManyImages, UnsupportedMediaType
 from imgsvc.fetching.url_images import url_image
 from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.json_body import JOB_SPEC_IMAGES, JsonBody, JsonLimits, read_json
@@ -24,7 +25,14 @@ from imgsvc.intake.json_document import parse_document
 from imgsvc.intake.json_scanner import LiftPath
 from imgsvc.intake.multipart import Field, FilePart, read_multipart
 from imgsvc.intake.reception import receive_body, receive_part
-from imgsvc.intake.spec import ImageSpec, JobSpec, parse_fields, parse_query, parse_spec
+from imgsvc.intake.spec import (
+    QUERY_FIELDS,
+    ImageSpec,
+    JobSpec,
+    parse_fields,
+    parse_query,
+    parse_spec,
+)
 
 LANDING = 4
 """Files of a form that are on their way to the disk while the next one arrives."""
@@ -90,6 +98,7 @@ def _choose_form(request: web.Request) -> Callable[[web.Request, Receiver], Awai
 
 async def _receive_form(request: web.Request, receiver: Receiver) -> None:
     """With `spec` ahead of the files they are worked on at once."""
+    check_query(request.query)
     spec: JobSpec | None = None
 
     async def take_spec(field: Field) -> None:
@@ -181,6 +190,7 @@ def _parse_spec_field(field: Field) -> JobSpec:
 
 
 async def _receive_json(request: web.Request, receiver: Receiver) -> None:
+    check_query(request.query)
     body = await receive_document(request, receiver, JOB_SPEC_IMAGES)
     spec = parse_spec(body.document)
     await receiver.describe(spec)
@@ -198,7 +208,7 @@ async def receive_document(
     limits: where they are not the receiver's own.
     """
     limits = limits or receiver.limits
-    return await read_json(
+    body = await read_json(
         read_body(request, limits.max_json_bytes),
         receiver.stage,
         JsonLimits(
@@ -208,6 +218,10 @@ async def receive_document(
         ),
         lift=(lift,),
     )
+    listed = body.document.get(lift[0]) if isinstance(body.document, dict) else None
+    if isinstance(listed, list) and len(listed) > limits.max_images_per_job:
+        raise TooManyImages(f"More than {limits.max_images_per_job} images.")
+    return body
 
 
 async def add_images(
@@ -236,6 +250,7 @@ async def add_images(
 
 
 async def _receive_image(request: web.Request, receiver: Receiver) -> None:
+    check_query(request.query, "name", *QUERY_FIELDS)
     query = dict(request.query)
     name = query.pop("name", None)
     await receiver.describe(parse_query(query))

@@ -18,13 +18,15 @@ from imgsvc.api.product_lists import LIST_TYPE, receive_list
 from imgsvc.api.submissions import append, submit
 from imgsvc.domain.job import Job
 from imgsvc.domain.states import ImageState, JobState
+from imgsvc.errors import InvalidRequest
 from imgsvc.intake.json_body import read_plain_json
-from imgsvc.intake.retry import RetrySpec, parse_retry
+from imgsvc.intake.retry import parse_retry
 from imgsvc.store.cursors import decode_id_cursor, decode_index_cursor, encode_cursor
 
 routes = web.RouteTableDef()
 
-MAX_RETRY_BYTES = 1 << 20
+MAX_OPTIONS_BYTES = 1 << 20
+"""Of what a retry is told; it may be a list of thousands of indexes."""
 
 _SOURCES = {"imgsvc-cli": "cli", "imgsvc-watch": "watch"}
 """Where a job comes from, by what the program that sends it calls itself."""
@@ -42,7 +44,7 @@ async def submit_job(request: web.Request) -> web.Response:
 async def _answer_submit(request: web.Request, job: Job) -> web.Response:
     headers = {"Location": job_url(job.id)}
     wait_s = preferred_wait_s(request)
-    if wait_s:
+    if wait_s is not None:
         job = await request.app[CONTEXT].waiter.wait(job.id, wait_s)
         headers["Preference-Applied"] = f"wait={wait_s}"
     is_answered_late = wait_s is not None and job.state.is_final
@@ -65,12 +67,14 @@ async def list_jobs(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/jobs/{id}")
 async def get_job(request: web.Request) -> web.Response:
+    check_query(request.query)
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
     return _answer_job(request, job)
 
 
 @routes.delete("/api/v1/jobs/{id}")
 async def delete_job(request: web.Request) -> web.Response:
+    check_query(request.query)
     await request.app[CONTEXT].deleter.delete(request.match_info["id"])
     return web.Response(status=204)
 
@@ -87,22 +91,22 @@ def _answer_append(accepted: Sequence[tuple[int, str]]) -> web.Response:
 
 @routes.post("/api/v1/jobs/{id}/close")
 async def close_job(request: web.Request) -> web.Response:
+    await _check_bare(request)
     job = await request.app[CONTEXT].reconsiderer.close(request.match_info["id"])
     return _answer_job(request, job)
 
 
 @routes.post("/api/v1/jobs/{id}/cancel")
 async def cancel_job(request: web.Request) -> web.Response:
+    await _check_bare(request)
     job = await request.app[CONTEXT].reconsiderer.cancel(request.match_info["id"])
     return _answer_job(request, job)
 
 
 @routes.post("/api/v1/jobs/{id}/retry")
 async def retry_job(request: web.Request) -> web.Response:
-    spec = RetrySpec()
-    if request.body_exists:
-        body = read_body(request, MAX_RETRY_BYTES)
-        spec = parse_retry(await read_plain_json(body, max_json_bytes=MAX_RETRY_BYTES))
+    check_query(request.query)
+    spec = parse_retry(await _read_options(request))
     job = await request.app[CONTEXT].reconsiderer.retry(
         request.match_info["id"], codes=spec.codes, indexes=spec.indexes
     )
@@ -140,7 +144,24 @@ async def list_images(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/jobs/{id}/images/{index:\\d+}")
 async def get_image(request: web.Request) -> web.Response:
+    check_query(request.query)
     return web.json_response(image_document(await find_image(request.app[CONTEXT], request)))
+
+
+async def _read_options(request: web.Request) -> Any:
+    """The body; an empty object where there is none."""
+    if not request.body_exists:
+        return {}
+    return await read_plain_json(
+        read_body(request, MAX_OPTIONS_BYTES), max_json_bytes=MAX_OPTIONS_BYTES
+    )
+
+
+async def _check_bare(request: web.Request) -> None:
+    """Whoever asks for some images only must not get all. Raises InvalidRequest."""
+    check_query(request.query)
+    if await _read_options(request) != {}:
+        raise InvalidRequest("This takes no body.")
 
 
 def _answer_job(

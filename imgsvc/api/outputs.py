@@ -11,10 +11,11 @@ from aiohttp import web
 
 from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.files import FileAnswer
+from imgsvc.api.pages import check_query
 from imgsvc.domain.image import Image
 from imgsvc.domain.names import without_controls
 from imgsvc.domain.rendering import EXTENSIONS, MEDIA_TYPES, OutputFacts
-from imgsvc.errors import NotFound
+from imgsvc.errors import InvalidRequest, NotFound
 
 routes = web.RouteTableDef()
 
@@ -23,6 +24,7 @@ MAX_INDEX_DIGITS = 9
 
 @routes.get("/api/v1/jobs/{id}/images/{index:\\d+}/outputs/{variant}")
 async def get_output(request: web.Request) -> web.StreamResponse:
+    check_query(request.query, "inline")
     context = request.app[CONTEXT]
     image = await find_image(context, request)
     output = next((o for o in image.outputs if o.variant == request.match_info["variant"]), None)
@@ -39,19 +41,28 @@ def output_file(context: Context, image: Image, output: OutputFacts) -> Path:
 
 def output_response(request: web.Request, image: Image, output: OutputFacts) -> web.StreamResponse:
     """The file, with conditional requests and ranges by aiohttp, and what we know of it."""
-    inline = request.query.get("inline") == "1"
     stem = without_controls(PurePosixPath(image.name).stem)
     name = f"{stem}-{output.variant}.{EXTENSIONS[output.format]}"
     digest = base64.b64encode(bytes.fromhex(output.sha256)).decode()
     headers = {
         "Content-Type": MEDIA_TYPES[output.format],
-        "Content-Disposition": disposition("inline" if inline else "attachment", name),
+        "Content-Disposition": disposition(read_kind(request), name),
         "Repr-Digest": f"sha-256=:{digest}:",
         "Cache-Control": "private, max-age=0, must-revalidate",
         "X-Content-Type-Options": "nosniff",
     }
     path = output_file(request.app[CONTEXT], image, output)
     return FileAnswer(path, headers)
+
+
+def read_kind(request: web.Request) -> str:
+    """Of the Content-Disposition. Raises InvalidRequest."""
+    match request.query.get("inline"):
+        case None | "0":
+            return "attachment"
+        case "1":
+            return "inline"
+    raise InvalidRequest.at("/inline", "1 or 0")
 
 
 def disposition(kind: str, name: str) -> str:

@@ -18,11 +18,8 @@ def check_query(query: MultiMapping[str], *known: str) -> None:
     """Raises InvalidRequest for a parameter that is not known, or given twice: what is
     misspelled must not look like an answer.
     """
-    faults = [
-        Fault(f"/{name}", "unknown parameter; known: " + ", ".join(known))
-        for name in query
-        if name not in known
-    ]
+    hint = f"; known: {', '.join(known)}" if known else ""
+    faults = [Fault(f"/{name}", f"unknown parameter{hint}") for name in query if name not in known]
     faults += [
         Fault(f"/{name}", "given twice") for name in known if len(query.getall(name, [])) > 1
     ]

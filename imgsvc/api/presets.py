@@ -54,6 +54,7 @@ async def save_preset(request: web.Request) -> web.Response:
 
 @routes.delete("/api/v1/presets/{name}")
 async def delete_preset(request: web.Request) -> web.Response:
+    check_query(request.query)
     await request.app[CONTEXT].presets.delete(request.match_info["name"])
     return web.Response(status=204)
 

@@ -11,12 +11,13 @@ from aiohttp import web
 
 from imgsvc.api.bodies import read_body
 from imgsvc.api.forms import ListReceiver
+from imgsvc.api.pages import check_query
 from imgsvc.blobs.stage import StagedFile
 from imgsvc.domain.image import NewImage
 from imgsvc.domain.input_names import clean_name, name_of_url
 from imgsvc.fetching.url_images import url_image
 from imgsvc.intake.product_list import MAX_LIST_BYTES, ListedProduct, ListReader, stage_list
-from imgsvc.intake.spec import parse_query
+from imgsvc.intake.spec import QUERY_FIELDS, parse_query
 
 LIST_TYPE = "text/csv"
 
@@ -30,6 +31,7 @@ _FEW = 200
 
 async def receive_list(request: web.Request, receiver: ListReceiver) -> None:
     """Take in a body that is a product list, with everything else in the query."""
+    check_query(request.query, *QUERY_FIELDS)
     await receiver.describe(parse_query(dict(request.query)))
     file, sha256 = await stage_list(read_body(request, MAX_LIST_BYTES), receiver.stage)
     receiver.fingerprint.add("list", sha256, request.charset)

@@ -11,7 +11,7 @@ from imgsvc.api.bodies import read_body
 from imgsvc.api.connections import ending_with_client
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.files import send_file
-from imgsvc.api.outputs import disposition
+from imgsvc.api.outputs import disposition, read_kind
 from imgsvc.api.pages import check_query
 from imgsvc.blobs.stage import Stage
 from imgsvc.dispatch.urgent import Product
@@ -78,11 +78,13 @@ async def _receive_form(request: web.Request, stage: Stage, max_image_bytes: int
 async def _answer(request: web.Request, product: Product, name: str | None) -> web.StreamResponse:
     (output,) = product.rendered.outputs
     stem = without_controls(PurePosixPath(name or "").stem) or DEFAULT_STEM
-    kind = "inline" if request.query.get("inline") == "1" else "attachment"
+    name = f"{stem}.{EXTENSIONS[output.format]}"
     digest = base64.b64encode(bytes.fromhex(output.sha256)).decode()
     headers = {
         "Content-Type": MEDIA_TYPES[output.format],
-        "Content-Disposition": disposition(kind, f"{stem}.{EXTENSIONS[output.format]}"),
+        "Content-Disposition": disposition(
+            read_kind(request), f"{stem}.{EXTENSIONS[output.format]}"
+        ),
         "Repr-Digest": f"sha-256=:{digest}:",
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",

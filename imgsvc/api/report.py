@@ -9,6 +9,7 @@ from aiohttp import web
 from imgsvc.api.addresses import absolute_url
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import output_url, warning_text
+from imgsvc.api.pages import check_query
 from imgsvc.api.spreadsheet import Cell, Table, rename_taken, send_table
 from imgsvc.domain.cells import guard_cell
 from imgsvc.domain.image import Image
@@ -43,6 +44,7 @@ COLUMNS = (
 @routes.get("/api/v1/jobs/{id}/report.csv")
 async def get_report(request: web.Request) -> web.StreamResponse:
     """Rows as they are now; a job that is deleted meanwhile breaks the answer off."""
+    check_query(request.query)
     store = request.app[CONTEXT].store
     job = await store.job(request.match_info["id"])
     list_ = await store.product_list(job.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import csv
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -70,6 +71,7 @@ async def send_table(
             table.add(row)
             if table.size_chars > FLUSH_CHARS:
                 await response.write(table.take())
+                await asyncio.sleep(0)  # a reader that is fast enough is never waited for
         await response.write(table.take())
     await response.write_eof()
     return response

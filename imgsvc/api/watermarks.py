@@ -69,6 +69,7 @@ async def save_watermark(request: web.Request) -> web.Response:
 
 @routes.delete("/api/v1/watermarks/{name}")
 async def delete_watermark(request: web.Request) -> web.Response:
+    check_query(request.query)
     await request.app[CONTEXT].watermarks.delete(request.match_info["name"])
     return web.Response(status=204)
 

@@ -7,6 +7,7 @@ from aiohttp import web
 from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import workers_document
+from imgsvc.api.pages import check_query
 from imgsvc.intake.json_body import read_plain_json
 from imgsvc.intake.workers import parse_workers
 
@@ -18,6 +19,7 @@ MAX_BODY_BYTES = 4096
 @routes.patch("/api/v1/workers")
 async def change_workers(request: web.Request) -> web.Response:
     """Resize the pool while it runs; returns when the change has begun."""
+    check_query(request.query)
     body = read_body(request, MAX_BODY_BYTES)
     spec = parse_workers(await read_plain_json(body, max_json_bytes=MAX_BODY_BYTES))
     workforce = request.app[CONTEXT].workforce

@@ -23,11 +23,11 @@ class BatchImageSpec(ImageSpec):
 class BatchSpec(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    images: Annotated[list[BatchImageSpec], Field(min_length=1)]
+    images: Annotated[list[BatchImageSpec], Field(min_length=1, fail_fast=True)]
 
 
 def parse_batch(document: object) -> BatchSpec:
-    """Raises InvalidRequest with a fault for every wrong place."""
+    """Raises InvalidRequest with a fault for every wrong place, of lists the first one."""
     try:
         spec = BatchSpec.model_validate(document)
     except ValidationError as exc:

@@ -11,6 +11,8 @@ from imgsvc.errors import MalformedRequest, PayloadTooLarge
 MAX_DEPTH = 64
 MAX_VALUES = 250_000
 """More than any honest document has: ten thousand images need some fifty thousand."""
+MAX_KEYS = 1000
+"""In one object. Each that is unknown is a fault, and to find them takes its time."""
 
 
 def parse_document(text: bytes) -> Any:
@@ -18,7 +20,7 @@ def parse_document(text: bytes) -> Any:
 
     Raises MalformedRequest for anything else: broken syntax or UTF-8, NaN and infinite
     numbers, a key twice in one object or with half a character, more than 64 levels. Raises
-    PayloadTooLarge for too many values.
+    PayloadTooLarge for too many values, or keys in one object.
     """
     check_values(count_values(text))
     try:
@@ -52,6 +54,8 @@ def check_values(count: int) -> None:
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MAX_KEYS:
+        raise PayloadTooLarge(f"The JSON document has more than {MAX_KEYS} keys in one object.")
     made = dict(pairs)
     if len(made) != len(pairs):
         raise MalformedRequest("The JSON document has a key twice in one object.")

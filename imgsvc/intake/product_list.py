@@ -22,6 +22,7 @@ from imgsvc.intake.spec import MAX_URL_CHARS, check_web_url
 
 MAX_LIST_BYTES = 64 << 20
 MAX_PRODUCT_NAME_CHARS = 255
+MAX_TITLE_CHARS = 255
 MAX_COLUMNS = 1 << 14
 """Those that the common spreadsheet programs take."""
 
@@ -164,13 +165,19 @@ def _check_header(record: Record) -> Iterator[Fault]:
             yield _fault(record, TITLES[column], f"{named} are both the {column}")
     known: set[str] = set()
     for number, title in enumerate(titles, start=1):
-        if not title:
-            yield _fault(record, None, f"column {number} has no title")
+        if what := _wrong_title(title):
+            yield _fault(record, None, f"column {number} has {what}")
         elif title.casefold() in known:
             yield _fault(record, title, "there are two columns of this title")
-        elif "\0" in title:
-            yield _fault(record, None, f"column {number} has a NUL byte in its title")
         known.add(title.casefold())
+
+
+def _wrong_title(title: str) -> str | None:
+    if not title:
+        return "no title"
+    if len(title) > MAX_TITLE_CHARS:  # faults name their column
+        return f"a title of more than {MAX_TITLE_CHARS} characters"
+    return "a NUL byte in its title" if "\0" in title else None
 
 
 def _check_row(

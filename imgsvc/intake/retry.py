@@ -17,8 +17,8 @@ class RetrySpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    codes: tuple[ImageErrorCode, ...] | None = None
-    indexes: tuple[_Index, ...] | None = None
+    codes: Annotated[tuple[ImageErrorCode, ...], Field(fail_fast=True)] | None = None
+    indexes: Annotated[tuple[_Index, ...], Field(fail_fast=True)] | None = None
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> RetrySpec:

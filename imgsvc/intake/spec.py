@@ -85,9 +85,9 @@ class WebhookSpec(_Strict):
     """secret: None takes the server's own."""
 
     url: _WebUrl
-    events: Annotated[list[Annotated[WebhookEvent, Field(strict=False)]], Field(min_length=1)] = [
-        WebhookEvent.JOB_FINISHED
-    ]
+    events: Annotated[
+        list[Annotated[WebhookEvent, Field(strict=False)]], Field(min_length=1, fail_fast=True)
+    ] = [WebhookEvent.JOB_FINISHED]
     secret: Annotated[str, AfterValidator(check_secret)] | None = Field(None, repr=False)
 
 
@@ -98,7 +98,7 @@ class JobSpec(_Strict):
     0 keeps for ever. Which fields were given is in `model_fields_set`.
     """
 
-    images: list[ImageSpec] = []
+    images: Annotated[list[ImageSpec], Field(fail_fast=True)] = []
     preset: _Text | None = None
     recipe: Any = None
     label: _Label | None = None
@@ -116,15 +116,17 @@ class JobSpec(_Strict):
 
 
 def parse_spec(document: object, *, takes_images: bool = True) -> JobSpec:
-    """Raises InvalidRequest with a fault for every wrong place.
+    """Raises InvalidRequest with a fault for every wrong place, of lists the first one.
 
     takes_images: False where the images come beside the document, as in a form.
     """
+    if not takes_images and isinstance(document, dict) and document.get("images"):
+        raise _refusal([Fault("/images", "The images come as files here.")])
     try:
         spec = JobSpec.model_validate(document)
     except ValidationError as exc:
         raise _refusal(faults_of(exc)) from exc
-    faults = list(_find_conflicts(spec, takes_images=takes_images))
+    faults = list(_find_conflicts(spec))
     if faults:
         raise _refusal(faults)
     return spec
@@ -195,11 +197,9 @@ _VALUES: dict[str, Callable[[str, str], object]] = {
 """How what is no text is written as one."""
 
 
-def _find_conflicts(spec: JobSpec, *, takes_images: bool) -> Iterable[Fault]:
+def _find_conflicts(spec: JobSpec) -> Iterable[Fault]:
     if spec.preset is not None and spec.recipe is not None:
         yield Fault("/recipe", "Give a preset or a recipe, not both.")
-    if not takes_images and spec.images:
-        yield Fault("/images", "The images come as files here.")
     for index, image in enumerate(spec.images):
         if (image.data is None) == (image.url is None):
             yield Fault(f"/images/{index}", "Give either data or url.")

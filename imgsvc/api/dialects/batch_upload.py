@@ -14,6 +14,7 @@ from imgsvc.api.dialects.states import image_error, image_status, job_status
 from imgsvc.api.dialects.streamed_lists import answer_with_images
 from imgsvc.api.forms import Receiver, receive_parts
 from imgsvc.api.outputs import output_response
+from imgsvc.api.pages import check_query
 from imgsvc.api.submissions import submit
 from imgsvc.domain.ids import created_ms
 from imgsvc.domain.image import Image
@@ -91,6 +92,7 @@ async def get_image(request: web.Request) -> web.StreamResponse:
 
 
 async def _take_in(request: web.Request, receiver: Receiver) -> None:
+    check_query(request.query)
     if request.content_type != "multipart/form-data":
         raise UnsupportedMediaType("Send the files as multipart/form-data.")
     fields = {k: v for k, v in (await receive_parts(request, receiver)).items() if v != ""}

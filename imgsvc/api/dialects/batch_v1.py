@@ -12,6 +12,7 @@ from imgsvc.api.context import CONTEXT
 from imgsvc.api.dialects.batch_messages import batch_numbers, image_document, tell_batch
 from imgsvc.api.dialects.streamed_lists import answer_with_images
 from imgsvc.api.forms import Receiver, add_images, receive_document
+from imgsvc.api.pages import check_query
 from imgsvc.api.submissions import submit
 from imgsvc.api.websockets import serve_websocket, wants_websocket
 from imgsvc.config import LimitSettings
@@ -37,6 +38,7 @@ async def submit_batch(request: web.Request) -> web.Response:
 @routes.get("/api/v1/batch")
 async def list_batches(request: web.Request) -> web.Response:
     """Newest first, without their images; older ones are listed by the native API alone."""
+    check_query(request.query)
     jobs, _ = await request.app[CONTEXT].store.jobs(limit=MAX_JOBS)
     return web.json_response({"jobs": [_document(job) for job in jobs]})
 
@@ -59,6 +61,7 @@ async def follow_batch(request: web.Request) -> web.StreamResponse:
 
 
 async def _take_in(request: web.Request, receiver: Receiver) -> None:
+    check_query(request.query)
     if request.content_type != "application/json":
         raise UnsupportedMediaType("Send the images as application/json.")
     limits = _narrow(receiver.limits)

@@ -21,6 +21,7 @@ from imgsvc.api.dialects.states import image_error
 from imgsvc.api.files import FileAnswer
 from imgsvc.api.forms import Receiver, receive_document, receive_parts
 from imgsvc.api.outputs import disposition, output_response
+from imgsvc.api.pages import check_query
 from imgsvc.api.submissions import submit
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
@@ -81,6 +82,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 
 
 async def _take_in(request: web.Request, receiver: Receiver) -> None:
+    check_query(request.query)
     if request.content_type == "multipart/form-data":
         counter = _OneImage(receiver)
         fields = {k: v for k, v in (await receive_parts(request, counter)).items() if v != ""}

@@ -14,6 +14,7 @@ from imgsvc.api.dialects.operations import refuse_unknown
 from imgsvc.api.dialects.streamed_lists import answer_with_list
 from imgsvc.api.documents import output_url
 from imgsvc.api.forms import ListReceiver
+from imgsvc.api.pages import check_query
 from imgsvc.api.product_lists import add_list
 from imgsvc.api.spreadsheet import Cell, Table, rename_taken, send_table
 from imgsvc.api.submissions import submit
@@ -101,6 +102,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 @routes.post("/api/webhook")
 @routes.post("/api/v1/webhook")
 async def set_webhook(request: web.Request) -> web.Response:
+    check_query(request.query)
     document = await read_plain_json(
         read_body(request, MAX_WEBHOOK_BYTES), max_json_bytes=MAX_WEBHOOK_BYTES
     )
@@ -122,6 +124,7 @@ async def set_webhook(request: web.Request) -> web.Response:
 
 async def _take_in(request: web.Request, receiver: ListReceiver) -> None:
     """The file waits for the fields, which may come after it."""
+    check_query(request.query)
     if request.content_type != "multipart/form-data":
         raise UnsupportedMediaType("Send the CSV file as multipart/form-data.")
     file: StagedFile | None = None

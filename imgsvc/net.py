@@ -13,7 +13,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, cast
 
 import aiohttp
@@ -25,8 +25,11 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052."""
 
 _NOT_PUBLIC = tuple(
-    IPv6Network(text)
+    ip_network(text)
     for text in (
+        "192.0.0.0/24",  # RFC 6890: what answers there is the nearest box of the provider
+        "192.88.99.0/24",  # RFC 7526: relays from IPv6
+        "168.63.129.16/32",  # what stands inside every virtual machine of Azure
         "fec0::/10",  # RFC 3879: site-local; given up, but some networks still route it
         "3fff::/20",  # RFC 9637: documentation
         "5f00::/16",  # RFC 9602: segment routing within a network
@@ -35,7 +38,6 @@ _NOT_PUBLIC = tuple(
 )
 """What Python 3.11 takes for public."""
 
-_RELAY_ANYCAST = "192.88.99."
 _ISATAP = (0x00005EFE, 0x02005EFE)
 """RFC 5214, 6.1: the middle of an interface identifier that ends with an IPv4 address."""
 
@@ -70,13 +72,11 @@ def is_public(address: str) -> bool:
     address into an IPv6 one.
     """
     ip = ip_address(address.partition("%")[0])
-    if isinstance(ip, IPv4Address):
-        return _is_public(ip) and not str(ip).startswith(_RELAY_ANYCAST)
-    if translated := _translated(ip):
+    if isinstance(ip, IPv6Address) and (translated := _translated(ip)):
         return is_public(str(translated))
     if any(ip in network for network in _NOT_PUBLIC) or not _is_public(ip):
         return False
-    return all(is_public(str(hidden)) for hidden in _tunnelled(ip))
+    return isinstance(ip, IPv4Address) or all(is_public(str(hidden)) for hidden in _tunnelled(ip))
 
 
 def _is_public(ip: IPv4Address | IPv6Address) -> bool:

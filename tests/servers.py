@@ -16,6 +16,7 @@ import aiohttp
 from imgsvc.config import FolderSettings, Settings, load_settings
 from imgsvc.runtime.core import Core
 from imgsvc.runtime.server import open_server
+from imgsvc.store.writer import Transaction
 from imgsvc.workers.child import render_image
 from tests.runtime.faulty import unconfined
 
@@ -101,3 +102,16 @@ async def until_nothing_is_left(data_dir: Path) -> None:
     """An answer is sent before what it needed is cleared away."""
     while leftovers(data_dir):  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0)
+
+
+async def spoil_outputs(server: Running, job_id: str, name: str) -> None:
+    """Let an image's record name a variant that no recipe has."""
+
+    async def spoil(tx: Transaction) -> None:
+        await tx.fetch(
+            "UPDATE images SET outputs = json_set(outputs, '$[0][0]', 'nobody')"
+            " WHERE job_id = :job_id AND name = :name",
+            {"job_id": job_id, "name": name},
+        )
+
+    await server.core.store._writer.apply(spoil)

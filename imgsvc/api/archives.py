@@ -18,6 +18,9 @@ from imgsvc.domain.names import ResultNames
 from imgsvc.domain.rendering import OutputFacts
 from imgsvc.errors import NotFound
 from imgsvc.recipes.model import load_recipe
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 routes = web.RouteTableDef()
 
@@ -67,11 +70,14 @@ async def _build_archive(context: Context, job: Job, variant: str | None) -> Zip
     async for image in context.store.iter_images(job.id):
         if image.index not in names:  # appended since
             break
-        entries += [
-            (output_file(context, image, output), names.path(image.index, *_tail(output)))
-            for output in image.outputs
-            if variant in {None, output.variant}
-        ]
+        wanted = [output for output in image.outputs if variant in {None, output.variant}]
+        try:
+            entries += [
+                (output_file(context, image, output), names.path(image.index, *_tail(output)))
+                for output in wanted
+            ]
+        except KeyError:  # what the recipe does not have; report.csv shows it
+            log.warning("archive_without_image", job_id=job.id, index=image.index)
         if len(entries) >= ENTRIES_AT_ONCE:
             await asyncio.to_thread(_add_entries, archive, entries)
             entries = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from imgsvc.errors import MalformedRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from imgsvc.intake.patient_reader import PatientReader, TooSlow
 
 _PLAIN = frozenset({"", "identity"})
 _ENCODINGS = _PLAIN | {"gzip", "deflate"}
@@ -23,12 +23,8 @@ work for nothing. Documents reach 20, pictures hardly more than 1.
 STALL_S = 30.0
 """How long a body may bring nothing before it is given up."""
 
-
 SLOW_AFTER_S = 60.0
 """How long we may have waited for a body in all before its rate counts."""
-
-MIN_BYTES_PER_S = 1000.0
-"""Slower senders only hold a place that others need."""
 
 
 async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
@@ -40,23 +36,18 @@ async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes
     if request.content_length is not None and request.content_length > max_bytes:
         raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
     most_unpacked = _most_unpacked(request)
-    clock = asyncio.get_running_loop().time
-    received, waited_s = 0, 0.0
+    reader = PatientReader(request.content.readany, STALL_S, SLOW_AFTER_S)
+    received = 0
     while True:
-        began_s = clock()
         try:
-            async with asyncio.timeout(STALL_S):
-                chunk = await request.content.readany()
-        except TimeoutError as exc:
-            raise RequestTimeout("The body stopped arriving.") from exc
+            chunk = await reader.read()
+        except TooSlow as exc:
+            raise RequestTimeout(f"The body {exc}.") from exc
         except (web.RequestPayloadError, ConnectionError) as exc:
             raise MalformedRequest("The body breaks off before its end.") from exc
         if not chunk:
             return
         received += len(chunk)
-        waited_s += clock() - began_s
-        if waited_s > SLOW_AFTER_S and received < waited_s * MIN_BYTES_PER_S:
-            raise RequestTimeout("The body arrives too slowly.")
         if received > max_bytes:
             raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
         if received > most_unpacked:

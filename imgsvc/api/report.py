@@ -81,7 +81,7 @@ def _rows(
         guard_cell(image.error.message if image.error else ""),
         guard_cell("; ".join(warning_text(warning) for warning in image.warnings)),
     )
-    for variant in variants:
+    for variant in dict.fromkeys([*variants, *outputs]):
         output = outputs.get(variant)
         if output is None:
             yield (*about_image, guard_cell(variant), *[""] * 7)

@@ -17,7 +17,7 @@ from imgsvc import __version__
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.dispatch.pieces import Found, Piece, find_output
 from imgsvc.domain.image import Image
-from imgsvc.domain.rendering import OutputFacts, TaskKey
+from imgsvc.domain.rendering import EXTENSIONS, OutputFacts, TaskKey
 from imgsvc.recipes.identity import keep_variants, recipe_digest, variant_keys
 from imgsvc.store.store import Store
 
@@ -129,6 +129,8 @@ class Reuse:
         for image, recipe in await self._store.reusable_images(sha256s, f"{ENGINE}/"):
             keys = variant_keys(recipe)
             for output in image.outputs:
+                if output.variant not in keys or output.format not in EXTENSIONS:
+                    continue  # a record that does not fit its recipe
                 analysed = image.analysis is not None
                 found[image.sha256 or "", keys[output.variant], analysed] = image, output
         return found

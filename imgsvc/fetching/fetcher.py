@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -20,6 +20,7 @@ from imgsvc.fetching.breakers import Breakers
 from imgsvc.fetching.places import Places
 from imgsvc.fetching.unfetched import Unfetched, fetch_failed, fetch_timeout, not_an_image
 from imgsvc.fetching.url_images import blocked
+from imgsvc.intake.patient_reader import PatientReader, TooSlow
 from imgsvc.intake.reception import EMPTY, too_many_bytes
 from imgsvc.net import Blocked, Guard, host_of, open_session
 from imgsvc.telemetry.logs import get_logger
@@ -31,9 +32,6 @@ STALL_S = 10.0
 
 SLOW_AFTER_S = 10.0
 """How long we may have waited for a body in all before its rate counts."""
-
-MIN_BYTES_PER_S = 1000.0
-"""Slower hosts only hold a place that others need."""
 
 _HEADERS = {
     "User-Agent": f"imgsvc/{__version__}",
@@ -180,8 +178,10 @@ class Fetcher:
 
 
 async def _receive(content: aiohttp.StreamReader, order: _Order) -> None:
+    """Raises Unfetched, also when it stalls or drips."""
+    reader = PatientReader(content.readany, STALL_S, SLOW_AFTER_S)
     head = b""
-    async for chunk in _read(content):
+    while chunk := await _read(reader):
         if order.file.size_bytes + len(chunk) > order.max_bytes:
             raise Unfetched(too_many_bytes(order.max_bytes))
         if len(head) < HEAD_BYTES:
@@ -194,24 +194,11 @@ async def _receive(content: aiohttp.StreamReader, order: _Order) -> None:
     _check_head(head)
 
 
-async def _read(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises Unfetched when it stalls or drips."""
-    clock = asyncio.get_running_loop().time
-    received, waited_s = 0, 0.0
-    while True:
-        began_s = clock()
-        try:
-            async with asyncio.timeout(STALL_S):
-                chunk = await content.readany()
-        except TimeoutError as exc:
-            raise fetch_timeout("The image stopped arriving.") from exc
-        if not chunk:
-            return
-        received += len(chunk)
-        waited_s += clock() - began_s
-        if waited_s > SLOW_AFTER_S and received < waited_s * MIN_BYTES_PER_S:
-            raise fetch_timeout("The image arrives too slowly.")
-        yield chunk
+async def _read(reader: PatientReader) -> bytes:
+    try:
+        return await reader.read()
+    except TooSlow as exc:
+        raise fetch_timeout(f"The image {exc}.") from exc
 
 
 def _check_head(head: bytes) -> None:

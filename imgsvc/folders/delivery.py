@@ -47,6 +47,7 @@ NEVER_S = float("inf")
 
 _CANCELLED = ("cancelled", "The job was cancelled.")
 _DELETED = ("cancelled", "The job was deleted.")
+_NAMELESS = ("internal", "The server's records of its results do not fit its recipe.")
 
 
 class Delivery:
@@ -202,6 +203,8 @@ class Delivery:
         try:
             placements = await self._plan(file, image)
             await asyncio.to_thread(_place, self._out, placements, file.files)
+        except KeyError:  # a variant or a format that the recipe does not have
+            return None if file.error == _NAMELESS else _fail(file, _NAMELESS)
         except (NotFound, FileNotFoundError):
             # Its job was deleted at this moment: the next look finds it gone.
             self._later[image.job_id, image.index] = self._now_s() + RETRY_S

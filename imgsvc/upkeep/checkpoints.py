@@ -7,11 +7,9 @@ made.
 
 from __future__ import annotations
 
-import asyncio
-
-from imgsvc.errors import StorageFull
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
+from imgsvc.upkeep.rounds import keep_looking
 
 log = get_logger(__name__)
 
@@ -37,12 +35,7 @@ class Checkpoints:
         self._told_bytes = HUGE_BYTES
 
     async def run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await self.run_once()
-            except StorageFull:
-                log.warning("storage_full", what="upkeep")
+        await keep_looking(self.run_once, EVERY_S)
 
     async def run_once(self) -> bool:
         """Cut the log if it is large, or if nothing was written for a while; whether it was."""

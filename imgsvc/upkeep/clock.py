@@ -6,14 +6,13 @@ in the database move with it, in one commit.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from imgsvc.domain.times import CLOCK, Clock
-from imgsvc.errors import StorageFull
 from imgsvc.store.deadlines import LongestWaits
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
+from imgsvc.upkeep.rounds import keep_looking
 
 log = get_logger(__name__)
 
@@ -39,12 +38,7 @@ class ClockWatch:
         self._clock = clock
 
     async def run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await self.run_once()
-            except StorageFull:
-                log.warning("storage_full", what="upkeep")
+        await keep_looking(self.run_once, EVERY_S)
 
     async def run_once(self) -> int:
         """Follow the machine's clock; returns by how many milliseconds it was set, 0 if it was

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import io
 import json
@@ -14,7 +15,7 @@ import pytest
 
 from imgsvc.api import archives as archives_module
 from tests.pictures import make_jpeg
-from tests.servers import Running, get_json, submit
+from tests.servers import Running, get_json, spoil_outputs, submit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -200,3 +201,23 @@ async def test_an_index_beyond_every_job_is_not_found(server: Running, index: st
     base = str(output["url"]).partition("/images/")[0]
     await get_json(server, f"{base}/images/{index}", 404)
     await get_json(server, f"{base}/images/{index}/outputs/s", 404)
+
+
+async def test_records_that_do_not_fit_the_recipe_are_left_out_reported_and_not_reused(
+    server: Running,
+) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(64, 48)), ("b.jpg", make_jpeg(64, 32)), spec=TWO)
+    await spoil_outputs(server, job["id"], "a.jpg")
+    async with server.http.get(job["links"]["archive"]) as answer:
+        assert answer.status == 200
+        archive = zipfile.ZipFile(io.BytesIO(await answer.read()))
+    assert archive.namelist() == ["b-s.webp", "b-l.png"]
+    async with server.http.get(job["links"]["report"]) as answer:
+        rows = list(csv.DictReader((await answer.text()).splitlines()))
+    assert [(row["name"], row["variant"], bool(row["sha256"])) for row in rows] == [
+        ("a.jpg", "s", False), ("a.jpg", "l", True), ("a.jpg", "nobody", True),
+        ("b.jpg", "s", True), ("b.jpg", "l", True),
+    ]  # fmt: skip
+    again = await submit(server, ("a.jpg", make_jpeg(64, 48)), spec=TWO)
+    image = await get_json(server, f"{again['links']['images']}/0")
+    assert [output["reused"] for output in image["outputs"]] == [False, True]

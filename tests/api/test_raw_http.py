@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from imgsvc.api import bodies
+from imgsvc.intake import patient_reader
 from tests.servers import Running, get_json
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -99,7 +100,7 @@ async def test_a_body_that_drips_is_given_up(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bodies, "SLOW_AFTER_S", 0.0)
-    monkeypatch.setattr(bodies, "MIN_BYTES_PER_S", 1e12)
+    monkeypatch.setattr(patient_reader, "MIN_BYTES_PER_S", 1e12)
     sent = POST + b"Content-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\nabc"
     status, _, problem = await exchange(server, sent)
     assert (status, problem["code"]) == (408, "request_timeout")

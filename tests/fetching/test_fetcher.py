@@ -274,6 +274,19 @@ async def test_a_body_that_hardly_moves_is_given_up_before_the_deadline(
         assert await why(fetch, host.url()) == TIMEOUT
 
 
+async def test_an_answer_that_is_only_ever_announced_ends_at_the_deadline(
+    blobs: BlobStore, host: Host
+) -> None:
+    async def announce(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await writer.drain()
+
+    host.answers["/"] = announce
+    async with fetching(blobs, total_timeout_s=0.25) as fetch, asyncio.timeout(10):
+        assert await why(fetch, host.url()) == TIMEOUT
+
+
 async def test_a_body_without_end_ends_at_the_limit(
     fetch: Fetch, host: Host, tmp_path: Path
 ) -> None:

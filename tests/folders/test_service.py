@@ -13,7 +13,7 @@ from imgsvc.errors import StartError
 from tests.folders.conftest import Hotfolder, rest
 from tests.folders.moody import fail_at_first, hang
 from tests.pictures import make_jpeg, make_png
-from tests.servers import Running, get_json, make_settings, running_server
+from tests.servers import Running, get_json, make_settings, running_server, spoil_outputs
 
 GARBAGE = b"this was never an image, whatever it is called " * 4
 
@@ -143,6 +143,21 @@ async def test_what_fails_is_listed_until_it_is_put_right(hotfolder: Hotfolder) 
     await hotfolder.work(lambda: not hotfolder.failures())
     await hotfolder.work_until_made("=bad.webp")
     assert not (hotfolder.out / "failures.csv").exists()
+
+
+async def test_records_that_do_not_fit_the_recipe_end_their_own_image_alone(
+    hotfolder: Hotfolder,
+) -> None:
+    put(hotfolder.root / "good.jpg", make_jpeg(60, 40))
+    put(hotfolder.root / "odd.jpg", make_jpeg(50, 40))
+    await hotfolder.take(jobs=1)
+    await hotfolder.until_final()
+    (job,) = await hotfolder.jobs()
+    await spoil_outputs(hotfolder.server, job["id"], "odd.jpg")
+    await hotfolder.deliver()
+    assert (hotfolder.out / "good.webp").exists()
+    (line,) = hotfolder.failures()
+    assert line.startswith("odd.jpg,internal,")
 
 
 async def test_what_failed_and_was_taken_away_is_listed_no_more(hotfolder: Hotfolder) -> None:

@@ -285,3 +285,10 @@ async def test_a_list_that_is_too_large_is_refused_as_it_arrives(blobs: BlobStor
     with pytest.raises(PayloadTooLarge):
         await stage_list(stream(bytewise(GOOD.encode())), stage, max_bytes=len(GOOD) - 1)
     await stage.discard()
+
+
+def test_a_title_is_short_enough_to_be_told_with_every_fault(tmp_path: Path) -> None:
+    long = f"S{'.' * 255}No"
+    rows = "".join(f"x,Shoe,{URL}\n" for _ in range(3))
+    found = faults(f"{long},Product Name,Input Image Urls\n{rows}", tmp_path)
+    assert found == {"/rows/1": "Row 1: column 1 has a title of more than 255 characters."}

@@ -84,7 +84,7 @@ def test_null_is_as_good_as_absent() -> None:
         ({"images": None}, ["/images"]),
         ({"images": [{"data": "x"}] * 3 + [{}]}, ["/images/3"]),
         ({"images": [{"data": "x", "url": "y"}]}, ["/images/0"]),
-        ({"images": [{"url": "y", "x": 1}, {"data": 7}]}, ["/images/0/x", "/images/1/data"]),
+        ({"images": [{"url": "y", "x": 1}, {"data": 7}]}, ["/images/0/x"]),
         ({"images": [{"url": "y", "name": "n" * 256}]}, ["/images/0/name"]),
         ({"images": [{"url": "y", "name": "\ud800"}]}, ["/images/0/name"]),
         ({"images": [{"url": "y", "name": "nul \0"}]}, ["/images/0/name"]),

@@ -46,6 +46,19 @@ def test_a_file_takes_its_place_and_that_of_what_stood_there(root: Path, source:
     assert not (root / "trip" / "day" / "a.webp").samefile(source)
 
 
+def test_what_stands_there_is_read_and_no_link_and_no_folder(root: Path, elsewhere: Path) -> None:
+    places = Places(root, durably=False)
+    places.write(b"new", "trip/a.webp")
+    (root / "link.webp").symlink_to(elsewhere / "a.webp")
+    (root / "linked").symlink_to(elsewhere)
+    os.mkfifo(root / "pipe")
+    with places.reading("trip/a.webp") as file:
+        assert file.read() == b"new"
+    for target in ("link.webp", "linked/a.webp", "trip", "pipe", "none.webp"):
+        with pytest.raises(OSError), places.reading(target):  # noqa: PT011
+            pass
+
+
 def test_a_file_that_is_linked_again_leaves_nothing_behind(root: Path, source: Path) -> None:
     for _ in range(2):
         Places(root).link(source, "a.webp")

@@ -61,7 +61,11 @@ class OutFolder:
         """Whether any of these is there. Blocking."""
         return any((self.root / path).exists() for _, _, path in files)
 
+    def is_gone(self) -> bool:
+        """Blocking."""
+        return not self._mark.exists()
+
     def check(self) -> None:
         """Raise LocalFileError when it is gone. Blocking."""
-        if not self._mark.exists():
+        if self.is_gone():
             raise LocalFileError(self.root, "it is gone") from OSError(errno.ENODEV, "gone")

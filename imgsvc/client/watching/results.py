@@ -154,13 +154,13 @@ class Results:
         self, out: OutFolder, batch: Batch, image: Image, files: Sequence[SavedFile]
     ) -> Failure | None:
         """Bring results to where they belong, and wait while the folder is full or gone."""
-        paths = {variant: out.root / path for variant, _, path in files}
+        targets = {variant: path for variant, _, path in files}
         while True:
             try:
                 await asyncio.to_thread(out.check)
-                await self._client.save_outputs(batch.job_id or "", image, paths)
+                await self._client.save_outputs(batch.job_id or "", image, out.root, targets)
             except LocalFileError as exc:
-                if not will_pass(exc):
+                if not (will_pass(exc) or await asyncio.to_thread(out.is_gone)):
                     return Failure(NOT_SAVED, f"Its result cannot be saved: {exc.reason}", now_ms())
                 await self._disk.pause(exc)
             except (ApiError, ServerUnreachable):

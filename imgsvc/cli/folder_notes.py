@@ -13,6 +13,9 @@ _SENTENCES = {
     "link_leads_out": "{name} is a link that leads out of {folder}: it is left alone.",
     "folder_gone": "{folder} is gone and is waited for: {reason}",
     "folder_is_back": "{folder} is there again.",
+    "results_restored": "{folder} was made anew: the results of {count} images were saved again.",
+    "results_lost": "{folder}: the results of {count} images are not on the server any more. "
+    "Touch an image to have it made again.",
     "folder_is_polled": "{folder} is looked at again and again, changes are not told: {reason}",
 }
 

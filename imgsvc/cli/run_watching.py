@@ -52,7 +52,7 @@ async def _run(
         state = wish.out / STATE_FOLDER
         with await asyncio.to_thread(WatchJournal, state / "run-watch.jsonl") as journal:
             variants = [(variant.name, variant.format) for variant in wish.recipe.variants]
-            reporter.out = OutFolder(wish.out, journal.path, variants)
+            reporter.out = OutFolder(wish.out, journal, variants)
             reporter.watch = watch = RunWatch(
                 local,
                 wish.plan(),

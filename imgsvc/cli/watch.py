@@ -137,7 +137,7 @@ async def _run(
             server, api_key, agent="imgsvc-watch", patience=lambda: patience
         ) as client:
             variants = await _find_variants(client, patience, wish)
-            out = OutFolder(wish.out, journal.path, variants) if wish.out else None
+            out = OutFolder(wish.out, journal, variants) if wish.out else None
             reporter.out = out
             watch = FolderWatch(
                 client,

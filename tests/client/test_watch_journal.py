@@ -147,7 +147,7 @@ def test_a_line_that_can_be_neither_written_nor_taken_back_takes_no_other_with_i
 
     first = WatchJournal(path)
     with monkeypatch.context() as context:
-        context.setattr(journals, "_write_all", write_half)
+        context.setattr(journals, "write_all", write_half)
         context.setattr(os, "ftruncate", refuse)
         with pytest.raises(LocalFileError):
             send(first, "1", "a.png")
@@ -224,7 +224,7 @@ def test_a_full_disk_changes_nothing(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as context:
-        context.setattr(journals, "_write_all", write_half)
+        context.setattr(journals, "write_all", write_half)
         with pytest.raises(LocalFileError, match="No space"):
             send(journal, "1", "a.png")
     assert not journal.entries

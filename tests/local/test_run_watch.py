@@ -49,7 +49,7 @@ async def watch(tmp_path: Path, journal: WatchJournal) -> AsyncIterator[RunWatch
             {},
             [Watched(Folder(root), "b/", root, polling=True)],
             journal,
-            OutFolder(out, journal.path, [("v", "webp")]),
+            OutFolder(out, journal, [("v", "webp")]),
             Disk(lambda _: None, lambda: None),
             Reports(lambda _: None, lambda _: None),
         )

@@ -22,6 +22,9 @@ from imgsvc.client.watching.shipping import Shipping, Spec, hash_file, split_by_
 from imgsvc.folders.scan import Folder, FolderGone, Sighting
 from imgsvc.folders.watcher import FolderWatcher, Timing, watch_folder
 
+LOOK_S = 1.0
+"""How often it is looked whether the out folder is still the same one."""
+
 JOBS_AT_ONCE = 8
 """Jobs that may be under way; files that settle meanwhile wait for one of them to end."""
 
@@ -109,6 +112,8 @@ class FolderWatch:
                     self._folder, self._is_known, polling=self._polling, timing=self._timing
                 )
                 tasks.create_task(self._listing.tidy(), name="watch-tidy")
+                if self._out is not None:
+                    tasks.create_task(self._keep_out(self._out), name="watch-out")
                 await self._watch(self._watcher, tasks)
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
@@ -128,6 +133,15 @@ class FolderWatch:
                         await self._slots.acquire()
                         batch = await self._send(watcher, part)
                         tasks.create_task(self._collect(watcher, batch))
+
+    async def _keep_out(self, out: OutFolder) -> None:
+        """For ever: what is lost with the out folder is brought back when it was made anew."""
+        while True:
+            await self._disk.insist(out.settle)
+            if self._journal.has_lost:
+                await self._results.restore()
+                self._listing.note_change()
+            await asyncio.sleep(LOOK_S)
 
     async def _prepare(self) -> None:
         """Take up what an earlier process has left."""

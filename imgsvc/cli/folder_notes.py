@@ -11,6 +11,7 @@ from imgsvc.telemetry.logs import configure_logs
 _SENTENCES = {
     "unreadable": "{name} cannot be read and is tried again later: {reason}",
     "link_leads_out": "{name} is a link that leads out of {folder}: it is left alone.",
+    "has_results": "{name} has results of imgsvc: it is left alone.",
     "folder_gone": "{folder} is gone and is waited for: {reason}",
     "folder_is_back": "{folder} is there again.",
     "results_restored": "{folder} was made anew: the results of {count} images were saved again.",

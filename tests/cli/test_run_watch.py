@@ -178,6 +178,7 @@ def test_a_folder_that_vanishes_is_waited_for(start: Start, photos: Path, out: P
         (["photos", "--out=photos"], "would be taken for new images"),
         (["photos", "photos/trip", "--out=out"], "lie in each other"),
         (["photos", "more/photos", "--out=out"], "are called photos"),
+        (["results", "--out=out"], "has results of imgsvc"),
         (["photos", "--out=out", "--dry-run"], "either"),
     ],
 )
@@ -185,6 +186,7 @@ def test_what_cannot_be_watched_is_refused(
     photos: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
     photos.rename(photos.with_name("photos"))
+    (photos.parent / "results" / ".imgsvc").mkdir(parents=True)
     (photos.parent / "more" / "photos").mkdir(parents=True)
     monkeypatch.chdir(photos.parent)
     result = CliRunner().invoke(cli, ["run", "--watch", *arguments])

@@ -32,6 +32,7 @@ from imgsvc.client import (
 )
 from imgsvc.client.sending import fits_one_request
 from imgsvc.domain.input_names import name_of_url
+from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
 
 STDIN = "-"
@@ -192,7 +193,7 @@ def _open_journal(server: str, sending: _Sending, spec: Mapping[str, Any]) -> Jo
 def _show_plan(sending: _Sending, *, as_json: bool) -> None:
     """What would be sent."""
     if as_json:
-        images = [{"name": u.name, "path": None, "url": u.url} for u in sending.urls]
+        images = [{"name": u.name, "path": None, "url": without_login(u.url)} for u in sending.urls]
         images += [
             {
                 "name": u.name,
@@ -204,7 +205,7 @@ def _show_plan(sending: _Sending, *, as_json: bool) -> None:
         print_json({"images": images, "total_bytes": sending.total_bytes})
         return
     for url in sending.urls:
-        click.echo(without_controls(url.url))
+        click.echo(without_controls(without_login(url.url)))
     for upload in sending.uploads:
         click.echo(without_controls(upload.name))
     count = count_text(sending.count, "product list" if sending.table else "image")

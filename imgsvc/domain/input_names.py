@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from urllib.parse import unquote, urlsplit
 
+from imgsvc.domain.logins import without_login
+
 MAX_NAME_CHARS = 255
 
 
@@ -25,7 +27,7 @@ def clean_name(name: str | None) -> str | None:
 def name_of_url(url: str) -> str | None:
     """The last part of its path, as a download would be called; None where it has none."""
     try:
-        path = urlsplit(url).path
+        path = urlsplit(without_login(url)).path
     except ValueError:  # whoever fetches it will say so
         return None
     return unquote(path.rpartition("/")[2]) or None

@@ -31,7 +31,8 @@ def is_url(text: str) -> bool:
 
 def is_list(path: str) -> bool:
     """Whether it is to be sent as a product list."""
-    return not is_url(path) and path.lower().endswith(".csv") and not Path(path).is_dir()
+    is_named_so = path.lower().endswith((".csv", ".tsv"))
+    return is_named_so and not is_url(path) and not Path(path).is_dir()
 
 
 def refuse_results(folder: Path) -> None:

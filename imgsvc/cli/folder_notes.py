@@ -14,9 +14,9 @@ _SENTENCES = {
     "has_results": "{name} has results of imgsvc: it is left alone.",
     "folder_gone": "{folder} is gone and is waited for: {reason}",
     "folder_is_back": "{folder} is there again.",
-    "results_restored": "{folder} was made anew: the results of {count} images were saved again.",
-    "results_lost": "{folder}: the results of {count} images are not on the server any more. "
-    "Touch an image to have it made again.",
+    "results_restored": "{folder} was made anew. Images whose results were saved again: {count}.",
+    "results_lost": "Images whose results the server has no more: {count}. "
+    "Touch them to have them made again.",
     "folder_is_polled": "{folder} is looked at again and again, changes are not told: {reason}",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -90,6 +90,7 @@ class FolderWatch:
         self._watcher: FolderWatcher | None = None
         self._most_images = 1
         self._done = 0
+        self._held_up = 0
         self._listing = Listing(journal, disk, reports.failures, self._may_be_there)
 
     @property
@@ -98,7 +99,9 @@ class FolderWatch:
         return Progress(
             done=self._done,
             failed=len(self._journal.failed),
-            waiting=self._journal.count_left() + (watcher.restless if watcher else 0),
+            waiting=self._held_up
+            + self._journal.count_left()
+            + (watcher.restless if watcher else 0),
             is_gone=watcher is not None and watcher.is_gone,
         )
 
@@ -199,8 +202,12 @@ class FolderWatch:
         return True
 
     async def _send(self, watcher: FolderWatcher, sightings: Sequence[Sighting]) -> Batch:
-        names = [one.name for one in sightings]
-        choices = self._out.choose(names) if self._out is not None else {}
+        choices: Mapping[str, str] = {}
+        if self._out is not None:
+            self._held_up = len(sightings)
+            await self._disk.insist(self._out.settle)  # what is sent is remembered there
+            self._held_up = 0
+            choices = self._out.choose(one.name for one in sightings)
         batch = await self._shipping.send(sightings, choices)
         for sighting in sightings:
             failure = self._journal.failed.get(sighting.name)

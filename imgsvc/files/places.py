@@ -136,6 +136,11 @@ class Places:
             os.close(folder)
 
 
+def takes_files(folder: Path) -> bool:
+    """Whether files can be put into a folder, as far as that is up to the folder. Blocking."""
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
 def _split(target: str) -> list[str]:
     parts = target.split("/")
     if not {"", ".", ".."}.isdisjoint(parts):

@@ -26,7 +26,7 @@ from imgsvc.domain.times import now_ms
 from imgsvc.domain.watched import NOT_SAVED
 from imgsvc.errors import ImageError, StorageFull
 from imgsvc.files.errnos import will_pass
-from imgsvc.files.places import Places
+from imgsvc.files.places import Places, takes_files
 from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub, HubClosed, Reader
 from imgsvc.recipes.model import Recipe, canonical_json
@@ -322,7 +322,7 @@ def _put_all(made: Sequence[tuple[Made, list[Placement]]], out_dir: Path) -> lis
             for source, target in placements:
                 places.link(source, target)
         except OSError as exc:
-            if will_pass(exc) or not out_dir.is_dir():
+            if will_pass(exc) or not takes_files(out_dir):
                 raise
             reason = exc.strerror or "it cannot be written"
             failure = LocalFailure(NOT_SAVED, f"Its result cannot be saved: {reason}")

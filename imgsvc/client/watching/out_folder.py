@@ -11,6 +11,7 @@ from imgsvc.client.variants import Variants
 from imgsvc.client.watching.journal import SavedFile, WatchJournal
 from imgsvc.domain.extensions import IMAGE_EXTENSIONS
 from imgsvc.domain.stable_names import StableNames
+from imgsvc.files.places import takes_files
 
 
 class OutFolder:
@@ -68,6 +69,10 @@ class OutFolder:
     def is_there(self) -> bool:
         """Whether it is the same folder as before. Blocking."""
         return self._journal.is_in_place()
+
+    def takes_files(self) -> bool:
+        """Whether it is there, and results can be put into it. Blocking."""
+        return self.is_there() and takes_files(self.root)
 
     def check(self) -> None:
         """Raise LocalFileError when it is gone. Blocking."""

@@ -209,7 +209,7 @@ class Results:
                 await asyncio.to_thread(out.settle)
                 await self._client.save_outputs(job_id, image, out.root, targets)
             except LocalFileError as exc:
-                if not will_pass(exc) and await asyncio.to_thread(out.is_there):
+                if not will_pass(exc) and await asyncio.to_thread(out.takes_files):
                     return Failure(NOT_SAVED, f"Its result cannot be saved: {exc.reason}", now_ms())
                 await self._disk.pause(exc)
             except (ApiError, ServerUnreachable):

@@ -199,11 +199,11 @@ def test_it_ends_when_its_out_folder_is_gone(start: Start, photos: Path, out: Pa
     watching = start(photos, "--out", out)
     watching.wait_for("a.png")
     away = out.rename(out.with_name("away"))
-    put(photos / "late.png", picture("red"))
     watching.wait_for_words("Error:")
     assert watching.process.wait(timeout=TIMEOUT_S) == 2
     assert "it is gone" in watching.said
     assert not out.exists()
+    put(photos / "late.png", picture("red"))
     away.rename(out)
     again = start(photos, "--out", out)
     again.wait_for("late.png")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from imgsvc.cli.output import count_text
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.client import ApiError, ClientError, LocalFileError
-from imgsvc.client.watching.journal import Failure
+from imgsvc.client.watching.entries import Failure
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.client.watching.watch import Progress

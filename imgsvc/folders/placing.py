@@ -23,8 +23,8 @@ class Placement:
     target: str
 
 
-class OutFolder:
-    """An output folder; every method blocks.
+class DeliveryFolder:
+    """An output folder of the server, known by the disk that it is on; every method blocks.
 
     Results are copies. A link would let whoever changes a result change what the server keeps,
     and everything that is made from it later.

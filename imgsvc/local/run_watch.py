@@ -12,7 +12,8 @@ from typing import cast
 
 from imgsvc.client import LocalFileError
 from imgsvc.client.watching.disk import Disk
-from imgsvc.client.watching.journal import Failure, WatchJournal
+from imgsvc.client.watching.entries import Failure
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.listing import Listing
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome

@@ -11,7 +11,8 @@ import pytest
 
 from imgsvc.client import JournalBusy, LocalFileError
 from imgsvc.client.watching import journal as journals
-from imgsvc.client.watching.journal import Entry, Failure, State, WatchJournal
+from imgsvc.client.watching.entries import Entry, Failure, State
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.shipping import split_by_name
 from imgsvc.folders.scan import Sighting
 

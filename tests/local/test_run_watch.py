@@ -10,7 +10,8 @@ import pytest
 
 from imgsvc.cli.run_wish import Wish
 from imgsvc.client.watching.disk import Disk
-from imgsvc.client.watching.journal import Failure, WatchJournal
+from imgsvc.client.watching.entries import Failure
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.listing import Listing
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.watch import Reports

@@ -13,12 +13,21 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, field
-from enum import StrEnum
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Self
 
 from imgsvc.client.errors import LocalFileError
+from imgsvc.client.watching.entries import (
+    Batch,
+    Entry,
+    Failure,
+    SavedFile,
+    State,
+    entry_from,
+    files_from,
+    line_of,
+)
 from imgsvc.client.watching.journal_file import (
     is_same_file,
     lock_path,
@@ -27,65 +36,7 @@ from imgsvc.client.watching.journal_file import (
     write_all,
 )
 from imgsvc.files.places import Places
-from imgsvc.folders.scan import Fingerprint, Sighting
-
-SavedFile = tuple[str, str, str]
-"""Variant, format, and where it stands in the out folder, with `/`."""
-
-
-class State(StrEnum):
-    SENT = "sent"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """at_ms: milliseconds since 1970."""
-
-    code: str
-    message: str
-    at_ms: int
-
-
-@dataclass(slots=True)
-class Entry:
-    """A file as it was last taken.
-
-    fingerprint: of what was taken; None when nothing is on its way or done of the file as it
-        is now. recipe: what was asked for. batch: what it went with. sha256: of the bytes that
-        the server has got, hexadecimal, None where it does not say, or where they are wanted
-        again. job_id, index: its image on the server.
-    choice: what its results are called (see StableNames); None without an out folder.
-    files: what stands there of it, of this content or an earlier one.
-    """
-
-    fingerprint: Fingerprint | None
-    recipe: str
-    batch: str
-    state: State = State.SENT
-    sha256: str | None = None
-    job_id: str | None = None
-    index: int | None = None
-    failure: Failure | None = None
-    choice: str | None = None
-    files: tuple[SavedFile, ...] = ()
-
-
-@dataclass(slots=True)
-class Batch:
-    """Files that went to the server together, as one job, and are not all dealt with.
-
-    spec: what the job was to be. files: by name. job_id: None until all of it is there.
-    images: the names of its images, by index.
-    """
-
-    id: str
-    recipe: str
-    spec: Mapping[str, Any]
-    files: dict[str, Fingerprint]
-    job_id: str | None = None
-    images: dict[int, str] = field(default_factory=dict)
+from imgsvc.folders.scan import Sighting
 
 
 class WatchJournal:
@@ -300,7 +251,7 @@ class WatchJournal:
         self.folder, self._id = folder, id or self._id
 
     def _replay_entry(self, name: str, **facts: Any) -> None:
-        entry = self.entries[name] = _entry_from(facts)
+        entry = self.entries[name] = entry_from(facts)
         self.failed.pop(name, None)
         if entry.failure is not None:
             self.failed[name] = entry.failure
@@ -331,7 +282,7 @@ class WatchJournal:
 
     def _replay_done(self, batch: str, name: str, files: Iterable[Sequence[str]]) -> None:
         if entry := self._current(batch, name):
-            entry.state, entry.files = State.DONE, _files_from(files)
+            entry.state, entry.files = State.DONE, files_from(files)
 
     def _replay_failed(self, batch: str, name: str, failure: Sequence[Any]) -> None:
         if entry := self._current(batch, name):
@@ -415,28 +366,4 @@ class WatchJournal:
                 yield {"event": "job", "batch": batch.id, "job": batch.job_id, "images": images}
         # last, because a batch begins its files' entries anew
         for name, entry in self.entries.items():
-            yield _line_of(name, entry)
-
-
-def _line_of(name: str, entry: Entry) -> dict[str, Any]:
-    return {"event": "entry", "name": name, **asdict(entry)}
-
-
-def _entry_from(facts: Mapping[str, Any]) -> Entry:
-    fingerprint, failure = facts["fingerprint"], facts["failure"]
-    return Entry(
-        fingerprint=tuple(fingerprint) if fingerprint else None,
-        recipe=facts["recipe"],
-        batch=facts["batch"],
-        state=State(facts["state"]),
-        sha256=facts["sha256"],
-        job_id=facts.get("job_id"),
-        index=facts.get("index"),
-        failure=Failure(**failure) if failure else None,
-        choice=facts["choice"],
-        files=_files_from(facts["files"]),
-    )
-
-
-def _files_from(files: Iterable[Sequence[str]]) -> tuple[SavedFile, ...]:
-    return tuple((variant, format_, target) for variant, format_, target in files)
+            yield line_of(name, entry)

@@ -8,16 +8,17 @@ from pathlib import Path, PurePosixPath
 
 from imgsvc.client.errors import JournalBusy, LocalFileError
 from imgsvc.client.variants import Variants
-from imgsvc.client.watching.journal import SavedFile, WatchJournal
+from imgsvc.client.watching.entries import SavedFile
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.domain.extensions import IMAGE_EXTENSIONS
 from imgsvc.domain.stable_names import StableNames
 from imgsvc.files.places import takes_files
 
 
 class OutFolder:
-    """variants: what is usually made.
+    """Known by the journal that stands in it. variants: what is usually made.
 
-    journal: stands in the folder; where it does not, the folder is another one.
+    journal: where it does not stand in the folder, that is another one.
     """
 
     def __init__(self, root: Path, journal: WatchJournal, variants: Variants) -> None:

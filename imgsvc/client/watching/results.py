@@ -21,7 +21,8 @@ from imgsvc.client.errors import (
 from imgsvc.client.patience import Patience
 from imgsvc.client.variants import Variants, check_outputs, variants_of
 from imgsvc.client.watching.disk import Disk, will_pass
-from imgsvc.client.watching.journal import Batch, Entry, Failure, SavedFile, State, WatchJournal
+from imgsvc.client.watching.entries import Batch, Entry, Failure, SavedFile, State
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.domain.times import now_ms

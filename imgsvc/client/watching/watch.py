@@ -13,7 +13,8 @@ from typing import cast
 from imgsvc.client.client import Client
 from imgsvc.client.patience import Patience
 from imgsvc.client.watching.disk import Disk
-from imgsvc.client.watching.journal import Batch, Entry, Failure, State, WatchJournal
+from imgsvc.client.watching.entries import Batch, Entry, Failure, State
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.listing import Listing
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from PIL import Image
+
+from imgsvc.client import SyncClient
+from tests.server_process import ServerProcess
 
 TIMEOUT_S = 40
 
@@ -141,3 +145,23 @@ def failures_in(out: Path) -> list[list[str]]:
     """Rows without the times."""
     text = (out / "failures.csv").read_text(encoding="utf-8")
     return [row[:3] for row in csv.reader(io.StringIO(text))][1:]
+
+
+def sent_images(server: ServerProcess, folder: Path) -> list[tuple[str, str]]:
+    """Name and digest of every image of the jobs that were made for a folder."""
+    with SyncClient(server.url) as client:
+        return sorted(
+            (image["name"], image["input"]["sha256"])
+            for job in client.jobs(label=folder.name)
+            for image in client.images(job["id"])
+        )
+
+
+def contents_of(folder: Path, *names: str) -> list[tuple[str, str]]:
+    return sorted(
+        (name, hashlib.sha256((folder / name).read_bytes()).hexdigest()) for name in names
+    )
+
+
+def read_if_there(path: Path) -> str:
+    return path.read_text() if path.exists() else ""

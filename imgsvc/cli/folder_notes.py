@@ -11,8 +11,12 @@ from imgsvc.telemetry.logs import configure_logs
 _SENTENCES = {
     "unreadable": "{name} cannot be read and is tried again later: {reason}",
     "link_leads_out": "{name} is a link that leads out of {folder}: it is left alone.",
+    "has_results": "{name} has results of imgsvc: it is left alone.",
     "folder_gone": "{folder} is gone and is waited for: {reason}",
     "folder_is_back": "{folder} is there again.",
+    "results_restored": "{folder} was made anew. Images whose results were saved again: {count}.",
+    "results_lost": "Images whose results the server has no more: {count}. "
+    "Touch them to have them made again.",
     "folder_is_polled": "{folder} is looked at again and again, changes are not told: {reason}",
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from imgsvc.domain.sniffing import HEAD_BYTES, may_be_image
+from imgsvc.files.state import STATE_FOLDER, find_out_folder
 from imgsvc.folders.scan import is_passed_over
 
 
@@ -30,7 +31,18 @@ def is_url(text: str) -> bool:
 
 def is_list(path: str) -> bool:
     """Whether it is to be sent as a product list."""
-    return not is_url(path) and path.lower().endswith(".csv") and not Path(path).is_dir()
+    is_named_so = path.lower().endswith((".csv", ".tsv"))
+    return is_named_so and not is_url(path) and not Path(path).is_dir()
+
+
+def refuse_results(folder: Path) -> None:
+    """Raises click.UsageError for a folder to be watched that commands put their results into."""
+    out = find_out_folder(folder)
+    if out is not None:
+        raise click.UsageError(
+            f"{out} has results of imgsvc, which would be taken for new images. Watch another "
+            f"folder; or, if there are no results any more, remove {out / STATE_FOLDER}."
+        )
 
 
 def find_files(paths: Sequence[str], leave_out: Path | None = None) -> list[FoundFile]:

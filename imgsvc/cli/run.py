@@ -16,11 +16,11 @@ from imgsvc.cli.inputs import FoundFile, find_files
 from imgsvc.cli.output import count_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.run_wish import Wish
-from imgsvc.cli.state import STATE_FOLDER
 from imgsvc.cli.watermark_files import find_watermark_files
 from imgsvc.config import Settings, load_settings
 from imgsvc.domain.names import without_controls
 from imgsvc.errors import StartError
+from imgsvc.files.state import STATE_FOLDER
 from imgsvc.runtime.offline import read_exports
 from imgsvc.service.local_plan import LocalInput, LocalPlan, RunSummary
 from imgsvc.service.presets import resolve_built_in

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsvc.cli.folder_notes import say_folder_notes
+from imgsvc.cli.inputs import refuse_results
 from imgsvc.cli.run_wish import Wish
-from imgsvc.cli.state import STATE_FOLDER
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.cli.stopping import run_until_stopped
 from imgsvc.cli.watch_reports import Reporter, sum_up
@@ -21,6 +21,7 @@ from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.watch import Reports
 from imgsvc.config import Settings
 from imgsvc.errors import StartError
+from imgsvc.files.state import STATE_FOLDER
 from imgsvc.folders.scan import Folder
 from imgsvc.local.run_watch import RunWatch
 from imgsvc.local.watched import Watched
@@ -52,7 +53,7 @@ async def _run(
         state = wish.out / STATE_FOLDER
         with await asyncio.to_thread(WatchJournal, state / "run-watch.jsonl") as journal:
             variants = [(variant.name, variant.format) for variant in wish.recipe.variants]
-            reporter.out = OutFolder(wish.out, journal.path, variants)
+            reporter.out = OutFolder(wish.out, journal, variants)
             reporter.watch = watch = RunWatch(
                 local,
                 wish.plan(),
@@ -92,6 +93,7 @@ def _find_folders(paths: Sequence[str], out: Path, *, polling: bool | None) -> l
                 f"Results in {path} itself, or above it, would be taken for new images: "
                 "give --out another folder, inside of it if you like."
             )
+        refuse_results(path)
         for other in watched.values():
             if root.is_relative_to(other.root) or other.root.is_relative_to(root):
                 raise click.UsageError(f"{path} and {other.folder.root} lie in each other.")

@@ -32,6 +32,7 @@ from imgsvc.client import (
 )
 from imgsvc.client.sending import fits_one_request
 from imgsvc.domain.input_names import name_of_url
+from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
 
 STDIN = "-"
@@ -43,7 +44,7 @@ class _Sending:
 
     sources: the paths and URLs that were given, as they are the same from everywhere.
     is_small: it goes in one request, whole or not at all.
-    table: a product list, and then nothing else; None for images.
+    table: the one upload is a product list.
     """
 
     uploads: Sequence[Upload]
@@ -52,7 +53,7 @@ class _Sending:
     total_bytes: int
     sources: Sequence[str]
     is_small: bool
-    table: Path | None = None
+    table: bool = False
 
     @property
     def count(self) -> int:
@@ -70,6 +71,9 @@ class _Sending:
 @click.option("--label", help="Free text by which to find the job again.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]))
 @click.option("--webhook", metavar="URL", help="Told when the job is final.")
+@click.option(
+    "--list", "as_list", is_flag=True, help="PATH is a product list, whatever it is called."
+)
 @click.option(
     "--charset", help="Of a product list that is neither UTF-8 nor UTF-16, such as windows-1252."
 )
@@ -91,6 +95,7 @@ async def submit(
     label: str | None,
     priority: str | None,
     webhook: str | None,
+    as_list: bool,
     charset: str | None,
     no_analysis: bool,
     wait: bool,
@@ -102,7 +107,8 @@ async def submit(
 
     PATH is a file, a folder (with all images below it; hidden files are left out), a pattern
     such as 'photos/**/*.jpg', or - for one image from stdin; or it is a URL, which the server
-    fetches, or a product list, *.csv, which holds URLs. Prints the job's id.
+    fetches, or a product list, *.csv or *.tsv, which holds URLs (with --list under any name, or -
+    from stdin). Prints the job's id.
 
     Many images go over several connections, and are worked on while others are still sent. A
     server that is away for a moment is waited for. Broken off, the same command again sends
@@ -111,7 +117,7 @@ async def submit(
     if preset and recipe:
         raise click.UsageError("Give either --preset or --recipe.")
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
-    sending = await asyncio.to_thread(_gather, paths, out)
+    sending = await asyncio.to_thread(_gather, paths, out, as_list=as_list)
     if charset and not sending.table:
         raise click.UsageError("--charset is for a product list.")
     spec = {
@@ -151,7 +157,7 @@ async def _send(
     charset: str | None,
 ) -> Job:
     if sending.table:
-        return await _send_list(client, sending.table, spec, charset)
+        return await _send_list(client, sending.uploads[0], spec, charset)
     is_resumed = journal is not None and journal.job_id is not None
     if journal and journal.job_id:
         say(f"Going on with job {journal.job_id}.")
@@ -174,10 +180,11 @@ async def _send(
 
 
 async def _send_list(
-    client: Client, table: Path, spec: Mapping[str, Any], charset: str | None
+    client: Client, table: Upload, spec: Mapping[str, Any], charset: str | None
 ) -> Job:
     options = {**spec, "webhook_url": spec["webhook"], "webhook": None}
-    job = await client.submit_list(table, charset=charset, **options)
+    content = table.path if isinstance(table, FileUpload) else table.data
+    job = await client.submit_list(content, charset=charset, **options)
     say(f"Sent {without_controls(table.name)}: {count_text(job['total'], 'image')} to fetch.")
     return job
 
@@ -192,7 +199,7 @@ def _open_journal(server: str, sending: _Sending, spec: Mapping[str, Any]) -> Jo
 def _show_plan(sending: _Sending, *, as_json: bool) -> None:
     """What would be sent."""
     if as_json:
-        images = [{"name": u.name, "path": None, "url": u.url} for u in sending.urls]
+        images = [{"name": u.name, "path": None, "url": without_login(u.url)} for u in sending.urls]
         images += [
             {
                 "name": u.name,
@@ -204,7 +211,7 @@ def _show_plan(sending: _Sending, *, as_json: bool) -> None:
         print_json({"images": images, "total_bytes": sending.total_bytes})
         return
     for url in sending.urls:
-        click.echo(without_controls(url.url))
+        click.echo(without_controls(without_login(url.url)))
     for upload in sending.uploads:
         click.echo(without_controls(upload.name))
     count = count_text(sending.count, "product list" if sending.table else "image")
@@ -226,8 +233,10 @@ async def _finish(client: Client, job_id: str, out: Path | None, files: Collecti
     return job
 
 
-def _gather(paths: Sequence[str], out: Path | None) -> _Sending:
-    if lists := [path for path in paths if is_list(path)]:
+def _gather(paths: Sequence[str], out: Path | None, *, as_list: bool) -> _Sending:
+    if lists := [path for path in paths if as_list or is_list(path)]:
+        if paths == (STDIN,):
+            return _gather_stdin_list()
         tables = [Path(lists[0])]
         if not tables[0].exists():
             tables = [file.path for file in find_files(lists[:1])]  # a pattern
@@ -253,10 +262,18 @@ def _gather(paths: Sequence[str], out: Path | None) -> _Sending:
 
 
 def _gather_list(table: Path) -> _Sending:
+    if table.is_dir():
+        raise click.UsageError(f"{table} is a folder, and no product list.")
     try:
         size_bytes = table.stat().st_size
     except OSError as exc:
         raise click.UsageError(f"{table} cannot be read: {exc.strerror}.") from exc
     uploads = [FileUpload(table, table.name)]
     sources = [str(table.absolute())]
-    return _Sending(uploads, [], [table], size_bytes, sources, is_small=True, table=table)
+    return _Sending(uploads, [], [table], size_bytes, sources, is_small=True, table=True)
+
+
+def _gather_stdin_list() -> _Sending:
+    data = sys.stdin.buffer.read()
+    uploads = [BytesUpload(data, "stdin")]
+    return _Sending(uploads, [], [], len(data), [], is_small=True, table=True)

@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from imgsvc.cli.folder_notes import say_folder_notes
+from imgsvc.cli.inputs import refuse_results
 from imgsvc.cli.journals import place_watch_journal
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.session import read_key, server_options
-from imgsvc.cli.state import STATE_FOLDER
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.cli.stopping import run_until_stopped
 from imgsvc.cli.watch_reports import Reporter, sum_up
@@ -29,6 +29,7 @@ from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.shipping import Spec
 from imgsvc.client.watching.watch import FolderWatch, Reports
 from imgsvc.domain.names import without_controls
+from imgsvc.files.state import STATE_FOLDER
 from imgsvc.folders.scan import Folder
 from imgsvc.recipes.presets import DEFAULT_PRESET
 from imgsvc.recipes.validation import parse_recipe
@@ -137,7 +138,7 @@ async def _run(
             server, api_key, agent="imgsvc-watch", patience=lambda: patience
         ) as client:
             variants = await _find_variants(client, patience, wish)
-            out = OutFolder(wish.out, journal.path, variants) if wish.out else None
+            out = OutFolder(wish.out, journal, variants) if wish.out else None
             reporter.out = out
             watch = FolderWatch(
                 client,
@@ -180,6 +181,7 @@ def _check_folders(wish: _Wish) -> None:
             "Results in the folder itself, or above it, would be taken for new images: "
             "give --out another folder, inside of it if you like."
         )
+    refuse_results(wish.folder)
 
 
 def _open_journal(wish: _Wish, server: str) -> WatchJournal:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from imgsvc.cli.output import count_text
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.client import ApiError, ClientError, LocalFileError
-from imgsvc.client.watching.journal import Failure
+from imgsvc.client.watching.entries import Failure
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.client.watching.watch import Progress
@@ -85,8 +85,8 @@ class Reporter:
             self._line.say("The server answers.")
 
     def tell_disk_trouble(self, error: LocalFileError) -> None:
-        if self._is_news("disk"):
-            self._is_disk_away = True
+        self._is_disk_away = True
+        if self._is_news(f"disk: {error.reason}"):
             self._line.say(f"{error.message}. Waiting until that is over.")
 
     def tell_disk_well(self) -> None:
@@ -124,7 +124,9 @@ class Reporter:
     def _describe(self, progress: Progress) -> str:
         words = f"{progress.done} done, {progress.failed} failed, {progress.waiting} waiting"
         if self._is_server_away:
-            return f"{words}; the server is away"
+            words += "; the server is away"
+        if self._is_disk_away:
+            words += "; nothing can be saved"
         return f"{words}; the folder is gone" if progress.is_gone else words
 
 

@@ -27,7 +27,14 @@ from imgsvc.client.answers import (
 )
 from imgsvc.client.collections import Collections
 from imgsvc.client.connection import DEFAULT_SERVER, Connection
-from imgsvc.client.download import Downloaded, Result, fetch_to_file, save_results
+from imgsvc.client.download import (
+    Downloaded,
+    Result,
+    fetch_to_file,
+    make_places,
+    save_results,
+    translating,
+)
 from imgsvc.client.errors import ClientError
 from imgsvc.client.journal import Journal
 from imgsvc.client.patience import Patience
@@ -37,6 +44,7 @@ from imgsvc.client.sending import Sending, make_parcels
 from imgsvc.client.upload import MultipartBody, Upload, UrlUpload, read_whole
 from imgsvc.client.variants import check_outputs, variants_of
 from imgsvc.domain.names import ResultNames
+from imgsvc.files.places import Places
 
 PAGE_OF_JOBS = 100
 PAGE_OF_IMAGES = 1000
@@ -278,26 +286,35 @@ class Client(Collections):
             stand in the place of one, ClientError is raised and nothing is saved.
         on_file: told how far the download is, after every file.
         """
-        results = await self._results(job_id, out_dir)
+        results = await self._results(job_id)
         if protected:
-            await asyncio.to_thread(_check_protected, results, protected)
-        return await save_results(self._connection, job_id, results, on_file)
+            paths = [out_dir / result.target for result in results]
+            await asyncio.to_thread(_check_protected, paths, protected)
+        places = await asyncio.to_thread(make_places, out_dir)
+        return await save_results(self._connection, job_id, places, results, on_file)
 
     async def save_outputs(
-        self, job_id: str, image: Image, paths: Mapping[str, Path]
+        self, job_id: str, image: Image, out_dir: Path, targets: Mapping[str, str]
     ) -> Downloaded:
-        """Save the outputs of one image, durably. paths: where each variant belongs."""
+        """Save the outputs of one image, durably, in a folder that is there.
+
+        targets: where each variant belongs in it, with `/`.
+        """
         results = [
             Result(
                 index=image["index"],
                 variant=output["variant"],
                 size_bytes=output["size_bytes"],
                 sha256=output["sha256"],
-                path=paths[output["variant"]],
+                target=targets[output["variant"]],
             )
             for output in image["outputs"]
         ]
-        return await save_results(self._connection, job_id, results, durably=True)
+        places = Places(out_dir)
+        done = await save_results(self._connection, job_id, places, results)
+        with translating(out_dir):
+            await asyncio.to_thread(places.sync)
+        return done
 
     async def download_archive(self, job_id: str, path: Path, *, variant: str | None = None) -> int:
         """Save the outputs finished so far as one ZIP file. Returns its bytes.
@@ -306,15 +323,17 @@ class Client(Collections):
         """
         params = {"variant": variant} if variant else None
         parts = ("jobs", job_id, "archive.zip")
-        return await fetch_to_file(self._connection, parts, path, params=params)
+        places = await asyncio.to_thread(make_places, path.parent)
+        return await fetch_to_file(self._connection, parts, places, path.name, params=params)
 
     async def backup(self, path: Path) -> int:
         """Save the server's whole data folder, as of one moment, as one ZIP file. Returns its
         bytes.
         """
-        return await fetch_to_file(self._connection, ("backup",), path, method="POST")
+        places = await asyncio.to_thread(make_places, path.parent)
+        return await fetch_to_file(self._connection, ("backup",), places, path.name, method="POST")
 
-    async def _results(self, job_id: str, out_dir: Path) -> list[Result]:
+    async def _results(self, job_id: str) -> list[Result]:
         variants = variants_of((await self.job(job_id))["recipe"])
         inputs: list[tuple[int, str]] = []
         outputs: list[tuple[int, Output]] = []
@@ -329,7 +348,7 @@ class Client(Collections):
                 variant=output["variant"],
                 size_bytes=output["size_bytes"],
                 sha256=output["sha256"],
-                path=out_dir / names.path(index, output["variant"], output["format"]),
+                target=names.path(index, output["variant"], output["format"]),
             )
             for index, output in outputs
         ]
@@ -404,10 +423,8 @@ def _spec(
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _check_protected(results: Iterable[Result], protected: Collection[Path]) -> None:
+def _check_protected(paths: Iterable[Path], protected: Collection[Path]) -> None:
     kept = {path.resolve() for path in protected}
-    for result in results:
-        if result.path.resolve() in kept:
-            raise ClientError(
-                f"A result would replace {result.path}, one of the images that were sent."
-            )
+    for path in paths:
+        if path.resolve() in kept:
+            raise ClientError(f"A result would replace {path}, one of the images that were sent.")

@@ -17,6 +17,7 @@ from yarl import URL
 
 from imgsvc import __version__
 from imgsvc.client.errors import ApiError, ClientError, ServerUnreachable
+from imgsvc.domain.logins import without_login
 from imgsvc.domain.retry_after import read_retry_after
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import Fault
@@ -51,9 +52,11 @@ class Connection:
         try:
             self._base = URL(self.server)
         except ValueError as exc:
-            raise ClientError(f"{server} is not a URL.") from exc
+            raise ClientError(f"{without_login(server)} is not a URL.") from exc
         if self._base.scheme not in {"http", "https"} or not self._base.host:
-            raise ClientError(f"{server} is not a server's URL, such as {DEFAULT_SERVER}.")
+            raise ClientError(
+                f"{without_login(server)} is not a server's URL, such as {DEFAULT_SERVER}."
+            )
         self._headers = {"User-Agent": f"{agent}/{__version__}"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"

@@ -6,17 +6,17 @@ import asyncio
 import hashlib
 import os
 import random
-import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from imgsvc.client.connection import Connection
 from imgsvc.client.errors import ClientError, LocalFileError, ServerUnreachable
 from imgsvc.client.patience import pause_s
+from imgsvc.files.places import Places
 
 CHUNK_BYTES = 256 << 10
 FILES_AT_ONCE = 8
@@ -25,13 +25,16 @@ TRIES = 4
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One finished file: which it is on the server, and where it belongs here."""
+    """One finished file: which it is on the server, and where it belongs here.
+
+    target: a path in the folder for results, with `/`.
+    """
 
     index: int
     variant: str
     size_bytes: int
     sha256: str
-    path: Path
+    target: str
 
 
 @dataclass(slots=True)
@@ -50,20 +53,18 @@ class Downloaded:
 async def save_results(
     connection: Connection,
     job_id: str,
+    places: Places,
     results: Collection[Result],
     on_file: Callable[[Downloaded], None] | None = None,
-    *,
-    durably: bool = False,
 ) -> Downloaded:
-    """Bring every result to its path; what stands there and differs is replaced.
+    """Bring every result to its place; what stands there and differs is replaced.
 
-    durably: the files are on stable storage when this returns.
     Raises LocalFileError, ServerUnreachable, ApiError; what was saved by then stays.
     """
     done = Downloaded(total=len(results))
     waiting = iter(results)
     workers = [
-        asyncio.create_task(_save_each(connection, job_id, waiting, done, on_file, durably))
+        asyncio.create_task(_save_each(connection, job_id, places, waiting, done, on_file))
         for _ in range(min(FILES_AT_ONCE, len(results)))
     ]
     try:
@@ -78,29 +79,27 @@ async def save_results(
 async def _save_each(
     connection: Connection,
     job_id: str,
+    places: Places,
     waiting: Iterator[Result],
     done: Downloaded,
     on_file: Callable[[Downloaded], None] | None,
-    durably: bool,
 ) -> None:
     for result in waiting:
-        if await asyncio.to_thread(_is_there, result):
+        if await asyncio.to_thread(_is_there, places, result):
             done.skipped += 1
         else:
-            await _save(connection, job_id, result, durably)
+            await _save(connection, job_id, places, result)
             done.saved += 1
             done.saved_bytes += result.size_bytes
         if on_file:
             on_file(done)
 
 
-async def _save(connection: Connection, job_id: str, result: Result, durably: bool) -> None:
+async def _save(connection: Connection, job_id: str, places: Places, result: Result) -> None:
     parts = ("jobs", job_id, "images", result.index, "outputs", result.variant)
     for attempt in range(1, TRIES + 1):
         try:
-            await fetch_to_file(
-                connection, parts, result.path, sha256=result.sha256, durably=durably
-            )
+            await fetch_to_file(connection, parts, places, result.target, sha256=result.sha256)
         except ServerUnreachable:
             if attempt == TRIES:
                 raise
@@ -112,21 +111,20 @@ async def _save(connection: Connection, job_id: str, result: Result, durably: bo
 async def fetch_to_file(
     connection: Connection,
     parts: Iterable[str | int],
-    path: Path,
+    places: Places,
+    target: str,
     *,
     method: str = "GET",
     params: dict[str, str] | None = None,
     sha256: str | None = None,
-    durably: bool = False,
 ) -> int:
     """One resource to a file, which appears whole or not at all. Returns its bytes.
 
     method, parts, params: as for Connection.request. sha256: hexadecimal; None is not checked.
-    durably: it is on stable storage when this returns.
     Raises LocalFileError, ServerUnreachable, ApiError, and ClientError on other bytes.
     """
     async with connection.request(method, *parts, params=params) as response:
-        part = _PartFile(path, durably=durably)
+        part = _PartFile(places, target)
         try:
             async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                 await asyncio.to_thread(part.write, chunk)
@@ -145,24 +143,24 @@ async def _to_the_end(cleaning: asyncio.Task[None]) -> None:
 
 
 class _PartFile:
-    """A file that is being written, beside the place where it will stand.
+    """A file that is being written, and appears in its place when it is whole.
 
     Its methods run in threads, which a cancelled task leaves running: the lock makes
     `discard` wait for the one at work, and nothing is done after it.
     """
 
-    def __init__(self, path: Path, *, durably: bool) -> None:
-        self._path = path
-        self._durably = durably
-        self._temporary = path.with_name(f".imgsvc-{secrets.token_hex(8)}.part")
+    def __init__(self, places: Places, target: str) -> None:
+        self._places = places
+        self._target = target
         self._digest = hashlib.sha256()
-        self._file: IO[bytes] | None = None
+        self._placing = ExitStack()
+        self._file: BinaryIO | None = None
         self._lock = threading.Lock()
         self._is_discarded = False
         self.size_bytes = 0
 
     def write(self, chunk: bytes) -> None:
-        with self._lock, _translated(self._path):
+        with self._lock, self._translated():
             self._opened().write(chunk)
         self._digest.update(chunk)
         self.size_bytes += len(chunk)
@@ -170,60 +168,57 @@ class _PartFile:
     def publish(self, sha256: str | None) -> None:
         """Let it appear. sha256: what it must be; None is not checked."""
         if sha256 is not None and self._digest.hexdigest() != sha256:
-            raise ClientError(f"{self._path.name} did not arrive as the server made it.")
-        with self._lock, _translated(self._path):
-            file = self._opened()
-            if self._durably:
-                file.flush()
-                os.fsync(file.fileno())
-            file.close()
-            self._temporary.replace(self._path)
-            self._file = None
-            if self._durably:
-                _sync_folder(self._path.parent)
+            raise ClientError(f"{self._target} did not arrive as the server made it.")
+        with self._lock, self._translated():
+            self._opened()  # nothing may have been written to it
+            self._placing.close()
 
-    def _opened(self) -> IO[bytes]:
+    def _opened(self) -> BinaryIO:
         if self._is_discarded:
             raise FileNotFoundError("it was given up")
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._temporary.open("xb")
+            self._file = self._placing.enter_context(self._places.writing(self._target))
         return self._file
 
     def discard(self) -> None:
         """Leave nothing behind of what was not published."""
-        with self._lock:
+        with self._lock, suppress(_GivenUp, OSError):
             self._is_discarded = True
-            if self._file is None:
-                return
-            with suppress(OSError):
-                self._file.close()
-            with suppress(OSError):
-                self._temporary.unlink()
-            self._file = None
+            with self._placing:
+                raise _GivenUp
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translating(self._places.root / self._target)
+
+
+class _GivenUp(Exception):
+    """A file is not wanted any more."""
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translating(path: Path) -> Iterator[None]:
+    """OSErrors are LocalFileErrors of this path."""
     try:
         yield
     except OSError as exc:
         raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
 
 
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def make_places(root: Path) -> Places:
+    """For files that may be fetched again, in a folder which is made. Blocking.
+
+    Raises LocalFileError.
+    """
+    with translating(root):
+        root.mkdir(parents=True, exist_ok=True)
+    return Places(root, durably=False)
 
 
-def _is_there(result: Result) -> bool:
+def _is_there(places: Places, result: Result) -> bool:
     try:
-        if result.path.stat().st_size != result.size_bytes:
-            return False
-        with result.path.open("rb") as file:
+        with places.reading(result.target) as file:
+            if os.fstat(file.fileno()).st_size != result.size_bytes:
+                return False
             return hashlib.file_digest(file, "sha256").hexdigest() == result.sha256
     except OSError:
         return False

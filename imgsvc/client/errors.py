@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from imgsvc.domain.logins import without_login
 from imgsvc.errors import Fault, ImgsvcError
 
 
@@ -24,7 +25,7 @@ class ServerUnreachable(ClientError):
     """No answer came from `server`."""
 
     def __init__(self, server: str, reason: str) -> None:
-        super().__init__(f"No imgsvc server answers at {server}: {reason}")
+        super().__init__(f"No imgsvc server answers at {without_login(server)}: {reason}")
         self.server = server
         self.reason = reason
 

@@ -199,8 +199,10 @@ class SyncClient:
             self._client.download(job_id, out_dir, protected=protected, on_file=on_file)
         )
 
-    def save_outputs(self, job_id: str, image: Image, paths: Mapping[str, Path]) -> Downloaded:
-        return self._run(self._client.save_outputs(job_id, image, paths))
+    def save_outputs(
+        self, job_id: str, image: Image, out_dir: Path, targets: Mapping[str, str]
+    ) -> Downloaded:
+        return self._run(self._client.save_outputs(job_id, image, out_dir, targets))
 
     def download_archive(self, job_id: str, path: Path, *, variant: str | None = None) -> int:
         return self._run(self._client.download_archive(job_id, path, variant=variant))

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from urllib.parse import unquote
 
+from imgsvc.domain.logins import without_login
+
 _QUERY = re.compile(r"[?#]")
 MAX_NAME_CHARS = 255
 
@@ -26,5 +28,6 @@ def clean_name(name: str | None) -> str | None:
 
 def name_of_url(url: str) -> str | None:
     """The last part of its path, as a download would be called; None where it has none."""
-    path = _QUERY.split(url, maxsplit=1)[0].partition("://")[2].partition("/")[2]
+    address = _QUERY.split(without_login(url), maxsplit=1)[0]
+    path = address.partition("://")[2].partition("/")[2]
     return unquote(path.rpartition("/")[2]) or None

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import NewImage, SourceKind
+from imgsvc.domain.logins import without_login
 from imgsvc.domain.picture import Picture
 from imgsvc.domain.rendering import Failure
 from imgsvc.errors import ImageErrorCode
@@ -39,7 +40,9 @@ def url_image(url: str, name: str | None, max_bytes: int | None = None) -> NewIm
         if shown != url:
             raise Blocked  # noqa: TRY301
     except Blocked as exc:
-        return NewImage(new_id(), name, SourceKind.URL, url=shown, failure=blocked(exc))
+        return NewImage(
+            new_id(), name, SourceKind.URL, url=shown and without_login(shown), failure=blocked(exc)
+        )
     return NewImage(
         new_id(),
         name,

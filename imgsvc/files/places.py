@@ -14,6 +14,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +24,7 @@ _UMASK = os.umask(0o077)
 os.umask(_UMASK)  # it cannot be read without being set
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -32,10 +34,13 @@ class Places:
     root: the folder, which must be there; its own path may have links. A target is a path
     below it, with `/`. Folders on the way to it are made, and a file that stands there is
     replaced. What was put into its place is durable after `sync`.
+
+    durably: False where a lost file would only be made again, which is quicker.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, durably: bool = True) -> None:
         self.root = root
+        self._durably = durably
         self._changed: set[tuple[str, ...]] = set()
 
     def copy(self, source: Path, target: str) -> None:
@@ -52,7 +57,7 @@ class Places:
                 os.link(source, name, dst_dir_fd=folder)
                 os.chmod(name, 0o666 & ~_UMASK, dir_fd=folder)
             except OSError:
-                with source.open("rb") as made, _writing(folder, name) as part:
+                with source.open("rb") as made, self._writing(folder, name) as part:
                     shutil.copyfileobj(made, part, BLOCK_BYTES)
 
     def write(self, content: bytes, target: str) -> None:
@@ -62,8 +67,20 @@ class Places:
     @contextmanager
     def writing(self, target: str) -> Iterator[BinaryIO]:
         """A file that appears in its place when the block ends, unless by an exception."""
-        with self._placing(target) as (folder, name), _writing(folder, name) as part:
+        with self._placing(target) as (folder, name), self._writing(folder, name) as part:
             yield part
+
+    @contextmanager
+    def reading(self, target: str) -> Iterator[BufferedReader]:
+        """A file that stands there; a link is none."""
+        *above, name = _split(target)
+        with self._opened(above) as folder:
+            fd = os.open(name, _OLD_FILE, dir_fd=folder)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "It is no file", target)
+        with os.fdopen(fd, "rb") as file:
+            yield file
 
     def remove(self, target: str) -> None:
         """Whether it is there or not; folders stay."""
@@ -98,6 +115,15 @@ class Places:
         self._changed.add(tuple(above))
 
     @contextmanager
+    def _writing(self, folder: int, name: str) -> Iterator[BinaryIO]:
+        """A new file, whole when the block ends."""
+        with os.fdopen(os.open(name, _NEW_FILE, 0o666, dir_fd=folder), "wb") as file:
+            yield file
+            if self._durably:
+                file.flush()
+                os.fsync(file.fileno())
+
+    @contextmanager
     def _opened(self, above: Sequence[str], *, make: bool = False) -> Iterator[int]:
         """make: folders that are missing, but never the root."""
         folder = os.open(self.root, _FOLDER)
@@ -110,20 +136,16 @@ class Places:
             os.close(folder)
 
 
+def takes_files(folder: Path) -> bool:
+    """Whether files can be put into a folder, as far as that is up to the folder. Blocking."""
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
 def _split(target: str) -> list[str]:
     parts = target.split("/")
     if not {"", ".", ".."}.isdisjoint(parts):
         raise OSError(errno.EINVAL, "It is no path below a folder", target)
     return parts
-
-
-@contextmanager
-def _writing(folder: int, name: str) -> Iterator[BinaryIO]:
-    """A new file, durable when the block ends."""
-    with os.fdopen(os.open(name, _NEW_FILE, 0o666, dir_fd=folder), "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _enter(outer: int, name: str, *, make: bool) -> int:

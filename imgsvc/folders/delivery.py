@@ -23,7 +23,7 @@ from imgsvc.domain.times import now_ms
 from imgsvc.domain.watched import FileEnd, FileState, WatchedFile
 from imgsvc.errors import NotFound, StorageFull
 from imgsvc.folders.failure_list import LIST_IS_TAKEN, ListedFailure, write_failures
-from imgsvc.folders.placing import OutFolder, OutGone, Placement
+from imgsvc.folders.placing import DeliveryFolder, OutGone, Placement
 from imgsvc.folders.scan import Folder, FolderGone, printable
 from imgsvc.recipes.model import load_recipe
 from imgsvc.store.folder_lookups import ImageKey
@@ -66,7 +66,7 @@ class Delivery:
         self._blobs = blobs
         self._folder = folder
         self._key = str(folder.root)
-        self._out = None if out is None else OutFolder(out)
+        self._out = None if out is None else DeliveryFolder(out)
         self._now_s = clock
         self._todo: dict[ImageKey, None] = {}
         self._later: dict[ImageKey, float] = {}
@@ -302,12 +302,12 @@ def _fail(file: WatchedFile, error: tuple[str, str]) -> FileEnd:
     return FileEnd(file, FileState.FAILED, error=error)
 
 
-def _place(out: OutFolder, placements: Sequence[Placement], stale: Iterable[str]) -> None:
+def _place(out: DeliveryFolder, placements: Sequence[Placement], stale: Iterable[str]) -> None:
     out.check()
     out.place(placements, stale)
 
 
-def _write_list(out: OutFolder, failures: Sequence[ListedFailure]) -> bool:
+def _write_list(out: DeliveryFolder, failures: Sequence[ListedFailure]) -> bool:
     out.check()
     try:
         return write_failures(out.root, failures)
@@ -316,7 +316,7 @@ def _write_list(out: OutFolder, failures: Sequence[ListedFailure]) -> bool:
 
 
 def _find_used_up(
-    folder: Folder, out: OutFolder | None, files: Sequence[WatchedFile]
+    folder: Folder, out: DeliveryFolder | None, files: Sequence[WatchedFile]
 ) -> list[WatchedFile]:
     """Blocking. Raises OutGone."""
     gone = folder.find_gone(file.name for file in files)

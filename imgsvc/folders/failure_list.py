@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -38,9 +37,9 @@ def write_failures(folder: Path, failures: Sequence[ListedFailure]) -> bool:
 
     False when that was not done because somebody's own file stands in its place. Raises OSError.
     """
-    if not _may_be_replaced(folder / FILE_NAME):
-        return not failures
     places = Places(folder)
+    if not _may_be_replaced(places):
+        return not failures
     if failures:
         places.write(dump_failures(failures), FILE_NAME)
     else:
@@ -61,14 +60,11 @@ def dump_failures(failures: Sequence[ListedFailure]) -> bytes:
     return text.getvalue().encode()
 
 
-def _may_be_replaced(file: Path) -> bool:
+def _may_be_replaced(places: Places) -> bool:
     """Whether such a list stands there, or nothing."""
     try:
-        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            return os.read(fd, len(_HEADING)) == _HEADING
-        finally:
-            os.close(fd)
+        with places.reading(FILE_NAME) as file:
+            return file.read(len(_HEADING)) == _HEADING
     except FileNotFoundError:
         return True
     except OSError as exc:

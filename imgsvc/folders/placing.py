@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgsvc.files.errnos import will_pass
-from imgsvc.files.places import Places
+from imgsvc.files.places import Places, takes_files
 from imgsvc.folders.scan import is_gone
 
 
@@ -23,8 +23,8 @@ class Placement:
     target: str
 
 
-class OutFolder:
-    """An output folder; every method blocks.
+class DeliveryFolder:
+    """An output folder of the server, known by the disk that it is on; every method blocks.
 
     Results are copies. A link would let whoever changes a result change what the server keeps,
     and everything that is made from it later.
@@ -74,6 +74,6 @@ class OutFolder:
             places.sync()
             self._is_proven = True
         except OSError as exc:
-            if will_pass(exc) or not self.root.is_dir():
+            if will_pass(exc) or not takes_files(self.root):
                 raise OutGone(exc.strerror or str(exc)) from exc
             raise

@@ -1,5 +1,7 @@
 """What stands in a folder: regular files, whoever put them there and whatever they are called.
 
+Folders that commands put their results into are left alone.
+
 Links are never followed. One that leads to something inside the folder adds nothing, since
 that is seen where it stands; one that leads out must not make the program read what nobody
 meant it to.
@@ -14,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from imgsvc.files.state import STATE_FOLDER
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -163,8 +166,11 @@ class Folder:
             above = pending.pop()
             if above.rstrip("/") in left_out:
                 continue
-            below = []
-            for entry in self._list(above):
+            below, listed = [], self._list(above)
+            if above and any(entry.name == STATE_FOLDER for entry in listed):
+                self._note_results(above)
+                continue
+            for entry in listed:
                 name = above + entry.name
                 if is_passed_over(entry.name):
                     continue
@@ -215,7 +221,8 @@ class Folder:
             yield Sighting(name, str(self.root), *self.fingerprint_of(facts))
 
     def _is_inside(self, folder: str, left_out: Collection[str], checked: dict[str, bool]) -> bool:
-        """Whether a scan would come through a folder: no link above it, nothing passed over.
+        """Whether a scan would come through a folder: no link above it, nothing passed over, no
+        results.
 
         checked: what is known of others already, "" among them.
         """
@@ -227,6 +234,7 @@ class Folder:
                 and folder not in left_out
                 and not is_passed_over(last)
                 and not os.path.islink(path)  # noqa: PTH114
+                and not os.path.lexists(os.path.join(path, STATE_FOLDER))  # noqa: PTH118
             )
         return checked[folder]
 
@@ -258,6 +266,13 @@ class Folder:
     def note_readable(self, name: str) -> None:
         """It can be read: the next time that it cannot is news again."""
         self._noted.discard(name)
+
+    def _note_results(self, folder: str) -> None:
+        """Say once that they are no images to be taken."""
+        mark = folder + STATE_FOLDER
+        if mark not in self._noted:
+            self._noted.add(mark)
+            log.warning("has_results", folder=str(self.root), name=printable(folder.rstrip("/")))
 
     def _note_link(self, name: str) -> None:
         if name in self._noted:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from imgsvc.blobs.stage import Stage, StagedFile
+from imgsvc.domain.logins import without_login
 from imgsvc.domain.product_list import TITLES, Column, ProductList, find_columns
 from imgsvc.errors import Fault, InvalidCsv, PayloadTooLarge, TooManyImages
 from imgsvc.intake.csv_encoding import find_encoding
@@ -222,7 +223,7 @@ def _check_urls(cell: str) -> Iterator[str]:
         yield "has no URL"
     for url in urls:
         if len(url) > MAX_URL_CHARS:
-            yield f"{_show(url)} is longer than {MAX_URL_CHARS} characters"
+            yield f"{_show(without_login(url))} is longer than {MAX_URL_CHARS} characters"
             continue
         if _PLAIN_URL.fullmatch(url):
             continue
@@ -231,7 +232,7 @@ def _check_urls(cell: str) -> Iterator[str]:
         except ValueError as exc:
             why = str(exc).rstrip(".").lower()
             hint = "" if "://" in url else "; write a comma within a URL as %2C"
-            yield f"{_show(url)} {why}{hint}"
+            yield f"{_show(without_login(url))} {why}{hint}"
 
 
 _CHECKS = {Column.SERIAL: _check_serial, Column.NAME: _check_name, Column.URLS: _check_urls}

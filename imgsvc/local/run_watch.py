@@ -12,11 +12,12 @@ from typing import cast
 
 from imgsvc.client import LocalFileError
 from imgsvc.client.watching.disk import Disk
-from imgsvc.client.watching.journal import Failure, WatchJournal
+from imgsvc.client.watching.entries import Failure
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.listing import Listing
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
-from imgsvc.client.watching.watch import Progress, Reports
+from imgsvc.client.watching.watch import LOOK_S, Progress, Reports
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import StorageFull
 from imgsvc.folders.scan import Fingerprint, FolderGone, Sighting
@@ -79,12 +80,19 @@ class RunWatch:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listing.run(), name="watch-failures")
                 tasks.create_task(self._listing.tidy(), name="watch-tidy")
+                tasks.create_task(self._keep_out(), name="watch-out")
                 for watched in self._watched:
                     tasks.create_task(self._watch(watched, tasks), name="watch-folder")
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
         finally:
             await self._listing.finish()
+
+    async def _keep_out(self) -> None:
+        """Raises LocalFileError when the out folder is gone, and with it all that is known."""
+        while True:
+            await asyncio.to_thread(self._out.check)
+            await asyncio.sleep(LOOK_S)
 
     def _take_up(self) -> None:
         """What earlier processes have left, and what there is now. Blocking."""

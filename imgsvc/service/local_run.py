@@ -26,7 +26,7 @@ from imgsvc.domain.times import now_ms
 from imgsvc.domain.watched import NOT_SAVED
 from imgsvc.errors import ImageError, StorageFull
 from imgsvc.files.errnos import will_pass
-from imgsvc.files.places import Places
+from imgsvc.files.places import Places, takes_files
 from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub, HubClosed, Reader
 from imgsvc.recipes.model import Recipe, canonical_json
@@ -93,6 +93,8 @@ class LocalRun:
         self._marks = marks
         self._preset = preset
         self._pinned = ""  # until `begin`
+        self._owners: dict[str, str] = {}
+        """Whose each file in the folder is: target -> key of the input."""
 
     async def run(
         self, inputs: Sequence[LocalInput], on_progress: Callable[[RunSummary], None]
@@ -130,6 +132,10 @@ class LocalRun:
                 break
         await self._let_go_of_watermarks()
         self._pinned = await self._pin()
+        exports = await self._store.exports()
+        self._owners = {
+            file.target: export.name for export in exports.values() for file in export.files
+        }
 
     async def end(self) -> None:
         """When nothing more is to be made."""
@@ -259,6 +265,7 @@ class LocalRun:
         """
         if not any(placements for _, placements in made):
             return [one for one, _ in made]
+        await self._take_over(made)
         with naming_full_disk():
             put = await asyncio.to_thread(_put_all, made, self._out_dir)
         exports = [
@@ -268,6 +275,18 @@ class LocalRun:
         ]
         await self._store.record_exports(exports)
         return put
+
+    async def _take_over(self, made: Sequence[tuple[Made, list[Placement]]]) -> None:
+        """Files of other inputs that are to be overwritten are theirs no more."""
+        overwritten = set()
+        for one, placements in made:
+            key = self._plan.key(one.item)
+            for _, target in placements:
+                if self._owners.get(target, key) != key:
+                    overwritten.add(self._owners[target])
+                self._owners[target] = key
+        if overwritten:
+            await self._store.forget_exports(overwritten)
 
     async def _delete(self, job_id: str) -> None:
         await self._store.delete_job(job_id)
@@ -322,7 +341,7 @@ def _put_all(made: Sequence[tuple[Made, list[Placement]]], out_dir: Path) -> lis
             for source, target in placements:
                 places.link(source, target)
         except OSError as exc:
-            if will_pass(exc) or not out_dir.is_dir():
+            if will_pass(exc) or not takes_files(out_dir):
                 raise
             reason = exc.strerror or "it cannot be written"
             failure = LocalFailure(NOT_SAVED, f"Its result cannot be saved: {reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass
 
 from imgsvc.store.sql import EXPORTS
@@ -42,6 +42,10 @@ async def record_exports(tx: Transaction, exports: Sequence[Export]) -> None:
             for export in exports
         ],
     )
+
+
+async def forget_exports(tx: Transaction, names: Collection[str]) -> None:
+    await tx.run_many(EXPORTS["forget_export"], [{"name": name} for name in names])
 
 
 def export_from_row(row: Sequence[str]) -> Export:

@@ -37,7 +37,7 @@ from imgsvc.store.connections import open_witness, open_writer
 from imgsvc.store.copying import copy_database
 from imgsvc.store.deadlines import LongestWaits
 from imgsvc.store.examination import Damage, check_copy, examine
-from imgsvc.store.exports import Export, record_exports
+from imgsvc.store.exports import Export, forget_exports, record_exports
 from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchPick, FetchRelease
 from imgsvc.store.folder_lookups import FolderLookups
 from imgsvc.store.holders import find_holders
@@ -361,6 +361,10 @@ class Store(Lookups):
     async def record_exports(self, exports: Sequence[Export]) -> None:
         """Remember what a run without a server has put into its folder."""
         await self._writer.apply(record_exports, exports)
+
+    async def forget_exports(self, names: Collection[str]) -> None:
+        """Of inputs whose results are about to be overwritten by another's."""
+        await self._writer.apply(forget_exports, names)
 
     async def copy_to(self, target: Path) -> None:
         """A copy of the whole database, as of one moment, and checked. Raises StorageFull,

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 from imgsvc.cli.main import cli
 from tests.client.pictures import picture
 from tests.server_process import ServerProcess, server_process
+from tests.watch_process import WatchProcess, put, watch_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,39 @@ def imgsvc(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> R
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder of three images, one of them below another folder."""
-    folder = tmp_path / "photos"
-    (folder / "trip").mkdir(parents=True)
-    (folder / "a.png").write_bytes(picture("red"))
-    (folder / "b.jpg").write_bytes(picture("green", format_="JPEG"))
-    (folder / "trip" / "c.png").write_bytes(picture("blue"))
+    """A folder of three images that have been there for a while, under a name of its own, which
+    is the label of its jobs.
+    """
+    folder = tmp_path / f"photos-{os.urandom(4).hex()}"
+    put(folder / "a.png", picture("red"))
+    put(folder / "b.jpg", picture("green", format_="JPEG"))
+    put(folder / "trip" / "c.png", picture("blue"))
     return folder
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+Start = Callable[..., WatchProcess]
+
+
+@pytest.fixture
+def start_command(tmp_path: Path) -> Iterator[Start]:
+    """Starts a command that goes on; whatever still runs at the end is killed."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str | Path, server: str = "") -> WatchProcess:
+            command = watch_process(*arguments, state=tmp_path / "state", server=server)
+            return stack.enter_context(command)
+
+        yield start
+
+
+@pytest.fixture
+def start_watch(server: ServerProcess, start_command: Start) -> Start:
+    def start(*arguments: str | Path, url: str = server.url) -> WatchProcess:
+        return start_command("watch", *arguments, server=url)
+
+    return start

@@ -46,6 +46,26 @@ def test_a_list_in_another_encoding_is_taken_when_that_is_named(imgsvc: Run, tab
     assert "1 image to fetch" in imgsvc("submit", table, "--charset=windows-1252").stderr
 
 
+def test_a_list_with_tabs_is_one_too(imgsvc: Run, table: Path) -> None:
+    tabs = table.with_name("products.tsv")
+    tabs.write_text(table.read_text().replace(",", "\t"), encoding="utf-8")
+    assert "products.tsv: 1 image to fetch" in imgsvc("submit", tabs).stderr
+
+
+def test_a_list_may_come_from_stdin_or_have_any_name(imgsvc: Run, table: Path) -> None:
+    ran = imgsvc("submit", "--list", "-", stdin=table.read_bytes())
+    assert "stdin: 1 image to fetch" in ran.stderr
+    assert imgsvc("status", ran.stdout.strip(), "--json").document["source"] == "csv"
+    other = table.rename(table.with_name("products"))
+    assert "products: 1 image to fetch" in imgsvc("submit", "--list", other).stderr
+
+
+@pytest.mark.parametrize("path", [".", "https://a.example/products.csv", "none"])
+def test_what_can_be_no_list_is_refused(imgsvc: Run, path: str) -> None:
+    ran = imgsvc("submit", "--list", path)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+
+
 def test_a_pattern_may_stand_for_one_list(imgsvc: Run, table: Path) -> None:
     assert "Products.CSV" in imgsvc("submit", table.with_name("P*.CSV"), "--dry-run").stdout
     table.with_name("P2.CSV").write_text(TABLE, encoding="utf-8")

@@ -17,7 +17,7 @@ from imgsvc.cli.main import cli
 from imgsvc.errors import StorageFull
 from imgsvc.files.places import Places
 from imgsvc.store.store import Store
-from tests.pictures import make_jpeg, make_png
+from tests.pictures import encode, make_jpeg, make_png
 
 OTHER_DISK = Path("/dev/shm")  # noqa: S108 - a file system in memory, where there is one
 RECIPE = {"variants": [{"name": "s", "width": 16, "format": "webp"}, {"name": "l", "width": 32}]}
@@ -94,6 +94,21 @@ def test_only_what_is_missing_or_changed_is_done_again(
     assert after["c-s.webp"] == before["c-s.webp"]
     with Image.open(out / "shop" / "b-s.webp") as picture:
         assert picture.size == (16, 16)
+
+
+def test_a_result_that_another_input_has_overwritten_is_made_again(
+    recipe: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for colour in ("red", "blue"):
+        (tmp_path / colour).mkdir()
+        (tmp_path / colour / "a.png").write_bytes(encode(Image.new("RGB", (8, 8), colour), "PNG"))
+        _summary(tmp_path / colour, "--out", out, "--recipe", recipe)
+    assert _summary(tmp_path / "blue", "--out", out, "--recipe", recipe)["skipped"] == 1
+    blue = _results(out)
+    assert _summary(tmp_path / "red", "--out", out, "--recipe", recipe)["completed"] == 1
+    assert _results(out) != blue
+    assert _summary(tmp_path / "red", "--out", out, "--recipe", recipe)["skipped"] == 1
 
 
 def test_another_recipe_makes_everything_anew(photos: Path, recipe: Path, tmp_path: Path) -> None:

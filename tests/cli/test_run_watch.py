@@ -5,55 +5,28 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from imgsvc.cli.main import cli
+from tests.cli.conftest import Start
 from tests.client.pictures import picture
 from tests.watch_process import (
     NO_IMAGE,
     TIMEOUT_S,
-    WatchProcess,
     colour_of,
     failures_in,
     put,
     results_in,
-    watch_process,
 )
 
-Start = Callable[..., WatchProcess]
-
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts `imgsvc run --watch`; whatever still runs at the end is killed."""
-    with ExitStack() as stack:
-
-        def start(*arguments: str | Path) -> WatchProcess:
-            options = ("run", "--watch", "--workers=2", "--preset=thumbnail")
-            return stack.enter_context(
-                watch_process(*options, *arguments, state=tmp_path / "state")
-            )
-
-        yield start
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    put(folder / "a.png", picture("red"))
-    put(folder / "b.jpg", picture("green", format_="JPEG"))
-    put(folder / "trip" / "c.png", picture("blue"))
-    return folder
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
+def start(start_command: Start) -> Start:
+    return partial(start_command, "run", "--watch", "--workers=2", "--preset=thumbnail")
 
 
 def test_what_is_there_is_made_and_then_what_arrives(start: Start, photos: Path, out: Path) -> None:
@@ -77,7 +50,7 @@ def test_several_folders_stay_apart(start: Start, photos: Path, out: Path) -> No
     watching.wait(lambda: len(watching.names()) == 6)
     put(other / "d.png", picture("red"), is_old=False)
     watching.wait_for("other/d.png")
-    assert {"photos/a.webp", "other/a.webp", "other/d.webp"} <= results_in(out)
+    assert {f"{photos.name}/a.webp", "other/a.webp", "other/d.webp"} <= results_in(out)
 
 
 def test_started_again_it_repeats_nothing_and_keeps_names(
@@ -205,12 +178,15 @@ def test_a_folder_that_vanishes_is_waited_for(start: Start, photos: Path, out: P
         (["photos", "--out=photos"], "would be taken for new images"),
         (["photos", "photos/trip", "--out=out"], "lie in each other"),
         (["photos", "more/photos", "--out=out"], "are called photos"),
+        (["results", "--out=out"], "has results of imgsvc"),
         (["photos", "--out=out", "--dry-run"], "either"),
     ],
 )
 def test_what_cannot_be_watched_is_refused(
     photos: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
+    photos.rename(photos.with_name("photos"))
+    (photos.parent / "results" / ".imgsvc").mkdir(parents=True)
     (photos.parent / "more" / "photos").mkdir(parents=True)
     monkeypatch.chdir(photos.parent)
     result = CliRunner().invoke(cli, ["run", "--watch", *arguments])
@@ -223,11 +199,11 @@ def test_it_ends_when_its_out_folder_is_gone(start: Start, photos: Path, out: Pa
     watching = start(photos, "--out", out)
     watching.wait_for("a.png")
     away = out.rename(out.with_name("away"))
-    put(photos / "late.png", picture("red"))
     watching.wait_for_words("Error:")
     assert watching.process.wait(timeout=TIMEOUT_S) == 2
     assert "it is gone" in watching.said
     assert not out.exists()
+    put(photos / "late.png", picture("red"))
     away.rename(out)
     again = start(photos, "--out", out)
     again.wait_for("late.png")

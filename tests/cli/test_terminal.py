@@ -19,16 +19,25 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Terminal:
-    """A command whose stderr is a terminal, as its user sees it."""
+    """A command whose stderr is a terminal, as its user sees it.
 
-    def __init__(self, server: ServerProcess, *arguments: str, **environment: str) -> None:
+    shows_data: so is its stdout.
+    """
+
+    def __init__(
+        self,
+        server: ServerProcess,
+        *arguments: str,
+        shows_data: bool = False,
+        **environment: str,
+    ) -> None:
         self._mine, theirs = pty.openpty()
         env = {**os.environ, "IMGSVC_SERVER": server.url, "TERM": "xterm", "COLUMNS": "100"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "imgsvc", *arguments],
             env={**env, **environment},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=theirs if shows_data else subprocess.PIPE,
             stderr=theirs,
             text=True,
         )
@@ -47,7 +56,7 @@ class Terminal:
             self.shown += more
         os.close(self._mine)
         stdout, _ = self.process.communicate()
-        return self.process.returncode, stdout
+        return self.process.returncode, stdout or ""
 
     def _read(self) -> str:
         try:
@@ -99,6 +108,20 @@ def test_ctrl_c_ends_with_130_and_leaves_the_job_to_the_server(
     assert f"imgsvc status {job_id} --follow" in terminal.shown
     assert "Traceback" not in terminal.shown
     assert imgsvc("status", job_id, "--json").document["status"] == "processing"
+
+
+def test_a_list_has_titles_on_a_terminal_and_none_in_a_pipe(
+    server: ServerProcess, imgsvc: Run, photos: Path
+) -> None:
+    job_id = imgsvc("submit", photos, "--label", photos.name, "--wait").stdout.strip()
+    arguments = ("list", "--label", photos.name)
+    terminal = Terminal(server, *arguments, shows_data=True)
+    terminal.finish()
+    titles, row, *_ = ESCAPES.sub("", terminal.shown).splitlines()
+    assert titles.split() == ["ID", "Status", "Done", "Failed", "Created", "Expires", "Label"]
+    assert row.split()[:4] == [job_id, "completed", "3/3", "0"]
+    (line,) = imgsvc(*arguments).stdout.splitlines()
+    assert line.split("\t")[:4] == [job_id, "completed", "3/3", "0"]
 
 
 def test_watching_shows_one_line_that_changes(

@@ -126,6 +126,40 @@ async def test_a_place_that_cannot_be_written_is_named_and_nothing_half_is_left(
     assert not list(tmp_path.rglob("*.part"))
 
 
+async def test_nothing_is_saved_through_a_link_in_the_folder(
+    client: Client, job: Job, tmp_path: Path
+) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    for folder in (out, elsewhere):
+        folder.mkdir()
+    (out / "trip").symlink_to(elsewhere)
+    with pytest.raises(LocalFileError, match="A link stands where a folder belongs"):
+        await client.download(job["id"], out)
+    assert not list(elsewhere.iterdir())
+
+
+async def test_a_folder_that_is_a_link_itself_is_saved_in(
+    client: Client, job: Job, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere")
+    await client.download(job["id"], tmp_path / "out")
+    assert set(files_below(tmp_path / "elsewhere")) == EXPECTED
+
+
+async def test_a_link_where_a_result_belongs_is_replaced_whatever_it_leads_to(
+    client: Client, job: Job, tmp_path: Path
+) -> None:
+    await client.download(job["id"], tmp_path)
+    file, other = tmp_path / "evil-small.webp", tmp_path / "other"
+    content = file.read_bytes()
+    file.rename(other)
+    file.symlink_to(other)
+    done = await client.download(job["id"], tmp_path)
+    assert (done.saved, file.is_symlink()) == (1, False)
+    assert other.read_bytes() == file.read_bytes() == content
+
+
 async def test_only_what_is_finished_is_fetched_of_a_job_without_results(
     client: Client, tmp_path: Path
 ) -> None:

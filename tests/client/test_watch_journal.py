@@ -11,7 +11,8 @@ import pytest
 
 from imgsvc.client import JournalBusy, LocalFileError
 from imgsvc.client.watching import journal as journals
-from imgsvc.client.watching.journal import Entry, Failure, State, WatchJournal
+from imgsvc.client.watching.entries import Entry, Failure, State
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.shipping import split_by_name
 from imgsvc.folders.scan import Sighting
 
@@ -147,7 +148,7 @@ def test_a_line_that_can_be_neither_written_nor_taken_back_takes_no_other_with_i
 
     first = WatchJournal(path)
     with monkeypatch.context() as context:
-        context.setattr(journals, "_write_all", write_half)
+        context.setattr(journals, "write_all", write_half)
         context.setattr(os, "ftruncate", refuse)
         with pytest.raises(LocalFileError):
             send(first, "1", "a.png")
@@ -224,7 +225,7 @@ def test_a_full_disk_changes_nothing(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as context:
-        context.setattr(journals, "_write_all", write_half)
+        context.setattr(journals, "write_all", write_half)
         with pytest.raises(LocalFileError, match="No space"):
             send(journal, "1", "a.png")
     assert not journal.entries

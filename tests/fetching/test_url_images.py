@@ -33,7 +33,7 @@ def test_hosts_are_told_apart_by_name_and_port(url: str, host: str) -> None:
         ("", ""),
         ("ftp://example.org/a.jpg", "ftp://example.org/a.jpg"),
         ("file:///etc/passwd", "file:///etc/passwd"),
-        ("http://user:word@example.org/", "http://user:word@example.org/"),
+        ("http://user:word@example.org/", "http://***@example.org/"),
         ("http://[::1", "http://[::1"),
         ("http://example.org/\0", "http://example.org/\ufffd"),
         ("http://example.org/\ud800", "http://example.org/?"),

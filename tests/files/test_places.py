@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imgsvc.files.places import Places
+from imgsvc.files.places import Places, takes_files
 
 
 @pytest.fixture
@@ -44,6 +44,27 @@ def test_a_file_takes_its_place_and_that_of_what_stood_there(root: Path, source:
     assert contents(root) == {"trip/day/a.webp": b"new", "b.webp": b"new"}
     assert (root / "b.webp").samefile(source)
     assert not (root / "trip" / "day" / "a.webp").samefile(source)
+
+
+def test_a_folder_that_is_gone_or_closed_takes_no_files(root: Path) -> None:
+    assert takes_files(root)
+    assert not takes_files(root / "none")
+    if os.geteuid() != 0:  # root writes everywhere
+        root.chmod(0o500)
+        assert not takes_files(root)
+
+
+def test_what_stands_there_is_read_and_no_link_and_no_folder(root: Path, elsewhere: Path) -> None:
+    places = Places(root, durably=False)
+    places.write(b"new", "trip/a.webp")
+    (root / "link.webp").symlink_to(elsewhere / "a.webp")
+    (root / "linked").symlink_to(elsewhere)
+    os.mkfifo(root / "pipe")
+    with places.reading("trip/a.webp") as file:
+        assert file.read() == b"new"
+    for target in ("link.webp", "linked/a.webp", "trip", "pipe", "none.webp"):
+        with pytest.raises(OSError), places.reading(target):  # noqa: PT011
+            pass
 
 
 def test_a_file_that_is_linked_again_leaves_nothing_behind(root: Path, source: Path) -> None:

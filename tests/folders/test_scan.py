@@ -48,6 +48,19 @@ def test_a_sighting_has_what_changes_with_the_content(root: Path) -> None:
     assert sighting.path == path
 
 
+def test_results_of_commands_are_left_alone_and_named_once(root: Path) -> None:
+    write(root / "a.jpg")
+    write(root / "out" / "trip" / "a.webp")
+    write(root / "out" / ".imgsvc" / "watch.jsonl")
+    write(root / ".imgsvc" / "watch.jsonl")  # who watches it knows
+    folder = Folder(root)
+    with capture_logs() as logs:
+        assert names(folder) == names(folder) == ["a.jpg"]
+        assert folder.look(["out", "out/trip", "out/trip/a.webp", "a.jpg"]) == folder.scan()
+    assert folder.folders == {""}
+    assert [entry["event"] for entry in logs] == ["has_results"]
+
+
 @pytest.mark.parametrize(
     "name",
     [".a.jpg", ".d/a.jpg", "a.jpg.part", "a.jpg.TMP", "a.crdownload", "a.partial", "a.jpg~",

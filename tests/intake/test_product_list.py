@@ -242,6 +242,12 @@ def test_a_list_without_a_row_is_refused(tmp_path: Path, content: str) -> None:
     assert list(faults(content, tmp_path)) == ["/rows"]
 
 
+def test_a_password_in_a_url_is_not_said(tmp_path: Path) -> None:
+    row = "1,Shoe,https://me:secret@a.example/b.jpg"
+    (detail,) = faults(f"{HEADER}\n{row}\n", tmp_path).values()
+    assert "'https://***@a.example/b.jpg' must not hold a user or a password" in detail
+
+
 def test_urls_that_spill_out_of_their_cell_are_told_what_is_missing(tmp_path: Path) -> None:
     (detail,) = faults(f"{HEADER}\n1,Shoe,{URL}, {URL}\n", tmp_path).values()
     assert detail.startswith("Row 2: 4 cells where the header has 3")

@@ -10,7 +10,8 @@ import pytest
 
 from imgsvc.cli.run_wish import Wish
 from imgsvc.client.watching.disk import Disk
-from imgsvc.client.watching.journal import Failure, WatchJournal
+from imgsvc.client.watching.entries import Failure
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.listing import Listing
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.watch import Reports
@@ -49,7 +50,7 @@ async def watch(tmp_path: Path, journal: WatchJournal) -> AsyncIterator[RunWatch
             {},
             [Watched(Folder(root), "b/", root, polling=True)],
             journal,
-            OutFolder(out, journal.path, [("v", "webp")]),
+            OutFolder(out, journal, [("v", "webp")]),
             Disk(lambda _: None, lambda: None),
             Reports(lambda _: None, lambda _: None),
         )

@@ -6,75 +6,37 @@ So whoever reads it again, after whatever end, repeats nothing and forgets nothi
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import json
 import os
 import threading
+import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, field
-from enum import StrEnum
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Self
 
-from imgsvc.client.errors import JournalBusy, LocalFileError
+from imgsvc.client.errors import LocalFileError
+from imgsvc.client.watching.entries import (
+    Batch,
+    Entry,
+    Failure,
+    SavedFile,
+    State,
+    entry_from,
+    files_from,
+    line_of,
+)
+from imgsvc.client.watching.journal_file import (
+    is_same_file,
+    lock_path,
+    read_lines,
+    take_lock,
+    write_all,
+)
 from imgsvc.files.places import Places
-from imgsvc.folders.scan import Fingerprint, Sighting
-
-SavedFile = tuple[str, str, str]
-"""Variant, format, and where it stands in the out folder, with `/`."""
-
-
-class State(StrEnum):
-    SENT = "sent"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """at_ms: milliseconds since 1970."""
-
-    code: str
-    message: str
-    at_ms: int
-
-
-@dataclass(slots=True)
-class Entry:
-    """A file as it was last taken.
-
-    fingerprint: of what was taken; None when nothing is on its way or done of the file as it
-        is now. recipe: what was asked for. batch: what it went with. sha256: of the bytes that
-        the server has got, hexadecimal, None where it does not say.
-    choice: what its results are called (see StableNames); None without an out folder.
-    files: what stands there of it, of this content or an earlier one.
-    """
-
-    fingerprint: Fingerprint | None
-    recipe: str
-    batch: str
-    state: State = State.SENT
-    sha256: str | None = None
-    failure: Failure | None = None
-    choice: str | None = None
-    files: tuple[SavedFile, ...] = ()
-
-
-@dataclass(slots=True)
-class Batch:
-    """Files that went to the server together, as one job, and are not all dealt with.
-
-    spec: what the job was to be. files: by name. job_id: None until all of it is there.
-    images: the names of its images, by index.
-    """
-
-    id: str
-    recipe: str
-    spec: Mapping[str, Any]
-    files: dict[str, Fingerprint]
-    job_id: str | None = None
-    images: dict[int, str] = field(default_factory=dict)
+from imgsvc.folders.scan import Sighting
 
 
 class WatchJournal:
@@ -84,6 +46,9 @@ class WatchJournal:
     entries: by the file's name. failed: those that have failed. batches: by id, those that are
         not over.
     folder: that is watched; None in a new journal, until `begin`.
+    has_lost: whether results that were saved may be missing, because the journal was lost, and
+        the folder that it stands in.
+    device: of that folder.
     sending: a folder beside it for notes of what is on its way.
     """
 
@@ -95,18 +60,25 @@ class WatchJournal:
         self.failed: dict[str, Failure] = {}
         self.batches: dict[str, Batch] = {}
         self.folder: str | None = None
+        self.has_lost = False
+        self._id: str = uuid.uuid4().hex
         self._turn = threading.Lock()
-        self._lock = _take_lock(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
+        self._lock = take_lock(path)
         self._is_torn = False
         arrived: set[str] = set()
         try:
-            for line in _read_lines(path):
+            for line in read_lines(path):
                 if line.get("event") == "job":
                     arrived.add(line["batch"])
                 self._replay(line)
             self.sending.mkdir(exist_ok=True)
             self._remove_notes(arrived)
             self._file = self._open()
+            self.device = path.parent.stat().st_dev
         except OSError as exc:
             os.close(self._lock)
             raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
@@ -122,7 +94,48 @@ class WatchJournal:
         os.close(self._lock)
 
     def begin(self, folder: str) -> None:
-        self._append("folder", folder=folder)
+        self._append("folder", folder=folder, id=self._id)
+
+    def is_in_place(self) -> bool:
+        """Whether the journal's file is the one that stands there."""
+        return is_same_file(self._file, self.path)
+
+    def stands_there(self) -> bool:
+        """Whether this journal does, in whatever older state. Raises OSError."""
+        if not self.path.exists():
+            return False
+        with suppress(FileExistsError):
+            self._check_owner()
+            return True
+        return False
+
+    def write_anew(self) -> None:
+        """Where the file was lost, put it back with all that is known, into a folder that is
+        there. Raises JournalBusy, or LocalFileError, also where another watch's stands; then
+        nothing has changed.
+        """
+        with self._turn:
+            if self.is_in_place():
+                return
+            lock, file = self._lock, self._file
+            try:
+                self.path.parent.mkdir(exist_ok=True)
+                if not is_same_file(lock, lock_path(self.path)):
+                    lock = take_lock(self.path)
+                self._check_owner()
+                self.sending.mkdir(exist_ok=True)
+                self.has_lost = True
+                self._rewrite()
+                file = self._reopen()
+                self.device = self.path.parent.stat().st_dev
+            except OSError as exc:
+                if lock != self._lock:
+                    os.close(lock)
+                raise LocalFileError(self.path, exc.strerror or "it cannot be written") from exc
+            for old, new in ((self._lock, lock), (self._file, file)):
+                if old != new:
+                    os.close(old)
+            self._lock, self._file = lock, file
 
     def is_known(self, sighting: Sighting, recipe: str) -> bool:
         entry = self.entries.get(sighting.name)
@@ -176,6 +189,10 @@ class WatchJournal:
         """A file has changed in everything but its content."""
         self._append("touched", name=sighting.name, fingerprint=sighting.fingerprint)
 
+    def note_restored(self, lost: Sequence[str]) -> None:
+        """Results that were missing are there again, but for those of the lost files."""
+        self._append("restored", lost=list(lost))
+
     def drop(self, names: Sequence[str]) -> None:
         """Files are unknown again, but for what their results are called."""
         self._append("dropped", names=list(names))
@@ -187,6 +204,12 @@ class WatchJournal:
     def end_batch(self, batch_id: str) -> None:
         self._append("ended", batch=batch_id)
 
+    def _check_owner(self) -> None:
+        """Raises FileExistsError when another watch's journal stands there."""
+        for line in read_lines(self.path):
+            if line.get("event") == "folder" and line.get("id") != self._id:
+                raise FileExistsError(errno.EEXIST, "another watch has it; put its own back")
+
     def _append(self, event: str, *, durably: bool = False, **facts: Any) -> None:
         """Raises LocalFileError; then nothing has changed."""
         line = {"event": event, **facts}
@@ -194,7 +217,7 @@ class WatchJournal:
         with self._turn:
             end = os.lseek(self._file, 0, os.SEEK_END)
             try:
-                _write_all(self._file, b"\n" + data if self._is_torn else data)
+                write_all(self._file, b"\n" + data if self._is_torn else data)
                 if durably:
                     os.fsync(self._file)
             except OSError as exc:
@@ -215,6 +238,8 @@ class WatchJournal:
             "done": self._replay_done,
             "failed": self._replay_failed,
             "touched": self._replay_touched,
+            "lost": self._replay_lost,
+            "restored": self._replay_restored,
             "dropped": self._replay_dropped,
             "forgotten": self._replay_forgotten,
             "ended": self._replay_ended,
@@ -222,11 +247,11 @@ class WatchJournal:
         if replay := replays.get(line.pop("event", "")):
             replay(**line)
 
-    def _replay_folder(self, folder: str) -> None:
-        self.folder = folder
+    def _replay_folder(self, folder: str, id: str | None = None) -> None:
+        self.folder, self._id = folder, id or self._id
 
     def _replay_entry(self, name: str, **facts: Any) -> None:
-        entry = self.entries[name] = _entry_from(facts)
+        entry = self.entries[name] = entry_from(facts)
         self.failed.pop(name, None)
         if entry.failure is not None:
             self.failed[name] = entry.failure
@@ -251,13 +276,13 @@ class WatchJournal:
         for index, name, sha256 in images:
             sent.images[index] = name
             if entry := self._current(batch, name):
-                entry.sha256 = sha256
+                entry.sha256, entry.job_id, entry.index = sha256, job, index
         arrived = set(sent.images.values())
         self._replay_dropped([n for n in self.find_left(sent) if n not in arrived])
 
     def _replay_done(self, batch: str, name: str, files: Iterable[Sequence[str]]) -> None:
         if entry := self._current(batch, name):
-            entry.state, entry.files = State.DONE, _files_from(files)
+            entry.state, entry.files = State.DONE, files_from(files)
 
     def _replay_failed(self, batch: str, name: str, failure: Sequence[Any]) -> None:
         if entry := self._current(batch, name):
@@ -268,6 +293,15 @@ class WatchJournal:
         size_bytes, mtime_ns, inode = fingerprint
         if entry := self.entries.get(name):
             entry.fingerprint = size_bytes, mtime_ns, inode
+
+    def _replay_lost(self) -> None:
+        self.has_lost = True
+
+    def _replay_restored(self, lost: Iterable[str]) -> None:
+        self.has_lost = False
+        for name in lost:
+            if entry := self.entries.get(name):
+                entry.sha256, entry.files = None, ()
 
     def _replay_dropped(self, names: Iterable[str]) -> None:
         for name in names:
@@ -295,6 +329,9 @@ class WatchJournal:
         """The file to go on in: a new one without what is over, if there is room for it."""
         with suppress(OSError):
             self._rewrite()
+        return self._reopen()
+
+    def _reopen(self) -> int:
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         size_bytes = os.fstat(file).st_size
         self._is_torn = size_bytes > 0 and os.pread(file, 1, size_bytes - 1) != b"\n"
@@ -316,7 +353,9 @@ class WatchJournal:
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         if self.folder is not None:
-            yield {"event": "folder", "folder": self.folder}
+            yield {"event": "folder", "folder": self.folder, "id": self._id}
+        if self.has_lost:
+            yield {"event": "lost"}
         for batch in self.batches.values():
             left = self.find_left(batch)
             files = [(name, *batch.files[name], None) for name in left]
@@ -327,60 +366,4 @@ class WatchJournal:
                 yield {"event": "job", "batch": batch.id, "job": batch.job_id, "images": images}
         # last, because a batch begins its files' entries anew
         for name, entry in self.entries.items():
-            yield _line_of(name, entry)
-
-
-def _take_lock(path: Path) -> int:
-    lock = path.with_name(f"{path.name}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as exc:
-        raise LocalFileError(lock, exc.strerror or "it cannot be written") from exc
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        os.close(file)
-        raise JournalBusy(path) from exc
-    except OSError as exc:
-        os.close(file)
-        raise LocalFileError(lock, exc.strerror or "it cannot be locked") from exc
-    return file
-
-
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """A torn line is left out: what it was to say was not done yet, or will be found again."""
-    with suppress(FileNotFoundError), path.open("rb") as file:
-        for raw in file:
-            with suppress(ValueError):
-                line = json.loads(raw)
-                if isinstance(line, dict):
-                    yield line
-
-
-def _write_all(file: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-
-
-def _line_of(name: str, entry: Entry) -> dict[str, Any]:
-    return {"event": "entry", "name": name, **asdict(entry)}
-
-
-def _entry_from(facts: Mapping[str, Any]) -> Entry:
-    fingerprint, failure = facts["fingerprint"], facts["failure"]
-    return Entry(
-        fingerprint=tuple(fingerprint) if fingerprint else None,
-        recipe=facts["recipe"],
-        batch=facts["batch"],
-        state=State(facts["state"]),
-        sha256=facts["sha256"],
-        failure=Failure(**failure) if failure else None,
-        choice=facts["choice"],
-        files=_files_from(facts["files"]),
-    )
-
-
-def _files_from(files: Iterable[Sequence[str]]) -> tuple[SavedFile, ...]:
-    return tuple((variant, format_, target) for variant, format_, target in files)
+            yield line_of(name, entry)

@@ -9,7 +9,8 @@ from functools import partial
 
 from imgsvc.client.errors import LocalFileError
 from imgsvc.client.watching.disk import Disk
-from imgsvc.client.watching.journal import Failure, WatchJournal
+from imgsvc.client.watching.entries import Failure
+from imgsvc.client.watching.journal import WatchJournal
 
 PAUSE_S = 0.5
 """Between two changes of the list."""

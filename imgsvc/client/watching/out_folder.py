@@ -6,22 +6,24 @@ import errno
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from imgsvc.client.errors import LocalFileError
+from imgsvc.client.errors import JournalBusy, LocalFileError
 from imgsvc.client.variants import Variants
-from imgsvc.client.watching.journal import SavedFile
+from imgsvc.client.watching.entries import SavedFile
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.domain.extensions import IMAGE_EXTENSIONS
 from imgsvc.domain.stable_names import StableNames
+from imgsvc.files.places import takes_files
 
 
 class OutFolder:
-    """variants: what is usually made.
+    """Known by the journal that stands in it. variants: what is usually made.
 
-    mark: a file that is there as long as the folder is the right one.
+    journal: where it does not stand in the folder, that is another one.
     """
 
-    def __init__(self, root: Path, mark: Path, variants: Variants) -> None:
+    def __init__(self, root: Path, journal: WatchJournal, variants: Variants) -> None:
         self.root = root
-        self._mark = mark
+        self._journal = journal
         self._names = StableNames(variants)
         self._choices: dict[str, str] = {}
 
@@ -57,11 +59,53 @@ class OutFolder:
         names, choice = StableNames(variants), self._choices[name]
         return [(v, format_, names.path(choice, v, format_)) for v, format_ in outputs]
 
+    def stands_whole(self, files: Iterable[SavedFile]) -> bool:
+        """Whether all of these are there. Blocking."""
+        return all((self.root / path).exists() for _, _, path in files)
+
     def stands(self, files: Iterable[SavedFile]) -> bool:
         """Whether any of these is there. Blocking."""
         return any((self.root / path).exists() for _, _, path in files)
 
+    def is_there(self) -> bool:
+        """Whether it is the same folder as before. Blocking."""
+        return self._journal.is_in_place()
+
+    def takes_files(self) -> bool:
+        """Whether it is there, and results can be put into it. Blocking."""
+        return self.is_there() and takes_files(self.root)
+
     def check(self) -> None:
         """Raise LocalFileError when it is gone. Blocking."""
-        if not self._mark.exists():
-            raise LocalFileError(self.root, "it is gone") from OSError(errno.ENODEV, "gone")
+        if not self.is_there():
+            raise _gone(self.root, "it is gone; put it back, or make it anew")
+
+    def settle(self) -> None:
+        """Go on in a folder that was made anew; there is nothing to do in the same one as before.
+
+        Raises LocalFileError when it is gone, on another disk, or somebody else's. Blocking.
+        """
+        if self.is_there():
+            return
+        try:
+            device = self.root.stat().st_dev
+            is_ours = device == self._journal.device or self._journal.stands_there()
+        except OSError:
+            self.check()
+            return
+        if not is_ours:
+            words = "mount it again; or start this again, to go on in what is there"
+            raise _gone(self.root, f"what was mounted there is gone; {words}")
+        try:
+            self._journal.write_anew()
+        except JournalBusy as exc:
+            raise _gone(self.root, "another process is at it") from exc
+        except LocalFileError as exc:
+            raise _gone(self.root, f"it was made anew; {exc.reason}") from exc
+
+
+def _gone(root: Path, reason: str) -> LocalFileError:
+    """That waiting helps against."""
+    error = LocalFileError(root, reason)
+    error.__cause__ = OSError(errno.ENODEV, reason)
+    return error

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imgsvc.client.watching.journal import Failure
+from imgsvc.client.watching.entries import Failure
 
 
 @dataclass(frozen=True, slots=True)

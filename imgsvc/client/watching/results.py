@@ -21,11 +21,15 @@ from imgsvc.client.errors import (
 from imgsvc.client.patience import Patience
 from imgsvc.client.variants import Variants, check_outputs, variants_of
 from imgsvc.client.watching.disk import Disk, will_pass
-from imgsvc.client.watching.journal import Batch, Failure, SavedFile, WatchJournal
+from imgsvc.client.watching.entries import Batch, Entry, Failure, SavedFile, State
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.domain.times import now_ms
 from imgsvc.domain.watched import NOT_SAVED
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 CANCELLED = "cancelled"
 """Code of an image that somebody did not want any more."""
@@ -66,6 +70,52 @@ class Results:
             await self._disk.insist(partial(self._journal.drop, lost))
         await self._disk.insist(partial(self._journal.end_batch, batch.id))
         return lost
+
+    async def restore(self) -> None:
+        """Save again what has been saved and is missing, as far as the server still has it.
+
+        Without the rest its files count as done; they are sent again when they are touched.
+        """
+        if self._out is None:
+            return
+        missing = await asyncio.to_thread(self._find_missing, self._out)
+        for job_id, names in _by_job(missing).items():
+            await self._patience.insist(partial(self._restore, self._out, job_id, names))
+        lost = await asyncio.to_thread(self._find_missing, self._out)
+        await self._disk.insist(partial(self._journal.note_restored, list(lost)))
+        saved = len(missing.keys() - lost.keys())
+        log.info("results_restored", folder=str(self._out.root), count=saved)
+        if lost:
+            log.warning("results_lost", folder=str(self._out.root), count=len(lost))
+
+    def _find_missing(self, out: OutFolder) -> dict[str, Entry]:
+        """By name. Blocking."""
+        return {
+            name: entry
+            for name, entry in list(self._journal.entries.items())
+            if entry.state is State.DONE and entry.files and not out.stands_whole(entry.files)
+        }
+
+    async def _restore(self, out: OutFolder, job_id: str, names: Mapping[int, str]) -> None:
+        """names: by the index of the image."""
+        with passing_over_gone():
+            async with aclosing(self._client.images(job_id)) as images:
+                async for image in images:
+                    if name := names.get(image["index"]):
+                        await self._restore_one(out, job_id, image, name)
+
+    async def _restore_one(self, out: OutFolder, job_id: str, image: Image, name: str) -> None:
+        turn = self._turns.setdefault(name, asyncio.Lock())
+        async with turn:
+            entry = self._journal.entries[name]
+            if (entry.state, entry.job_id) != (State.DONE, job_id):
+                return  # it was taken again meanwhile
+            failure = await self._save(out, job_id, image, entry.files)
+            if failure is None:
+                return
+            note = partial(self._journal.note_failed, entry.batch, name, failure)
+            await self._disk.insist(note)
+        self._on_outcome(Outcome(name, failure, job_id=job_id, index=image["index"]))
 
     async def _follow(self, batch: Batch) -> None:
         """Returns also when the server has no such job, or none any more."""
@@ -121,7 +171,7 @@ class Results:
                 check_outputs(image["outputs"], variants)
                 outputs = [(each["variant"], each["format"]) for each in image["outputs"]]
                 files = self._out.place(name, outputs, variants)
-                failure = await self._save(self._out, batch, image, files)
+                failure = await self._save(self._out, batch.job_id or "", image, files)
             if failure is not None:
                 files = []
                 note = partial(self._journal.note_failed, batch.id, name, failure)
@@ -151,16 +201,16 @@ class Results:
         )
 
     async def _save(
-        self, out: OutFolder, batch: Batch, image: Image, files: Sequence[SavedFile]
+        self, out: OutFolder, job_id: str, image: Image, files: Sequence[SavedFile]
     ) -> Failure | None:
         """Bring results to where they belong, and wait while the folder is full or gone."""
-        paths = {variant: out.root / path for variant, _, path in files}
+        targets = {variant: path for variant, _, path in files}
         while True:
             try:
-                await asyncio.to_thread(out.check)
-                await self._client.save_outputs(batch.job_id or "", image, paths)
+                await asyncio.to_thread(out.settle)
+                await self._client.save_outputs(job_id, image, out.root, targets)
             except LocalFileError as exc:
-                if not will_pass(exc):
+                if not will_pass(exc) and await asyncio.to_thread(out.takes_files):
                     return Failure(NOT_SAVED, f"Its result cannot be saved: {exc.reason}", now_ms())
                 await self._disk.pause(exc)
             except (ApiError, ServerUnreachable):
@@ -170,6 +220,15 @@ class Results:
             else:
                 self._disk.note_success()
                 return None
+
+
+def _by_job(entries: Mapping[str, Entry]) -> dict[str, dict[int, str]]:
+    """Names by index, by job; without those that no job is known of."""
+    jobs: dict[str, dict[int, str]] = {}
+    for name, entry in entries.items():
+        if entry.job_id is not None and entry.index is not None:
+            jobs.setdefault(entry.job_id, {})[entry.index] = name
+    return jobs
 
 
 def _is_whole(job: Mapping[str, Any]) -> bool:

@@ -26,7 +26,8 @@ from imgsvc.client.patience import Patience
 from imgsvc.client.sending import name_in_job
 from imgsvc.client.upload import FileUpload
 from imgsvc.client.watching.disk import Disk
-from imgsvc.client.watching.journal import Batch, Failure, WatchJournal
+from imgsvc.client.watching.entries import Batch, Failure
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.domain.times import now_ms
 from imgsvc.folders.scan import FileChanged, Folder, Sighting
 

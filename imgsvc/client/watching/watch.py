@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,8 @@ from typing import cast
 from imgsvc.client.client import Client
 from imgsvc.client.patience import Patience
 from imgsvc.client.watching.disk import Disk
-from imgsvc.client.watching.journal import Batch, Entry, Failure, State, WatchJournal
+from imgsvc.client.watching.entries import Batch, Entry, Failure, State
+from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.listing import Listing
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
@@ -21,6 +22,9 @@ from imgsvc.client.watching.results import Results
 from imgsvc.client.watching.shipping import Shipping, Spec, hash_file, split_by_name
 from imgsvc.folders.scan import Folder, FolderGone, Sighting
 from imgsvc.folders.watcher import FolderWatcher, Timing, watch_folder
+
+LOOK_S = 1.0
+"""How often it is looked whether the out folder is still the same one."""
 
 JOBS_AT_ONCE = 8
 """Jobs that may be under way; files that settle meanwhile wait for one of them to end."""
@@ -87,6 +91,7 @@ class FolderWatch:
         self._watcher: FolderWatcher | None = None
         self._most_images = 1
         self._done = 0
+        self._held_up = 0
         self._listing = Listing(journal, disk, reports.failures, self._may_be_there)
 
     @property
@@ -95,7 +100,9 @@ class FolderWatch:
         return Progress(
             done=self._done,
             failed=len(self._journal.failed),
-            waiting=self._journal.count_left() + (watcher.restless if watcher else 0),
+            waiting=self._held_up
+            + self._journal.count_left()
+            + (watcher.restless if watcher else 0),
             is_gone=watcher is not None and watcher.is_gone,
         )
 
@@ -109,6 +116,8 @@ class FolderWatch:
                     self._folder, self._is_known, polling=self._polling, timing=self._timing
                 )
                 tasks.create_task(self._listing.tidy(), name="watch-tidy")
+                if self._out is not None:
+                    tasks.create_task(self._keep_out(self._out), name="watch-out")
                 await self._watch(self._watcher, tasks)
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
@@ -128,6 +137,15 @@ class FolderWatch:
                         await self._slots.acquire()
                         batch = await self._send(watcher, part)
                         tasks.create_task(self._collect(watcher, batch))
+
+    async def _keep_out(self, out: OutFolder) -> None:
+        """For ever: what is lost with the out folder is brought back when it was made anew."""
+        while True:
+            await self._disk.insist(out.settle)
+            if self._journal.has_lost:
+                await self._results.restore()
+                self._listing.note_change()
+            await asyncio.sleep(LOOK_S)
 
     async def _prepare(self) -> None:
         """Take up what an earlier process has left."""
@@ -185,8 +203,12 @@ class FolderWatch:
         return True
 
     async def _send(self, watcher: FolderWatcher, sightings: Sequence[Sighting]) -> Batch:
-        names = [one.name for one in sightings]
-        choices = self._out.choose(names) if self._out is not None else {}
+        choices: Mapping[str, str] = {}
+        if self._out is not None:
+            self._held_up = len(sightings)
+            await self._disk.insist(self._out.settle)  # what is sent is remembered there
+            self._held_up = 0
+            choices = self._out.choose(one.name for one in sightings)
         batch = await self._shipping.send(sightings, choices)
         for sighting in sightings:
             failure = self._journal.failed.get(sighting.name)

@@ -1,0 +1,106 @@
+"""A journal that is lost with its folder, and put back into a new one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgsvc.client import JournalBusy, LocalFileError
+from imgsvc.client.watching.entries import State
+from imgsvc.client.watching.journal import WatchJournal
+from imgsvc.folders.scan import Sighting
+
+SEEN = Sighting("a.png", "/in", 1, 2, 3)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "out" / ".imgsvc" / "watch.jsonl"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[WatchJournal]:
+    """It knows of one file, which is done."""
+    with WatchJournal(path) as journal:
+        journal.begin("/in")
+        journal.note_batch("1", "r", {}, [SEEN], {"a.png": "[]"})
+        journal.note_job("1", "job", [(4, "a.png", "ab")])
+        journal.note_done("1", "a.png", [("v", "webp", "a.webp")])
+        yield journal
+
+
+def again(path: Path) -> WatchJournal:
+    """As a process finds it that comes after a kill."""
+    copy = path.parent.with_name(f"copy-{os.urandom(4).hex()}")
+    shutil.copytree(path.parent, copy)
+    return WatchJournal(copy / path.name)
+
+
+def make_anew(path: Path) -> None:
+    shutil.rmtree(path.parent.parent)
+    path.parent.parent.mkdir()
+
+
+def test_what_it_knew_is_kept_and_what_is_missing_is_remembered(
+    journal: WatchJournal, path: Path
+) -> None:
+    make_anew(path)
+    assert not journal.is_in_place()
+    journal.write_anew()
+    assert journal.is_in_place()
+    journal.note_touched(SEEN._replace(mtime_ns=9))
+    with again(path) as second:
+        entry = second.entries["a.png"]
+        assert (second.has_lost, entry.state) == (True, State.DONE)
+        assert (entry.job_id, entry.index, entry.fingerprint) == ("job", 4, (1, 9, 3))
+        second.note_restored(["a.png"])
+        with again(second.path) as third:
+            assert (third.has_lost, third.entries["a.png"].sha256) == (False, None)
+            assert third.is_known(SEEN._replace(mtime_ns=9), "r")
+
+
+def test_the_file_alone_may_be_lost(journal: WatchJournal, path: Path) -> None:
+    path.unlink()
+    journal.write_anew()
+    assert '"a.png"' in path.read_text()
+    with pytest.raises(JournalBusy):
+        WatchJournal(path)
+
+
+def test_where_another_watch_has_the_folder_nothing_changes(
+    journal: WatchJournal, path: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other" / ".imgsvc" / "watch.jsonl"
+    with WatchJournal(other) as others:
+        others.begin("/elsewhere")
+        shutil.rmtree(path.parent.parent)
+        (tmp_path / "other").rename(path.parent.parent)
+        before = path.read_bytes()
+        with pytest.raises(JournalBusy):
+            journal.write_anew()
+    with pytest.raises(LocalFileError, match="another watch has it"):
+        journal.write_anew()
+    assert path.read_bytes() == before
+    assert not journal.stands_there()
+
+
+def test_an_older_state_of_it_is_brought_up_to_date(journal: WatchJournal, path: Path) -> None:
+    copy = path.parent.with_name("copy")
+    shutil.copytree(path.parent, copy)
+    journal.drop(["a.png"])
+    shutil.rmtree(path.parent)
+    copy.rename(path.parent)
+    assert journal.stands_there()
+    journal.write_anew()
+    assert '"fingerprint": null' in path.read_text()
+
+
+def test_a_folder_that_is_not_there_is_not_made(journal: WatchJournal, path: Path) -> None:
+    shutil.rmtree(path.parent.parent)
+    with pytest.raises(LocalFileError):
+        journal.write_anew()
+    assert not path.parent.parent.exists()

@@ -1,7 +1,8 @@
 """Word from the kernel that something in a folder has changed.
 
 watchfiles follows links when it watches a whole tree, out of the folder and into whatever they
-lead to. So every folder is named to it, and it is told anew when there are others.
+lead to. So every folder is named to it. It cannot be told of others later: those get a listener
+of their own, and a few listeners of unequal size know them all.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ STEP_MS = 200
 GATHER_MS = 400
 MANY = 4096
 """After more changes at once some may have been lost: the kernel's queue has an end."""
+
+SPREAD = 8
+"""How much larger a listener must be for it to be left alone when there are new folders."""
 
 
 class Notices(Protocol):
@@ -83,30 +87,45 @@ class KernelNotices:
         self._covered: frozenset[str] = frozenset()
         self._changed: set[str] = set()
         self._news = asyncio.Event()
-        self._ear: _Ear | None = None
+        self._ears: list[_Ear] = []
         self._is_exhausted = False
         self.tells_all = True
 
     async def cover(self, folders: Collection[str]) -> Collection[str]:
-        added = frozenset(folders) - self._covered
+        wanted = frozenset(folders)
+        added = wanted - self._covered
         if not added or self._is_exhausted:
             return ()
-        paths = await asyncio.to_thread(self._join_existing, folders)
-        ear = _Ear(paths, self._hear, self._give_up)
-        self._covered = frozenset(folders)
+        old = self._find_replaced(added)
+        names = wanted.intersection(added.union(*(ear.names for ear in old)))
+        paths = await asyncio.to_thread(self._join_existing, names)
+        ear = _Ear(names, paths, self._hear, self._give_up)
+        self._covered = wanted
         # From here on `close` ends it, also where this is cancelled.
-        old, self._ear = self._ear, ear
+        self._ears.append(ear)
         try:
             await ear.start()
         finally:
-            # The old one listens until the new one does.
-            if old is not None:
-                await asyncio.to_thread(old.stop)
+            # The old ones listen until the new one does.
+            await asyncio.to_thread(_stop_all, old)
+            self._ears = [each for each in self._ears if each not in old]
         if ear.error is not None:
-            self._ear = None
+            await self._drop_ears()
             self._give_up(ear.error)
             return ()
         return added
+
+    def _find_replaced(self, added: Collection[str]) -> list[_Ear]:
+        """Those that may hear another folder under one of these names; and small ones, so that
+        there are few of them, and yet no folder is named again and again.
+        """
+        replaced = [ear for ear in self._ears if not ear.names.isdisjoint(added)]
+        count = len(frozenset(added).union(*(ear.names for ear in replaced)))
+        for ear in sorted(self._ears, key=lambda ear: len(ear.names)):
+            if ear not in replaced and len(ear.names) < SPREAD * count:
+                replaced.append(ear)
+                count += len(ear.names)
+        return replaced
 
     async def wait(self, timeout_s: float) -> None:
         with suppress(TimeoutError):
@@ -120,16 +139,15 @@ class KernelNotices:
 
     async def close(self) -> None:
         self._covered = frozenset()
-        await self._drop_ear()
+        await self._drop_ears()
 
     def _join_existing(self, folders: Iterable[str]) -> list[str]:
         paths = (os.path.join(self._root, folder) for folder in folders)  # noqa: PTH118
         return [path for path in paths if os.path.isdir(path)]  # noqa: PTH112
 
-    async def _drop_ear(self) -> None:
-        ear, self._ear = self._ear, None
-        if ear is not None:
-            await asyncio.to_thread(ear.stop)
+    async def _drop_ears(self) -> None:
+        ears, self._ears = self._ears, []
+        await asyncio.to_thread(_stop_all, ears)
 
     def _give_up(self, error: Exception) -> None:
         self._covered = frozenset()
@@ -158,15 +176,18 @@ class KernelNotices:
 class _Ear:
     """A thread in which watchfiles listens to folders. `error`: why it could not.
 
+    names: of the folders; paths: of those that are there.
     hear and fail are called on the event loop; fail only once it has listened.
     """
 
     def __init__(
         self,
+        names: frozenset[str],
         paths: Collection[str],
         hear: Callable[[Collection[tuple[Change, str]]], None],
         fail: Callable[[Exception], None],
     ) -> None:
+        self.names = names
         self._paths = paths
         self._hear = hear
         self._fail = fail
@@ -182,8 +203,11 @@ class _Ear:
         await self._begun.wait()
 
     def stop(self) -> None:
-        """Blocking, for a moment."""
+        """`join` waits until it has."""
         self._stop.set()
+
+    def join(self) -> None:
+        """Blocking, for a moment."""
         self._thread.join()
 
     def _run(self) -> None:
@@ -224,3 +248,11 @@ class _Ear:
         """On the event loop, unless that has ended."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(lambda: step(*args, **kwargs))
+
+
+def _stop_all(ears: Collection[_Ear]) -> None:
+    """Blocking, for a moment."""
+    for ear in ears:
+        ear.stop()
+    for ear in ears:
+        ear.join()

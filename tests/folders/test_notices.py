@@ -7,9 +7,11 @@ import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
+from watchfiles import watch
 
 from imgsvc.folders import notices as module
 from imgsvc.folders.notices import KernelNotices
@@ -56,6 +58,41 @@ async def test_a_new_folder_is_told_and_can_be_watched_too(
     assert list(await notices.cover(["", "d/", "new/"])) == ["new/"]
     (root / "new" / "a.jpg").write_bytes(b"1")
     await hear(notices, "new/a.jpg")
+
+
+async def test_folders_that_come_one_after_another_do_not_have_all_others_named_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[int] = []
+
+    def count(*paths: str, **options: Any) -> Any:
+        named.append(len(paths))
+        return watch(*paths, **options)
+
+    monkeypatch.setattr(module, "watch", count)
+    monkeypatch.setattr(module, "STEP_MS", 10)
+    notices = KernelNotices(root)
+    folders = [f"d/{number}/" for number in range(200)]
+    for folder in folders:
+        (root / folder).mkdir()
+    await notices.cover(["", "d/", *folders])
+    for number in range(12):
+        (root / f"{number}").mkdir()
+        folders.append(f"{number}/")
+        await notices.cover(["", "d/", *folders])
+    assert sum(named) < 202 + 12 * 13
+    assert len(notices._ears) <= 3
+    for folder in ("d/0/", "d/199/", "0/", "11/"):
+        (root / folder / "a.jpg").write_bytes(b"1")
+    await hear(notices, "d/0/a.jpg", "d/199/a.jpg", "0/a.jpg", "11/a.jpg")
+    (root / "d" / "0").rename(root / "moved")
+    (root / "d" / "0").mkdir()
+    await hear(notices, "d/0", "moved")
+    assert set(await notices.cover(["", "d/", "moved/", *folders])) >= {"d/0/", "moved/"}
+    (root / "d" / "0" / "b.jpg").write_bytes(b"1")
+    (root / "moved" / "c.jpg").write_bytes(b"1")
+    await hear(notices, "d/0/b.jpg", "moved/c.jpg")
+    await notices.close()
 
 
 async def test_a_folder_that_was_replaced_is_watched_anew(

@@ -13,7 +13,10 @@ ARGS =
 CORPUS ?=
 JOBS = auto
 
-PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile
+# Compiled files are kept: servers and workers that tests start would else compile all again.
+export PYTHONDONTWRITEBYTECODE =
+
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo serve test check static format-check lint types contracts coverage torture bench bench-recipes soak gallery hostile fix clean
 

@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -19,6 +20,18 @@ hypothesis.settings.register_profile(
     print_blob=True,
 )
 hypothesis.settings.load_profile("imgsvc")
+
+_TESTS = Path(__file__).parent
+_LONG = {"api", "cli", "disk", "dispatch", "folders", "hostile", "runtime", "torture", "workers"}
+"""Folders whose tests start processes and wait for them."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first, so that one file is not waited for in the end. The order is
+    random otherwise.
+    """
+    items.sort(key=lambda item: item.path.relative_to(_TESTS).parts[0] not in _LONG)
 
 
 @pytest.fixture(scope="session", autouse=True)

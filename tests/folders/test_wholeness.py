@@ -33,7 +33,7 @@ FILES = {
     "big tiff": make("TIFF", big_tiff=True),
     "bmp": make("BMP"),
     "icns": make("ICNS", size=(128, 128)),
-    "qoi": make("QOI") if "QOI" in Image.SAVE else b"qoif" + b"x" * 100 + b"\0" * 7 + b"\1",
+    "qoi": make("QOI", (9, 9)) if "QOI" in Image.SAVE else b"qoif" + b"x" * 99 + b"\0" * 7 + b"\1",
 }
 
 

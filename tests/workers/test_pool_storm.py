@@ -13,8 +13,8 @@ from imgsvc.domain.rendering import Finished, LossCause, RenderTask, TaskKey
 from imgsvc.workers.engine import WorkerState
 from tests.workers.conftest import Follower, Pools
 
-TASKS = 600
-KILLS = 40
+TASKS = 300
+KILLS = 20
 STARTING = WorkerState.STARTING
 
 

@@ -90,7 +90,7 @@ class Store(Lookups):
         """
         await asyncio.to_thread(examine, path)
         connection = await open_writer(path)
-        breakdown = Breakdown()
+        breakdown = Breakdown(path.parent)
         readers = Readers(breakdown)
         try:
             await readers.open(path, READERS)
@@ -371,7 +371,7 @@ class Store(Lookups):
             await asyncio.to_thread(copy_database, self._path, target)
             await asyncio.to_thread(check_copy, target)
         except sqlite3.Error as exc:
-            raise self._breakdown.translate(exc) from exc
+            raise await self._breakdown.translate(exc) from exc
         except Damage as exc:
             self._breakdown.note(str(exc))
             self._breakdown.check()

@@ -174,7 +174,7 @@ class Writer:
             except sqlite3.Error as exc:
                 if is_busy(exc):
                     return False
-                raise self._breakdown.translate(exc) from exc
+                raise await self._breakdown.translate(exc) from exc
         return not next(iter(rows))[0]
 
     def close(self) -> None:
@@ -220,7 +220,7 @@ class Writer:
             await self._connection.execute_fetchall("COMMIT")
         except sqlite3.Error as exc:
             await self._roll_back()
-            raise self._breakdown.translate(exc) from exc
+            raise await self._breakdown.translate(exc) from exc
         except BaseException:
             await self._roll_back()
             raise

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 
 STEPS = (
-    "upload", "row", "result", "archive", "fetch", "webhook", "change", "shutdown", "start",
-    "workers", "random",
+    "upload", "row", "result", "archive", "backup", "fetch", "webhook", "change", "shutdown",
+    "start", "workers", "random",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Every promise of reliability names a test that is there."""
+"""Every promise of reliability names the fault that tests it, and a test that is there."""
 
 from __future__ import annotations
 
@@ -11,25 +11,56 @@ import imgsvc
 
 ROOT = Path(imgsvc.__file__).parent.parent
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"`(test_\w+)`", PAGE)))
-FILES = sorted(set(re.findall(r"`(\w+/test_\w+\.py)`", PAGE)))
+POINTS = (
+    "Crash and kill", "Poison", "Memory", "Disk", "Sandbox", "Overload", "Database", "Time",
+)  # fmt: skip
+
+Row = tuple[str, str, str]
 
 
-@pytest.fixture(scope="module")
-def defined() -> set[str]:
-    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
-    return set(re.findall(r"def (test_\w+)\(", text))
+def _read_sections() -> dict[str, list[Row]]:
+    """The rows of promises below each heading: promise, fault, tests."""
+    sections: dict[str, list[Row]] = {}
+    for part in PAGE.split("\n## ")[1:]:
+        heading, _, text = part.partition("\n")
+        table = text.partition("| promise | fault | test |\n")[2]
+        rows = [row.split(" | ") for row in re.findall(r"^\| (.*) \|$", table, re.MULTILINE)]
+        sections[heading] = [(row[0], row[1], row[2]) for row in rows if row[0] != "---"]
+    return sections
 
 
-def test_the_page_names_tests() -> None:
-    assert len(NAMED) > 20
+SECTIONS = _read_sections()
+ROWS = [row for rows in SECTIONS.values() for row in rows]
 
 
-@pytest.mark.parametrize("name", NAMED)
-def test_every_test_that_is_named_is_there(name: str, defined: set[str]) -> None:
-    assert name in defined
+def _tests_of(cell: str) -> list[tuple[str, str]]:
+    """File and name of each; a name without a file is in the one before."""
+    found, file = [], ""
+    for word in re.findall(r"`([^`]+)`", cell):
+        if word.endswith(".py"):
+            file = word
+        else:
+            found.append((file, word))
+    return found
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_every_file_that_is_named_is_there(file: str) -> None:
-    assert (ROOT / "tests" / file).exists()
+@pytest.mark.parametrize("point", POINTS)
+def test_every_point_has_promises(point: str) -> None:
+    assert len(SECTIONS[point]) >= 3
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+def test_every_promise_names_a_fault_and_tests_that_are_there(row: Row) -> None:
+    promise, fault, cell = row
+    assert promise.strip()
+    assert fault.strip()
+    tests = _tests_of(cell)
+    assert tests
+    for file, name in tests:
+        text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{file}: {name}"
+
+
+def test_no_promise_is_lost_by_the_way_it_is_written() -> None:
+    named = set(re.findall(r"`(test_\w+)`", PAGE))
+    assert named == {name for *_, cell in ROWS for _, name in _tests_of(cell)}

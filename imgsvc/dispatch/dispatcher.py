@@ -81,7 +81,7 @@ class Dispatcher:
         self._waiting: list[list[Piece]] = []
         self._followers: list[Piece] = []
         self._in_flight: dict[TaskKey, tuple[Piece, Allowance]] = {}
-        self._suspects = Suspects(store, self._admission)
+        self._suspects = Suspects(store, self._admission, engine)
         self._jobs: dict[str, Job | NewJob] = {}
         self._wake = asyncio.Event()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -297,7 +297,9 @@ class Dispatcher:
         return bundle[0].image.is_suspect or self._admission.is_heavy(_cost(bundle))
 
     async def _submit_alone(self) -> bool:
-        """Submit the first claimed image, a suspect; False while there is something beside it."""
+        """Submit the first claimed image, a suspect; False while there is something beside it, or
+        no worker is warm.
+        """
         if not self._suspects.admits():
             return False
         piece = self._waiting[0][0]

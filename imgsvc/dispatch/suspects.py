@@ -10,17 +10,23 @@ from imgsvc.dispatch.admission import Admission, Allowance
 from imgsvc.domain.image import Image
 from imgsvc.domain.rendering import TaskKey
 from imgsvc.store.store import Store
+from imgsvc.workers.engine import Engine, WorkerState
 
 
 class Suspects:
-    def __init__(self, store: Store, admission: Admission) -> None:
+    def __init__(self, store: Store, admission: Admission, engine: Engine) -> None:
         self._store = store
         self._admission = admission
+        self._engine = engine
         self._running: dict[TaskKey, Allowance] = {}
 
     def admits(self) -> bool:
-        """Whether one may begin now."""
-        return self._admission.admits_alone()
+        """Whether one may begin now, and at once: while it waited for a worker to be warm, it
+        would be blamed for deaths in which it had no part.
+        """
+        if not self._admission.admits_alone():
+            return False
+        return any(worker.state is WorkerState.IDLE for worker in self._engine.workers())
 
     async def note(self, image: Image) -> bool:
         """Store that it is about to begin; False when it is not to be made any more.

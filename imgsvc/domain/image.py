@@ -16,7 +16,7 @@ from imgsvc.domain.rendering import (
     OutputFacts,
     TaskKey,
 )
-from imgsvc.domain.retries import MAX_INTERRUPTIONS
+from imgsvc.domain.retries import SUSPECT_AFTER
 from imgsvc.domain.states import ImageState
 
 
@@ -78,7 +78,8 @@ class Image:
     fetch_host: who was to be asked for its bytes; None where they came with the request.
     fetch_max_bytes: what may come from there; None for the server's own limit.
     analysis: None until completed, and where the job does not want it.
-    interruptions: times the server died while the image was with the workers.
+    interruptions: times the server died while the image was with the workers; of a suspect,
+        while it was alone there.
     outputs: in the order of the recipe's variants; empty until completed.
     """
 
@@ -112,7 +113,7 @@ class Image:
     @property
     def is_suspect(self) -> bool:
         """Whether it may be what the server dies of: then nothing runs beside it."""
-        return self.interruptions >= MAX_INTERRUPTIONS
+        return self.interruptions >= SUSPECT_AFTER
 
     @property
     def lacks_bytes(self) -> bool:

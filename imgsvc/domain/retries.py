@@ -18,10 +18,17 @@ MAX_LEFT_ALONE_S = 120.0
 
 STORAGE_DELAY_S = 1.0
 
-MAX_INTERRUPTIONS = 5
+SUSPECT_AFTER = 2
 """Times the server may die while an image is with the workers, among others; from then on it is
-tried with nothing beside it, and has failed if the server dies once more.
+tried with nothing beside it.
 """
+
+MAX_DEATHS_ALONE = 3
+"""The server has died so often with that image alone that it is no accident: it has failed. Where
+servers die for other reasons, few good images are met alone even twice.
+"""
+
+MAX_INTERRUPTIONS = SUSPECT_AFTER + MAX_DEATHS_ALONE
 
 TOOK_THE_SERVER_DOWN = Failure(
     ImageErrorCode.WORKER_CRASHED, "The server died each time it worked on this image."

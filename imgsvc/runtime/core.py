@@ -50,7 +50,7 @@ from imgsvc.upkeep.watermarks import UnusedWatermarks
 from imgsvc.webhooks import schedule
 from imgsvc.workers.child import render_image
 from imgsvc.workers.pool import WorkerPool
-from imgsvc.workers.sandbox import find_gaps
+from imgsvc.workers.sandbox import find_gaps, protect_server
 
 log = get_logger(__name__)
 
@@ -341,6 +341,8 @@ def _check_sandbox(workers: WorkerSettings) -> None:
         raise StartError(
             f"workers.sandbox is required, and this machine cannot do all of it. {' '.join(gaps)}"
         )
+    if workers.sandbox != "off":
+        protect_server()
 
 
 def _make_folder(folder: Path) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from pathlib import Path
 from typing import NoReturn
 
 from imgsvc.errors import DatabaseBroken, ImgsvcError, ShuttingDown
-from imgsvc.store.connections import is_broken, translate_error
+from imgsvc.store.connections import is_broken, no_room, translate_error
+from imgsvc.store.room import is_out_of_room, may_want_room
 
 log = logging.getLogger(__name__)
 
 
 class Breakdown:
-    """Shared by all who use one database."""
+    """Shared by all who use one database. folder: where it lies; None to take a quota that is
+    used up for a disk that fails.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
         self._noted = asyncio.Event()
         self._reason = ""
 
@@ -40,8 +45,11 @@ class Breakdown:
             )
             self._noted.set()
 
-    def translate(self, exc: sqlite3.Error) -> ImgsvcError:
+    async def translate(self, exc: sqlite3.Error) -> ImgsvcError:
         """What a driver's error is called here; damage is noted."""
+        folder = self._folder
+        if folder and may_want_room(exc) and await asyncio.to_thread(is_out_of_room, folder):
+            return _refusal() if self.has_come else no_room()
         if is_broken(exc):
             self.note(str(exc))
         return _refusal() if self.has_come else translate_error(exc)

@@ -90,8 +90,12 @@ def is_broken(exc: sqlite3.Error) -> bool:
 def translate_error(exc: sqlite3.Error) -> ImgsvcError:
     """What a driver's error is called here."""
     if _is_full(exc):
-        return StorageFull("There is not enough free disk space for the database.")
+        return no_room()
     return Internal("The database refused an operation")
+
+
+def no_room() -> StorageFull:
+    return StorageFull("There is not enough free disk space for the database.")
 
 
 def _is_full(exc: sqlite3.Error) -> bool:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from imgsvc.errors import StartError
 from imgsvc.store import wal
 from imgsvc.store.holders import find_holders
+from imgsvc.store.room import is_out_of_room, may_want_room
 from imgsvc.store.scripts import APPLICATION_ID, load_scripts
 
 log = logging.getLogger(__name__)
@@ -232,10 +233,11 @@ def explain(path: Path, exc: sqlite3.Error) -> StartError:
             "the file, those beside it of the same name, and their folder; or see whether the "
             "disk is mounted read-only."
         )
+    out_of_room = may_want_room(exc) and is_out_of_room(path.parent)
+    if primary == sqlite3.SQLITE_FULL or out_of_room:
+        return StartError(f"There is not enough free disk space for the database {path}.")
     if primary == sqlite3.SQLITE_IOERR:
         return StartError(
             f"The disk under the database {path} fails ({exc}): see what the system's log says."
         )
-    if primary == sqlite3.SQLITE_FULL:
-        return StartError(f"There is not enough free disk space for the database {path}.")
     return StartError(f"The database {path} cannot be used: {exc}.")

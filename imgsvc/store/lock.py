@@ -21,7 +21,8 @@ class Holder:
 
 
 class DataFolderLock:
-    """An flock on a file. The kernel lets go of it when the process ends, however it ends.
+    """An flock on a file, and on its folder. The kernel lets go when the process ends, however it
+    ends.
 
     was_abandoned: once it is held, whether the last holder ended without letting go. died:
     whether it did not even say that it would.
@@ -30,6 +31,7 @@ class DataFolderLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
+        self._folder: int | None = None
         self._url: str | None = None
         self.was_abandoned = False
         self.died = False
@@ -45,6 +47,11 @@ class DataFolderLock:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
+            os.close(file)
+            raise StartError(self._refusal(exc)) from exc
+        try:
+            self._folder = self._lock_folder()
+        except BlockingIOError as exc:
             os.close(file)
             raise StartError(self._refusal(exc)) from exc
         self._file = file
@@ -82,6 +89,9 @@ class DataFolderLock:
                 os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None
+        if self._folder is not None:
+            os.close(self._folder)
+            self._folder = None
 
     def is_held(self) -> bool:
         """Whether another process has it."""
@@ -104,6 +114,23 @@ class DataFolderLock:
             return Holder(pid=int(content["pid"]), url=content["url"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def _lock_folder(self) -> int | None:
+        """The folder's own lock, for whoever removes the file; None where a folder can have none,
+        as on NFS. Raises BlockingIOError.
+        """
+        try:
+            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except PermissionError:  # it may be used all the same
+            return None
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            os.close(folder)
+            if isinstance(exc, BlockingIOError):
+                raise
+            return None
+        return folder
 
     def _write(self, *, stopping: bool) -> None:
         if self._file is None:

@@ -46,7 +46,7 @@ class Readers:
         try:
             return list(await connection.execute_fetchall(sql, parameters))
         except sqlite3.Error as exc:
-            raise self._breakdown.translate(exc) from exc
+            raise await self._breakdown.translate(exc) from exc
         finally:
             self._free.put_nowait(connection)
 

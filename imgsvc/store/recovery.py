@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
-from imgsvc.domain.retries import TOOK_THE_SERVER_DOWN
+from imgsvc.domain.retries import MAX_INTERRUPTIONS, SUSPECT_AFTER, TOOK_THE_SERVER_DOWN
 from imgsvc.store import ledger
 from imgsvc.store.changes import change_jobs, tell_deleted
 from imgsvc.store.rows import images_from_rows, job_from_row
@@ -19,7 +19,7 @@ from imgsvc.store.writer import Transaction
 class Recovered:
     """images: how many wait again. hidden_jobs: those whose submit never ended; their rows
     are gone, their folders are the caller's to remove. guilty: how many images were alone with
-    the server when it died, and are not tried again.
+    the server when it died, once too often, and are not tried again.
     """
 
     images: int
@@ -37,7 +37,8 @@ async def recover(tx: Transaction, now_ms: int, died: bool = False) -> Recovered
         await tx.fetch(JOBS["delete_job"], {"id": job.id})
         tell_deleted(tx, job)
     guilty = await _fail_guilty(tx, now_ms) if died else 0
-    images = await images_from_rows(await tx.fetch(IMAGES["recover_images"], {"died": died}))
+    parameters = {"died": died, "suspect_after": SUSPECT_AFTER}
+    images = await images_from_rows(await tx.fetch(IMAGES["recover_images"], parameters))
     await change_jobs(tx, images, _unchanged, now_ms)
     return Recovered(len(images), tuple(job.id for job in hidden), guilty)
 
@@ -47,6 +48,7 @@ async def _fail_guilty(tx: Transaction, now_ms: int) -> int:
     parameters = {
         "error_code": failure.code.value,
         "error_message": failure.message,
+        "most": MAX_INTERRUPTIONS,
         "now_ms": now_ms,
     }
     images = await images_from_rows(await tx.fetch(IMAGES["fail_guilty_images"], parameters))

@@ -45,12 +45,16 @@ from imgsvc.store.images import ImageResult, Release
 from imgsvc.store.keys import NewKey
 from imgsvc.store.ledger import PendingTally
 from imgsvc.store.lookups import Lookups
+from imgsvc.store.place import Place
 from imgsvc.store.readers import Readers
 from imgsvc.store.recovery import Recovered
 from imgsvc.store.sql import JOBS
 from imgsvc.store.writer import Subscriber, Transaction, Writer
 
 READERS = 3
+
+LOOK_EVERY_S = 1.0
+"""How often it is looked whether the files are in their place while nothing is written."""
 
 
 class Store(Lookups):
@@ -70,6 +74,7 @@ class Store(Lookups):
         readers: Readers,
         tally: PendingTally,
         breakdown: Breakdown,
+        place: Place,
     ) -> None:
         super().__init__(readers)
         self.folders = FolderLookups(readers)
@@ -77,7 +82,8 @@ class Store(Lookups):
         self._connection = connection
         self._tally = tally
         self._breakdown = breakdown
-        self._writer = Writer(connection, breakdown=breakdown)
+        self._place = place
+        self._writer = Writer(connection, breakdown=breakdown, place=place)
         self._writer.subscribe(tally.update)
         self._task = asyncio.create_task(self._writer.run(), name="store writer")
 
@@ -90,37 +96,50 @@ class Store(Lookups):
         """
         await asyncio.to_thread(examine, path)
         connection = await open_writer(path)
-        breakdown = Breakdown()
+        breakdown = Breakdown(path.parent)
         readers = Readers(breakdown)
         try:
             await readers.open(path, READERS)
             tally = PendingTally(await Lookups(readers).unfinished_jobs())
+            place = await asyncio.to_thread(Place, path)
         except BaseException:
             await readers.close()
             await connection.close()
             raise
-        return cls(path, connection, readers, tally, breakdown)
+        return cls(path, connection, readers, tally, breakdown, place)
 
     async def close(self) -> None:
         """Finish what is queued, then close. The writer is closed last: the last connection
         makes the final checkpoint, and only the writer may make one. After a breakdown nobody
-        does: what the log holds stays there.
+        does: what the log holds stays there. Where only the place of a file has changed, there is
+        no damage: what the log holds is saved.
         """
         self._writer.close()
         await self._task
         await self._readers.close()
-        if self._breakdown.has_come:
+        if await asyncio.to_thread(self._place.find_fault):
+            await asyncio.to_thread(self._place.spare_others)
+        elif self._breakdown.has_come:
             with suppress(sqlite3.Error):
                 witness = await open_witness(self._path)
                 await self._connection.close()
                 await witness.close()
         await self._connection.close()
+        await asyncio.to_thread(self._place.close)
 
     async def watch(self) -> NoReturn:
-        """Raises DatabaseBroken when the database has broken down, or what the writer died of."""
+        """Raises DatabaseBroken when the database has broken down, or its files are not where they
+        were, and what the writer died of.
+        """
         waiting = asyncio.create_task(self._breakdown.wait(), name="store breakdown")
         try:
-            await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            ends = {waiting, self._task}
+            done: set[asyncio.Future[Any]] = set()
+            while not done:
+                await self._writer.look()
+                done, _ = await asyncio.wait(
+                    ends, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED
+                )
             if self._task.done():
                 await self._task
             await waiting
@@ -375,7 +394,7 @@ class Store(Lookups):
             await asyncio.to_thread(copy_database, self._path, target)
             await asyncio.to_thread(check_copy, target)
         except sqlite3.Error as exc:
-            raise self._breakdown.translate(exc) from exc
+            raise await self._breakdown.translate(exc) from exc
         except Damage as exc:
             self._breakdown.note(str(exc))
             self._breakdown.check()

@@ -30,6 +30,7 @@ from imgsvc.domain.job import JobChange
 from imgsvc.errors import ShuttingDown
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import is_busy
+from imgsvc.store.place import Place
 
 log = logging.getLogger(__name__)
 
@@ -100,11 +101,13 @@ class Writer:
         connection: aiosqlite.Connection,
         *,
         breakdown: Breakdown | None = None,
+        place: Place | None = None,
         linger_s: float = LINGER_S,
         quiet_s: float = QUIET_S,
     ) -> None:
         self._connection = connection
         self._breakdown = breakdown or Breakdown()
+        self._place = place
         self._turn = asyncio.Lock()
         self._linger_s = linger_s
         self._quiet_s = quiet_s
@@ -174,7 +177,7 @@ class Writer:
             except sqlite3.Error as exc:
                 if is_busy(exc):
                     return False
-                raise self._breakdown.translate(exc) from exc
+                raise await self._breakdown.translate(exc) from exc
         return not next(iter(rows))[0]
 
     def close(self) -> None:
@@ -220,11 +223,24 @@ class Writer:
             await self._connection.execute_fetchall("COMMIT")
         except sqlite3.Error as exc:
             await self._roll_back()
-            raise self._breakdown.translate(exc) from exc
+            raise await self._breakdown.translate(exc) from exc
         except BaseException:
             await self._roll_back()
             raise
+        if not await self.look():
+            self._breakdown.check()
         return changes
+
+    async def look(self) -> bool:
+        """Whether the files are in their place; if not, that is the database's breakdown: what is
+        committed would be gone with the process.
+        """
+        if self._place is None:
+            return True
+        fault = await asyncio.to_thread(self._place.find_fault)
+        if fault is not None:
+            self._breakdown.note(fault)
+        return fault is None
 
     async def _begin(self) -> None:
         """As soon as no other program has the database locked. Raises ShuttingDown when this one

@@ -88,6 +88,8 @@ class _Child:
                 self._scratch.remove_all_of(tasks[position:])
                 break
             outcome, trace = self._run_task(task)
+            if isinstance(outcome, RenderFailed) and not self._scratch.is_there:
+                os._exit(1)  # whatever it says, somebody has removed the folders
             outcomes.append(outcome)
             if trace:
                 tracebacks[position] = trace

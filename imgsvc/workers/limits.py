@@ -60,6 +60,13 @@ def forbid_core_dumps() -> None:
     on its size: hence the option, which also keeps other processes from tracing this one.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    hide_memory()
+
+
+def hide_memory() -> None:
+    """Other processes of the same user may not trace this one, nor read its memory and its
+    variables in /proc. Root still may.
+    """
     _set_option(_PR_SET_DUMPABLE, 0)
 
 

@@ -143,9 +143,10 @@ def spawn(
     """Start a child and do not wait until it is warm.
 
     The calling thread has to live as long as the child: the kernel kills the child with it.
-    Raises OSError when the system has no room for another process.
+    Raises OSError when the system has no room for another process, or none on its disk.
     """
     _block_stop_signals()
+    scratch.restore()
     notes = Notes()
     settings = child.ChildSettings(
         notes=notes,

@@ -63,6 +63,14 @@ def find_gaps() -> tuple[str, ...]:
     return tuple(gaps)
 
 
+def protect_server() -> None:
+    """For the server, before it starts workers. Where Landlock is missing, nothing else keeps them
+    from its memory and its secrets in /proc.
+    """
+    if not landlock.get_version():
+        limits.hide_memory()
+
+
 def confine(mode: SandboxMode, written: Path, taken: Path) -> Confinement:
     """Confine this process; there is no way back.
 

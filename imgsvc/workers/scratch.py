@@ -50,6 +50,16 @@ class Scratch:
         self.inputs.mkdir(exist_ok=True)
         return True
 
+    @property
+    def is_there(self) -> bool:
+        """Whether both folders stand; what was confined to them does not reach new ones."""
+        return self.folder.exists() and self.inputs.exists()
+
+    def restore(self) -> None:
+        """Make again what somebody has removed."""
+        for folder in (self.folder, self.inputs):
+            folder.mkdir(parents=True, exist_ok=True)
+
     def remove_if_empty(self) -> None:
         """Outputs that still wait to be moved away keep their folder."""
         for folder in (self.inputs, self.folder):

@@ -69,6 +69,9 @@ _HARMFUL_COMMANDS = {
 leased file waits.
 """
 
+_HARMFUL_CONTROLS = {"TIOCSTI": 0x5412, "TIOCLINUX": 0x541C}
+"""Of ioctl: they type into the terminal that the server was started from."""
+
 _SET_MODE_FILTER, _GET_ACTION_AVAILABLE = 1, 2
 _ALL_THREADS = 1
 
@@ -134,6 +137,7 @@ def _instructions(machine: Machine, pid: int) -> Iterator[bytes]:
     yield from _allow_only(numbers["prlimit64"], [0, pid])
     yield from _allow_only(numbers["prctl"], list(_HARMLESS_OPTIONS.values()))
     yield from _refuse_only(numbers["fcntl"], list(_HARMFUL_COMMANDS.values()))
+    yield from _refuse_only(numbers["ioctl"], list(_HARMFUL_CONTROLS.values()))
     yield _make(_IF_EQUAL, numbers["clone"], 0, 4)
     yield _make(_LOAD, _FIRST_ARGUMENT_AT)
     yield _make(_IF_ANY_BIT, _CLONE_THREAD, 1, 0)

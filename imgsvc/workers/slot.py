@@ -314,6 +314,8 @@ class Slot:
 
     def _hand_over(self, worker: Worker, bundle: Bundle, tasks: Sequence[RenderTask]) -> bool:
         """Link the inputs in and send the bundle; in a thread. False if none could be sent."""
+        if not self.scratch.is_there:
+            raise FileNotFoundError(f"the folders of slot {self.number} are gone")
         refused: list[Finished] = []
         sent: list[RenderTask] = []
         for task, placed in zip(tasks, bundle.tasks, strict=True):

@@ -32,7 +32,7 @@ ptrace 101 117, process_vm_readv 310 270, process_vm_writev 311 271, process_mad
 process_mrelease 448 448, kcmp 312 272, pidfd_open 434 434, pidfd_getfd 438 438,
 pidfd_send_signal 424 424, kill 62 129, tkill 200 130, tgkill 234 131, rt_sigqueueinfo 129 138,
 rt_tgsigqueueinfo 297 240,
-prctl 157 167, fcntl 72 25, prlimit64 302 261, setpriority 141 140, ioprio_set 251 30,
+prctl 157 167, fcntl 72 25, ioctl 16 29, prlimit64 302 261, setpriority 141 140, ioprio_set 251 30,
 sched_setparam 142 118, sched_setscheduler 144 119, sched_setaffinity 203 122,
 sched_setattr 314 274, migrate_pages 256 238, move_pages 279 239, capset 126 91,
 chmod 90 -, fchmod 91 52, fchmodat 268 53, chown 92 -, fchown 93 55, lchown 94 -,

@@ -65,7 +65,7 @@ def test_an_image_that_failed_before_travels_alone() -> None:
 
 
 def test_an_image_that_may_be_what_the_server_dies_of_travels_alone() -> None:
-    images = [make_image(interruptions=n) for n in (4, 5, 4, 4)]
+    images = [make_image(interruptions=n) for n in (1, 2, 1, 1)]
     assert [len(bundle) for bundle in split_bundles(_pieces(images), 8)] == [1, 1, 2]
 
 

@@ -43,6 +43,17 @@ def test_a_second_server_is_told_who_has_the_folder(tmp_path: Path) -> None:
         lock.release()
 
 
+def test_a_folder_stays_locked_when_somebody_removes_the_file(tmp_path: Path) -> None:
+    lock = DataFolderLock(tmp_path / "lock")
+    lock.acquire()
+    (tmp_path / "lock").unlink()
+    with pytest.raises(StartError, match="in use by another process"):
+        DataFolderLock(tmp_path / "lock").acquire()
+    lock.release()
+    lock.acquire()
+    lock.release()
+
+
 def test_a_released_lock_can_be_taken_again(tmp_path: Path) -> None:
     first, second = DataFolderLock(tmp_path / "lock"), DataFolderLock(tmp_path / "lock")
     first.acquire()

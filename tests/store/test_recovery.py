@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
-from imgsvc.domain.retries import MAX_INTERRUPTIONS, TOOK_THE_SERVER_DOWN
+from imgsvc.domain.retries import MAX_DEATHS_ALONE, SUSPECT_AFTER, TOOK_THE_SERVER_DOWN
 from imgsvc.errors import NotFound
 from imgsvc.store.store import Store
 from tests.store.builders import CRASHED, claim, create, key, made, release
@@ -43,6 +44,14 @@ async def _die_while_processing(store: Store, job: Job, times: int) -> None:
         await store.recover(9_000, died=True)
 
 
+async def _begin_alone(store: Store, job: Job) -> Image:
+    """The first of two; the other has been claimed as well, and is returned."""
+    first, second = await claim(store, job)
+    assert first.is_suspect
+    assert await store.begin_alone(key(first))
+    return second
+
+
 async def test_deaths_of_the_server_are_counted_and_cost_no_attempt(store: Store) -> None:
     job = await create(store, 2)
     await claim(store, job, 1)
@@ -53,42 +62,47 @@ async def test_deaths_of_the_server_are_counted_and_cost_no_attempt(store: Store
     assert [(image.interruptions, image.attempts) for image in images] == [(1, 0), (0, 0)]
 
 
-async def test_who_ran_alone_when_the_server_died_has_failed(store: Store) -> None:
+async def test_who_was_alone_each_time_the_server_died_has_failed(store: Store) -> None:
     job = await create(store, 2)
-    await _die_while_processing(store, job, MAX_INTERRUPTIONS)
-    first, second = await claim(store, job)
-    assert first.is_suspect
-    assert await store.begin_alone(key(first))
+    await _die_while_processing(store, job, SUSPECT_AFTER)
+    for _ in range(MAX_DEATHS_ALONE - 1):
+        await _begin_alone(store, job)
+        assert (await store.recover(9_000, died=True)).guilty == 0
+    second = await _begin_alone(store, job)
     recovered = await store.recover(9_000, died=True)
     assert (recovered.images, recovered.guilty) == (1, 1)
     guilty = await store.image(job.id, 0)
     assert (guilty.state, guilty.error) == ("failed", TOOK_THE_SERVER_DOWN)
     assert guilty.attempts == 1
-    assert (await store.image(job.id, second.index)).state == "pending"
+    other = await store.image(job.id, second.index)
+    assert (other.state, other.interruptions) == ("pending", SUSPECT_AFTER)
     assert (await store.job(job.id)).errors == {"worker_crashed": 1}
 
 
 async def test_who_ran_alone_earlier_is_not_blamed(store: Store) -> None:
     job = await create(store, 1)
-    (image,) = await claim(store, job)
-    assert await store.begin_alone(key(image))
-    await store.release_images([release(image)], 3_000)
-    assert not await store.begin_alone(key(image))
-    await claim(store, job)
-    assert (await store.recover(9_000, died=True)).guilty == 0
+    await _die_while_processing(store, job, SUSPECT_AFTER)
+    for _ in range(MAX_DEATHS_ALONE):
+        (image,) = await claim(store, job)
+        assert await store.begin_alone(key(image))
+        await store.release_images([release(image)], 3_000)
+        assert not await store.begin_alone(key(image))
+        await claim(store, job)
+        assert (await store.recover(9_000, died=True)).guilty == 0
 
 
 async def test_a_stop_that_was_asked_for_blames_nobody(store: Store) -> None:
-    job = await create(store, 1)
-    (image,) = await claim(store, job)
-    assert await store.begin_alone(key(image))
-    recovered = await store.recover(9_000)
-    assert (recovered.images, recovered.guilty) == (1, 0)
+    job = await create(store, 2)
+    await _die_while_processing(store, job, SUSPECT_AFTER)
+    for _ in range(MAX_DEATHS_ALONE):
+        await _begin_alone(store, job)
+        recovered = await store.recover(9_000)
+        assert (recovered.images, recovered.guilty) == (2, 0)
 
 
 async def test_a_retry_by_hand_forgets_the_interruptions(store: Store) -> None:
     job = await create(store, 1)
-    await _die_while_processing(store, job, MAX_INTERRUPTIONS)
+    await _die_while_processing(store, job, SUSPECT_AFTER)
     await store.cancel_job(job.id, 9_500)
     await store.retry_images(job.id)
     assert (await store.image(job.id, 0)).interruptions == 0

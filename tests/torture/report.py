@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 
 STEPS = (
-    "upload", "row", "result", "archive", "fetch", "webhook", "change", "shutdown", "start",
-    "workers", "random",
+    "upload", "row", "result", "archive", "backup", "fetch", "webhook", "change", "shutdown",
+    "start", "workers", "random",
 )  # fmt: skip
 
 
@@ -18,7 +18,7 @@ class Report:
 
     acknowledged, finished: images. messages: that came to the receiver. blamed: images failed
     with worker_crashed although they are good, by what they are told, and completed after a
-    retry: they were with two workers that were killed, or with six servers.
+    retry: they were with two workers that were killed, or alone with three servers.
 
     All that follow should be empty: lines, one for each fault. lost: acknowledged and not there,
     or not finished right. doubled: made, told or counted more than once. orphans: files and rows

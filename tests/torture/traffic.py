@@ -46,6 +46,7 @@ class Traffic:
                         self._order(http, kinds[3:]),
                         self._break_off(http),
                         self._download(http),
+                        self._back_up(http),
                         self._render(http),
                         self._change(http),
                         self._follow(http),
@@ -111,6 +112,13 @@ class Traffic:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if damaged := archive.testzip():
                 self.faults.append(f"{order.label}: {damaged} in its archive")
+
+    async def _back_up(self, http: aiohttp.ClientSession) -> None:
+        async with http.post("/api/v1/backup") as answer:
+            content = await answer.read()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if damaged := archive.testzip():
+                self.faults.append(f"{damaged} in a backup")
 
     async def _render(self, http: aiohttp.ClientSession) -> None:
         async with http.post("/api/v1/render?width=30&format=png", data=PICTURES[0]) as answer:

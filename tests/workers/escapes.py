@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import mmap
 import os
 import pickle
 import resource
@@ -43,6 +44,8 @@ _CLONE_NEWUSER = 0x10000000
 _PR_SET_PDEATHSIG = 1
 _IO_URING_SETUP = 425
 _F_SETOWN_EX = 15
+_SIGEV_THREAD_ID = 4
+_AT_FDCWD, _AT_EMPTY_PATH, _RENAME_EXCHANGE = -100, 0x1000, 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -154,6 +157,57 @@ def _signal_by_a_pipe(_: RenderTask, pid: int) -> None:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def _control(_: RenderTask, request: int) -> None:
+    """Of ioctl, to a pipe."""
+    reader, writer = os.pipe()
+    try:
+        fcntl.ioctl(reader, request, b"x")
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def _write_memory(_: RenderTask, pid: int) -> None:
+    buffer = ctypes.create_string_buffer(8)
+    part = (ctypes.c_void_p * 2)(ctypes.addressof(buffer), 8)
+    _check(_libc.process_vm_writev(pid, part, 1, part, 1, 0))
+
+
+def _run_from_memory(_: RenderTask, number: int) -> None:
+    """number: of execveat."""
+    program = os.memfd_create("program")
+    try:
+        os.write(program, b"#!/bin/true\n")
+        nothing = ctypes.c_void_p()
+        _check(_libc.syscall(number, program, b"", nothing, nothing, _AT_EMPTY_PATH))
+    finally:
+        os.close(program)
+
+
+def _signal_by_a_timer(_: RenderTask, pid: int) -> None:
+    event = struct.pack("Piii44x", 0, int(signal.SIGURG), _SIGEV_THREAD_ID, pid)
+    _check(_libc.timer_create(time.CLOCK_MONOTONIC, event, ctypes.byref(ctypes.c_void_p())))
+
+
+def _reopen_input(task: RenderTask, _: object) -> None:
+    with Path(task.input_path).open("rb") as file:
+        os.close(os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDWR))
+
+
+def _map_input(task: RenderTask, _: object) -> None:
+    with Path(task.input_path).open("rb") as file:
+        mmap.mmap(file.fileno(), 1, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE).close()
+
+
+def _move_input(task: RenderTask, _: object) -> None:
+    Path(task.input_path).rename(f"{task.output_prefix}-input")
+
+
+def _swap_input(task: RenderTask, _: object) -> None:
+    paths = os.fsencode(task.input_path), os.fsencode(_make_own(task))
+    _check(_libc.renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE))
 
 
 def _raise_limit(_: RenderTask, __: object) -> None:
@@ -282,6 +336,14 @@ _ATTEMPTS: dict[str, Callable[[RenderTask, Any], object]] = {
     "be another user": lambda _, __: _check(_libc.unshare(_CLONE_NEWUSER)),
     "outlive": lambda _, __: _check(_libc.prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)),
     "call": _call,
+    "control": _control,
+    "write memory": _write_memory,
+    "run from memory": _run_from_memory,
+    "signal by a timer": _signal_by_a_timer,
+    "reopen the input": _reopen_input,
+    "map the input": _map_input,
+    "move the input": _move_input,
+    "swap the input": _swap_input,
     "raise a limit": _raise_limit,
     "write too much": _write_too_much,
     "open many": _open_many,

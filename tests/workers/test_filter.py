@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import termios
 
 import pytest
 
@@ -23,6 +24,13 @@ def can_filter() -> bool:
 
 
 pytestmark = pytest.mark.skipif(not can_filter(), reason="this machine has no filters")
+
+
+def _number(name: str) -> int:
+    machine = find_machine()
+    assert machine is not None
+    return machine.numbers[name]
+
 
 COMMANDS = {
     "F_SETOWN": (8, os.getpid()),
@@ -57,12 +65,32 @@ async def test_there_are_no_sockets(prison: Follower) -> None:
     await assert_refused(prison, *wishes, by={"EPERM"})
 
 
+async def test_every_call_that_is_to_be_refused_is_refused(prison: Follower) -> None:
+    machine = find_machine()
+    assert machine is not None
+    names = [name for name in seccomp._REFUSED.split() if name in machine.numbers]
+    wishes: list[Wish] = [("call", [machine.numbers[name], *[-1] * 5]) for name in names]
+    assert len(wishes) > 80
+    await assert_refused(prison, *wishes, by={"EPERM"})
+
+
+async def test_nothing_is_typed_into_the_terminal_of_the_server(prison: Follower) -> None:
+    wishes: list[Wish] = [("control", termios.TIOCSTI), ("control", 0x541C)]
+    await assert_refused(prison, *wishes, by={"EPERM"})
+    assert await try_out(prison, [("control", termios.TIOCGWINSZ)]) == ["ENOTTY"]
+
+
+async def test_no_timer_signals_others(prison: Follower) -> None:
+    await assert_refused(prison, ("signal by a timer", os.getpid()), by={"EINVAL"})
+
+
 async def test_there_are_no_other_programs_and_processes(prison: Follower) -> None:
     wishes: list[Wish] = [
         ("execute", "/bin/true"),
         ("execute", sys.executable),
         ("spawn", "/bin/true"),
         ("fork", None),
+        ("run from memory", _number("execveat")),
     ]
     await assert_refused(prison, *wishes, by={"EPERM", "EACCES"})
 
@@ -72,6 +100,7 @@ async def test_other_processes_are_left_alone(prison: Follower) -> None:
     deeds = (
         "trace",
         "read memory",
+        "write memory",
         "signal",
         "signal by a pipe",
         "open a process",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -296,3 +297,37 @@ async def test_room_that_comes_back_is_told(
     await pool.until(lambda: pool.pool.room() == 0)
     monkeypatch.delenv(faults.DYING)
     await pool.until(lambda: pool.pool.room() > 0)
+
+
+@pytest.mark.parametrize("removed", ["0", "0.in", "."])
+async def test_a_slot_whose_folders_somebody_removes_gets_new_ones_and_a_new_worker(
+    open_pool: Pools, removed: str
+) -> None:
+    pool = await open_pool()
+    (first,) = await pool.submit("ok")
+    await pool.ended([first])
+    before = pid_of(pool)
+    await asyncio.to_thread(shutil.rmtree, pool.pool._folder / removed)
+    (lost,) = await pool.submit("ok")
+    await pool.ended([lost])
+    assert pool.causes() == {lost: LossCause.INNOCENT}
+    (again,) = await pool.submit("ok")
+    await pool.ended([again])
+    assert isinstance(pool.finished(again).outcome, Rendered)
+    assert pid_of(pool) != before
+
+
+async def test_a_task_whose_folders_somebody_removes_is_lost_and_has_not_failed(
+    open_pool: Pools, gate: Gate
+) -> None:
+    """As after any crash: it is tried once more."""
+    pool = await open_pool()
+    (running,) = await pool.submit(gate.content)
+    await pool.started(running)
+    await asyncio.to_thread(shutil.rmtree, pool.pool._folder)
+    gate.open()
+    await pool.ended([running])
+    assert pool.causes() == {running: LossCause.CRASHED}
+    (again,) = await pool.submit("ok")
+    await pool.ended([again])
+    assert isinstance(pool.finished(again).outcome, Rendered)

@@ -63,6 +63,7 @@ async def test_files_elsewhere_cannot_be_changed(open_pool: Pools, data: Path) -
         *[(what, there) for what in ("write", "append", "remove", "truncate")],
         *[(what, there) for what in ("change the mode", "change the owner", "change the time")],
         ("change attributes", there),
+        *[(what, str(data / "slots-0" / "secret")) for what in ("write", "append", "move there")],
         *[(what, missing) for what in ("write", "make a folder", "move there", "link there")],
         ("link here", there),
         ("write", "/dev/shm/x"),  # noqa: S108
@@ -76,8 +77,9 @@ async def test_files_elsewhere_cannot_be_changed(open_pool: Pools, data: Path) -
 
 async def test_an_input_can_be_read_and_removed_but_not_changed(open_pool: Pools) -> None:
     pool = await open_prison(open_pool)
-    wishes: list[Wish] = [("write the input", None), ("empty the input", None)]
-    await assert_refused(pool, *wishes, by={"EACCES"})
+    deeds = ("write", "empty", "reopen", "map", "move", "swap")
+    wishes: list[Wish] = [(f"{deed} the input", None) for deed in deeds]
+    await assert_refused(pool, *wishes, by={"EACCES", "EXDEV"})
     (source,) = await asyncio.to_thread(lambda: list(pool._inputs.iterdir()))
     assert source.read_text() == json.dumps([list(wish) for wish in wishes])
 

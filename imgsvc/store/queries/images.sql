@@ -128,19 +128,22 @@ WHERE job_id = :job_id AND idx = :idx AND state = 'processing' AND claim = :clai
 RETURNING 1;
 
 -- name: fail_guilty_images
--- What was being made, with nothing beside it, when the server died once more.
+-- What was being made, with nothing beside it, when the server died once too often.
 UPDATE images SET
     state = 'failed', error_code = :error_code, error_message = :error_message,
     last_error_code = NULL, last_error_message = NULL, interruptions = interruptions + 1,
     finished_at = :now_ms
-WHERE state = 'processing' AND alone_claim = claim
+WHERE state = 'processing' AND alone_claim = claim AND interruptions + 1 >= :most
 RETURNING *;
 
 -- name: recover_images
 -- What ran when the server stopped waits again; the try that was cut short does not count.
--- died: 1 when nobody had asked it to stop.
+-- died: 1 when nobody had asked it to stop. A suspect that had not begun is not to blame.
 UPDATE images SET
-    interruptions = interruptions + (:died AND state = 'processing'),
+    interruptions = interruptions + (
+        :died AND state = 'processing'
+        AND (interruptions < :suspect_after OR alone_claim IS claim)
+    ),
     state = 'pending', attempts = max(attempts - 1, 0), started_at = NULL
 WHERE state IN ('fetching', 'processing')
 RETURNING *;

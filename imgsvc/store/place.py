@@ -1,0 +1,55 @@
+"""Whether the files of a database in use still stand where they were opened.
+
+SQLite goes on writing into files that were moved, replaced or removed under it. What is committed
+there would be gone with the process, and nobody would have been told.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from struct import pack
+
+_SHARED_LOCKS_AT, _SHARED_LOCKS = 0x40000002, 510
+"""Where readers lock a database (SQLite's os.h): who takes all of it is the last to have it."""
+
+
+class Place:
+    """Of a database that is open, and has a log. Blocking; `close` it after all connections."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._identity = _identify(path)
+        self._log_identity = _identify(self._log)
+
+    def find_fault(self) -> str | None:
+        """What has happened to one of the files; None when both are in their place."""
+        known = ((self._path, self._identity), (self._log, self._log_identity))
+        for path, identity in known:
+            if _identify(path) != identity:
+                return f"{path} was moved, replaced or removed while it was in use"
+        return None
+
+    def spare_others(self) -> None:
+        """Before the last connection is closed, which removes the log by its name: if another
+        one stands there, somebody else works with it, so this is not to be the last.
+        """
+        if _identify(self._log) not in {None, self._log_identity}:
+            lock = pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, _SHARED_LOCKS_AT, _SHARED_LOCKS, 0)
+            fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, lock)
+
+    def close(self) -> None:
+        """Closing any descriptor of it lets go of SQLite's locks."""
+        os.close(self._file)
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    """None when it is not there."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino

@@ -1,0 +1,85 @@
+"""A database whose files are moved, replaced or removed while it is in use."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from imgsvc.errors import DatabaseBroken, ShuttingDown
+from imgsvc.store.store import Store
+from tests.store.builders import create
+
+
+def _remove_log(database: Path) -> None:
+    database.with_name("imgsvc.db-wal").unlink()
+
+
+def _replace(database: Path) -> None:
+    shutil.copy(database, database.with_name("copy.db"))
+    database.with_name("copy.db").replace(database)
+
+
+def _move(database: Path) -> None:
+    database.rename(database.with_name("moved.db"))
+
+
+@pytest.mark.parametrize("deed", [_remove_log, _replace, _move])
+async def test_nothing_is_acknowledged_that_would_be_gone_with_the_process(
+    database: Path, deed: object
+) -> None:
+    store = await Store.open(database)
+    await create(store, 1)
+    assert callable(deed)
+    deed(database)
+    with pytest.raises(ShuttingDown):
+        await create(store, 1)
+    with pytest.raises(DatabaseBroken, match="moved, replaced or removed"):
+        await store.watch()
+    await store.close()
+
+
+async def test_it_is_noticed_while_nothing_is_written(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgsvc.store.store.LOOK_EVERY_S", 0.01)
+    store = await Store.open(database)
+    watching = asyncio.create_task(store.watch())
+    _move(database)
+    with pytest.raises(DatabaseBroken, match="moved, replaced or removed"):
+        await watching
+    await store.close()
+
+
+async def test_what_stood_in_a_log_that_was_removed_is_saved(database: Path) -> None:
+    store = await Store.open(database)
+    job = await create(store, 3)
+    _remove_log(database)
+    await store.close()
+    store = await Store.open(database)
+    assert (await store.job(job.id)).total == 3
+    await store.close()
+
+
+async def test_whoever_works_in_the_same_place_keeps_the_log(tmp_path: Path) -> None:
+    """The folder was moved away, and another server started where it had been."""
+    (tmp_path / "data").mkdir()
+    database = tmp_path / "data" / "imgsvc.db"
+    first = await Store.open(database)
+    await create(first, 1)
+    (tmp_path / "data").rename(tmp_path / "moved")
+    (tmp_path / "data").mkdir()
+    second = await Store.open(database)
+    job = await create(second, 2)
+    await first.close()
+    await second.ping_writable()
+    with closing(sqlite3.connect(database)) as other:
+        assert other.execute("SELECT total FROM jobs WHERE id = ?", (job.id,)).fetchone() == (2,)
+    await second.close()
+    moved = await Store.open(tmp_path / "moved" / "imgsvc.db")
+    assert [one.total for one in (await moved.jobs(limit=9))[0]] == [1]
+    await moved.close()

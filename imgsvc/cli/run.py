@@ -164,7 +164,7 @@ async def _run(settings: Settings, inputs: Sequence[LocalInput], wish: Wish) -> 
                 core.failure.add_done_callback(lambda _: working.cancel())
                 await asyncio.wait({working})
                 if core.failure.done():
-                    raise StartError("The worker processes cannot be kept alive.")
+                    raise StartError(f"It cannot go on: {core.failure.exception()}")
                 return working.result()
             finally:
                 working.cancel()

@@ -66,18 +66,21 @@ async def _run(
             )
             what = ", ".join(str(each.folder.root) for each in watched)
             async with reporter.showing(what):
-                return await run_until_stopped(_run_beside(core, watch.run()))
+                return await run_until_stopped(_run_beside(core, watch.run(), reporter.out))
 
 
-async def _run_beside(core: Core, work: Coroutine[Any, Any, None]) -> None:
-    """As long as the core lives. Raises StartError when it dies."""
+async def _run_beside(core: Core, work: Coroutine[Any, Any, None], out: OutFolder) -> None:
+    """As long as the core lives. Raises StartError when it dies, LocalFileError when that is
+    because the out folder is gone.
+    """
     working = asyncio.ensure_future(work)
     core.failure.add_done_callback(lambda _: working.cancel())
     try:
         await working
     except asyncio.CancelledError:
         if core.failure.done():
-            raise StartError("The worker processes cannot be kept alive.") from None
+            await asyncio.to_thread(out.check)
+            raise StartError(f"It cannot go on: {core.failure.exception()}") from None
         raise
 
 

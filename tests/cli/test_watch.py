@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from imgsvc.client import SyncClient
+from imgsvc.dispatch.bundles import MAX_BYTES
 from tests.cli.conftest import Run, Start
 from tests.client.pictures import picture
 from tests.runtime.faulty import fault
@@ -261,9 +262,10 @@ def held(tmp_path: Path) -> Iterator[tuple[ServerProcess, Gate]]:
 
 
 def put_gated(gate: Gate, *paths: Path) -> None:
+    """Files too large to be made together with others, which would wait with them."""
     word, _, rest = gate.content.partition(" ")
     for path in paths:
-        put(path, fault(word, rest))
+        put(path, fault(word, rest.ljust(MAX_BYTES)))
 
 
 @pytest.fixture

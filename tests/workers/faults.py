@@ -172,7 +172,8 @@ def ask_for_memory(task: RenderTask, cost: str) -> Outcome:
 
 
 def wait_for_gate(task: RenderTask, fifo: str) -> Outcome:
-    """Go on when there is a byte to take."""
+    """Go on when there is a byte to take. Blanks after its name make the image larger."""
+    fifo = fifo.rstrip()
     if fifo in _kept_open:
         os.read(_kept_open[fifo], 1)
     else:

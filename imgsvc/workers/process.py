@@ -114,13 +114,15 @@ class WorkerProcess:
             return
 
     def read_stderr(self) -> str:
-        """The end of what it said during its last task; empty when it never got so far."""
+        """The end of what it said during its last task; empty when it never got so far, or nobody
+        can read it now.
+        """
         try:
             with self.stderr_path.open("rb") as file:
                 size_bytes = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size_bytes - _STDERR_TAIL_BYTES))
                 return file.read().decode(errors="replace")
-        except FileNotFoundError:
+        except OSError:
             return ""
 
     def close(self, *, wait: bool) -> None:

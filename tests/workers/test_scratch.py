@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from imgsvc.domain.rendering import DecodeLimits, RenderTask, TaskKey, WatermarkFile
 from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all, remove_inputs
+from tests.open_files import no_more_files
 
 
 def task(folder: Path) -> RenderTask:
@@ -45,6 +47,18 @@ def test_a_lost_task_leaves_no_watermark(scratch: Scratch, tmp_path: Path) -> No
     wanted = task(tmp_path)
     bring_in_all(wanted, scratch.place(wanted))
     scratch.remove_all_of([wanted])
+    assert_empty(scratch)
+
+
+def test_what_cannot_be_removed_for_want_of_open_files_is_removed_with_the_next(
+    scratch: Scratch, tmp_path: Path
+) -> None:
+    first, second = task(tmp_path), replace(task(tmp_path), key=TaskKey("job", 1, 1))
+    for wanted in (first, second):
+        bring_in_all(wanted, scratch.place(wanted))
+    with no_more_files():
+        scratch.remove_all_of([first])
+    scratch.remove_all_of([second])
     assert_empty(scratch)
 
 

@@ -152,6 +152,7 @@ async def open_core(
             with _needing_space(data_dir):
                 await blobs.prepare()
                 await _recover(settings, lock, store, blobs)
+                await asyncio.to_thread(lock.note_recovered)
             core = _build(settings, lock, store, blobs, render)
             try:
                 with _needing_space(data_dir):

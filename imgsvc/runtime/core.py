@@ -41,6 +41,7 @@ from imgsvc.telemetry.logs import get_logger
 from imgsvc.upkeep.ballast import KeptBallast
 from imgsvc.upkeep.checkpoints import Checkpoints
 from imgsvc.upkeep.clock import ClockWatch
+from imgsvc.upkeep.dropped import DroppedJobs
 from imgsvc.upkeep.expiry import Expiry
 from imgsvc.upkeep.idle import IdleJobs
 from imgsvc.upkeep.keys import ExpiredKeys
@@ -194,14 +195,7 @@ def _build(
     render: Callable[[RenderTask], Outcome],
 ) -> Core:
     workers, limits, storage = settings.workers, settings.limits, settings.storage
-    pool = WorkerPool(
-        folder=storage.data_dir.absolute() / "slots",
-        size=workers.first_size,
-        timeout_s=workers.timeout_s,
-        memory_bytes=workers.memory_bytes,
-        render=render,
-        sandbox=workers.sandbox,
-    )
+    pool = _build_pool(workers, storage.data_dir, render)
     dispatcher = Dispatcher(
         store,
         blobs,
@@ -218,6 +212,7 @@ def _build(
         max_pending_images=limits.max_pending_images,
     )
     watermarks = Watermarks(store, blobs, dispatcher.urgent, readiness)
+    deleter = Deleter(store, blobs)
     submitter = Submitter(
         store,
         blobs,
@@ -225,6 +220,7 @@ def _build(
         presets,
         watermarks,
         readiness,
+        deleter,
         limits=limits,
         retain_s=settings.retention.finished_s,
     )
@@ -240,11 +236,24 @@ def _build(
         fetches=_build_fetches(settings, store, blobs, dispatcher),
         readiness=readiness,
         submitter=submitter,
-        deleter=Deleter(store, blobs),
+        deleter=deleter,
         presets=presets,
         watermarks=watermarks,
         workforce=Workforce(pool, dispatcher, _bounds(workers)),
         failure=asyncio.get_running_loop().create_future(),
+    )
+
+
+def _build_pool(
+    workers: WorkerSettings, data_dir: Path, render: Callable[[RenderTask], Outcome]
+) -> WorkerPool:
+    return WorkerPool(
+        folder=data_dir.absolute() / "slots",
+        size=workers.first_size,
+        timeout_s=workers.timeout_s,
+        memory_bytes=workers.memory_bytes,
+        render=render,
+        sandbox=workers.sandbox,
     )
 
 
@@ -320,6 +329,7 @@ async def _start(core: Core) -> None:
     reserve_bytes = core.settings.storage.reserve_bytes
     core.keep("ballast", KeptBallast(core.blobs, reserve_bytes=reserve_bytes).run())
     core.keep("free-memory", FreeMemory().run())
+    core.keep("dropped-jobs", DroppedJobs(core.deleter.drop_rest).run())
     core.keep("expiry", Expiry(core.store, core.deleter.delete_expired).run())
 
 

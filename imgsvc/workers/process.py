@@ -15,12 +15,11 @@ from typing import Any
 
 from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import RenderTask
-from imgsvc.files.errnos import is_disk_full
 from imgsvc.workers import answers, child
 from imgsvc.workers.notes import Notes
 from imgsvc.workers.parcel import CALL_BYTES, pack
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood, read_report
-from imgsvc.workers.scratch import NO_SPACE, InputUnavailable, Scratch
+from imgsvc.workers.scratch import InputUnavailable, Scratch, find_passing
 from imgsvc.workers.scrutiny import is_plausible
 
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "VIPS_CONCURRENCY": "1"}
@@ -74,16 +73,17 @@ class WorkerProcess:
         """Send a bundle; `answer` is called once, in another thread, unless this raises.
 
         Raises BrokenExecutor when the child is dead, RuntimeError after `close`, and
-        InputUnavailable where a large bundle, which goes through a file, finds no space.
+        InputUnavailable where a large bundle, which goes through a file, cannot be written now.
         """
         call_path = self.scratch.call_path(ordinal)
         try:
             parcel = pack(tasks, CALL_BYTES, call_path)
         except OSError as exc:
-            if not is_disk_full(exc):
+            failure = find_passing(exc)
+            if failure is None:
                 raise
             call_path.unlink(missing_ok=True)
-            raise InputUnavailable(NO_SPACE) from exc
+            raise InputUnavailable(failure) from exc
         future = self.executor.submit(child.run_bundle, ordinal, parcel, urgent)
         future.add_done_callback(lambda done: answer(self._collect(ordinal, tasks, done)))
 

@@ -17,6 +17,9 @@ from imgsvc.errors import ImageErrorCode, ImgsvcError
 from imgsvc.files.errnos import is_disk_full, will_pass
 
 NO_SPACE = Failure(ImageErrorCode.STORAGE_FULL, "There is not enough free disk space.")
+NOT_NOW = Failure(
+    ImageErrorCode.STORAGE_FULL, "Files of this image cannot be read or written at the moment."
+)
 
 
 class InputUnavailable(ImgsvcError):
@@ -144,9 +147,18 @@ def _copy(source: str, destination: str) -> None:
         raise InputUnavailable(_failure(exc)) from exc
 
 
-def _failure(exc: OSError) -> Failure:
+def find_passing(exc: OSError) -> Failure | None:
+    """What an image waits for that met this trouble; None for one that does not pass. EIO is
+    none that does: it may be one file's for ever, and the image would never end.
+    """
     if is_disk_full(exc):
         return NO_SPACE
+    return NOT_NOW if will_pass(exc) and exc.errno != errno.EIO else None
+
+
+def _failure(exc: OSError) -> Failure:
+    if passing := find_passing(exc):
+        return passing
     if isinstance(exc, FileNotFoundError):
         return Failure(ImageErrorCode.INTERNAL, "The input file is not there any more")
     return Failure(ImageErrorCode.INTERNAL, "The input file cannot be read")

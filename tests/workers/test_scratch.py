@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from imgsvc.domain.rendering import DecodeLimits, RenderTask, TaskKey, WatermarkFile
+from imgsvc.domain.retries import GiveUp, Retry, Trouble, decide_retry
 from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all, remove_inputs
 from tests.open_files import no_more_files
 
@@ -67,4 +71,27 @@ def test_where_one_file_is_gone_none_is_brought_in(scratch: Scratch, tmp_path: P
     wanted = task(tmp_path)
     with pytest.raises(InputUnavailable):
         bring_in_all(wanted, scratch.place(wanted))
+    assert_empty(scratch)
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EMFILE, errno.ESTALE, errno.EIO, errno.EACCES]
+)
+def test_an_input_that_cannot_be_copied_waits_for_a_trouble_that_passes_and_fails_for_another(
+    scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    wanted = task(tmp_path)
+    with pytest.raises(InputUnavailable) as caught:
+        bring_in_all(wanted, scratch.place(wanted))
+    decision = decide_retry(Trouble(caught.value.failure, attempts=1), 0.5)
+    if number in {errno.EIO, errno.EACCES}:  # one file's alone, and maybe for ever
+        assert decision == GiveUp(caught.value.failure)
+    else:
+        assert isinstance(decision, Retry)
+        assert not decision.counts
     assert_empty(scratch)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imgsvc.domain.confinement import SandboxMode
-from imgsvc.domain.rendering import RenderTask
+from imgsvc.domain.rendering import Failure, RenderFailed, RenderTask
 from imgsvc.workers import answers, child
 from imgsvc.workers.notes import Notes
 from imgsvc.workers.parcel import CALL_BYTES, pack
@@ -99,12 +99,22 @@ class WorkerProcess:
                 data = answers.read_file(self.scratch.report_path(ordinal), len(tasks))
             report = read_report(data)
         except (OSError, NotUnderstood) as exc:
+            if isinstance(exc, OSError) and (passing := find_passing(exc)):
+                return self._give_up(ordinal, tasks, passing)
             # A new one: the frames of the other would hold this very call, and all its locks,
             # until the garbage is collected.
             return NotUnderstood(str(exc))
         if not is_plausible(report, tasks):
             return NotUnderstood("a worker says what cannot be")
         return report
+
+    def _give_up(
+        self, ordinal: int, tasks: tuple[RenderTask, ...], failure: Failure
+    ) -> BundleReport:
+        """What was made is known to nobody: it is as if it had met the trouble itself."""
+        self.scratch.remove_all_of(tasks)
+        self.scratch.report_path(ordinal).unlink(missing_ok=True)
+        return BundleReport(tuple(RenderFailed(failure, None, 0) for _ in tasks), {}, 0)
 
     def kill(self) -> None:
         """SIGKILL; nothing when it is dead already."""

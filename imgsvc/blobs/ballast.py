@@ -20,7 +20,11 @@ class Ballast:
 
     @property
     def is_kept(self) -> bool:
-        return self._path.exists()
+        """All of it: a death may have left less."""
+        try:
+            return self._path.stat().st_size >= SIZE_BYTES
+        except FileNotFoundError:
+            return False
 
     def keep(self) -> None:
         """Take the space, all of it or none. Raises OSError."""

@@ -41,6 +41,7 @@ from imgsvc.telemetry.logs import get_logger
 from imgsvc.upkeep.ballast import KeptBallast
 from imgsvc.upkeep.checkpoints import Checkpoints
 from imgsvc.upkeep.clock import ClockWatch
+from imgsvc.upkeep.dropped import DroppedJobs
 from imgsvc.upkeep.expiry import Expiry
 from imgsvc.upkeep.idle import IdleJobs
 from imgsvc.upkeep.keys import ExpiredKeys
@@ -152,6 +153,7 @@ async def open_core(
             with _needing_space(data_dir):
                 await blobs.prepare()
                 await _recover(settings, lock, store, blobs)
+                await asyncio.to_thread(lock.note_recovered)
             core = _build(settings, lock, store, blobs, render)
             try:
                 with _needing_space(data_dir):
@@ -193,14 +195,7 @@ def _build(
     render: Callable[[RenderTask], Outcome],
 ) -> Core:
     workers, limits, storage = settings.workers, settings.limits, settings.storage
-    pool = WorkerPool(
-        folder=storage.data_dir.absolute() / "slots",
-        size=workers.first_size,
-        timeout_s=workers.timeout_s,
-        memory_bytes=workers.memory_bytes,
-        render=render,
-        sandbox=workers.sandbox,
-    )
+    pool = _build_pool(workers, storage.data_dir, render)
     dispatcher = Dispatcher(
         store,
         blobs,
@@ -217,6 +212,7 @@ def _build(
         max_pending_images=limits.max_pending_images,
     )
     watermarks = Watermarks(store, blobs, dispatcher.urgent, readiness)
+    deleter = Deleter(store, blobs)
     submitter = Submitter(
         store,
         blobs,
@@ -224,6 +220,7 @@ def _build(
         presets,
         watermarks,
         readiness,
+        deleter,
         limits=limits,
         retain_s=settings.retention.finished_s,
     )
@@ -239,11 +236,24 @@ def _build(
         fetches=_build_fetches(settings, store, blobs, dispatcher),
         readiness=readiness,
         submitter=submitter,
-        deleter=Deleter(store, blobs),
+        deleter=deleter,
         presets=presets,
         watermarks=watermarks,
         workforce=Workforce(pool, dispatcher, _bounds(workers)),
         failure=asyncio.get_running_loop().create_future(),
+    )
+
+
+def _build_pool(
+    workers: WorkerSettings, data_dir: Path, render: Callable[[RenderTask], Outcome]
+) -> WorkerPool:
+    return WorkerPool(
+        folder=data_dir.absolute() / "slots",
+        size=workers.first_size,
+        timeout_s=workers.timeout_s,
+        memory_bytes=workers.memory_bytes,
+        render=render,
+        sandbox=workers.sandbox,
     )
 
 
@@ -319,6 +329,7 @@ async def _start(core: Core) -> None:
     reserve_bytes = core.settings.storage.reserve_bytes
     core.keep("ballast", KeptBallast(core.blobs, reserve_bytes=reserve_bytes).run())
     core.keep("free-memory", FreeMemory().run())
+    core.keep("dropped-jobs", DroppedJobs(core.deleter.drop_rest).run())
     core.keep("expiry", Expiry(core.store, core.deleter.delete_expired).run())
 
 

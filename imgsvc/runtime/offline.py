@@ -63,7 +63,7 @@ async def _opened(data_dir: Path) -> AsyncIterator[Store]:
         finally:
             await store.close()
     finally:
-        lock.release(as_found=True)
+        lock.release()
 
 
 def _write(archive: ZipStream, file: Path) -> int:

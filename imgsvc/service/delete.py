@@ -7,6 +7,7 @@ too little, the files go first: it is they that make room.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from imgsvc.blobs.blob_store import BlobStore
@@ -21,6 +22,7 @@ class Deleter:
     def __init__(self, store: Store, blobs: BlobStore) -> None:
         self._store = store
         self._blobs = blobs
+        self._dropped: set[str] = set()
 
     async def delete(self, job_id: str) -> None:
         """What still runs is left to end and then thrown away. Raises NotFound, and StorageFull
@@ -36,6 +38,25 @@ class Deleter:
         """
         if await self._remove_rows(job_id, expired_at_ms=now_ms):
             await self._remove_files(job_id)
+
+    async def drop(self, job_id: str) -> None:
+        """Remove the rows of a job that was never shown; its files are its stage's. Where there
+        is no space even for that, `drop_rest` does it later.
+        """
+        self._dropped.add(job_id)
+        with suppress(StorageFull):
+            await self._drop(job_id)
+
+    async def drop_rest(self, _now: int) -> int:
+        """What could not be dropped at once; returns how many jobs. Raises StorageFull."""
+        rest = list(self._dropped)
+        for job_id in rest:
+            await self._drop(job_id)
+        return len(rest)
+
+    async def _drop(self, job_id: str) -> None:
+        await self._remove_rows(job_id)
+        self._dropped.discard(job_id)
 
     async def _remove_rows(self, job_id: str, expired_at_ms: int | None = None) -> bool:
         """Whether there was a job to be removed."""

@@ -7,7 +7,7 @@ compared, and answered as the first one was.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from imgsvc.blobs.blob_store import BlobStore
@@ -17,7 +17,13 @@ from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import NewImage
 from imgsvc.domain.product_list import ProductList
 from imgsvc.domain.times import now_ms
-from imgsvc.errors import IdempotencyInProgress, IdempotencyMismatch, TooManyImages
+from imgsvc.errors import (
+    IdempotencyInProgress,
+    IdempotencyMismatch,
+    ShuttingDown,
+    StorageFull,
+    TooManyImages,
+)
 from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.spec import JobSpec
 from imgsvc.service.readiness import Readiness
@@ -96,8 +102,11 @@ class Idempotency:
         return await self._store.key(key, now_ms())
 
     async def remember(self, key: str, answer: dict[str, Any]) -> None:
-        """Keep the answer that the first request is about to get."""
-        await self._store.record_answer(key, answer)
+        """Keep the answer that the first request is about to get. Where that cannot be done, it
+        is answered all the same: it has been carried out, and a repeated one is answered by that.
+        """
+        with suppress(StorageFull, ShuttingDown):
+            await self._store.record_answer(key, answer)
 
     @asynccontextmanager
     async def recite(self) -> AsyncIterator[Recital]:

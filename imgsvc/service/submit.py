@@ -30,6 +30,7 @@ from imgsvc.intake.headers import weigh
 from imgsvc.intake.spec import JobSpec, WebhookSpec
 from imgsvc.recipes.model import canonical_json
 from imgsvc.service.commits import was_carried_out
+from imgsvc.service.delete import Deleter
 from imgsvc.service.idempotency import new_key
 from imgsvc.service.presets import Presets
 from imgsvc.service.readiness import Readiness
@@ -52,6 +53,7 @@ class Submitter:
         presets: Presets,
         watermarks: Watermarks,
         readiness: Readiness,
+        deleter: Deleter,
         *,
         limits: LimitSettings,
         retain_s: int,
@@ -62,6 +64,7 @@ class Submitter:
         self.presets = presets
         self.watermarks = watermarks
         self.readiness = readiness
+        self.deleter = deleter
         self.limits = limits
         self.retain_s = retain_s
 
@@ -109,9 +112,11 @@ class Submission:
         if self._flushing is not None:
             self._flushing.cancel()
             await asyncio.gather(self._flushing, return_exceptions=True)
-        if self._is_stored:
-            await self._submitter.store.delete_job(self.job_id)
-        await self.stage.discard()
+        try:
+            if self._is_stored:
+                await self._submitter.deleter.drop(self.job_id)
+        finally:
+            await self.stage.discard()
 
     async def describe(self, spec: JobSpec) -> None:
         """Say what is wanted; images are worked on from now on, as they arrive.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,11 +18,12 @@ log = logging.getLogger(__name__)
 
 class Breakdown:
     """Shared by all who use one database. folder: where it lies; None to take a quota that is
-    used up for a disk that fails.
+    used up for a disk that fails. thread: as the writer's, which may wait for it.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, thread: Executor | None = None) -> None:
         self._folder = folder
+        self._thread = thread
         self._noted = asyncio.Event()
         self._reason = ""
 
@@ -47,9 +49,10 @@ class Breakdown:
 
     async def translate(self, exc: sqlite3.Error) -> ImgsvcError:
         """What a driver's error is called here; damage is noted."""
-        folder = self._folder
-        if folder and may_want_room(exc) and await asyncio.to_thread(is_out_of_room, folder):
-            return _refusal() if self.has_come else no_room()
+        if self._folder and may_want_room(exc):
+            loop = asyncio.get_running_loop()
+            if await loop.run_in_executor(self._thread, is_out_of_room, self._folder):
+                return _refusal() if self.has_come else no_room()
         if is_broken(exc):
             self.note(str(exc))
         return _refusal() if self.has_come else translate_error(exc)

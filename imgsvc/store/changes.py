@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -39,7 +38,7 @@ async def change_job(tx: Transaction, job: Job, images: Sequence[Image] = ()) ->
     job: as it shall be, but with the `seq` it had. Returns it with the new one.
     """
     if len(images) > _MANY:
-        change = await asyncio.to_thread(ledger.number, job, images)
+        change = await tx.compute(ledger.number, job, images)
     else:
         change = ledger.number(job, images)
     await tx.fetch(JOBS["save_job"], job_parameters(change.job))

@@ -17,7 +17,7 @@ from imgsvc.domain.rendering import Failure, TaskKey
 from imgsvc.domain.states import Priority
 from imgsvc.store import ledger
 from imgsvc.store.changes import change_jobs
-from imgsvc.store.rows import dump_json, images_from_rows
+from imgsvc.store.rows import dump_json
 from imgsvc.store.sql import FETCHES
 from imgsvc.store.writer import Transaction
 
@@ -72,15 +72,14 @@ class FetchRelease:
 async def begin_fetches(tx: Transaction, picks: Sequence[FetchPick], now_ms: int) -> list[Image]:
     """Begin a try of one image of each pick; where two name the same image, of that one."""
     values = [[pick.priority.rank, pick.host, pick.job_id] for pick in picks]
-    rows = await tx.fetch(FETCHES["begin_fetches"], {"picks": dump_json(values)})
-    images = await images_from_rows(rows)
+    images = await tx.fetch_images(FETCHES["begin_fetches"], {"picks": dump_json(values)})
     await change_jobs(tx, images, partial(_start, now_ms=now_ms), now_ms)
     return images
 
 
 async def finish_fetch(tx: Transaction, fetched: FetchedInput, now_ms: int) -> Job | None:
     """Let the image wait for a worker: its job, or None where the race was lost."""
-    rows = await tx.fetch(
+    images = await tx.fetch_images(
         FETCHES["finish_fetch"],
         {
             **_named(fetched.key),
@@ -89,7 +88,6 @@ async def finish_fetch(tx: Transaction, fetched: FetchedInput, now_ms: int) -> J
             "cost_ms": fetched.cost_ms,
         },
     )
-    images = await images_from_rows(rows)
     adjust = partial(_count_fetched, guessed_ms=fetched.guessed_ms)
     jobs = await change_jobs(tx, images, adjust, now_ms)
     return jobs[0] if jobs else None
@@ -103,7 +101,7 @@ async def fail_fetch(tx: Transaction, failed: FetchFailure, now_ms: int) -> bool
         "uncounted": 0 if failed.count_attempt else 1,
         "now_ms": now_ms,
     }
-    images = await images_from_rows(await tx.fetch(FETCHES["fail_fetch"], parameters))
+    images = await tx.fetch_images(FETCHES["fail_fetch"], parameters)
     return bool(await change_jobs(tx, images, ledger.count_final, now_ms))
 
 
@@ -115,7 +113,7 @@ async def release_fetch(tx: Transaction, release: FetchRelease, now_ms: int) -> 
         "uncounted": 0 if release.count_attempt else 1,
         "fetch_at": release.fetch_at,
     }
-    images = await images_from_rows(await tx.fetch(FETCHES["release_fetch"], parameters))
+    images = await tx.fetch_images(FETCHES["release_fetch"], parameters)
     return bool(await change_jobs(tx, images, _unchanged, now_ms))
 
 

@@ -24,7 +24,6 @@ from imgsvc.store.rows import (
     dump_json,
     dump_outputs,
     dump_warnings,
-    images_from_rows,
 )
 from imgsvc.store.sql import IMAGES
 from imgsvc.store.writer import Transaction
@@ -77,7 +76,7 @@ async def claim_images(
     if not wanted:
         return []
     parameters = {"picks": dump_json(list(wanted.items())), "now_ms": now_ms}
-    images = await images_from_rows(await tx.fetch(IMAGES["claim_images"], parameters))
+    images = await tx.fetch_images(IMAGES["claim_images"], parameters)
     await change_jobs(tx, images, partial(_start, now_ms=now_ms), now_ms)
     turns = {job_id: turn for turn, job_id in enumerate(wanted)}
     return sorted(images, key=lambda image: (turns[image.job_id], image.index))
@@ -93,8 +92,7 @@ async def finish_images(tx: Transaction, results: Sequence[ImageResult], now_ms:
     """Make results final. False stands where the race was lost, or the result is doubled."""
     first = {result.key: result for result in reversed(results)}
     parameters = {"results": dump_json([_result_values(r) for r in first.values()])}
-    rows = await tx.fetch(IMAGES["finish_images"], parameters | {"now_ms": now_ms})
-    images = await images_from_rows(rows)
+    images = await tx.fetch_images(IMAGES["finish_images"], parameters | {"now_ms": now_ms})
     await change_jobs(tx, images, ledger.count_final, now_ms)
     return _won([result.key for result in results], images)
 
@@ -103,7 +101,7 @@ async def release_images(tx: Transaction, releases: Sequence[Release], now_ms: i
     """Let images wait again. False stands where the race was lost."""
     first = {release.key: release for release in reversed(releases)}
     parameters = {"releases": dump_json([_release_values(r) for r in first.values()])}
-    images = await images_from_rows(await tx.fetch(IMAGES["release_images"], parameters))
+    images = await tx.fetch_images(IMAGES["release_images"], parameters)
     await change_jobs(tx, images, _unchanged, now_ms)
     return _won([release.key for release in releases], images)
 

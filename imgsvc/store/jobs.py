@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -38,7 +37,7 @@ async def create_job(
     watermark that the recipe needs is gone.
     """
     empty = _empty_job(new, now_ms)
-    images, parameters = await asyncio.to_thread(_prepare, empty, new_images, now_ms)
+    images, parameters = await tx.compute(_prepare, empty, new_images, now_ms)
     job = ledger.settle(ledger.count_new(empty, images), now_ms)
     await tx.fetch(JOBS["insert_job"], job_parameters(job))
     await pin_watermarks(tx, job.id, job.recipe)
@@ -76,7 +75,7 @@ async def append_images(
         raise TooManyImages(f"A job takes at most {max_images} images")
     if not new_images:
         return job, []
-    images, parameters = await asyncio.to_thread(_prepare, job, new_images, now_ms)
+    images, parameters = await tx.compute(_prepare, job, new_images, now_ms)
     await tx.run_many(IMAGES["insert_image"], parameters)
     await keep_rows(tx, job_id, rows)
     await tx.fetch(JOBS["note_append"], {"id": job_id, "now_ms": now_ms})

@@ -25,7 +25,8 @@ class DataFolderLock:
     ends.
 
     was_abandoned: once it is held, whether the last holder ended without letting go. died:
-    whether it did not even say that it would.
+    whether it did not even say that it would. Both are kept for the next holder, too, until this
+    one has put right what was left: `note_recovered`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,6 +34,7 @@ class DataFolderLock:
         self._file: int | None = None
         self._folder: int | None = None
         self._url: str | None = None
+        self._is_recovered = False
         self.was_abandoned = False
         self.died = False
 
@@ -57,35 +59,41 @@ class DataFolderLock:
         self._file = file
         self.was_abandoned = os.fstat(file).st_size > 0
         self.died = self.was_abandoned and not self._was_stopping()
+        self._is_recovered = False
         try:
             self.announce(url)
         except StartError:
-            self.release(as_found=True)
+            self.release()
             raise
 
     def announce(self, url: str | None) -> None:
         """Say where this server listens; the lock must be held. Raises StartError."""
         self._url = url
         try:
-            self._write(stopping=False)
+            # Before it has put right what it found, nothing that it works on can end it.
+            self._write(stopping=not self._is_recovered and not self.died)
         except OSError as exc:
             raise StartError(
                 f"The lock file {self._path} cannot be written: {exc.strerror}. Free some space "
                 "if the disk is full, and start again."
             ) from exc
 
+    def note_recovered(self) -> None:
+        """Say that what the last holder left is put right. Raises StartError."""
+        self._is_recovered = True
+        self.announce(self._url)
+
     def note_stop(self) -> None:
         """Say that this server was asked to stop: whatever ends it now, it has not died."""
         with suppress(OSError):  # it overwrites what is there, and needs hardly any space
             self._write(stopping=True)
 
-    def release(self, *, as_found: bool = False) -> None:
-        """Let go; the file stays, empty, because removing it could race another taker.
-
-        as_found: if it was abandoned, so it seems again: nothing was put right.
+    def release(self) -> None:
+        """Let go; the file stays, because removing it could race another taker. It is empty,
+        unless it was abandoned and nothing was put right.
         """
         if self._file is not None:
-            if not (as_found and self.was_abandoned):
+            if self._is_recovered or not self.was_abandoned:
                 os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ async def keep_list(tx: Transaction, job_id: str, table: ProductList) -> None:
 async def keep_rows(tx: Transaction, job_id: str, rows: Sequence[ProductRow]) -> None:
     """To be called in the transaction that adds the first of their images."""
     if rows:
-        parameters = await asyncio.to_thread(_row_parameters, job_id, rows)
+        parameters = await tx.compute(_row_parameters, job_id, rows)
         await tx.run_many(PRODUCT_LISTS["insert_product_row"], parameters)
 
 

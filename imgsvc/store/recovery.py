@@ -10,7 +10,7 @@ from imgsvc.domain.job import Job
 from imgsvc.domain.retries import MAX_INTERRUPTIONS, SUSPECT_AFTER, TOOK_THE_SERVER_DOWN
 from imgsvc.store import ledger
 from imgsvc.store.changes import change_jobs, tell_deleted
-from imgsvc.store.rows import images_from_rows, job_from_row
+from imgsvc.store.rows import job_from_row
 from imgsvc.store.sql import IMAGES, JOBS
 from imgsvc.store.writer import Transaction
 
@@ -38,7 +38,7 @@ async def recover(tx: Transaction, now_ms: int, died: bool = False) -> Recovered
         tell_deleted(tx, job)
     guilty = await _fail_guilty(tx, now_ms) if died else 0
     parameters = {"died": died, "suspect_after": SUSPECT_AFTER}
-    images = await images_from_rows(await tx.fetch(IMAGES["recover_images"], parameters))
+    images = await tx.fetch_images(IMAGES["recover_images"], parameters)
     await change_jobs(tx, images, _unchanged, now_ms)
     return Recovered(len(images), tuple(job.id for job in hidden), guilty)
 
@@ -51,7 +51,7 @@ async def _fail_guilty(tx: Transaction, now_ms: int) -> int:
         "most": MAX_INTERRUPTIONS,
         "now_ms": now_ms,
     }
-    images = await images_from_rows(await tx.fetch(IMAGES["fail_guilty_images"], parameters))
+    images = await tx.fetch_images(IMAGES["fail_guilty_images"], parameters)
     await change_jobs(tx, images, ledger.count_final, now_ms)
     return len(images)
 

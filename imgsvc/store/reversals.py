@@ -10,7 +10,7 @@ from dataclasses import replace
 from imgsvc.domain.job import Job
 from imgsvc.store import ledger
 from imgsvc.store.changes import change_job, load_job
-from imgsvc.store.rows import dump_json, images_from_rows
+from imgsvc.store.rows import dump_json
 from imgsvc.store.sql import IMAGES
 from imgsvc.store.writer import Transaction
 
@@ -20,8 +20,7 @@ async def cancel_job(tx: Transaction, job_id: str, now_ms: int) -> Job:
     job = await load_job(tx, job_id)
     if job.state.is_final:
         return job
-    rows = await tx.fetch(IMAGES["cancel_images"], {"job_id": job_id, "now_ms": now_ms})
-    images = await images_from_rows(rows)
+    images = await tx.fetch_images(IMAGES["cancel_images"], {"job_id": job_id, "now_ms": now_ms})
     cancelled = ledger.count_final(replace(job, open=False), images)
     return await change_job(tx, ledger.settle(cancelled, now_ms), images)
 
@@ -47,7 +46,7 @@ async def retry_images(
     if not rows:
         return job
     parameters = {"job_id": job_id, "indexes": dump_json([row["idx"] for row in rows])}
-    images = await images_from_rows(await tx.fetch(IMAGES["retry_images"], parameters))
+    images = await tx.fetch_images(IMAGES["retry_images"], parameters)
     errors = _count_errors(rows)
     reopened = ledger.reopen(job, images, errors, len(rows) - errors.total())
     return await change_job(tx, reopened, images)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 from imgsvc.domain.image import Image, NewImage, SourceKind
@@ -147,11 +148,14 @@ def image_from_row(row: Sequence[Any]) -> Image:
     )
 
 
-async def images_from_rows(rows: Sequence[sqlite3.Row]) -> list[Image]:
-    """Images in the order of their rows."""
+async def images_from_rows(
+    rows: Sequence[sqlite3.Row], thread: Executor | None = None
+) -> list[Image]:
+    """Images in the order of their rows. thread: for many of them; None for asyncio's own."""
     if len(rows) <= _MANY:
         return [image_from_row(row) for row in rows]
-    return await asyncio.to_thread(lambda: [image_from_row(row) for row in rows])
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(thread, lambda: [image_from_row(row) for row in rows])
 
 
 def image_from_new(job_id: str, index: int, new: NewImage, now_ms: int) -> Image:

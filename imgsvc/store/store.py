@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -75,6 +76,7 @@ class Store(Lookups):
         tally: PendingTally,
         breakdown: Breakdown,
         place: Place,
+        thread: Executor,
     ) -> None:
         super().__init__(readers)
         self.folders = FolderLookups(readers)
@@ -83,7 +85,8 @@ class Store(Lookups):
         self._tally = tally
         self._breakdown = breakdown
         self._place = place
-        self._writer = Writer(connection, breakdown=breakdown, place=place)
+        self._thread = thread
+        self._writer = Writer(connection, breakdown=breakdown, place=place, thread=thread)
         self._writer.subscribe(tally.update)
         self._task = asyncio.create_task(self._writer.run(), name="store writer")
 
@@ -96,7 +99,8 @@ class Store(Lookups):
         """
         await asyncio.to_thread(examine, path)
         connection = await open_writer(path)
-        breakdown = Breakdown(path.parent)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        breakdown = Breakdown(path.parent, thread)
         readers = Readers(breakdown)
         try:
             await readers.open(path, READERS)
@@ -106,7 +110,7 @@ class Store(Lookups):
             await readers.close()
             await connection.close()
             raise
-        return cls(path, connection, readers, tally, breakdown, place)
+        return cls(path, connection, readers, tally, breakdown, place, thread)
 
     async def close(self) -> None:
         """Finish what is queued, then close. The writer is closed last: the last connection
@@ -126,6 +130,7 @@ class Store(Lookups):
                 await witness.close()
         await self._connection.close()
         await asyncio.to_thread(self._place.close)
+        self._thread.shutdown(wait=False)
 
     async def watch(self) -> NoReturn:
         """Raises DatabaseBroken when the database has broken down, or its files are not where they

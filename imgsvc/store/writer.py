@@ -21,16 +21,19 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
 
+from imgsvc.domain.image import Image
 from imgsvc.domain.job import JobChange
 from imgsvc.errors import ShuttingDown
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import is_busy
 from imgsvc.store.place import Place
+from imgsvc.store.rows import images_from_rows
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +57,14 @@ LOCKED_NOTE_S = 5.0
 
 
 class Transaction:
-    """What one operation may do: run statements, and say what they changed."""
+    """What one operation may do: run statements, and say what they changed.
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    thread: for what takes longer; see Writer.
+    """
+
+    def __init__(self, connection: aiosqlite.Connection, thread: Executor | None = None) -> None:
         self._connection = connection
+        self._thread = thread
         self.changes: list[JobChange] = []
 
     async def fetch(self, sql: str, parameters: Parameters) -> list[sqlite3.Row]:
@@ -67,6 +74,14 @@ class Transaction:
     async def run_many(self, sql: str, parameters: Iterable[Parameters]) -> None:
         """Run a statement once for each of the parameter sets."""
         await self._connection.executemany(sql, parameters)
+
+    async def fetch_images(self, sql: str, parameters: Parameters) -> list[Image]:
+        """Images in the order of the rows of a statement."""
+        return await images_from_rows(await self.fetch(sql, parameters), self._thread)
+
+    async def compute(self, function: Callable[..., T], *arguments: object) -> T:
+        """What is too much for the event loop, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
 
 class _Pending:
@@ -94,7 +109,11 @@ class _Pending:
 
 
 class Writer:
-    """Owns the writing connection. `run()` is its loop; `close()` ends it."""
+    """Owns the writing connection. `run()` is its loop; `close()` ends it.
+
+    thread: nobody else's, because whoever waits for it keeps all writes waiting; None for
+    asyncio's own, whose other work may hang with a share.
+    """
 
     def __init__(
         self,
@@ -102,12 +121,14 @@ class Writer:
         *,
         breakdown: Breakdown | None = None,
         place: Place | None = None,
+        thread: Executor | None = None,
         linger_s: float = LINGER_S,
         quiet_s: float = QUIET_S,
     ) -> None:
         self._connection = connection
         self._breakdown = breakdown or Breakdown()
         self._place = place
+        self._thread = thread
         self._turn = asyncio.Lock()
         self._linger_s = linger_s
         self._quiet_s = quiet_s
@@ -217,7 +238,7 @@ class Writer:
         try:
             await self._begin()
             for pending in group:
-                tx = Transaction(self._connection)
+                tx = Transaction(self._connection, self._thread)
                 pending.result = await pending.operation(tx)
                 changes += tx.changes
             await self._connection.execute_fetchall("COMMIT")
@@ -237,7 +258,8 @@ class Writer:
         """
         if self._place is None:
             return True
-        fault = await asyncio.to_thread(self._place.find_fault)
+        loop = asyncio.get_running_loop()
+        fault = await loop.run_in_executor(self._thread, self._place.find_fault)
         if fault is not None:
             self._breakdown.note(fault)
         return fault is None

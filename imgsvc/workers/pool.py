@@ -162,7 +162,9 @@ class WorkerPool:
         folder = Path(task.output_prefix).parent
         if folder.parent != self._folder:
             raise ValueError("the task's outputs do not stand in a slot's folder")
-        await asyncio.to_thread(Scratch(folder).remove_all_of, [task])
+        slot = self._slots.get(int(folder.name))
+        scratch = slot.scratch if slot is not None else Scratch(folder)
+        await asyncio.to_thread(scratch.remove_all_of, [task])
 
     async def resize(self, size: int) -> None:
         """Returns when new slots are open; slots too many leave when they have finished."""

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from imgsvc.domain.confinement import SandboxMode
-from imgsvc.domain.rendering import RenderTask
-from imgsvc.files.errnos import is_disk_full
+from imgsvc.domain.rendering import Failure, RenderFailed, RenderTask
 from imgsvc.workers import answers, child
 from imgsvc.workers.notes import Notes
 from imgsvc.workers.parcel import CALL_BYTES, pack
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood, read_report
-from imgsvc.workers.scratch import NO_SPACE, InputUnavailable, Scratch
+from imgsvc.workers.scratch import InputUnavailable, Scratch, find_passing
 from imgsvc.workers.scrutiny import is_plausible
 
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "VIPS_CONCURRENCY": "1"}
@@ -74,16 +73,17 @@ class WorkerProcess:
         """Send a bundle; `answer` is called once, in another thread, unless this raises.
 
         Raises BrokenExecutor when the child is dead, RuntimeError after `close`, and
-        InputUnavailable where a large bundle, which goes through a file, finds no space.
+        InputUnavailable where a large bundle, which goes through a file, cannot be written now.
         """
         call_path = self.scratch.call_path(ordinal)
         try:
             parcel = pack(tasks, CALL_BYTES, call_path)
         except OSError as exc:
-            if not is_disk_full(exc):
+            failure = find_passing(exc)
+            if failure is None:
                 raise
             call_path.unlink(missing_ok=True)
-            raise InputUnavailable(NO_SPACE) from exc
+            raise InputUnavailable(failure) from exc
         future = self.executor.submit(child.run_bundle, ordinal, parcel, urgent)
         future.add_done_callback(lambda done: answer(self._collect(ordinal, tasks, done)))
 
@@ -99,12 +99,22 @@ class WorkerProcess:
                 data = answers.read_file(self.scratch.report_path(ordinal), len(tasks))
             report = read_report(data)
         except (OSError, NotUnderstood) as exc:
+            if isinstance(exc, OSError) and (passing := find_passing(exc)):
+                return self._give_up(ordinal, tasks, passing)
             # A new one: the frames of the other would hold this very call, and all its locks,
             # until the garbage is collected.
             return NotUnderstood(str(exc))
         if not is_plausible(report, tasks):
             return NotUnderstood("a worker says what cannot be")
         return report
+
+    def _give_up(
+        self, ordinal: int, tasks: tuple[RenderTask, ...], failure: Failure
+    ) -> BundleReport:
+        """What was made is known to nobody: it is as if it had met the trouble itself."""
+        self.scratch.remove_all_of(tasks)
+        self.scratch.report_path(ordinal).unlink(missing_ok=True)
+        return BundleReport(tuple(RenderFailed(failure, None, 0) for _ in tasks), {}, 0)
 
     def kill(self) -> None:
         """SIGKILL; nothing when it is dead already."""
@@ -114,13 +124,15 @@ class WorkerProcess:
             return
 
     def read_stderr(self) -> str:
-        """The end of what it said during its last task; empty when it never got so far."""
+        """The end of what it said during its last task; empty when it never got so far, or nobody
+        can read it now.
+        """
         try:
             with self.stderr_path.open("rb") as file:
                 size_bytes = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size_bytes - _STDERR_TAIL_BYTES))
                 return file.read().decode(errors="replace")
-        except FileNotFoundError:
+        except OSError:
             return ""
 
     def close(self, *, wait: bool) -> None:

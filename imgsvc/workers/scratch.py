@@ -14,9 +14,12 @@ from pathlib import Path
 
 from imgsvc.domain.rendering import Failure, RenderTask
 from imgsvc.errors import ImageErrorCode, ImgsvcError
-from imgsvc.files.errnos import is_disk_full
+from imgsvc.files.errnos import is_disk_full, will_pass
 
 NO_SPACE = Failure(ImageErrorCode.STORAGE_FULL, "There is not enough free disk space.")
+NOT_NOW = Failure(
+    ImageErrorCode.STORAGE_FULL, "Files of this image cannot be read or written at the moment."
+)
 
 
 class InputUnavailable(ImgsvcError):
@@ -39,6 +42,7 @@ class Scratch:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.inputs = folder.with_name(f"{folder.name}.in")
+        self._late: set[str] = set()
 
     def make(self) -> bool:
         """Make the folders, empty. False while outputs of an earlier slot wait there."""
@@ -95,16 +99,27 @@ class Scratch:
 
     def remove_all_of(self, tasks: Iterable[RenderTask]) -> None:
         """Remove whatever the tasks have in these folders; nothing at all, not even a folder, is
-        fine too.
+        fine too. Where a trouble that passes is in the way, as too many open files, it is removed
+        with the next ones.
         """
-        starts = tuple(f"{_stem(task)}{mark}" for task in tasks for mark in "-.")
-        for folder in (self.folder, self.inputs):
-            if not starts or not folder.exists():
-                continue
-            with os.scandir(folder) as entries:
-                names = [entry.name for entry in entries if entry.name.startswith(starts)]
-            for name in names:
-                (folder / name).unlink(missing_ok=True)
+        starts = {f"{_stem(task)}{mark}" for task in tasks for mark in "-."} | self._late
+        self._late |= starts
+        try:
+            for folder in (self.folder, self.inputs):
+                if starts and folder.exists():
+                    _remove_all(folder, tuple(starts))
+        except OSError as exc:
+            if not will_pass(exc):
+                raise
+        else:
+            self._late -= starts
+
+
+def _remove_all(folder: Path, starts: tuple[str, ...]) -> None:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(starts)]
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def bring_in_all(task: RenderTask, placed: RenderTask) -> None:
@@ -142,9 +157,18 @@ def _copy(source: str, destination: str) -> None:
         raise InputUnavailable(_failure(exc)) from exc
 
 
-def _failure(exc: OSError) -> Failure:
+def find_passing(exc: OSError) -> Failure | None:
+    """What an image waits for that met this trouble; None for one that does not pass. EIO is
+    none that does: it may be one file's for ever, and the image would never end.
+    """
     if is_disk_full(exc):
         return NO_SPACE
+    return NOT_NOW if will_pass(exc) and exc.errno != errno.EIO else None
+
+
+def _failure(exc: OSError) -> Failure:
+    if passing := find_passing(exc):
+        return passing
     if isinstance(exc, FileNotFoundError):
         return Failure(ImageErrorCode.INTERNAL, "The input file is not there any more")
     return Failure(ImageErrorCode.INTERNAL, "The input file cannot be read")

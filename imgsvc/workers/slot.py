@@ -271,6 +271,7 @@ class Slot:
         settings.on_change()
         if self.leaving:
             worker.dismiss()
+        await self._remove(())  # what could not be removed when the one before had died
         return worker
 
     async def _await_ready(self, worker: Worker) -> bool:
@@ -392,20 +393,21 @@ class Slot:
 
     async def _bury(self, worker: Worker) -> None:
         """Find the task at fault, give back the others, and remove what is left of all."""
-        stderr = await self._in_thread(worker.process.read_stderr)
-        events = self._judge(worker, stderr)
-        bundles = list(worker.bundles.values())
-        await self._remove([task for bundle in bundles for task in bundle.tasks])
-        worker.bundles.clear()
-        for bundle in bundles:
-            events += bundle.give_back()
-            self._bundles.pop(bundle.ordinal, None)
-        self._settings.emit(events)
-        self._settings.on_change()
-        self._dismiss_unneeded()
-        await self._in_thread(worker.close)
-        self._workers.remove(worker)
-        worker.gone.set()
+        try:
+            events = self._judge(worker, await self._in_thread(worker.process.read_stderr))
+            bundles = list(worker.bundles.values())
+            await self._remove([task for bundle in bundles for task in bundle.tasks])
+            worker.bundles.clear()
+            for bundle in bundles:
+                events += bundle.give_back()
+                self._bundles.pop(bundle.ordinal, None)
+            self._settings.emit(events)
+            self._settings.on_change()
+            self._dismiss_unneeded()
+            await self._in_thread(worker.close)
+        finally:  # or nobody could ever leave
+            self._workers.remove(worker)
+            worker.gone.set()
 
     def _judge(self, worker: Worker, stderr: str) -> list[EngineEvent]:
         """The end of the task that the worker died of, if there is one."""

@@ -13,7 +13,7 @@ import pytest
 
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.times import now_ms
-from imgsvc.errors import ShuttingDown
+from imgsvc.errors import ImgsvcError, ShuttingDown, StorageFull
 from imgsvc.service.submit import Submission
 from imgsvc.upkeep.keys import ExpiredKeys
 from tests.pictures import make_jpeg
@@ -154,26 +154,27 @@ async def test_an_append_with_a_key_appends_once(server: Running) -> None:
     assert (await get_json(server, job["links"]["self"]))["total"] == 1
 
 
-async def test_a_committed_request_that_was_never_answered_is_answered_later(
-    server: Running, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("trouble", [StorageFull("full"), ShuttingDown("stopping")], ids=str)
+async def test_a_committed_request_is_answered_now_and_later_although_its_answer_cannot_be_kept(
+    server: Running, monkeypatch: pytest.MonkeyPatch, trouble: ImgsvcError
 ) -> None:
-    async def go_down(_key: str, _answer: object) -> None:
-        raise ShuttingDown("The server is stopping.")
+    async def refuse(_key: str, _answer: object) -> None:
+        raise trouble
 
     submit_key, append_key = new_id(), new_id()
     jobs = await _count_jobs(server)
     with monkeypatch.context() as patch:
-        patch.setattr(server.core.store, "record_answer", go_down)
+        patch.setattr(server.core.store, "record_answer", refuse)
         status, _, _ = await _post(server, submit_key, json={"open": True})
-        assert status == 503
+        assert status == 202
     status, headers, job = await _post(server, submit_key, json={"open": True})
     assert (status, headers["Location"]) == (202, job["links"]["self"])
     assert await _count_jobs(server) == jobs + 1
     with monkeypatch.context() as patch:
-        patch.setattr(server.core.store, "record_answer", go_down)
+        patch.setattr(server.core.store, "record_answer", refuse)
         files = form_of(("a.jpg", PICTURE))
         status, _, _ = await _post(server, append_key, job["links"]["images"], data=files)
-        assert status == 503
+        assert status == 202
     files = form_of(("a.jpg", PICTURE))
     _, _, accepted = await _post(server, append_key, job["links"]["images"], data=files)
     assert accepted == {"accepted": [{"index": 0, "name": "a.jpg"}]}

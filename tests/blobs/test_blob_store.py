@@ -229,6 +229,7 @@ async def test_space_is_kept_aside_where_it_leaves_the_reserve_until_it_is_given
 
     await blobs.keep_ballast(1 << 60)
     assert kept() == []
+    (tmp_path / "data" / "ballast").touch()  # a death between making the file and taking the space
     await blobs.keep_ballast(0)
     (kept_bytes,) = kept()
     assert kept_bytes >= 1 << 20

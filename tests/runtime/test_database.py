@@ -84,6 +84,24 @@ async def test_without_its_database_no_file_is_swept(data_dir: Path, is_empty: b
         assert (await get_json(server, "/api/v1/jobs"))["items"] == []
 
 
+async def test_what_a_death_left_is_swept_although_a_start_in_between_failed(
+    data_dir: Path,
+) -> None:
+    output = next((data_dir / "jobs").glob("*/out/*"))
+    orphan = output.with_name(output.name.replace("-1-", "-7-"))
+    orphan.write_bytes(b"published, and never committed")
+    (data_dir / "lock").write_text('{"pid": 1, "url": null, "stopping": false}')
+    database = data_dir / "imgsvc.db"
+    database.rename(data_dir / "aside")
+    with pytest.raises(StartError):
+        async with running_server(make_settings(data_dir)):
+            pass
+    (data_dir / "aside").rename(database)
+    async with running_server(make_settings(data_dir)):
+        pass
+    assert (output.exists(), orphan.exists()) == (True, False)
+
+
 def test_a_newer_schema_stops_the_start_with_both_versions(data_dir: Path) -> None:
     with closing(sqlite3.connect(data_dir / "imgsvc.db")) as connection:
         (known,) = connection.execute("PRAGMA user_version").fetchone()

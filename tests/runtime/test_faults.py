@@ -77,10 +77,11 @@ async def test_all_of_them_together_cost_only_themselves_and_leave_no_file(serve
 async def test_an_image_that_needs_more_than_a_share_runs_when_there_is_room(
     server: Running,
 ) -> None:
-    """The renderer asks for more than a worker's share again and again; it is never given up
-    for that, so only the second answer, more than the whole budget, ends it."""
-    (image,) = await _submit_among_good_ones(server, fault("needs-memory", 600 << 20))
-    assert image["error"]["code"] == "out_of_memory"
+    """A share is 256 MiB, the whole budget 512."""
+    bad = [fault("needs-memory", mebibytes << 20) for mebibytes in (400, 600)]
+    fits, exceeds = await _submit_among_good_ones(server, *bad)
+    assert (fits["status"], fits["attempts"]) == ("completed", 1)
+    assert (exceeds["status"], exceeds["error"]["code"]) == ("failed", "out_of_memory")
 
 
 async def test_a_worker_killed_by_hand_costs_one_more_try(server: Running, tmp_path: Path) -> None:

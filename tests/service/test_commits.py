@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from imgsvc.domain.job import Job
+from imgsvc.errors import StorageFull
 from imgsvc.intake.reception import receive_body
 from imgsvc.intake.spec import JobSpec
 from imgsvc.service.append import Appender
@@ -103,3 +104,25 @@ async def test_a_submit_that_is_cancelled_while_it_is_committed_stays(
         await request
     done = await Waiter(core.store, core.hub).wait(ids[0], 30)
     assert (done.state, done.completed) == ("completed", 1)
+
+
+async def test_a_submit_that_cannot_be_dropped_leaves_no_file_and_is_dropped_later(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = server.core
+    jobs = core.settings.storage.data_dir / "jobs"
+
+    async def refuse(*_: object, **__: object) -> bool:
+        raise StorageFull("There is not enough free disk space.")
+
+    with monkeypatch.context() as full:
+        full.setattr(core.store, "delete_job", refuse)
+        async with await core.submitter.begin("api") as submission:
+            await submission.describe(JobSpec(preset="thumbnail"))
+            await take_in(submission, make_jpeg(30, 20))
+            assert submission._flushing is not None
+            await submission._flushing
+        assert list(jobs.iterdir()) == []
+        assert await core.store.job_ids([submission.job_id]) == {submission.job_id}
+    await core.deleter.drop_rest(0)
+    assert await core.store.job_ids([submission.job_id]) == set()

@@ -94,8 +94,13 @@ def _die(path: Path, *, stopping: bool) -> None:
     """As a process does whose end lets go of its locks, and writes nothing."""
     lock = DataFolderLock(path)
     lock.acquire()
+    lock.note_recovered()
     if stopping:
         lock.note_stop()
+    _vanish(lock, path)
+
+
+def _vanish(lock: DataFolderLock, path: Path) -> None:
     content = path.read_bytes()
     lock.release()
     path.write_bytes(content)
@@ -110,4 +115,39 @@ def test_who_was_asked_to_stop_has_not_died_however_it_ended(
     lock.acquire()
     assert lock.was_abandoned
     assert lock.died is not stopping
+    lock.release()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("stopping", [False, True])
+def test_a_start_that_put_nothing_right_leaves_that_to_the_next_one(
+    tmp_path: Path, stopping: bool, is_killed: bool
+) -> None:
+    path = tmp_path / "lock"
+    _die(path, stopping=stopping)
+    lock = DataFolderLock(path)
+    lock.acquire()
+    if is_killed:
+        _vanish(lock, path)
+    else:
+        lock.release()
+    lock.acquire()
+    assert lock.was_abandoned
+    assert lock.died is not stopping
+    lock.note_recovered()
+    lock.release()
+    lock.acquire()
+    assert not lock.was_abandoned
+    lock.release()
+
+
+def test_a_first_start_that_is_killed_before_it_works_on_anything_has_not_died(
+    tmp_path: Path,
+) -> None:
+    lock = DataFolderLock(tmp_path / "lock")
+    lock.acquire()
+    _vanish(lock, tmp_path / "lock")
+    lock.acquire()
+    assert lock.was_abandoned
+    assert not lock.died
     lock.release()

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiosqlite
@@ -209,3 +211,19 @@ async def test_a_tiny_write_proves_that_the_database_can_be_written(store: Store
     with pytest.raises(Internal):
         await store.ping_writable()
     await store._connection.execute_fetchall("PRAGMA query_only = OFF")
+
+
+async def test_writes_do_not_wait_for_what_hangs_in_asyncios_own_threads(store: Store) -> None:
+    hung = threading.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    share = loop.run_in_executor(None, hung.wait)
+    try:
+        async with asyncio.timeout(20):
+            job = await store.create_job(new_job(), new_images(300), 1_000)
+            claimed = await store.claim_images([(job.id, 300)], 1_000)
+            assert await store.cancel_job(job.id, 1_000)
+        assert len(claimed) == 300
+    finally:
+        hung.set()
+        await share

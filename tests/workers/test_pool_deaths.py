@@ -12,6 +12,8 @@ import pytest
 from imgsvc.domain.rendering import LossCause, Rendered, RenderFailed, TaskKey
 from imgsvc.errors import ImageErrorCode
 from imgsvc.workers.engine import PoolBroken, WorkerState
+from imgsvc.workers.worker import Worker
+from tests.open_files import no_more_files
 from tests.workers import faults
 from tests.workers.conftest import SHARE_BYTES, Follower, Gate, Pools
 
@@ -123,6 +125,35 @@ async def test_what_a_dying_child_says_is_logged(
     logged = capsys.readouterr().out
     assert "last words" in logged
     assert "Segmentation fault" in logged
+
+
+async def test_a_death_while_no_file_can_be_opened_breaks_nothing(open_pool: Pools) -> None:
+    pool = await open_pool()
+    (running,) = await pool.submit("hang")
+    await pool.started(running)
+    with no_more_files():
+        os.kill(pid_of(pool), signal.SIGKILL)
+        await pool.ended([running])
+    assert pool.causes() == {running: LossCause.CRASHED}
+    await pool.finish("ok")
+    assert [path.name for path in pool.pool._folder.glob("*/job-0-*")] == []
+
+
+async def test_a_pool_whose_funeral_fails_can_be_drained(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = Worker.close
+
+    def fail(worker: Worker) -> None:
+        close(worker)
+        raise PermissionError
+
+    monkeypatch.setattr(Worker, "close", fail)
+    pool = await open_pool()
+    await pool.submit("crash")
+    with pytest.raises(PermissionError):
+        await pool.end()
+    await pool.pool.drain(0)
 
 
 async def test_an_idle_child_that_is_killed_costs_no_task(open_pool: Pools) -> None:

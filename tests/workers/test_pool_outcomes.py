@@ -22,7 +22,7 @@ from imgsvc.domain.rendering import (
     output_path,
 )
 from imgsvc.errors import ImageErrorCode
-from imgsvc.workers import process, slot, starts
+from imgsvc.workers import answers, process, slot, starts
 from tests.workers import faults
 from tests.workers.conftest import Gate, Pools
 
@@ -175,6 +175,23 @@ async def test_a_bundle_that_finds_no_space_costs_nobody_an_attempt(
         patch.setattr(process, "pack", refuse)
         outcomes = await pool.finish("ok", "ok")
     assert [_code(outcome) for outcome in outcomes] == ["storage_full", "storage_full"]
+    (outcome,) = await pool.finish("ok")
+    assert isinstance(outcome, Rendered)
+    assert pool.pool.workers()[0].restarts == 0
+
+
+async def test_a_report_that_cannot_be_read_now_costs_nobody_an_attempt(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    pool = await open_pool()
+    with monkeypatch.context() as patch:
+        patch.setattr(answers, "read_file", refuse)
+        outcomes = await pool.finish(*["many"] * 8)
+    assert {_code(outcome) for outcome in outcomes} == {"storage_full"}
+    assert not any("job" in path.name for path in pool.pool._folder.rglob("*"))
     (outcome,) = await pool.finish("ok")
     assert isinstance(outcome, Rendered)
     assert pool.pool.workers()[0].restarts == 0

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from imgsvc.domain.rendering import DecodeLimits, RenderTask, TaskKey, WatermarkFile
+from imgsvc.domain.retries import GiveUp, Retry, Trouble, decide_retry
 from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all, remove_inputs
+from tests.open_files import no_more_files
 
 
 def task(folder: Path) -> RenderTask:
@@ -48,9 +54,44 @@ def test_a_lost_task_leaves_no_watermark(scratch: Scratch, tmp_path: Path) -> No
     assert_empty(scratch)
 
 
+def test_what_cannot_be_removed_for_want_of_open_files_is_removed_with_the_next(
+    scratch: Scratch, tmp_path: Path
+) -> None:
+    first, second = task(tmp_path), replace(task(tmp_path), key=TaskKey("job", 1, 1))
+    for wanted in (first, second):
+        bring_in_all(wanted, scratch.place(wanted))
+    with no_more_files():
+        scratch.remove_all_of([first])
+    scratch.remove_all_of([second])
+    assert_empty(scratch)
+
+
 def test_where_one_file_is_gone_none_is_brought_in(scratch: Scratch, tmp_path: Path) -> None:
     (tmp_path / "mark1").unlink()
     wanted = task(tmp_path)
     with pytest.raises(InputUnavailable):
         bring_in_all(wanted, scratch.place(wanted))
+    assert_empty(scratch)
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EMFILE, errno.ESTALE, errno.EIO, errno.EACCES]
+)
+def test_an_input_that_cannot_be_copied_waits_for_a_trouble_that_passes_and_fails_for_another(
+    scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    wanted = task(tmp_path)
+    with pytest.raises(InputUnavailable) as caught:
+        bring_in_all(wanted, scratch.place(wanted))
+    decision = decide_retry(Trouble(caught.value.failure, attempts=1), 0.5)
+    if number in {errno.EIO, errno.EACCES}:  # one file's alone, and maybe for ever
+        assert decision == GiveUp(caught.value.failure)
+    else:
+        assert isinstance(decision, Retry)
+        assert not decision.counts
     assert_empty(scratch)

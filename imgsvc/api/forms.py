@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, Self
 
 from aiohttp import web
 
+from imgsvc.api.arrivals import DOCUMENTS
 from imgsvc.api.bodies import read_body
 from imgsvc.blobs.stage import Stage
 from imgsvc.config import LimitSettings
@@ -96,7 +97,7 @@ async def _receive_form(request: web.Request, receiver: Receiver) -> None:
         nonlocal spec
         if spec is not None:
             raise _beside("/spec", "given twice")
-        spec = await asyncio.to_thread(_parse_spec_field, field)
+        spec = await request[DOCUMENTS].parse(_parse_spec_field, field.value)
         await receiver.describe(spec)
 
     fields = await receive_parts(request, receiver, {"spec": take_spec})
@@ -119,7 +120,9 @@ async def receive_parts(
     chunks = read_body(request, limits.max_request_bytes)
     fields: dict[str, str] = {}
     async with _Landing(receiver) as landing:
-        async for part in read_multipart(request.headers["Content-Type"], chunks):
+        async for part in read_multipart(
+            request.headers["Content-Type"], chunks, request[DOCUMENTS]
+        ):
             if isinstance(part, FilePart):
                 await landing.take(part)
             elif part.name in own:
@@ -176,8 +179,8 @@ class _LandingFile(NamedTuple):
     image: asyncio.Task[NewImage]
 
 
-def _parse_spec_field(field: Field) -> JobSpec:
-    return parse_spec(parse_document(field.value), takes_images=False)
+def _parse_spec_field(value: bytes) -> JobSpec:
+    return parse_spec(parse_document(value), takes_images=False)
 
 
 async def _receive_json(request: web.Request, receiver: Receiver) -> None:
@@ -206,6 +209,7 @@ async def receive_document(
             max_image_bytes=limits.max_image_bytes,
             max_json_bytes=limits.max_json_bytes,
         ),
+        request[DOCUMENTS],
         lift=(lift,),
     )
 

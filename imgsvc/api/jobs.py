@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from imgsvc.api.arrivals import DOCUMENTS
 from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import image_document, job_document, job_url
@@ -102,7 +103,8 @@ async def retry_job(request: web.Request) -> web.Response:
     spec = RetrySpec()
     if request.body_exists:
         body = read_body(request, MAX_RETRY_BYTES)
-        spec = parse_retry(await read_plain_json(body, max_json_bytes=MAX_RETRY_BYTES))
+        document = await read_plain_json(body, request[DOCUMENTS], max_json_bytes=MAX_RETRY_BYTES)
+        spec = parse_retry(document)
     job = await request.app[CONTEXT].reconsiderer.retry(
         request.match_info["id"], codes=spec.codes, indexes=spec.indexes
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
 from imgsvc.api import (
@@ -56,7 +54,6 @@ def build_app(context: Context) -> web.Application:
         ]
     )
     app[CONTEXT] = context
-    app[archives.PREPARING] = asyncio.Lock()
     app.on_response_prepare.append(note_start)
     for resource in _RESOURCES:
         app.add_routes(resource.routes)

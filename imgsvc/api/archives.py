@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 from aiohttp import web
@@ -24,21 +23,13 @@ routes = web.RouteTableDef()
 
 ENTRIES_AT_ONCE = 1000
 
-LARGE_ENTRIES = 5000
-"""To find names for more takes so much memory for a moment that one archive waits for another."""
-
-PREPARING = web.AppKey("preparing", asyncio.Lock)
-"""Held while a large archive is prepared, not while it is sent."""
-
 
 @routes.get("/api/v1/jobs/{id}/archive.zip")
 async def get_archive(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
     job = await context.store.job(request.match_info["id"])
     check_query(request.query, "variant")
-    most_entries = job.total * len(load_recipe(job.recipe).variants)
-    async with request.app[PREPARING] if most_entries > LARGE_ENTRIES else nullcontext():
-        archive = await _build_archive(context, job, request.query.get("variant"))
+    archive = await _build_archive(context, job, request.query.get("variant"))
     return await stream_zip(request, archive, f"{job.id}.zip")
 
 

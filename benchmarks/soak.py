@@ -45,7 +45,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What is looked at. slack: growth from one half to the next that means nothing yet.
+    """What is looked at. slack: growth in half of the time that means nothing yet.
 
     most: what it never exceeds; None where there is no such limit.
     """
@@ -58,11 +58,11 @@ class Measure:
 
 
 MEASURES = (
-    Measure("server memory, MiB", lambda s: s.server, MIB, 48 * MIB),
-    Measure("workers' memory, MiB", lambda s: s.workers, MIB, 256 * MIB),
-    Measure("open files of the server", lambda s: s.files, 1, 64),
+    Measure("server memory, MiB", lambda s: s.server, MIB, 8 * MIB),
+    Measure("workers' memory, MiB", lambda s: s.workers, MIB, 32 * MIB),
+    Measure("open files of the server", lambda s: s.files, 1, 16),
     Measure("log of the database, MiB", lambda s: s.wal, MIB, 32 * MIB, 128 * MIB),
-    Measure("data folder, MiB", lambda s: s.disk, MIB, 256 * MIB),
+    Measure("data folder, MiB", lambda s: s.disk, MIB, 32 * MIB),
 )
 
 
@@ -96,16 +96,16 @@ def _size(path: Path) -> int:
 
 
 def grows(measure: Measure, samples: Sequence[Sample]) -> bool:
-    """Whether the last quarter lies above the second one by more than chance, or any sample above
-    the limit. The first quarter is for warming up.
+    """Whether the second half rises steadily by more than a tenth and the slack, or any sample is
+    above the limit. The first half is for warming up.
     """
-    quarter = len(samples) // 4
-    values = [measure.of(sample) for sample in samples]
-    earlier = statistics.median(values[quarter : 2 * quarter] or values)
-    later = statistics.median(values[-quarter:])
-    if measure.most is not None and max(values) > measure.most:
+    if measure.most is not None and max(map(measure.of, samples)) > measure.most:
         return True
-    return later > 1.2 * earlier + measure.slack
+    half = samples[len(samples) // 2 :]
+    values = [measure.of(sample) for sample in half]
+    rise = statistics.linear_regression([sample.at_s for sample in half], values).slope
+    growth = rise * (half[-1].at_s - half[0].at_s)
+    return growth > 0.1 * statistics.median(values) + measure.slack
 
 
 def table(samples: Sequence[Sample]) -> str:

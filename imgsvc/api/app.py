@@ -18,12 +18,13 @@ from imgsvc.api import (
     watermarks,
     workers,
 )
-from imgsvc.api.arrivals import bound_arrivals
+from imgsvc.api.arrivals import bound_arrivals, bound_documents
 from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.dialects import batch_upload, batch_v1, product_csv
 from imgsvc.api.dialects import jobs as jobs_dialect
 from imgsvc.api.locality import check_locality
 from imgsvc.api.middleware import answer_errors, identify_request, note_start
+from imgsvc.intake.documents import DocumentRoom
 
 _RESOURCES = (
     jobs,
@@ -49,6 +50,7 @@ def build_app(context: Context) -> web.Application:
             answer_errors,
             check_locality(context.settings.server.served_hosts),
             bound_arrivals(context.settings.server.max_uploads),
+            bound_documents(DocumentRoom()),
         ]
     )
     app[CONTEXT] = context

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from aiohttp import web
-from zipstream import ZIP_STORED, ZipStream
 
 from imgsvc.api.context import CONTEXT, Context
 from imgsvc.api.files import CHUNK_BYTES
@@ -17,6 +16,7 @@ from imgsvc.domain.job import Job
 from imgsvc.domain.names import ResultNames
 from imgsvc.domain.rendering import OutputFacts
 from imgsvc.errors import NotFound
+from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.recipes.model import load_recipe
 from imgsvc.telemetry.logs import get_logger
 
@@ -36,13 +36,13 @@ async def get_archive(request: web.Request) -> web.StreamResponse:
     return await stream_zip(request, archive, f"{job.id}.zip")
 
 
-async def stream_zip(request: web.Request, archive: ZipStream, name: str) -> web.StreamResponse:
+async def stream_zip(request: web.Request, archive: ZipArchive, name: str) -> web.StreamResponse:
     """The archive, called `name`, made while it is sent."""
     response = web.StreamResponse(
         headers={
             "Content-Type": "application/zip",
             "Content-Disposition": disposition("attachment", name),
-            "Content-Length": str(len(archive)),
+            "Content-Length": str(archive.size_bytes),
         }
     )
     await response.prepare(request)
@@ -54,7 +54,7 @@ async def stream_zip(request: web.Request, archive: ZipStream, name: str) -> web
     return response
 
 
-async def _build_archive(context: Context, job: Job, variant: str | None) -> ZipStream:
+async def _build_archive(context: Context, job: Job, variant: str | None) -> ZipArchive:
     """A ZIP of the outputs finished so far; they are opened only as their turn comes.
 
     Raises NotFound for a variant that the recipe does not have, and for a job deleted
@@ -65,7 +65,7 @@ async def _build_archive(context: Context, job: Job, variant: str | None) -> Zip
         raise NotFound("The recipe has no such variant.")
     inputs = await context.store.image_names(job.id)
     names = await asyncio.to_thread(ResultNames, inputs, variants)
-    archive = ZipStream(compress_type=ZIP_STORED, sized=True)
+    archive = ZipArchive()
     entries: list[tuple[Path, str]] = []
     async for image in context.store.iter_images(job.id):
         if image.index not in names:  # appended since
@@ -89,10 +89,9 @@ def _tail(output: OutputFacts) -> tuple[str, str]:
     return output.variant, output.format
 
 
-def _add_entries(archive: ZipStream, entries: Iterable[tuple[Path, str]]) -> None:
+def _add_entries(archive: ZipArchive, entries: Iterable[tuple[Path, str]]) -> None:
     try:
-        for path, name in entries:
-            archive.add_path(path, name)
+        archive.add(entries)
     except FileNotFoundError as exc:
         raise NotFound(
             "Files of the job are not there any more; those that are can be fetched one by one."

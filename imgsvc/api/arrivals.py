@@ -6,11 +6,15 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from imgsvc.errors import RateLimited
+from imgsvc.intake.documents import DocumentRoom, Documents
 
 SMALL_BYTES = 64 << 10
 """A body up to this size is no more than what a connection holds anyway."""
 
 RETRY_AFTER_S = 5
+
+DOCUMENTS = web.RequestKey("documents", Documents)
+"""What the request holds of JSON and form fields; released at its end at the latest."""
 
 
 def bound_arrivals(most: int) -> Middleware:
@@ -34,6 +38,20 @@ def bound_arrivals(most: int) -> Middleware:
             arriving.pop(id(request), None)
 
     return admit
+
+
+def bound_documents(room: DocumentRoom) -> Middleware:
+    """What requests hold of documents has its place in `room`."""
+
+    @web.middleware
+    async def hold(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[DOCUMENTS] = documents = Documents(room)
+        try:
+            return await handler(request)
+        finally:
+            documents.release()
+
+    return hold
 
 
 def _is_small(request: web.Request) -> bool:

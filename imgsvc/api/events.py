@@ -17,7 +17,7 @@ from imgsvc.api.websockets import PING_S, Batch, Message, serve_websocket, wants
 from imgsvc.domain.job import Job
 from imgsvc.domain.states import JobState
 from imgsvc.errors import NotAcceptable
-from imgsvc.progress.hub import Event, HubClosed
+from imgsvc.progress.hub import Event, FellBehind, HubClosed
 from imgsvc.progress.pace import Paces
 
 routes = web.RouteTableDef()
@@ -83,7 +83,9 @@ def _end(job: Job, paces: Paces) -> Message:
 
 
 async def _all_messages(context: Context) -> AsyncGenerator[Batch, None]:
-    """Snapshot of the newest jobs, then a message for every change of a job."""
+    """Snapshot of the newest jobs, then a message for every change of a job. Raises HubClosed,
+    and FellBehind.
+    """
     seq = 0
     paces = context.paces
     with context.hub.watch(None) as reader:
@@ -153,7 +155,7 @@ async def _serve_events(
             events = "".join(f"id: {seq}\ndata: {text}\n\n" for seq, text in following.result())
             await response.write(events.encode())
             following = asyncio.ensure_future(anext(batches))
-    except (StopAsyncIteration, HubClosed, ConnectionError):
+    except (StopAsyncIteration, HubClosed, FellBehind, ConnectionError):
         return response
     finally:
         following.cancel()

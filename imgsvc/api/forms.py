@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, Self
 
 from aiohttp import web
 
+from imgsvc.api.arrivals import DOCUMENTS
 from imgsvc.api.bodies import read_body
 from imgsvc.api.pages import check_query
 from imgsvc.blobs.stage import Stage
@@ -105,7 +106,7 @@ async def _receive_form(request: web.Request, receiver: Receiver) -> None:
         nonlocal spec
         if spec is not None:
             raise InvalidRequest.at("/spec", "given twice")
-        spec = await asyncio.to_thread(_parse_spec_field, field)
+        spec = await request[DOCUMENTS].parse(_parse_spec_field, field.value)
         await receiver.describe(spec)
 
     fields = await receive_parts(request, receiver, {"spec": take_spec})
@@ -128,7 +129,9 @@ async def receive_parts(
     chunks = read_body(request, limits.max_request_bytes)
     fields: dict[str, str] = {}
     async with _Landing(receiver) as landing:
-        async for part in read_multipart(request.headers["Content-Type"], chunks):
+        async for part in read_multipart(
+            request.headers["Content-Type"], chunks, request[DOCUMENTS]
+        ):
             if isinstance(part, FilePart):
                 await landing.take(part)
             elif part.name in own:
@@ -185,8 +188,8 @@ class _LandingFile(NamedTuple):
     image: asyncio.Task[NewImage]
 
 
-def _parse_spec_field(field: Field) -> JobSpec:
-    return parse_spec(parse_document(field.value), takes_images=False)
+def _parse_spec_field(value: bytes) -> JobSpec:
+    return parse_spec(parse_document(value), takes_images=False)
 
 
 async def _receive_json(request: web.Request, receiver: Receiver) -> None:
@@ -216,6 +219,7 @@ async def receive_document(
             max_image_bytes=limits.max_image_bytes,
             max_json_bytes=limits.max_json_bytes,
         ),
+        request[DOCUMENTS],
         lift=(lift,),
     )
     listed = body.document.get(lift[0]) if isinstance(body.document, dict) else None

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from imgsvc.api.arrivals import DOCUMENTS
 from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import image_document, job_document, job_url
@@ -152,9 +153,8 @@ async def _read_options(request: web.Request) -> Any:
     """The body; an empty object where there is none."""
     if not request.body_exists:
         return {}
-    return await read_plain_json(
-        read_body(request, MAX_OPTIONS_BYTES), max_json_bytes=MAX_OPTIONS_BYTES
-    )
+    body = read_body(request, MAX_OPTIONS_BYTES)
+    return await read_plain_json(body, request[DOCUMENTS], max_json_bytes=MAX_OPTIONS_BYTES)
 
 
 async def _check_bare(request: web.Request) -> None:

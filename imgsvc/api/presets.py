@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from imgsvc.api.arrivals import DOCUMENTS
 from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.pages import check_query
@@ -44,7 +45,7 @@ async def save_preset(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     check_own_name(name)  # first, since the body does not matter then
     body = read_body(request, MAX_BODY_BYTES)
-    document = await read_plain_json(body, max_json_bytes=MAX_BODY_BYTES)
+    document = await read_plain_json(body, request[DOCUMENTS], max_json_bytes=MAX_BODY_BYTES)
     preset, is_new = await request.app[CONTEXT].presets.save(name, document)
     if not is_new:
         return web.json_response(_document(preset))

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from aiohttp import web
 
+from imgsvc.api.arrivals import DOCUMENTS
 from imgsvc.api.bodies import read_body
 from imgsvc.api.connections import ending_with_client
 from imgsvc.api.context import CONTEXT
@@ -62,7 +63,8 @@ async def _receive(request: web.Request, stage: Stage) -> NewImage:
 async def _receive_form(request: web.Request, stage: Stage, max_image_bytes: int) -> NewImage:
     image: NewImage | None = None
     chunks = read_body(request, max_image_bytes + _FORM_BYTES)
-    async for part in read_multipart(request.headers["Content-Type"], chunks):
+    form = read_multipart(request.headers["Content-Type"], chunks, request[DOCUMENTS])
+    async for part in form:
         if isinstance(part, Field):
             raise _wrong(part.name, "options stand in the query here")
         if image is not None:

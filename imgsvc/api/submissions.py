@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from aiohttp import web
 
 from imgsvc.api.addresses import base_url
+from imgsvc.api.arrivals import DOCUMENTS
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.forms import take_in
 from imgsvc.api.idempotency import TakeIn, answer_once
@@ -32,6 +33,7 @@ async def submit(
             submission.fingerprint.add(request.method, request.path)
             await take_in(request, submission)
             job = await submission.commit(key)
+        request[DOCUMENTS].release()  # to wait for the job may take a minute
         return await answer(job)
 
     async def recover(known: KnownKey) -> web.Response:

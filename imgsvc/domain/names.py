@@ -156,20 +156,26 @@ class Shape:
 
 
 class _Chooser:
-    """Gives every input a base of its own. A claim is a path it could need, as compared."""
+    """Gives every input a base of its own. A claim is a path it could need, as compared.
+
+    Ten thousand inputs with 32 variants could need millions of paths, so only those are held
+    that tell whether two inputs meet.
+    """
 
     def __init__(self, inputs: Sequence[InputName], shape: Shape) -> None:
         self._inputs = inputs
         self._shape = shape
         self._base = shape.base
         self._last_number: Counter[str] = Counter()
-        self._taken: set[str] = {
+        self._telling = _find_telling(shape.tails)
+        self._folders: set[str] = {
             claim for folder in {one.folder for one in inputs} for claim in folders_above(folder)
         }
+        self._taken: set[str] = set()
 
     def choose(self) -> dict[int, Choice]:
         sharers = Counter(comparable(one.folder + one.stem) for one in self._inputs)
-        wanted = Counter(self._taken)
+        wanted: Counter[str] = Counter()
         exts: dict[int, str | None] = {}
         for one in self._inputs:
             alone = sharers[comparable(one.folder + one.stem)] == 1
@@ -178,7 +184,10 @@ class _Chooser:
         return {one.index: self._choose_one(one, exts[one.index], wanted) for one in self._inputs}
 
     def _choose_one(self, one: InputName, only_ext: str | None, wanted: Counter[str]) -> Choice:
-        if any(wanted[claim] > 1 for claim in self._claims(self._base(one, ""), only_ext)):
+        base = self._base(one, "")
+        if self._meets_folder(base, only_ext) or any(
+            wanted[claim] > 1 for claim in self._claims(base, only_ext)
+        ):
             return Choice(self._take(one, one.extension, None))
         usual = self._take(one, "", only_ext)
         if only_ext is None:
@@ -189,7 +198,7 @@ class _Chooser:
         """The first free one of base, base-2, base-3…, which is taken from then on."""
         for base in self._candidates(one, extension):
             claims = list(self._claims(base, only_ext))
-            if self._taken.isdisjoint(claims):
+            if self._taken.isdisjoint(claims) and not self._meets_folder(base, only_ext):
                 self._taken.update(claims)
                 return base
         raise AssertionError("numbers do not end")
@@ -205,11 +214,40 @@ class _Chooser:
             yield self._base(one, f"{extension}-{self._last_number[alike] + 1}")
 
     def _claims(self, base: str, only_ext: str | None) -> Iterator[str]:
-        start = comparable(base)
-        for suffix, own_ext in self._shape.tails:
-            ext = own_ext or only_ext
-            for each in (ext,) if ext else ANY_EXT:
-                yield f"{start}{suffix}.{each}"
+        return _paths(comparable(base), self._telling, only_ext)
+
+    def _meets_folder(self, base: str, only_ext: str | None) -> bool:
+        paths = _paths(comparable(base), self._shape.tails, only_ext)
+        return bool(self._folders) and not self._folders.isdisjoint(paths)
+
+
+_Tail = tuple[str, str | None]
+"""What follows a base, as in Shape."""
+
+
+def _paths(start: str, tails: Iterable[_Tail], only_ext: str | None) -> Iterator[str]:
+    for suffix, own_ext in tails:
+        ext = own_ext or only_ext
+        for each in (ext,) if ext else ANY_EXT:
+            yield f"{start}{suffix}.{each}"
+
+
+def _find_telling(tails: Sequence[_Tail]) -> list[_Tail]:
+    """Enough of them to see whether results of two inputs meet.
+
+    Where the bases are equal any tail tells, best one whose extension is known; different
+    bases meet only by suffixes one of which ends in the other.
+    """
+    first = next((tail for tail in tails if tail[1] is not None), tails[0])
+    alike = [
+        one
+        for one in tails
+        if any(
+            one is not other and (one[0].endswith(other[0]) or other[0].endswith(one[0]))
+            for other in tails
+        )
+    ]
+    return list(dict.fromkeys([first, *alike]))
 
 
 def parse_input(index: int, name: str) -> InputName:

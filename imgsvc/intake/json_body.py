@@ -15,6 +15,7 @@ from imgsvc.domain.image import NewImage, SourceKind
 from imgsvc.domain.rendering import Failure
 from imgsvc.errors import ImageErrorCode, MalformedRequest, PayloadTooLarge, TooManyImages
 from imgsvc.intake.base64_text import Base64Decoder, BrokenBase64, cut_data_uri
+from imgsvc.intake.documents import Documents
 from imgsvc.intake.json_document import check_values, count_values, parse_document
 from imgsvc.intake.json_scanner import LiftedText, LiftPath, Mark, Scanner, Text
 from imgsvc.intake.reception import conclude, too_many_bytes
@@ -55,34 +56,39 @@ async def read_json(
     chunks: AsyncIterable[bytes],
     stage: Stage,
     limits: JsonLimits,
+    documents: Documents,
     *,
     lift: Collection[LiftPath] = (JOB_SPEC_IMAGES,),
 ) -> JsonBody:
     """Read a body to its end, with every string value at a path of `lift` staged.
 
     Bad base64, no bytes or too many are failures of that one image. Raises
-    MalformedRequest, PayloadTooLarge, TooManyImages, and what staging and `chunks` raise.
+    MalformedRequest, PayloadTooLarge, TooManyImages, RateLimited, and what staging and
+    `chunks` raise.
     """
-    reader = _Reader(stage, limits, lift)
+    reader = _Reader(stage, limits, documents, lift)
     async for chunk in chunks:
         await reader.take(chunk)
     return await reader.finish()
 
 
-async def read_plain_json(chunks: AsyncIterable[bytes], *, max_json_bytes: int) -> Any:
+async def read_plain_json(
+    chunks: AsyncIterable[bytes], documents: Documents, *, max_json_bytes: int
+) -> Any:
     """Read and parse a body in which nothing is lifted. Raises as `read_json` does."""
     text = bytearray()
     async for chunk in chunks:
         text += chunk
         if len(text) > max_json_bytes:
             raise _too_long(max_json_bytes)
-    return await _parse(bytes(text))
+        documents.take(chunk, count_values(chunk))
+    return await _parse(bytes(text), documents)
 
 
-async def _parse(text: bytes) -> Any:
+async def _parse(text: bytes, documents: Documents) -> Any:
     if len(text) <= _PARSED_IN_PLACE_BYTES:
         return parse_document(text)
-    return await asyncio.to_thread(parse_document, text)
+    return await documents.parse(parse_document, text)
 
 
 def _too_long(max_bytes: int) -> PayloadTooLarge:
@@ -90,9 +96,16 @@ def _too_long(max_bytes: int) -> PayloadTooLarge:
 
 
 class _Reader:
-    def __init__(self, stage: Stage, limits: JsonLimits, lift: Collection[LiftPath]) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        limits: JsonLimits,
+        documents: Documents,
+        lift: Collection[LiftPath],
+    ) -> None:
         self._stage = stage
         self._limits = limits
+        self._documents = documents
         self._scanner = Scanner(lift)
         self._received_bytes = 0
         self._document = bytearray()
@@ -115,8 +128,9 @@ class _Reader:
 
     async def finish(self) -> JsonBody:
         self._scanner.finish()
-        document = await _parse(bytes(self._document))
-        return JsonBody(document, self._images)
+        text = bytes(self._document)
+        self._document.clear()  # it may have to wait for its turn
+        return JsonBody(await _parse(text, self._documents), self._images)
 
     async def _take_block(self, block: bytes) -> None:
         for event in self._scanner.scan(block):
@@ -132,13 +146,15 @@ class _Reader:
 
     def _keep(self, text: bytes) -> None:
         self._document += text
-        self._value_count += count_values(text)
+        values = count_values(text)
+        self._value_count += values
         check_values(self._value_count)  # early: each costs the scanner a microsecond
         if len(self._document) > self._limits.max_document_bytes:
             raise PayloadTooLarge(
                 "The JSON document is longer than "
                 f"{self._limits.max_document_bytes} bytes, images not counted."
             )
+        self._documents.take(text, values)
 
     def _begin_image(self) -> None:
         if len(self._images) >= self._limits.max_images:

@@ -11,7 +11,9 @@ from python_multipart.multipart import MultipartParser
 
 from imgsvc.domain.input_names import clean_name
 from imgsvc.errors import MalformedRequest, PayloadTooLarge
+from imgsvc.intake.documents import Documents
 from imgsvc.intake.filenames import parse_header, pick_filename
+from imgsvc.intake.json_document import count_values
 
 MAX_SPEC_BYTES = 16 << 20
 MAX_FIELD_BYTES = 64 << 10
@@ -55,6 +57,7 @@ class FilePart:
 async def read_multipart(
     content_type: str,
     chunks: AsyncIterable[bytes],
+    documents: Documents,
     *,
     max_spec_bytes: int = MAX_SPEC_BYTES,
     max_field_bytes: int = MAX_FIELD_BYTES,
@@ -63,8 +66,8 @@ async def read_multipart(
 
     content_type: the request's header, which names the boundary.
     Raises MalformedRequest for broken framing and a body that ends early,
-    PayloadTooLarge for a field that is too long or one too many. What `chunks` raises
-    comes through.
+    PayloadTooLarge for a field that is too long or one too many, RateLimited when
+    `documents` has no room for one. What `chunks` raises comes through.
     """
     reader = _Reader(_boundary(content_type), chunks)
     fields_left = MAX_FIELDS
@@ -75,18 +78,19 @@ async def read_multipart(
             if fields_left < 0:
                 raise PayloadTooLarge(f"More than {MAX_FIELDS} form fields.")
             cap = max_spec_bytes if name == "spec" else max_field_bytes
-            yield Field(name, await _read_field(reader, name, cap))
+            yield Field(name, await _read_field(reader, documents, name, cap))
         elif filename or await reader.has_data():
             yield FilePart(name, clean_name(filename), part_type, reader.part_chunks())
 
 
-async def _read_field(reader: _Reader, name: str, max_bytes: int) -> bytes:
+async def _read_field(reader: _Reader, documents: Documents, name: str, max_bytes: int) -> bytes:
     value = bytearray()
     async for chunk in reader.part_chunks():
         value += chunk
         if len(value) > max_bytes:
             label = name if name == "spec" else "of the form"
             raise PayloadTooLarge(f"The field {label} is longer than {max_bytes} bytes.")
+        documents.take(chunk, count_values(chunk) if name == "spec" else 0)
     return bytes(value)
 
 

@@ -2,8 +2,9 @@
 
 A reader holds at most one event per image and one for the job. A newer event of the same
 image takes the place of the older one, so a slow reader misses intermediate states,
-never the last, and needs memory for no more than its job's images. Events are shared by
-all readers; nothing waits for a reader.
+never the last, and needs memory for no more than its job's images. A reader of all jobs holds
+one event per job; one that lets thousands of them wait is told to begin again. Events are
+shared by all readers; nothing waits for a reader.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ class HubClosed(Exception):
     """The server stops; no more events will come."""
 
 
+class FellBehind(Exception):
+    """Too many jobs have changed since the reader last took; it begins again with a snapshot."""
+
+
+MOST_UNSEEN_JOBS = 5000
 FEW_READERS = 20
 PAUSE_PER_READER_S = 0.001
 LONGEST_PAUSE_S = 0.25
@@ -58,10 +64,16 @@ class Reader:
         self._unseen: dict[object, Event] = {}
         self._wake = asyncio.Event()
         self._closed = False
+        self._fell_behind = False
 
     def offer(self, key: object, event: Event) -> None:
+        if self._fell_behind:
+            return
         self._unseen.pop(key, None)
         self._unseen[key] = event
+        if self.job_id is None and len(self._unseen) > MOST_UNSEEN_JOBS:
+            self._fell_behind = True
+            self._unseen.clear()
         self._wake.set()
 
     def close(self) -> None:
@@ -74,11 +86,13 @@ class Reader:
         return len(self._unseen)
 
     async def take(self, most: int = 100) -> list[Event]:
-        """The next events in the order of `seq`, at least one. Raises HubClosed."""
+        """The next events in the order of `seq`, at least one. Raises HubClosed, FellBehind."""
         clock = asyncio.get_running_loop().time
         if not self._closed and (rest_s := self._rested_at_s - clock()) > 0:
             await asyncio.sleep(rest_s)
         while not self._unseen:
+            if self._fell_behind:
+                raise FellBehind
             if self._closed:
                 raise HubClosed
             self._wake.clear()

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from zipstream import ZipStream
-
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.disk import naming_full_disk, sync_path
+from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.service.backup import DATABASE, open_backup
 from imgsvc.store.exports import Export
 from imgsvc.store.lock import DataFolderLock, Holder
@@ -66,7 +65,7 @@ async def _opened(data_dir: Path) -> AsyncIterator[Store]:
         lock.release()
 
 
-def _write(archive: ZipStream, file: Path) -> int:
+def _write(archive: ZipArchive, file: Path) -> int:
     part = file.with_name(f".{file.name}.part")
     try:
         with naming_full_disk(), part.open("wb") as out:

@@ -12,9 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from zipstream import ZIP_STORED, ZipStream
-
 from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.store.copies import read_image_files, read_job_ids, read_watermark_files
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
@@ -25,7 +24,7 @@ DATABASE = "imgsvc.db"
 
 
 @asynccontextmanager
-async def open_backup(store: Store, blobs: BlobStore) -> AsyncIterator[ZipStream]:
+async def open_backup(store: Store, blobs: BlobStore) -> AsyncIterator[ZipArchive]:
     """A ZIP that holds a whole data folder: unpacked, it is one. Raises StorageFull.
 
     It is read from links that are gone with the context.
@@ -36,7 +35,7 @@ async def open_backup(store: Store, blobs: BlobStore) -> AsyncIterator[ZipStream
             await store.copy_to(folder / DATABASE)
             await asyncio.to_thread(_link_files, blobs, folder)
         archive = await asyncio.to_thread(_build, folder)
-        log.info("backup_begun", size_bytes=len(archive))
+        log.info("backup_begun", size_bytes=archive.size_bytes)
         yield archive
     finally:
         await blobs.remove_backup_folder(folder)
@@ -55,7 +54,7 @@ def _link_files(blobs: BlobStore, folder: Path) -> None:
             links.add_output(image.job_id, image.image_id, image.claim, variant, format_)
 
 
-def _build(folder: Path) -> ZipStream:
-    archive = ZipStream(compress_type=ZIP_STORED, sized=True)
-    archive.add_path(folder, "/")
+def _build(folder: Path) -> ZipArchive:
+    archive = ZipArchive()
+    archive.add_all_of(folder)
     return archive

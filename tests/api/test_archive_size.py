@@ -118,7 +118,7 @@ def test_an_archive_may_have_any_number_of_entries_and_any_size(tmp_path: Path) 
         before_bytes = _peak_bytes(server.process.pid)
         url = f"/api/v1/jobs/{job_id}/archive.zip"
         length = _download(server.url, url, tmp_path / "all.zip")
-        assert _peak_bytes(server.process.pid) - before_bytes < 150 << 20
+        assert _peak_bytes(server.process.pid) - before_bytes < 64 << 20
         assert length == (tmp_path / "all.zip").stat().st_size
         with zipfile.ZipFile(tmp_path / "all.zip") as archive:
             entries = archive.infolist()

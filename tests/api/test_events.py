@@ -9,6 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from imgsvc.domain.job import JobChange
+from imgsvc.progress import hub
+from tests.factories import make_job
 from tests.pictures import make_jpeg
 from tests.servers import Running, form_of, get_json, submit
 
@@ -131,3 +134,19 @@ async def test_events_are_sent_to_who_takes_them(server: Running, accept: str, s
     headers = {"Accept": accept, "Last-Event-ID": "9" * 5000}
     async with server.http.get(job["links"]["events"], headers=headers) as answer:
         assert answer.status == status
+
+
+async def test_a_reader_of_all_jobs_that_falls_behind_is_told_to_connect_again(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "MOST_UNSEEN_JOBS", 3)
+    headers = {"Accept": "text/event-stream"}
+    async with (
+        server.http.ws_connect("/api/v1/events") as socket,
+        server.http.get("/api/v1/events", headers=headers) as answer,
+    ):
+        await socket.receive_json()
+        assert b'"snapshot"' in (await answer.content.readuntil(b"\n\n"))
+        server.core.hub.publish([JobChange(make_job()) for _ in range(4)])
+        assert (await socket.receive()).data == aiohttp.WSCloseCode.TRY_AGAIN_LATER
+        assert await answer.content.read() == b""

@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 
+from imgsvc.api import app as api_app
 from imgsvc.api import connections, crowd
 from imgsvc.api.connections import Runner
 from imgsvc.api.crowd import Crowd
+from imgsvc.intake.documents import DocumentRoom
 from tests.pictures import make_jpeg
 from tests.servers import Running, form_of, get_json, make_settings, running_server
 
@@ -211,3 +213,35 @@ async def test_one_upload_too_many_is_told_to_come_again_and_others_are_served(
             status = answer.status
             assert status in {202, 429}
     assert (await get_json(server, "/readyz")) == {"status": "ok"}
+
+
+async def test_documents_that_find_no_room_are_told_to_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = DocumentRoom(600 << 10)
+    monkeypatch.setattr(api_app, "DocumentRoom", lambda: room)
+    document = b'{"label": "%s"}' % (b"x" * (700 << 10))
+    head = b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+    async with running_server(make_settings(tmp_path / "data")) as server:
+
+        async def send_whole() -> tuple[int, str | None, str]:
+            headers = {"Content-Type": "application/json"}
+            async with server.http.post("/api/v1/jobs", data=document, headers=headers) as answer:
+                code = (await answer.json())["code"]
+                return answer.status, answer.headers.get("Retry-After"), code
+
+        url = urlsplit(server.url)
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(head + b"Content-Length: %d\r\n\r\n" % len(document) + document[:-1])
+        while room.free_bytes > 300 << 10:
+            await get_json(server, "/livez")
+        assert await send_whole() == (429, "5", "rate_limited")
+        small = {"images": [{"url": "http://127.0.0.1:1/a.png"}]}
+        async with server.http.post("/api/v1/jobs", json=small) as answer:
+            assert answer.status == 202
+        writer.write(document[-1:])
+        assert b" 422 " in await reader.readline()  # its label is too long
+        assert (await send_whole())[0] == 422
+        assert room.free_bytes == 600 << 10
+        writer.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 import unicodedata
 from collections.abc import Sequence
 from pathlib import PurePosixPath, PureWindowsPath
@@ -153,6 +154,16 @@ def test_ten_thousand_equal_names_are_numbered_without_ten_thousand_tries_each()
     long = "x" * 240
     for names in (["a.jpg"] * 10_000, [f"{long}{number:05}.jpg" for number in range(10_000)]):
         assert len(set(paths(names, ONE))) == 10_000
+
+
+def test_many_variants_take_no_more_memory_than_one() -> None:
+    inputs = [(index, f"holiday/DSC_{index:05}.jpg") for index in range(1000)]
+    variants = [(f"v{number:02}", "same") for number in range(32)]
+    tracemalloc.start()
+    ResultNames(inputs, variants)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 4 << 20
 
 
 def test_an_unknown_image_variant_or_format_is_a_key_error() -> None:

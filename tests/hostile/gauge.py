@@ -14,13 +14,16 @@ _INTERVAL_S = 0.05
 
 
 class Holdings(NamedTuple):
-    """workers_bytes: resident, of all together. worker_handles: of the one that has most."""
+    """workers_bytes: resident, of all together. worker_bytes, worker_handles: of the one that
+    has most.
+    """
 
     server_bytes: int
     server_handles: int
     server_threads: int
     workers: int
     workers_bytes: int
+    worker_bytes: int
     worker_handles: int
 
 
@@ -48,12 +51,14 @@ class Gauge:
 
     def read(self) -> Holdings:
         workers = self._workers()
+        workers_bytes = [_resident_bytes(worker) for worker in workers]
         return Holdings(
             self._server.memory_info().rss,
             self._server.num_fds(),
             self._server.num_threads(),
             len(workers),
-            sum(_resident_bytes(worker) for worker in workers),
+            sum(workers_bytes),
+            max(workers_bytes, default=0),
             max((_count_handles(worker) for worker in workers), default=0),
         )
 

@@ -37,6 +37,8 @@ WAITS = 3
 """Deadlines that an image which was killed may have been with its worker: others came first."""
 
 MAX_GROWTH_BYTES = 48 << 20
+MAX_WORKER_GROWTH_BYTES = 96 << 20
+"""A worker may keep 80 MiB of what its largest picture took."""
 MAX_MORE_HANDLES = 8
 
 _FAULTS_OF_OURS = frozenset({"internal", "worker_crashed"})
@@ -225,6 +227,8 @@ def _growth(holdings: Sequence[Holdings]) -> list[str]:
     grown = []
     if last.server_bytes - first.server_bytes > MAX_GROWTH_BYTES:
         grown.append(f"memory of the server: {first.server_bytes} -> {last.server_bytes}")
+    if last.worker_bytes - first.worker_bytes > MAX_WORKER_GROWTH_BYTES:
+        grown.append(f"memory of a worker: {first.worker_bytes} -> {last.worker_bytes}")
     if last.server_handles - first.server_handles > MAX_MORE_HANDLES:
         grown.append(f"handles of the server: {first.server_handles} -> {last.server_handles}")
     if last.worker_handles - first.worker_handles > MAX_MORE_HANDLES:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.hostile.flood import flood
+from tests.hostile.gauge import Holdings
 from tests.hostile.heavy import make_heavy
 from tests.hostile.mutator import mutate
 from tests.hostile.originals import make_good, make_originals
-from tests.hostile.siege import Terms, lay_siege
+from tests.hostile.siege import Report, Terms, lay_siege
 
 
 def test_every_hostile_file_ends_in_time_and_good_images_among_them_come_out_right(
@@ -36,3 +39,22 @@ def test_a_picture_that_needs_more_than_all_workers_share_is_refused_for_it(
     files = make_heavy(tmp_path, 2500, ("png-interlaced", "jpeg"))
     result = flood(tmp_path, files, copies=1, budget_bytes=48 << 20, workers=2)
     assert list(result.find_faults(frozenset({"png-interlaced"}))) == []
+
+
+@pytest.mark.parametrize(
+    ("grown", "told"),
+    [
+        ({}, []),
+        ({"server_bytes": 180 << 20}, ["memory of the server"]),
+        ({"worker_bytes": 220 << 20}, ["memory of a worker"]),
+        ({"server_handles": 60}, ["handles of the server"]),
+        ({"worker_handles": 60}, ["handles of a worker"]),
+    ],
+)
+def test_whatever_grows_is_a_fault(grown: dict[str, int], told: list[str]) -> None:
+    before = Holdings(
+        server_bytes=80 << 20, server_handles=40, server_threads=20, workers=2,
+        workers_bytes=150 << 20, worker_bytes=80 << 20, worker_handles=20,
+    )  # fmt: skip
+    report = Report(holdings=[before, before, before._replace(**grown)])
+    assert [fault.partition(":")[0] for fault in report.faults] == told

@@ -6,6 +6,13 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 from hypothesis import strategies as st
 
+from imgsvc.intake.documents import DocumentRoom, Documents
+
+
+def documents() -> Documents:
+    """Of a request that is alone."""
+    return Documents(DocumentRoom())
+
 
 async def stream(
     chunks: Iterable[bytes], broken_by: Exception | None = None

@@ -25,7 +25,7 @@ from imgsvc.errors import ImageErrorCode, MalformedRequest, PayloadTooLarge, Too
 from imgsvc.intake.json_body import JsonBody, JsonLimits, read_json, read_plain_json
 from imgsvc.intake.json_document import MAX_DEPTH, MAX_VALUES, parse_document
 from imgsvc.intake.json_scanner import LiftPath
-from tests.intake.streams import bytewise, cut, cuts, stream
+from tests.intake.streams import bytewise, cut, cuts, documents, stream
 
 LIMITS = JsonLimits(max_images=100, max_image_bytes=1 << 20, max_json_bytes=1 << 24)
 ALL_LIFTS: list[LiftPath] = [("images", None, "data"), ("images", None, "base64"), ("image_data",)]
@@ -39,7 +39,7 @@ def stage(blobs: BlobStore) -> Stage:
 async def read_images(blobs: BlobStore, stage: Stage, body: bytes | Iterable[bytes]) -> list[Any]:
     """What became of each image's data: its bytes, or the code of its failure."""
     chunks = [body] if isinstance(body, bytes) else body
-    read = await read_json(stream(chunks), stage, LIMITS)
+    read = await read_json(stream(chunks), stage, LIMITS, documents())
     return [outcome(blobs, stage, image) for image in read.images.values()]
 
 
@@ -76,7 +76,7 @@ async def test_images_are_lifted_and_the_rest_is_kept(blobs: BlobStore, stage: S
         "label": 'a "quoted" label',
         "recipe": {"variants": [{"name": "v", "data": "stays", "images": [{"data": "stays"}]}]},
     }
-    body = await read_json(stream([json.dumps(spec).encode()]), stage, LIMITS)
+    body = await read_json(stream([json.dumps(spec).encode()]), stage, LIMITS, documents())
     placeholders = [body.document["images"][n]["data"] for n in (0, 2)]
 
     assert list(body.images) == placeholders
@@ -96,10 +96,12 @@ async def test_images_are_lifted_and_the_rest_is_kept(blobs: BlobStore, stage: S
 async def test_what_is_lifted_is_for_the_caller_to_say(
     blobs: BlobStore, stage: Stage, path: LiftPath, document: Any
 ) -> None:
-    body = await read_json(stream([json.dumps(document).encode()]), stage, LIMITS, lift=[path])
+    body = await read_json(
+        stream([json.dumps(document).encode()]), stage, LIMITS, documents(), lift=[path]
+    )
 
     assert [outcome(blobs, stage, image) for image in body.images.values()] == [b"ABC"]
-    other = await read_json(stream([json.dumps(document).encode()]), stage, LIMITS)
+    other = await read_json(stream([json.dumps(document).encode()]), stage, LIMITS, documents())
     assert (other.document, other.images) == (document, {})
 
 
@@ -118,7 +120,7 @@ async def test_what_is_lifted_is_for_the_caller_to_say(
     ],
 )
 async def test_a_string_elsewhere_is_not_lifted(stage: Stage, document: Any) -> None:
-    body = await read_json(stream([json.dumps(document).encode()]), stage, LIMITS)
+    body = await read_json(stream([json.dumps(document).encode()]), stage, LIMITS, documents())
 
     assert (body.document, body.images) == (document, {})
 
@@ -196,7 +198,7 @@ async def test_an_image_that_is_no_json_string_refuses_the_body(
     for rest in (b"QUJD", b""):
         body = b'{"images": [{"data": "%s%s%s"}]}' % (start, wrong, rest)
         with pytest.raises(MalformedRequest):
-            await read_json(stream(chop(body)), stage, LIMITS)
+            await read_json(stream(chop(body)), stage, LIMITS, documents())
 
 
 _NAMES = st.sampled_from(
@@ -236,7 +238,7 @@ def read_in_fresh_folder(chunks: Iterable[bytes], lift: list[LiftPath]) -> tuple
             blobs = BlobStore(Path(folder))
             await blobs.prepare()
             stage = blobs.stage(new_id())
-            body = await read_json(stream(chunks), stage, LIMITS, lift=lift)
+            body = await read_json(stream(chunks), stage, LIMITS, documents(), lift=lift)
             outcomes = [outcome(blobs, stage, image) for image in body.images.values()]
             numbers = {placeholder: n for n, placeholder in enumerate(body.images)}
             blobs.close()
@@ -318,7 +320,7 @@ def test_a_damaged_document_is_refused_where_json_loads_refuses_it(
 )
 async def test_what_is_not_strict_json_is_malformed(stage: Stage, text: bytes) -> None:
     with pytest.raises(MalformedRequest):
-        await read_json(stream([text]), stage, LIMITS)
+        await read_json(stream([text]), stage, LIMITS, documents())
     with pytest.raises(MalformedRequest):
         parse_document(text)
 
@@ -326,7 +328,8 @@ async def test_what_is_not_strict_json_is_malformed(stage: Stage, text: bytes) -
 async def test_64_levels_and_a_byte_order_mark_are_fine(stage: Stage) -> None:
     text = b"\xef\xbb\xbf" + b"[" * MAX_DEPTH + b"1" + b"]" * MAX_DEPTH
 
-    assert (await read_json(stream([text]), stage, LIMITS)).document == parse_document(text)
+    read = await read_json(stream([text]), stage, LIMITS, documents())
+    assert read.document == parse_document(text)
     with pytest.raises(MalformedRequest):
         parse_document(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
 
@@ -345,7 +348,7 @@ async def test_a_document_with_too_many_values_is_refused_as_soon_as_that_is_kno
             yield b"1," * 10_000
 
     with pytest.raises(PayloadTooLarge):
-        await read_json(endless(), stage, LIMITS)
+        await read_json(endless(), stage, LIMITS, documents())
     assert taken == MAX_VALUES // 10_000 + 1
 
 
@@ -354,13 +357,15 @@ async def test_sizes_are_limited(stage: Stage) -> None:
         max_images=2, max_image_bytes=10, max_json_bytes=220, max_document_bytes=200
     )
     fits = b'{"images": [{"data": "QUJD"}], "label": "%s"}'
-    await read_json(stream([fits % b"x"]), stage, limits)
+    await read_json(stream([fits % b"x"]), stage, limits, documents())
     with pytest.raises(PayloadTooLarge):
-        await read_json(stream([fits % (b"x" * 150)]), stage, limits)
+        await read_json(stream([fits % (b"x" * 150)]), stage, limits, documents())
     with pytest.raises(PayloadTooLarge):
-        await read_json(stream([b'{"images": [{"data": "', b"QUJD" * 60]), stage, limits)
+        await read_json(
+            stream([b'{"images": [{"data": "', b"QUJD" * 60]), stage, limits, documents()
+        )
     with pytest.raises(TooManyImages):
-        await read_json(stream([b'{"images": [' + b'{"data":""},' * 3]), stage, limits)
+        await read_json(stream([b'{"images": [' + b'{"data":""},' * 3]), stage, limits, documents())
 
 
 async def test_the_loop_gets_its_turn_within_a_large_chunk(stage: Stage) -> None:
@@ -374,7 +379,7 @@ async def test_the_loop_gets_its_turn_within_a_large_chunk(stage: Stage) -> None
 
     counting = asyncio.create_task(count_turns())
     body = with_data("QUJD" * 200_000)
-    await read_json(stream([body]), stage, LIMITS)
+    await read_json(stream([body]), stage, LIMITS, documents())
     counting.cancel()
 
     assert turns > len(body) / 100_000
@@ -386,9 +391,9 @@ async def test_a_body_that_breaks_off_leaves_nothing_after_discard(
     image = base64.b64encode(os.urandom(900_000))
     body = b'{"images": [{"data": "' + image + b'"}, {"data": "' + image
     with pytest.raises(ConnectionResetError):
-        await read_json(stream([body], ConnectionResetError()), stage, LIMITS)
+        await read_json(stream([body], ConnectionResetError()), stage, LIMITS, documents())
     with pytest.raises(MalformedRequest):
-        await read_json(stream([body]), stage, LIMITS)
+        await read_json(stream([body]), stage, LIMITS, documents())
     assert await blobs.job_folders() == [stage.job_id]
     await stage.discard()
 
@@ -409,7 +414,7 @@ async def test_memory_stays_flat_however_large_the_images_are(stage: Stage) -> N
 
     limits = JsonLimits(max_images=100, max_image_bytes=1 << 26, max_json_bytes=1 << 30)
     tracemalloc.start()
-    read = await read_json(body(), stage, limits)
+    read = await read_json(body(), stage, limits, documents())
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -418,10 +423,9 @@ async def test_memory_stays_flat_however_large_the_images_are(stage: Stage) -> N
 
 
 async def test_plain_json_is_read_under_a_cap() -> None:
-    assert await read_plain_json(stream([b'{"a"', b": 1}"]), max_json_bytes=9) == {"a": 1}
-    assert (
-        len(await read_plain_json(stream([b'"', b"x" * 300_000, b'"']), max_json_bytes=1 << 20))
-        == 300_000
-    )
+    read = await read_plain_json(stream([b'{"a"', b": 1}"]), documents(), max_json_bytes=9)
+    assert read == {"a": 1}
+    long = stream([b'"', b"x" * 300_000, b'"'])
+    assert len(await read_plain_json(long, documents(), max_json_bytes=1 << 20)) == 300_000
     with pytest.raises(PayloadTooLarge):
-        await read_plain_json(stream([b'{"a"', b": 1}"]), max_json_bytes=7)
+        await read_plain_json(stream([b'{"a"', b": 1}"]), documents(), max_json_bytes=7)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from imgsvc.errors import MalformedRequest, PayloadTooLarge
 from imgsvc.intake.multipart import MAX_FIELDS, Field, FilePart, read_multipart
-from tests.intake.streams import bytewise, cut, cuts, stream
+from tests.intake.streams import bytewise, cut, cuts, documents, stream
 
 TYPE = "multipart/form-data; boundary=BOUND"
 
@@ -33,7 +33,7 @@ def encode(parts: Iterable[Part]) -> bytes:
 
 async def read(chunks: Iterable[bytes], content_type: str = TYPE, **caps: int) -> list[Part]:
     parts: list[Part] = []
-    async for part in read_multipart(content_type, stream(chunks), **caps):
+    async for part in read_multipart(content_type, stream(chunks), documents(), **caps):
         if isinstance(part, Field):
             parts.append((part.name, None, part.value))
         else:
@@ -96,7 +96,7 @@ def test_garbage_is_malformed(body: bytes) -> None:
 
 async def test_a_broken_transport_comes_through() -> None:
     body = encode([("f", "a.jpg", b"A" * 99)])
-    parts = read_multipart(TYPE, stream([body[:-30]], ConnectionResetError()))
+    parts = read_multipart(TYPE, stream([body[:-30]], ConnectionResetError()), documents())
     part = await anext(parts)
     assert isinstance(part, FilePart)
 
@@ -108,7 +108,7 @@ async def test_a_broken_transport_comes_through() -> None:
 async def test_a_transport_broken_after_the_last_boundary_is_noticed() -> None:
     body = encode([("f", "a.jpg", b"A")])
     with pytest.raises(ConnectionResetError):
-        async for _ in read_multipart(TYPE, stream([body], ConnectionResetError())):
+        async for _ in read_multipart(TYPE, stream([body], ConnectionResetError()), documents()):
             pass
 
 
@@ -116,7 +116,7 @@ async def test_what_is_not_read_of_a_part_is_dropped() -> None:
     body = encode([("f", "a.jpg", b"A" * 5000), ("f", "b.jpg", b"B")])
     names = [
         part.filename
-        async for part in read_multipart(TYPE, stream(cut(body, range(0, 5000, 100))))
+        async for part in read_multipart(TYPE, stream(cut(body, range(0, 5000, 100))), documents())
         if isinstance(part, FilePart)
     ]
 
@@ -199,7 +199,7 @@ async def test_the_type_of_a_file_is_as_sent() -> None:
     body = b"--BOUND\r\n" + head + b"\r\ndata\r\n--BOUND--\r\n"
     types = [
         part.content_type
-        async for part in read_multipart(TYPE, stream([body]))
+        async for part in read_multipart(TYPE, stream([body]), documents())
         if isinstance(part, FilePart)
     ]
 
@@ -243,7 +243,7 @@ async def test_memory_stays_flat_however_long_a_file_is() -> None:
 
     tracemalloc.start()
     size_bytes = 0
-    async for part in read_multipart(TYPE, body()):  # type: ignore[arg-type]
+    async for part in read_multipart(TYPE, body(), documents()):  # type: ignore[arg-type]
         assert isinstance(part, FilePart)
         async for chunk in part.chunks:
             size_bytes += len(chunk)

@@ -15,7 +15,7 @@ from imgsvc.domain.image import NewImage, SourceKind
 from imgsvc.errors import ImageErrorCode, PayloadTooLarge
 from imgsvc.intake.multipart import FilePart, read_multipart
 from imgsvc.intake.reception import receive_body, receive_part
-from tests.intake.streams import stream
+from tests.intake.streams import documents, stream
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing_after_discard(
 
     async def upload() -> None:
         broken = stream(body, ConnectionResetError())
-        async for item in read_multipart("multipart/form-data; boundary=B", broken):
+        async for item in read_multipart("multipart/form-data; boundary=B", broken, documents()):
             assert isinstance(item, FilePart)
             await take_part(item, stage, max_image_bytes=1 << 30)
 

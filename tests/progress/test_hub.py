@@ -10,7 +10,8 @@ import pytest
 
 from imgsvc.domain.job import JobChange
 from imgsvc.domain.states import ImageState, JobState
-from imgsvc.progress.hub import FEW_READERS, Hub, HubClosed
+from imgsvc.progress import hub as hub_module
+from imgsvc.progress.hub import FEW_READERS, FellBehind, Hub, HubClosed
 from tests.factories import change_images, make_image, make_job
 
 
@@ -146,3 +147,28 @@ async def test_a_few_readers_get_everything_at_once() -> None:
         hub.publish([change_images(first.job, make_image(job_id=job.id, attempts=1))])
         async with asyncio.timeout(0):
             assert len(await reader.take()) == 1
+
+
+async def test_a_reader_of_all_jobs_that_falls_behind_holds_nothing_and_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub_module, "MOST_UNSEEN_JOBS", 3)
+    hub, jobs = Hub(), [make_job() for _ in range(5)]
+    with hub.watch(None) as slow, hub.watch(None) as quick:
+        hub.publish([JobChange(job) for job in jobs[:3]] * 2)
+        assert len(await quick.take()) == 3
+        hub.publish([JobChange(job) for job in jobs[3:]])
+        assert slow.unseen == 0
+        assert len(await quick.take()) == 2
+        with pytest.raises(FellBehind):
+            await slow.take()
+
+
+async def test_a_reader_of_one_job_may_let_all_its_images_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub_module, "MOST_UNSEEN_JOBS", 3)
+    hub, job = Hub(), make_job()
+    with hub.watch(job.id) as reader:
+        hub.publish([change_images(job, *(make_image(job_id=job.id, index=n) for n in range(9)))])
+        assert len(await reader.take()) == 10

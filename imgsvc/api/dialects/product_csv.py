@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from imgsvc.api.addresses import absolute_url, base_url
+from imgsvc.api.arrivals import DOCUMENTS
 from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.dialects.operations import refuse_unknown
@@ -104,7 +105,9 @@ async def download(request: web.Request) -> web.StreamResponse:
 async def set_webhook(request: web.Request) -> web.Response:
     check_query(request.query)
     document = await read_plain_json(
-        read_body(request, MAX_WEBHOOK_BYTES), max_json_bytes=MAX_WEBHOOK_BYTES
+        read_body(request, MAX_WEBHOOK_BYTES),
+        request[DOCUMENTS],
+        max_json_bytes=MAX_WEBHOOK_BYTES,
     )
     if not isinstance(document, dict):
         raise MalformedRequest("The body must be an object.")
@@ -131,7 +134,8 @@ async def _take_in(request: web.Request, receiver: ListReceiver) -> None:
     charset: str | None = None
     fields: dict[str, str] = {}
     chunks = read_body(request, receiver.limits.max_request_bytes)
-    async for part in read_multipart(request.headers["Content-Type"], chunks):
+    form = read_multipart(request.headers["Content-Type"], chunks, request[DOCUMENTS])
+    async for part in form:
         if not isinstance(part, FilePart):
             if part.name in fields:
                 raise InvalidRequest.at(f"/{part.name}", "Given twice.")

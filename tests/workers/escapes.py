@@ -244,6 +244,17 @@ def _list_descriptors(_: RenderTask, __: object) -> list[list[int]]:
     return found
 
 
+def _cut_shared_memory(_: RenderTask, size_bytes: int) -> None:
+    """Of every file without a name that is as long as the notes."""
+    for number in range(256):
+        try:
+            facts = os.fstat(number)
+        except OSError:
+            continue
+        if stat.S_ISREG(facts.st_mode) and not facts.st_nlink and facts.st_size == mmap.PAGESIZE:
+            os.ftruncate(number, size_bytes)
+
+
 def _write_temporary(_: RenderTask, __: object) -> None:
     with tempfile.TemporaryFile() as file:
         file.write(b"x")
@@ -349,6 +360,7 @@ _ATTEMPTS: dict[str, Callable[[RenderTask, Any], object]] = {
     "open many": _open_many,
     "list descriptors": _list_descriptors,
     "list variables": lambda _, __: sorted(os.environ),
+    "cut shared memory": _cut_shared_memory,
     "write temporary": _write_temporary,
     "tell time": _tell_time,
     "import": _import,

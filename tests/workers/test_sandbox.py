@@ -126,6 +126,13 @@ async def test_a_worker_holds_no_socket_and_no_file_of_the_server(
     assert len(descriptors) <= 16
 
 
+async def test_memory_that_the_server_reads_cannot_be_taken_away(open_pool: Pools) -> None:
+    """It would die of it, by a SIGBUS."""
+    pool = await open_prison(open_pool)
+    sizes = (0, 1, 1 << 20)
+    await assert_refused(pool, *[("cut shared memory", size) for size in sizes], by={"EPERM"})
+
+
 async def test_a_worker_does_not_know_the_secrets_of_its_server(
     open_pool: Pools, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import hashlib
 import os
 import signal
+import struct
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 from imgsvc.domain.rendering import (
@@ -23,6 +27,7 @@ from imgsvc.domain.rendering import (
 )
 from imgsvc.recipes.model import load_recipe
 from imgsvc.workers import child
+from imgsvc.workers.answers import AnswerQueue
 
 GLIB_CRY = "GLib-ERROR **: 12:00:00.000: gmem.c:106: failed to allocate 99 bytes"
 
@@ -104,6 +109,35 @@ def leave(task: RenderTask, _: str) -> Outcome:
 def abort(task: RenderTask, _: str) -> Outcome:
     leave_half_an_output(task)
     os.abort()
+
+
+def take_locks(task: RenderTask, _: str) -> Outcome:
+    """All that the parent might wait for, and then die."""
+    for queue in gc.get_objects():
+        if isinstance(queue, Queue):
+            queue._wlock.acquire()  # type: ignore[attr-defined]
+            queue._sem.acquire()  # type: ignore[attr-defined]
+    return kill_itself(task, _)
+
+
+def answer_by_half(task: RenderTask, _: str) -> Outcome:
+    """Announce a message of 1000 bytes, send six of them and die."""
+    for queue in gc.get_objects():
+        if isinstance(queue, AnswerQueue):
+            os.write(queue._writer.fileno(), struct.pack("!i", 1000) + b"7 repo")  # type: ignore[attr-defined]
+    return kill_itself(task, _)
+
+
+def fill_calls(task: RenderTask, _: str) -> Outcome:
+    """Leave the parent no room in the pipe of calls, and die when it has sent one more."""
+    for queue in gc.get_objects():
+        if isinstance(queue, Queue):
+            os.set_blocking(queue._writer.fileno(), False)  # type: ignore[attr-defined]
+            with suppress(BlockingIOError):
+                while True:
+                    os.write(queue._writer.fileno(), bytes(4096))  # type: ignore[attr-defined]
+            os.set_blocking(queue._writer.fileno(), True)  # type: ignore[attr-defined]
+    return wait_for_gate(task, _) and kill_itself(task, _)
 
 
 def kill_itself(task: RenderTask, _: str) -> Outcome:
@@ -237,6 +271,9 @@ _DEEDS = {
     "crash": crash,
     "leave": leave,
     "abort": abort,
+    "take-locks": take_locks,
+    "answer-by-half": answer_by_half,
+    "fill-calls": fill_calls,
     "kill-itself": kill_itself,
     "kill-server": kill_server,
     "take-long": take_long,

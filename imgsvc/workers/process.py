@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -158,6 +159,12 @@ class WorkerProcess:
         if not is_plausible(report, tasks):
             return NotUnderstood("a worker says what cannot be")
         return report
+
+    @property
+    def is_dead(self) -> bool:
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def kill(self) -> None:
         """SIGKILL; nothing when it is dead already."""

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import gc
 import hashlib
+import itertools
 import os
 import signal
 import struct
@@ -28,6 +29,7 @@ from imgsvc.domain.rendering import (
 from imgsvc.recipes.model import load_recipe
 from imgsvc.workers import child
 from imgsvc.workers.answers import AnswerQueue
+from imgsvc.workers.notes import NOWHERE, Place
 
 GLIB_CRY = "GLib-ERROR **: 12:00:00.000: gmem.c:106: failed to allocate 99 bytes"
 
@@ -138,6 +140,29 @@ def fill_calls(task: RenderTask, _: str) -> Outcome:
                     os.write(queue._writer.fileno(), bytes(4096))  # type: ignore[attr-defined]
             os.set_blocking(queue._writer.fileno(), True)  # type: ignore[attr-defined]
     return wait_for_gate(task, _) and kill_itself(task, _)
+
+
+def hide(task: RenderTask, _: str) -> Outcome:
+    """Die, and never have begun."""
+    vars(child)["_child"]._notes.write_place(NOWHERE)
+    os._exit(1)
+
+
+def stray_about(task: RenderTask, fifo: str) -> Outcome:
+    """Let through, never end, and say all the time that another task has begun."""
+    wait_for_gate(task, fifo)
+    notes = vars(child)["_child"]._notes
+    ordinal = notes.read_place().ordinal
+    for position in itertools.cycle(range(60_000)):
+        notes.write_place(Place(ordinal + position % 2, position))
+        time.sleep(0.001)
+    raise AssertionError
+
+
+def shirk(task: RenderTask, rest: str) -> Outcome:
+    """Leave all others undone."""
+    vars(child)["_child"]._may_begin = lambda *_, **__: False
+    return make_output(task, rest)
 
 
 def kill_itself(task: RenderTask, _: str) -> Outcome:
@@ -271,6 +296,9 @@ _DEEDS = {
     "crash": crash,
     "leave": leave,
     "abort": abort,
+    "hide": hide,
+    "stray-about": stray_about,
+    "shirk": shirk,
     "take-locks": take_locks,
     "answer-by-half": answer_by_half,
     "fill-calls": fill_calls,

@@ -16,7 +16,7 @@ from imgsvc.domain.confinement import Confinement, SandboxMode
 from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import EngineEvent, RenderTask
 from imgsvc.telemetry.logs import get_logger
-from imgsvc.workers.child import Render, WarmUp, import_imaging, render_image
+from imgsvc.workers.child import Equipment, Render, WarmUp, import_imaging, render_image
 from imgsvc.workers.engine import PoolClosed, WorkerFacts
 from imgsvc.workers.notes import MAX_TASKS_PER_BUNDLE
 from imgsvc.workers.process import ENVIRONMENT
@@ -79,9 +79,12 @@ class WorkerPool:
         self._error: Exception | None = None
         self._formats: Formats | None = None
         self._settings = SlotSettings(
-            render=render,
-            warm_up=warm_up or (import_imaging if render is render_image else _do_nothing),
-            sandbox=sandbox,
+            equipment=Equipment(
+                render=render,
+                warm_up=warm_up or (import_imaging if render is render_image else _do_nothing),
+                sandbox=sandbox,
+                memory_bytes=memory_bytes,
+            ),
             timeout_s=timeout_s,
             max_tasks_per_child=max_tasks_per_child,
             max_resident_bytes=max_resident_bytes,

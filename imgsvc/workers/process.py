@@ -15,7 +15,6 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import RenderTask
 from imgsvc.files.errnos import is_disk_full
 from imgsvc.workers import answers, child
@@ -193,13 +192,7 @@ class WorkerProcess:
         self.stderr_path.unlink(missing_ok=True)
 
 
-def spawn(
-    scratch: Scratch,
-    generation: int,
-    render: child.Render,
-    warm_up: child.WarmUp,
-    sandbox: SandboxMode,
-) -> WorkerProcess:
+def spawn(scratch: Scratch, generation: int, equipment: child.Equipment) -> WorkerProcess:
     """Start a child and do not wait until it is warm.
 
     The calling thread has to live as long as the child: the kernel kills the child with it.
@@ -212,9 +205,7 @@ def spawn(
         parent_pid=os.getpid(),
         folder=scratch.folder,
         stderr_path=scratch.stderr_path(generation),
-        render=render,
-        warm_up=warm_up,
-        sandbox=sandbox,
+        equipment=equipment,
     )
     context = _Context()
     executor = ProcessPoolExecutor(

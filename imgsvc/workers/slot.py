@@ -9,12 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import EngineEvent, Finished, RenderFailed, RenderTask
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers import starts
 from imgsvc.workers.bundle import Bundle
-from imgsvc.workers.child import Render, WarmUp
+from imgsvc.workers.child import Equipment
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood
@@ -51,9 +50,7 @@ class SlotSettings:
     anyone_ready: whether any slot of the pool has a process that works.
     """
 
-    render: Render
-    warm_up: WarmUp
-    sandbox: SandboxMode
+    equipment: Equipment
     timeout_s: float
     max_tasks_per_child: int
     max_resident_bytes: int
@@ -259,9 +256,7 @@ class Slot:
                 spawn,
                 self.scratch,
                 self._generation,
-                settings.render,
-                settings.warm_up,
-                settings.sandbox,
+                settings.equipment,
             )
         except OSError as exc:
             log.error("worker_not_started", slot=self.number, reason=str(exc))  # noqa: TRY400 - the reason says it all

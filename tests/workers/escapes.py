@@ -215,6 +215,10 @@ def _raise_limit(_: RenderTask, __: object) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
 
 
+def _raise_memory_limit(_: RenderTask, wanted_bytes: list[int]) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (wanted_bytes[0], wanted_bytes[1]))
+
+
 def _write_too_much(task: RenderTask, _: object) -> None:
     with _make_own(task).open("r+b") as file:
         file.seek(resource.getrlimit(resource.RLIMIT_FSIZE)[0])
@@ -356,6 +360,8 @@ _ATTEMPTS: dict[str, Callable[[RenderTask, Any], object]] = {
     "move the input": _move_input,
     "swap the input": _swap_input,
     "raise a limit": _raise_limit,
+    "raise the limit on memory": _raise_memory_limit,
+    "tell the limit on memory": lambda _, __: resource.getrlimit(resource.RLIMIT_AS)[1],
     "write too much": _write_too_much,
     "open many": _open_many,
     "list descriptors": _list_descriptors,

@@ -15,7 +15,9 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-from imgsvc.domain.rendering import RenderTask
+from imgsvc.domain.rendering import Outcome, RenderFailed, RenderTask
+from imgsvc.domain.retries import MAX_INNOCENT
+from imgsvc.errors import ImageErrorCode
 from imgsvc.files.errnos import is_disk_full
 from imgsvc.workers import answers, child
 from imgsvc.workers.notes import Notes
@@ -23,6 +25,7 @@ from imgsvc.workers.parcel import CALL_BYTES, pack
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood, read_report
 from imgsvc.workers.scratch import NO_SPACE, InputUnavailable, Scratch
 from imgsvc.workers.scrutiny import is_plausible
+from imgsvc.workers.space import is_plenty
 
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "VIPS_CONCURRENCY": "1"}
 """For every child. The C library reads its part before Python runs, so it is inherited."""
@@ -157,6 +160,8 @@ class WorkerProcess:
             return NotUnderstood(str(exc))
         if not is_plausible(report, tasks):
             return NotUnderstood("a worker says what cannot be")
+        if any(map(_lacks_space_again, tasks, report.outcomes)) and is_plenty(self.scratch.folder):
+            return NotUnderstood("a worker finds no space where there is plenty")
         return report
 
     @property
@@ -224,6 +229,15 @@ def spawn(scratch: Scratch, generation: int, equipment: child.Equipment) -> Work
         context.end_process()
         raise BlockingIOError(errno.EAGAIN, str(exc)) from exc
     return WorkerProcess(executor, pid, pidfd, notes, scratch, settings.stderr_path, ready)
+
+
+def _lacks_space_again(task: RenderTask, outcome: Outcome) -> bool:
+    """Such an outcome costs no attempt, so it is not believed for ever."""
+    return (
+        task.key.claim > MAX_INNOCENT
+        and isinstance(outcome, RenderFailed)
+        and outcome.failure.code is ImageErrorCode.STORAGE_FULL
+    )
 
 
 def _block_stop_signals() -> None:

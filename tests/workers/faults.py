@@ -23,6 +23,7 @@ from imgsvc.domain.rendering import (
     Outcome,
     OutputFacts,
     Rendered,
+    RenderFailed,
     RenderTask,
     output_path,
 )
@@ -30,6 +31,7 @@ from imgsvc.recipes.model import load_recipe
 from imgsvc.workers import child
 from imgsvc.workers.answers import AnswerQueue
 from imgsvc.workers.notes import NOWHERE, Place
+from imgsvc.workers.scratch import NO_SPACE
 
 GLIB_CRY = "GLib-ERROR **: 12:00:00.000: gmem.c:106: failed to allocate 99 bytes"
 
@@ -157,6 +159,10 @@ def stray_about(task: RenderTask, fifo: str) -> Outcome:
         notes.write_place(Place(ordinal + position % 2, position))
         time.sleep(0.001)
     raise AssertionError
+
+
+def find_no_space(task: RenderTask, _: str) -> Outcome:
+    return RenderFailed(NO_SPACE, None, 0)
 
 
 def shirk(task: RenderTask, rest: str) -> Outcome:
@@ -299,6 +305,7 @@ _DEEDS = {
     "hide": hide,
     "stray-about": stray_about,
     "shirk": shirk,
+    "find-no-space": find_no_space,
     "take-locks": take_locks,
     "answer-by-half": answer_by_half,
     "fill-calls": fill_calls,

@@ -81,3 +81,10 @@ async def test_a_worker_that_there_is_no_thread_for_is_refused_and_started_later
     (outcome,) = await pool.finish("ok")
     assert isinstance(outcome, Rendered)
     assert "can't start new thread" in capsys.readouterr().out
+
+
+async def test_a_pool_has_its_own_threads_from_the_start(open_pool: Pools) -> None:
+    """Later the system may have none left."""
+    await open_pool()
+    names = [t.name for t in threading.enumerate() if t.name.startswith("worker-")]
+    assert len(names) == HANDS + 1

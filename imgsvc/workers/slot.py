@@ -275,7 +275,7 @@ class Slot:
         await worker.started.wait()
         if worker.greeting is not None:
             self._settings.learn(worker.greeting)
-        return worker.ready
+        return worker.greeting is not None
 
     def _activate(self, worker: Worker) -> None:
         if self._active is worker or worker.dead:

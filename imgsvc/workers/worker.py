@@ -16,7 +16,7 @@ from imgsvc.workers.report import Greeting
 
 START_TIMEOUT_S = 60.0
 STALL_TIMEOUT_S = 30.0
-"""How long a bundle may lie with an idle child; its input may have to be copied first."""
+"""How long a bundle may be on its way to an idle child; its input may have to be copied first."""
 
 SETTLE_TIMEOUT_S = 5.0
 """How long a dead child's executor may take to fail its calls; it needs milliseconds."""
@@ -56,7 +56,8 @@ class Worker:
         self._settled = False
         self._abandoned = False
         self._loop = asyncio.get_running_loop()
-        self._place = self._seen = NOWHERE
+        self._place = NOWHERE
+        self._seen = NOWHERE, False
         self._cut_before = 0
         self.unchanged_s = 0.0
         self._loop.add_reader(process.pidfd, self._on_death)
@@ -147,8 +148,9 @@ class Worker:
         terminal's group of processes, that was stopped for a while kills nothing.
         """
         place = self.place
-        if place != self._seen or (self.ready and not self.bundles):
-            self._seen = place
+        has_work = any(bundle.sent for bundle in self.bundles.values())
+        if (place, has_work) != self._seen or (self.ready and not self.bundles):
+            self._seen = place, has_work
             self.unchanged_s = 0.0
             return
         self.unchanged_s += elapsed_s
@@ -161,7 +163,7 @@ class Worker:
             if self.unchanged_s >= timeout_s and not self._is_answered(place):
                 self.sentence = self.sentence or place
                 self.process.kill()
-        elif self.unchanged_s >= max(timeout_s, STALL_TIMEOUT_S):
+        elif self.unchanged_s >= (timeout_s if has_work else max(timeout_s, STALL_TIMEOUT_S)):
             self.process.kill()
 
     def _is_answered(self, place: Place) -> bool:
@@ -169,12 +171,13 @@ class Worker:
         return self.bundles[place.ordinal].answered
 
     def _post_ready(self, ready: Future[Greeting]) -> None:
-        if ready.exception() is None:
-            self._loop.call_soon_threadsafe(self._on_ready, ready.result())
+        greeting = ready.result() if ready.exception() is None else None
+        self._loop.call_soon_threadsafe(self._on_started, greeting)
 
-    def _on_ready(self, greeting: Greeting) -> None:
+    def _on_started(self, greeting: Greeting | None) -> None:
+        """Also after its death: what died of its first task has started all the same."""
         self.greeting = greeting
-        self.ready = not self.dead
+        self.ready = greeting is not None and not self.dead
         self.unchanged_s = 0.0
         self.started.set()
 
@@ -182,7 +185,6 @@ class Worker:
         self._loop.remove_reader(self.process.pidfd)
         self.dead = True
         self.unchanged_s = 0.0
-        self.started.set()
         self.spent.set()
         self._settle_when_possible()
 
@@ -196,6 +198,7 @@ class Worker:
     def _give_up_settling(self) -> None:
         if self.unchanged_s >= SETTLE_TIMEOUT_S:
             self._abandoned = True
+            self.started.set()
             for bundle in self.bundles.values():
                 bundle.failure = bundle.failure or TimeoutError("no answer after death")
             self._settle_when_possible()

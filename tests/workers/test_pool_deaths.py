@@ -13,6 +13,7 @@ from imgsvc.domain.rendering import LossCause, Rendered, RenderFailed, TaskKey
 from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.errors import ImageErrorCode
 from imgsvc.workers.engine import PoolBroken, WorkerState
+from imgsvc.workers.starts import MAX_FAILED
 from tests.workers import faults
 from tests.workers.conftest import SHARE_BYTES, Follower, Gate, Pools
 
@@ -102,6 +103,16 @@ async def test_who_hides_what_it_was_at_is_blamed_after_a_few_times(open_pool: P
     await pool.submit_tasks([task])
     await pool.ended([task.key])
     assert pool.causes() == {task.key: LossCause.CRASHED}
+
+
+async def test_deaths_of_the_first_task_do_not_break_the_pool(open_pool: Pools) -> None:
+    pool = await open_pool()
+    for _ in range(MAX_FAILED + 1):
+        (key,) = await pool.submit("leave")
+        await pool.ended([key])
+        assert pool.causes()[key] is LossCause.CRASHED
+    (outcome,) = await pool.finish("ok")
+    assert isinstance(outcome, Rendered)
 
 
 async def test_who_leaves_tasks_undone_unasked_is_replaced(open_pool: Pools) -> None:

@@ -110,6 +110,34 @@ async def test_who_is_guilty_of_a_death(
     assert (task and task.key.index) == guilty
 
 
+async def test_a_worker_that_notes_no_place_has_the_same_deadline(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[WorkerProcess] = []
+    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
+    bundle = make_bundle(1, 0)
+    bundle.sent = False
+    worker.ready = True
+    worker.bundles = {1: bundle}
+    for _ in range(5):  # its input is still being copied
+        worker.look(1.0, 3.0)
+    assert killed == []
+    bundle.sent = True
+    for position in range(1, 5):  # where it has no task
+        worker.process.notes.write_place(Place(1, position))
+        worker.look(1.0, 3.0)
+    assert killed == [worker.process]
+
+
+async def test_who_dies_of_its_first_task_at_once_has_started_all_the_same(worker: Worker) -> None:
+    worker._on_death()
+    assert not worker.started.is_set()
+    worker.process.ready.set_result(Greeting(Formats(), Confinement(0)))
+    await worker.started.wait()
+    assert worker.greeting is not None
+    assert not worker.ready
+
+
 async def test_nobody_is_guilty_whom_the_worker_never_had(worker: Worker) -> None:
     unsent = make_bundle(1, 0, claim=MAX_INNOCENT + 1)
     unsent.sent = False

@@ -165,6 +165,11 @@ def find_no_space(task: RenderTask, _: str) -> Outcome:
     return RenderFailed(NO_SPACE, None, 0)
 
 
+def ask_for_more(task: RenderTask, _: str) -> Outcome:
+    """Always one byte more than there is."""
+    return NeedsMemory(task.memory_bytes + 1)
+
+
 def shirk(task: RenderTask, rest: str) -> Outcome:
     """Leave all others undone."""
     vars(child)["_child"]._may_begin = lambda *_, **__: False
@@ -305,6 +310,7 @@ _DEEDS = {
     "hide": hide,
     "stray-about": stray_about,
     "shirk": shirk,
+    "ask-for-more": ask_for_more,
     "find-no-space": find_no_space,
     "take-locks": take_locks,
     "answer-by-half": answer_by_half,

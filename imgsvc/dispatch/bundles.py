@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imgsvc.dispatch.pieces import Piece
+from imgsvc.domain.retries import MAX_INNOCENT
 
 MAX_IMAGES = 8
 MAX_BYTES = 512 << 10
@@ -45,14 +46,19 @@ def split_bundles(pieces: Sequence[Piece], most: int) -> list[list[Piece]]:
     """Cut images of one job, in order, into bundles of at most `most`.
 
     A file too large to be surely quick, and one that has failed a try, is known to need much
-    memory, or may be what the server dies of, travels alone.
+    memory, or may be what the server or its workers die of, travels alone.
     """
     bundles: list[list[Piece]] = []
     open_bytes = MAX_BYTES + 1
     for piece in pieces:
         image = piece.image
         size = image.size_bytes or 0
-        alone = image.last_error is not None or image.memory_bytes is not None or image.is_suspect
+        alone = (
+            image.last_error is not None
+            or image.memory_bytes is not None
+            or image.is_suspect
+            or image.claim > MAX_INNOCENT
+        )
         joins = bundles and len(bundles[-1]) < most and open_bytes + size <= MAX_BYTES
         if joins and not alone:
             bundles[-1].append(piece)

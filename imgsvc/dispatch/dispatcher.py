@@ -377,6 +377,8 @@ class Dispatcher:
             case RenderFailed(failure=failure):
                 self._fail(image, failure, outcome)
             case NeedsMemory(cost_bytes=cost) if self._admission.can_ever_fit(cost):
+                if image.memory_bytes is not None:  # nobody asks a third time
+                    cost = self._admission.budget_bytes
                 self.recorder.add(Returned(image, counts=False, memory_bytes=cost))
             case NeedsMemory(cost_bytes=cost):
                 self._fail(image, exceeds_memory(cost, self._admission.budget_bytes))

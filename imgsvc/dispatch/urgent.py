@@ -229,7 +229,8 @@ class UrgentLane:
             case RenderFailed(failure=failure):
                 errand.say(ImageError(failure.code, failure.message))
             case NeedsMemory(cost_bytes=cost) if self._admission.can_ever_fit(cost):
-                errand.cost_bytes = cost
+                asks_again = errand.cost_bytes is not None
+                errand.cost_bytes = self._admission.budget_bytes if asks_again else cost
                 self._return(errand)
             case NeedsMemory(cost_bytes=cost):
                 failure = exceeds_memory(cost, self._admission.budget_bytes)

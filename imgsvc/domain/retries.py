@@ -28,6 +28,11 @@ MAX_DEATHS_ALONE = 3
 servers die for other reasons, few good images are met alone even twice.
 """
 
+MAX_INNOCENT = 4
+"""Dispatches of an image that may come to nothing while nobody asks why. From then on it travels
+alone, and is blamed when a worker that has it dies without having said what it was at.
+"""
+
 MAX_INTERRUPTIONS = SUSPECT_AFTER + MAX_DEATHS_ALONE
 
 TOOK_THE_SERVER_DOWN = Failure(

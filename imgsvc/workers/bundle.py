@@ -14,6 +14,7 @@ class Bundle:
 
     tasks: as the child has them; shortened once, before the child sees them.
     is_urgent: others make way for it.
+    sent: whether it has reached a child that lived.
     failure: what its call ended with when no report came.
     """
 
@@ -25,12 +26,17 @@ class Bundle:
         self.is_urgent = is_urgent
         self.failure: BaseException | None = None
         self.answered = False
+        self.sent = False
         self._open = {task.key: task for task in tasks}
         self._announced = 0
 
     @property
     def is_open(self) -> bool:
         return bool(self._open)
+
+    @property
+    def first_open(self) -> RenderTask | None:
+        return next(iter(self._open.values()), None)
 
     def task_at(self, place: Place) -> RenderTask | None:
         """The task there, if it is one of this bundle's and still open."""

@@ -32,23 +32,38 @@ _ADDRESS_SPACE_FLOOR_BYTES = 512 * 1024**2
 _TRIM_AFTER_BYTES = 64 * 1024**2
 
 
+_KEPT_ADDRESS_SPACE_BYTES = 1024**3
+"""What a worker may keep reserved from one image to the next: heaps, stacks of threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What all children of a pool are given.
+
+    warm_up: called once before the first task, to import what rendering needs, and to say
+        what can be read and written.
+    sandbox: how far they have to shut themselves in.
+    memory_bytes: what a single task may cost at most.
+    """
+
+    render: Render
+    warm_up: WarmUp
+    sandbox: SandboxMode
+    memory_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class ChildSettings:
     """What a child needs to know from birth.
 
-    warm_up: called once before the first task, to import what rendering needs, and to say
-        what can be read and written.
     folder: of the slot. stderr_path: where all that native code says goes.
-    sandbox: how far it has to shut itself in.
     """
 
     notes: Notes
     parent_pid: int
     folder: Path
     stderr_path: Path
-    render: Render
-    warm_up: WarmUp
-    sandbox: SandboxMode
+    equipment: Equipment
 
 
 def render_image(task: RenderTask) -> Outcome:
@@ -70,8 +85,13 @@ class _Child:
         self.greeting = Greeting(Formats(), Confinement(0))
         self._notes = settings.notes
         self._scratch = Scratch(settings.folder)
-        self._render = settings.render
+        self._render = settings.equipment.render
         self._gauge = limits.MemoryGauge()
+        limits.bound_address_space(
+            self._gauge.read().address_space_bytes
+            + _extra_bytes(settings.equipment.memory_bytes)
+            + _KEPT_ADDRESS_SPACE_BYTES
+        )
         self._trim_above_bytes = self._gauge.read().resident_bytes + _TRIM_AFTER_BYTES
 
     def confine(self, formats: Formats, mode: SandboxMode) -> None:
@@ -120,8 +140,8 @@ class _Child:
     def _run_task(self, task: RenderTask) -> tuple[Outcome, str | None]:
         """The task boundary: whatever Python can catch becomes an outcome."""
         _empty_stderr()
-        extra_bytes = max(2 * task.memory_bytes, _ADDRESS_SPACE_FLOOR_BYTES)
-        limits.limit_address_space(self._gauge.read().address_space_bytes + extra_bytes)
+        address_space_bytes = self._gauge.read().address_space_bytes
+        limits.limit_address_space(address_space_bytes + _extra_bytes(task.memory_bytes))
         began_s = time.monotonic()
         try:
             outcome = self._render(task)
@@ -150,6 +170,11 @@ class _Child:
         return resident_bytes
 
 
+def _extra_bytes(memory_bytes: int) -> int:
+    """Address space for a task that may use so much memory."""
+    return max(2 * memory_bytes, _ADDRESS_SPACE_FLOOR_BYTES)
+
+
 _child: _Child | None = None
 """An executor's calls reach nothing but what is global in its process."""
 
@@ -164,16 +189,17 @@ def begin(settings: ChildSettings) -> None:
     _capture_output(settings.stderr_path)
     limits.ignore_stop_signals()
     limits.die_with_parent(settings.parent_pid)
+    limits.die_first()
     limits.forbid_core_dumps()
     limits.limit_files()
     os.umask(0o077)
     os.environ["TMPDIR"] = str(settings.folder)
     faulthandler.enable()
-    formats = settings.warm_up() or Formats()
+    formats = settings.equipment.warm_up() or Formats()
     surroundings.drop_descriptors()
     surroundings.forget_environment()
     child = _Child(settings)
-    child.confine(formats, settings.sandbox)
+    child.confine(formats, settings.equipment.sandbox)
     _child = child
 
 

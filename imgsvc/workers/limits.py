@@ -6,6 +6,8 @@ import ctypes
 import os
 import resource
 import signal
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -15,6 +17,9 @@ MAX_FILE_BYTES = 4 * 1024**3
 
 MAX_OPEN_FILES = 256
 """A child has about ten, and three or four more while it works."""
+
+OOM_SCORE = 500
+"""Of 1000: when the machine has no memory left, the system kills workers before the server."""
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -53,6 +58,16 @@ def ignore_stop_signals() -> None:
     """A terminal or systemd signals the whole group; only the parent decides what follows."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+
+
+def die_first() -> None:
+    """Where memory runs out; never less than was said from outside. Nothing where that cannot be
+    said. To be called while /proc is still the process's own.
+    """
+    with suppress(OSError):
+        path = Path("/proc/self/oom_score_adj")
+        if int(path.read_text()) < OOM_SCORE:
+            path.write_text(str(OOM_SCORE))
 
 
 def forbid_core_dumps() -> None:
@@ -99,8 +114,13 @@ def _set_option(option: int, value: int) -> None:
         raise OSError(error, os.strerror(error))
 
 
+def bound_address_space(most_bytes: int) -> None:
+    """What `limit_address_space` and others may set from now on, at most."""
+    _lower(resource.RLIMIT_AS, most_bytes)
+
+
 def limit_address_space(limit_bytes: int) -> None:
-    """Set the soft limit, never above a hard one set from outside."""
+    """Set the soft limit, never above the hard one."""
     _, hard_bytes = resource.getrlimit(resource.RLIMIT_AS)
     if hard_bytes != resource.RLIM_INFINITY:
         limit_bytes = min(limit_bytes, hard_bytes)

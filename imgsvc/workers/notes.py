@@ -8,6 +8,9 @@ nothing has to be locked by a process that may be killed at any moment.
 from __future__ import annotations
 
 import ctypes
+import fcntl
+import os
+import weakref
 from mmap import PAGESIZE
 from multiprocessing.heap import Arena
 from typing import NamedTuple
@@ -15,6 +18,8 @@ from typing import NamedTuple
 MAX_TASKS_PER_BUNDLE = 1 << 16
 
 _PLACE, _STOP, _URGENT = range(3)
+
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 class Place(NamedTuple):
@@ -33,11 +38,17 @@ NOWHERE = Place(0, 0)
 
 class Notes:
     """Passed to the child when it is spawned, and only then. In memory that no other child
-    has: one that is hijacked can write whatever it likes into what it shares.
+    has: one that is hijacked can write whatever it likes into what it shares. It cannot take it
+    away, which would end the parent with a SIGBUS: the size is sealed.
     """
 
     def __init__(self) -> None:
-        self.__setstate__(Arena(PAGESIZE))
+        """Raises OSError."""
+        descriptor = os.memfd_create("notes", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        weakref.finalize(self, os.close, descriptor)
+        os.ftruncate(descriptor, PAGESIZE)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        self.__setstate__(Arena(PAGESIZE, descriptor))
 
     def __getstate__(self) -> Arena:
         return self._arena

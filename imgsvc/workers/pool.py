@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import threading
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -16,7 +17,7 @@ from imgsvc.domain.confinement import Confinement, SandboxMode
 from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import EngineEvent, RenderTask
 from imgsvc.telemetry.logs import get_logger
-from imgsvc.workers.child import Render, WarmUp, import_imaging, render_image
+from imgsvc.workers.child import Equipment, Render, WarmUp, import_imaging, render_image
 from imgsvc.workers.engine import PoolClosed, WorkerFacts
 from imgsvc.workers.notes import MAX_TASKS_PER_BUNDLE
 from imgsvc.workers.process import ENVIRONMENT
@@ -79,14 +80,17 @@ class WorkerPool:
         self._error: Exception | None = None
         self._formats: Formats | None = None
         self._settings = SlotSettings(
-            render=render,
-            warm_up=warm_up or (import_imaging if render is render_image else _do_nothing),
-            sandbox=sandbox,
+            equipment=Equipment(
+                render=render,
+                warm_up=warm_up or (import_imaging if render is render_image else _do_nothing),
+                sandbox=sandbox,
+                memory_bytes=memory_bytes,
+            ),
             timeout_s=timeout_s,
             max_tasks_per_child=max_tasks_per_child,
             max_resident_bytes=max_resident_bytes,
-            spawner=ThreadPoolExecutor(1, thread_name_prefix="worker-spawner"),
-            hands=ThreadPoolExecutor(_HANDS, thread_name_prefix="worker-files"),
+            spawner=_open_threads(1, "worker-spawner"),
+            hands=_open_threads(_HANDS, "worker-files"),
             emit=self._stream.put,
             on_change=self._on_change,
             learn=self._learn,
@@ -311,6 +315,18 @@ def _check_size(size: int) -> None:
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+
+
+def _open_threads(count: int, name: str) -> ThreadPoolExecutor:
+    """All of them at once: later the system may have none left."""
+    threads = ThreadPoolExecutor(count, thread_name_prefix=name)
+    go_on = threading.Event()
+    try:
+        for _ in range(count):
+            threads.submit(go_on.wait)
+    finally:
+        go_on.set()
+    return threads
 
 
 def _log_confinement(confinement: Confinement) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,14 +15,16 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-from imgsvc.domain.confinement import SandboxMode
-from imgsvc.domain.rendering import Failure, RenderFailed, RenderTask
+from imgsvc.domain.rendering import Failure, Outcome, RenderFailed, RenderTask
+from imgsvc.domain.retries import MAX_INNOCENT
+from imgsvc.errors import ImageErrorCode
 from imgsvc.workers import answers, child
 from imgsvc.workers.notes import Notes
 from imgsvc.workers.parcel import CALL_BYTES, pack
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood, read_report
 from imgsvc.workers.scratch import InputUnavailable, Scratch, find_passing
 from imgsvc.workers.scrutiny import is_plausible
+from imgsvc.workers.space import is_plenty
 
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "VIPS_CONCURRENCY": "1"}
 """For every child. The C library reads its part before Python runs, so it is inherited."""
@@ -31,20 +35,72 @@ _STDERR_TAIL_BYTES = 8192
 BundleAnswer = BundleReport | BaseException
 
 
-class _RecordingContext(SpawnContext):
+class _Unlocked:
+    """For the executor's locks, which would lie in memory that it shares with its child. One that
+    is hijacked or killed keeps what it has taken, and the parent would wait for ever; nor is a
+    name left in /dev/shm when all are killed. Each pipe has one reader and one writer, so there is
+    nothing to be locked, and a slot holds so few bundles that there is nothing to be counted.
+    """
+
+    def acquire(self, *_: object) -> bool:
+        return True
+
+    def release(self) -> None:
+        return
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    @property
+    def _semlock(self) -> _Unlocked:
+        """What a queue asks whether it is full."""
+        return self
+
+    def _is_zero(self) -> bool:
+        return False
+
+
+class _Process(SpawnProcess):
+    """Once it is started the child alone has its ends of the pipes: when it dies, whoever reads
+    half a message or writes into a full pipe is told so.
+    """
+
+    def start(self) -> None:
+        calls, results = self._args[:2]  # type: ignore[attr-defined]  # of the executor's worker
+        super().start()
+        calls._reader.close()  # noqa: SLF001 - as above
+        results._writer.close()  # noqa: SLF001
+
+
+class _Context(SpawnContext):
     """The `spawn` context; it keeps the process that the executor starts through it, and what
     comes from that process is read with care.
     """
 
-    process: SpawnProcess
+    process: SpawnProcess | None = None
 
     def SimpleQueue(self) -> SimpleQueue[Any]:  # noqa: N802
         """Of results: the executor makes no other."""
         return answers.AnswerQueue(ctx=self)
 
+    def Lock(self) -> _Unlocked:  # type: ignore[override]  # noqa: N802
+        return _Unlocked()
+
+    def BoundedSemaphore(self, value: int = 1) -> _Unlocked:  # type: ignore[override]  # noqa: N802
+        return _Unlocked()
+
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
-        self.process = SpawnProcess(*args, **kwargs)
+        self.process = _Process(*args, **kwargs)
         return self.process
+
+    def end_process(self) -> None:
+        """Kill the process that nobody will watch, if there is one."""
+        if self.process is not None and self.process.pid is not None:
+            self.process.kill()
+            self.process.join()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +162,8 @@ class WorkerProcess:
             return NotUnderstood(str(exc))
         if not is_plausible(report, tasks):
             return NotUnderstood("a worker says what cannot be")
+        if any(map(_lacks_space_again, tasks, report.outcomes)) and is_plenty(self.scratch.folder):
+            return NotUnderstood("a worker finds no space where there is plenty")
         return report
 
     def _give_up(
@@ -115,6 +173,12 @@ class WorkerProcess:
         self.scratch.remove_all_of(tasks)
         self.scratch.report_path(ordinal).unlink(missing_ok=True)
         return BundleReport(tuple(RenderFailed(failure, None, 0) for _ in tasks), {}, 0)
+
+    @property
+    def is_dead(self) -> bool:
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def kill(self) -> None:
         """SIGKILL; nothing when it is dead already."""
@@ -145,17 +209,12 @@ class WorkerProcess:
         self.stderr_path.unlink(missing_ok=True)
 
 
-def spawn(
-    scratch: Scratch,
-    generation: int,
-    render: child.Render,
-    warm_up: child.WarmUp,
-    sandbox: SandboxMode,
-) -> WorkerProcess:
+def spawn(scratch: Scratch, generation: int, equipment: child.Equipment) -> WorkerProcess:
     """Start a child and do not wait until it is warm.
 
     The calling thread has to live as long as the child: the kernel kills the child with it.
-    Raises OSError when the system has no room for another process, or none on its disk.
+    Raises OSError when the system has no room for another process, file or thread, or none on
+    its disk.
     """
     _block_stop_signals()
     scratch.restore()
@@ -165,20 +224,33 @@ def spawn(
         parent_pid=os.getpid(),
         folder=scratch.folder,
         stderr_path=scratch.stderr_path(generation),
-        render=render,
-        warm_up=warm_up,
-        sandbox=sandbox,
+        equipment=equipment,
     )
-    context = _RecordingContext()
+    context = _Context()
     executor = ProcessPoolExecutor(
         1, mp_context=context, initializer=child.begin, initargs=(settings,)
     )
-    ready = executor.submit(child.report_ready)
-    pid = context.process.pid
-    if pid is None:
-        raise ChildProcessError("the executor started no process")
-    return WorkerProcess(
-        executor, pid, os.pidfd_open(pid), notes, scratch, settings.stderr_path, ready
+    try:
+        ready = executor.submit(child.report_ready)
+        pid = context.process.pid if context.process else None
+        if pid is None:
+            raise ChildProcessError("the executor started no process")
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        context.end_process()
+        raise
+    except RuntimeError as exc:
+        context.end_process()
+        raise BlockingIOError(errno.EAGAIN, str(exc)) from exc
+    return WorkerProcess(executor, pid, pidfd, notes, scratch, settings.stderr_path, ready)
+
+
+def _lacks_space_again(task: RenderTask, outcome: Outcome) -> bool:
+    """Such an outcome costs no attempt, so it is not believed for ever."""
+    return (
+        task.key.claim > MAX_INNOCENT
+        and isinstance(outcome, RenderFailed)
+        and outcome.failure.code is ImageErrorCode.STORAGE_FULL
     )
 
 

@@ -9,15 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.rendering import EngineEvent, Finished, RenderFailed, RenderTask
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers import starts
 from imgsvc.workers.bundle import Bundle
-from imgsvc.workers.child import Render, WarmUp
+from imgsvc.workers.child import Equipment
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
-from imgsvc.workers.report import BundleReport, Greeting
+from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood
 from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all, remove_inputs
 from imgsvc.workers.verdict import judge_death
 from imgsvc.workers.worker import Worker
@@ -51,9 +50,7 @@ class SlotSettings:
     anyone_ready: whether any slot of the pool has a process that works.
     """
 
-    render: Render
-    warm_up: WarmUp
-    sandbox: SandboxMode
+    equipment: Equipment
     timeout_s: float
     max_tasks_per_child: int
     max_resident_bytes: int
@@ -187,7 +184,7 @@ class Slot:
                 return
             worker.bundles[bundle.ordinal] = bundle
             if bundle.is_urgent:
-                worker.process.notes.ask_to_yield(bundle.ordinal)
+                worker.ask_to_yield(bundle.ordinal)
             try:
                 sent = await self._in_thread(self._hand_over, worker, bundle, tasks)
             except (RuntimeError, OSError) as exc:  # the child is dead, its executor broken
@@ -205,7 +202,7 @@ class Slot:
     def stop(self) -> None:
         """Leave, and give back at once whatever has not begun."""
         for worker in self._workers:
-            worker.process.notes.ask_to_stop()
+            worker.ask_to_stop()
         for bundle in self._bundles.values():
             place = next((w.place for w in self._workers if bundle.ordinal in w.bundles), None)
             self._settings.emit(bundle.give_back(beyond=place))
@@ -259,9 +256,7 @@ class Slot:
                 spawn,
                 self.scratch,
                 self._generation,
-                settings.render,
-                settings.warm_up,
-                settings.sandbox,
+                settings.equipment,
             )
         except OSError as exc:
             log.error("worker_not_started", slot=self.number, reason=str(exc))  # noqa: TRY400 - the reason says it all
@@ -281,7 +276,7 @@ class Slot:
         await worker.started.wait()
         if worker.greeting is not None:
             self._settings.learn(worker.greeting)
-        return worker.ready
+        return worker.greeting is not None
 
     def _activate(self, worker: Worker) -> None:
         if self._active is worker or worker.dead:
@@ -345,6 +340,7 @@ class Slot:
             bundle.tasks = ()
             self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
             return False
+        bundle.sent = not worker.process.is_dead
         return True
 
     def _on_refused(self, bundle: Bundle, refused: Sequence[Finished]) -> None:
@@ -353,6 +349,9 @@ class Slot:
     def _on_answer(self, worker: Worker, bundle: Bundle, answer: BundleAnswer) -> None:
         if not isinstance(answer, BundleReport):
             worker.fail(bundle, answer)
+            return
+        if len(answer.outcomes) < len(bundle.tasks) and not worker.may_cut_short(bundle):
+            worker.fail(bundle, NotUnderstood("a worker leaves tasks undone"))
             return
         events, late = bundle.finish(answer)
         for position, trace in answer.tracebacks.items():
@@ -413,13 +412,12 @@ class Slot:
         """The end of the task that the worker died of, if there is one."""
         if worker.dismissed:
             return []
-        place = worker.sentence or worker.place
-        task = worker.running_task(place)
+        task = worker.find_guilty()
         cause = None
         failure = next((b.failure for b in worker.bundles.values()), None)
         events: list[EngineEvent] = []
         if task is not None:
-            bundle = worker.bundles[place.ordinal]
+            bundle = next(b for b in worker.bundles.values() if task in b.tasks)
             failure = bundle.failure
             cause = judge_death(
                 past_deadline=worker.sentence is not None,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from concurrent.futures import Future
 from typing import Protocol
 
 from imgsvc.domain.rendering import EngineEvent, RenderTask
+from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.workers.bundle import Bundle
 from imgsvc.workers.notes import NOWHERE, Place
 from imgsvc.workers.process import WorkerProcess
@@ -14,7 +16,7 @@ from imgsvc.workers.report import Greeting
 
 START_TIMEOUT_S = 60.0
 STALL_TIMEOUT_S = 30.0
-"""How long a bundle may lie with an idle child; its input may have to be copied first."""
+"""How long a bundle may be on its way to an idle child; its input may have to be copied first."""
 
 SETTLE_TIMEOUT_S = 5.0
 """How long a dead child's executor may take to fail its calls; it needs milliseconds."""
@@ -55,6 +57,8 @@ class Worker:
         self._abandoned = False
         self._loop = asyncio.get_running_loop()
         self._place = NOWHERE
+        self._seen = NOWHERE, False
+        self._cut_before = 0
         self.unchanged_s = 0.0
         self._loop.add_reader(process.pidfd, self._on_death)
         process.ready.add_done_callback(self._post_ready)
@@ -82,14 +86,50 @@ class Worker:
         self.unchanged_s = 0.0
         self._settle_when_possible()
 
+    def ask_to_yield(self, ordinal: int) -> None:
+        """To an urgent bundle of this ordinal."""
+        self._cut_before = ordinal
+        self.process.notes.ask_to_yield(ordinal)
+
+    def ask_to_stop(self) -> None:
+        self._cut_before = sys.maxsize
+        self.process.notes.ask_to_stop()
+
+    def may_cut_short(self, bundle: Bundle) -> bool:
+        """Whether it was asked for anything for which it leaves tasks of the bundle undone."""
+        return bundle.ordinal < self._cut_before
+
     @property
     def place(self) -> Place:
-        return self.process.notes.read_place()
+        """The furthest that the child has noted, of those where it has a task. A hijacked one may
+        note anything: going back and forth it would have no deadline.
+        """
+        noted = self.process.notes.read_place()
+        bundle = self.bundles.get(noted.ordinal)
+        if noted > self._place and bundle is not None and noted.position < len(bundle.tasks):
+            self._place = noted
+        return self._place
 
     def running_task(self, place: Place) -> RenderTask | None:
         """The task at `place`, unless its outcome is known or it was given back."""
         bundle = self.bundles.get(place.ordinal)
         return bundle.task_at(place) if bundle else None
+
+    def find_guilty(self) -> RenderTask | None:
+        """The task that the process died of; None if it seems to have been at none.
+
+        It was at the first bundle that it has not answered. Where it says that it was elsewhere,
+        it hides something, or it died between two tasks: that is believed a few times.
+        """
+        bundle = next((b for b in self.bundles.values() if b.sent), None)
+        if bundle is None or self.dismissed or self.greeting is None:
+            return None
+        place = self.sentence or self.place
+        first = bundle.first_open
+        if first is None or bundle.task_at(place) is not None:
+            return bundle.task_at(place)
+        is_ahead = place.ordinal > bundle.ordinal
+        return first if is_ahead or first.key.claim > MAX_INNOCENT else None
 
     def announce(self) -> list[EngineEvent]:
         """A Started for every task begun since the last look. Nothing while the report of an
@@ -108,8 +148,9 @@ class Worker:
         terminal's group of processes, that was stopped for a while kills nothing.
         """
         place = self.place
-        if place != self._place or (self.ready and not self.bundles):
-            self._place = place
+        has_work = any(bundle.sent for bundle in self.bundles.values())
+        if (place, has_work) != self._seen or (self.ready and not self.bundles):
+            self._seen = place, has_work
             self.unchanged_s = 0.0
             return
         self.unchanged_s += elapsed_s
@@ -122,7 +163,7 @@ class Worker:
             if self.unchanged_s >= timeout_s and not self._is_answered(place):
                 self.sentence = self.sentence or place
                 self.process.kill()
-        elif self.unchanged_s >= max(timeout_s, STALL_TIMEOUT_S):
+        elif self.unchanged_s >= (timeout_s if has_work else max(timeout_s, STALL_TIMEOUT_S)):
             self.process.kill()
 
     def _is_answered(self, place: Place) -> bool:
@@ -130,12 +171,13 @@ class Worker:
         return self.bundles[place.ordinal].answered
 
     def _post_ready(self, ready: Future[Greeting]) -> None:
-        if ready.exception() is None:
-            self._loop.call_soon_threadsafe(self._on_ready, ready.result())
+        greeting = ready.result() if ready.exception() is None else None
+        self._loop.call_soon_threadsafe(self._on_started, greeting)
 
-    def _on_ready(self, greeting: Greeting) -> None:
+    def _on_started(self, greeting: Greeting | None) -> None:
+        """Also after its death: what died of its first task has started all the same."""
         self.greeting = greeting
-        self.ready = not self.dead
+        self.ready = greeting is not None and not self.dead
         self.unchanged_s = 0.0
         self.started.set()
 
@@ -143,7 +185,6 @@ class Worker:
         self._loop.remove_reader(self.process.pidfd)
         self.dead = True
         self.unchanged_s = 0.0
-        self.started.set()
         self.spent.set()
         self._settle_when_possible()
 
@@ -157,6 +198,7 @@ class Worker:
     def _give_up_settling(self) -> None:
         if self.unchanged_s >= SETTLE_TIMEOUT_S:
             self._abandoned = True
+            self.started.set()
             for bundle in self.bundles.values():
                 bundle.failure = bundle.failure or TimeoutError("no answer after death")
             self._settle_when_possible()

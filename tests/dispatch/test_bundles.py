@@ -6,6 +6,7 @@ from imgsvc.dispatch.bundles import MAX_BYTES, MAX_IMAGES, Pace, split_bundles
 from imgsvc.dispatch.pieces import Piece
 from imgsvc.domain.image import Image
 from imgsvc.domain.rendering import Failure
+from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.errors import ImageErrorCode
 from tests.factories import make_image
 
@@ -72,3 +73,8 @@ def test_an_image_that_may_be_what_the_server_dies_of_travels_alone() -> None:
 def test_an_image_known_to_need_memory_travels_alone() -> None:
     images = [make_image(memory_bytes=1 << 30), make_image(), make_image()]
     assert [len(bundle) for bundle in split_bundles(_pieces(images), 8)] == [1, 2]
+
+
+def test_an_image_that_came_to_nothing_again_and_again_travels_alone() -> None:
+    images = [make_image(size_bytes=10, claim=claim) for claim in (1, MAX_INNOCENT + 1, 1)]
+    assert [len(bundle) for bundle in split_bundles(_pieces(images), 8)] == [1, 1, 1]

@@ -48,6 +48,19 @@ async def test_an_image_that_crashes_its_worker_is_tried_twice(server: Running, 
     assert image["attempts"] == 2
 
 
+async def test_an_image_whose_worker_hides_what_it_died_of_is_tried_a_few_times(
+    server: Running,
+) -> None:
+    (image,) = await _submit_among_good_ones(server, fault("hide"))
+    assert (image["status"], image["error"]["code"]) == ("failed", "worker_crashed")
+    assert image["attempts"] == 2
+
+
+async def test_an_image_that_asks_for_ever_more_memory_fails(server: Running) -> None:
+    (image,) = await _submit_among_good_ones(server, fault("ask-for-more"))
+    assert (image["status"], image["error"]["code"]) == ("failed", "out_of_memory")
+
+
 async def test_an_image_that_hangs_is_killed_at_the_deadline(server: Running) -> None:
     (image,) = await _submit_among_good_ones(server, fault("hang"))
     assert (image["error"]["code"], image["attempts"]) == ("timeout", 1)

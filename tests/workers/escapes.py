@@ -215,6 +215,10 @@ def _raise_limit(_: RenderTask, __: object) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
 
 
+def _raise_memory_limit(_: RenderTask, wanted_bytes: list[int]) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (wanted_bytes[0], wanted_bytes[1]))
+
+
 def _write_too_much(task: RenderTask, _: object) -> None:
     with _make_own(task).open("r+b") as file:
         file.seek(resource.getrlimit(resource.RLIMIT_FSIZE)[0])
@@ -242,6 +246,17 @@ def _list_descriptors(_: RenderTask, __: object) -> list[list[int]]:
             continue
         found.append([number, stat.S_IFMT(facts.st_mode), facts.st_dev, facts.st_ino])
     return found
+
+
+def _cut_shared_memory(_: RenderTask, size_bytes: int) -> None:
+    """Of every file without a name that is as long as the notes."""
+    for number in range(256):
+        try:
+            facts = os.fstat(number)
+        except OSError:
+            continue
+        if stat.S_ISREG(facts.st_mode) and not facts.st_nlink and facts.st_size == mmap.PAGESIZE:
+            os.ftruncate(number, size_bytes)
 
 
 def _write_temporary(_: RenderTask, __: object) -> None:
@@ -345,10 +360,13 @@ _ATTEMPTS: dict[str, Callable[[RenderTask, Any], object]] = {
     "move the input": _move_input,
     "swap the input": _swap_input,
     "raise a limit": _raise_limit,
+    "raise the limit on memory": _raise_memory_limit,
+    "tell the limit on memory": lambda _, __: resource.getrlimit(resource.RLIMIT_AS)[1],
     "write too much": _write_too_much,
     "open many": _open_many,
     "list descriptors": _list_descriptors,
     "list variables": lambda _, __: sorted(os.environ),
+    "cut shared memory": _cut_shared_memory,
     "write temporary": _write_temporary,
     "tell time": _tell_time,
     "import": _import,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import gc
 import hashlib
+import itertools
 import os
 import signal
+import struct
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 from imgsvc.domain.rendering import (
@@ -18,11 +23,15 @@ from imgsvc.domain.rendering import (
     Outcome,
     OutputFacts,
     Rendered,
+    RenderFailed,
     RenderTask,
     output_path,
 )
 from imgsvc.recipes.model import load_recipe
 from imgsvc.workers import child
+from imgsvc.workers.answers import AnswerQueue
+from imgsvc.workers.notes import NOWHERE, Place
+from imgsvc.workers.scratch import NO_SPACE
 
 GLIB_CRY = "GLib-ERROR **: 12:00:00.000: gmem.c:106: failed to allocate 99 bytes"
 
@@ -104,6 +113,67 @@ def leave(task: RenderTask, _: str) -> Outcome:
 def abort(task: RenderTask, _: str) -> Outcome:
     leave_half_an_output(task)
     os.abort()
+
+
+def take_locks(task: RenderTask, _: str) -> Outcome:
+    """All that the parent might wait for, and then die."""
+    for queue in gc.get_objects():
+        if isinstance(queue, Queue):
+            queue._wlock.acquire()  # type: ignore[attr-defined]
+            queue._sem.acquire()  # type: ignore[attr-defined]
+    return kill_itself(task, _)
+
+
+def answer_by_half(task: RenderTask, _: str) -> Outcome:
+    """Announce a message of 1000 bytes, send six of them and die."""
+    for queue in gc.get_objects():
+        if isinstance(queue, AnswerQueue):
+            os.write(queue._writer.fileno(), struct.pack("!i", 1000) + b"7 repo")  # type: ignore[attr-defined]
+    return kill_itself(task, _)
+
+
+def fill_calls(task: RenderTask, _: str) -> Outcome:
+    """Leave the parent no room in the pipe of calls, and die when it has sent one more."""
+    for queue in gc.get_objects():
+        if isinstance(queue, Queue):
+            os.set_blocking(queue._writer.fileno(), False)  # type: ignore[attr-defined]
+            with suppress(BlockingIOError):
+                while True:
+                    os.write(queue._writer.fileno(), bytes(4096))  # type: ignore[attr-defined]
+            os.set_blocking(queue._writer.fileno(), True)  # type: ignore[attr-defined]
+    return wait_for_gate(task, _) and kill_itself(task, _)
+
+
+def hide(task: RenderTask, _: str) -> Outcome:
+    """Die, and never have begun."""
+    vars(child)["_child"]._notes.write_place(NOWHERE)
+    os._exit(1)
+
+
+def stray_about(task: RenderTask, fifo: str) -> Outcome:
+    """Let through, never end, and say all the time that another task has begun."""
+    wait_for_gate(task, fifo)
+    notes = vars(child)["_child"]._notes
+    ordinal = notes.read_place().ordinal
+    for position in itertools.cycle(range(60_000)):
+        notes.write_place(Place(ordinal + position % 2, position))
+        time.sleep(0.001)
+    raise AssertionError
+
+
+def find_no_space(task: RenderTask, _: str) -> Outcome:
+    return RenderFailed(NO_SPACE, None, 0)
+
+
+def ask_for_more(task: RenderTask, _: str) -> Outcome:
+    """Always one byte more than there is."""
+    return NeedsMemory(task.memory_bytes + 1)
+
+
+def shirk(task: RenderTask, rest: str) -> Outcome:
+    """Leave all others undone."""
+    vars(child)["_child"]._may_begin = lambda *_, **__: False
+    return make_output(task, rest)
 
 
 def kill_itself(task: RenderTask, _: str) -> Outcome:
@@ -238,6 +308,14 @@ _DEEDS = {
     "crash": crash,
     "leave": leave,
     "abort": abort,
+    "hide": hide,
+    "stray-about": stray_about,
+    "shirk": shirk,
+    "ask-for-more": ask_for_more,
+    "find-no-space": find_no_space,
+    "take-locks": take_locks,
+    "answer-by-half": answer_by_half,
+    "fill-calls": fill_calls,
     "kill-itself": kill_itself,
     "kill-server": kill_server,
     "take-long": take_long,

@@ -14,7 +14,7 @@ from imgsvc.domain.confinement import Confinement
 from imgsvc.domain.formats import Formats
 from imgsvc.errors import ImageErrorCode
 from imgsvc.workers.answers import AnswerQueue, read_answer, read_file, write_answer
-from imgsvc.workers.process import _RecordingContext
+from imgsvc.workers.process import _Context
 from imgsvc.workers.report import Greeting, NotUnderstood, read_report, write_report
 from tests.workers.test_scrutiny import REPORT
 
@@ -83,7 +83,7 @@ def test_a_broken_answer_is_none(data: bytes) -> None:
 
 
 def test_the_executor_reads_answers_with_care() -> None:
-    queue = AnswerQueue(ctx=_RecordingContext())
+    queue = AnswerQueue(ctx=_Context())
     try:
         queue.put(_ResultItem(7, result=b"x"))
         queue.put(4711)  # not said

@@ -5,13 +5,16 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from imgsvc.domain.rendering import LossCause, Rendered, RenderFailed, TaskKey
+from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.errors import ImageErrorCode
 from imgsvc.workers.engine import PoolBroken, WorkerState
+from imgsvc.workers.starts import MAX_FAILED
 from imgsvc.workers.worker import Worker
 from tests.open_files import no_more_files
 from tests.workers import faults
@@ -81,6 +84,50 @@ async def test_a_task_past_the_deadline_is_killed_and_timed_out(open_pool: Pools
     guilty, after = await pool.submit("hang", "ok")
     await pool.ended([guilty, after])
     assert pool.causes() == {guilty: LossCause.TIMEOUT, after: LossCause.INNOCENT}
+    assert pool.pool.workers()[0].restarts == 1
+
+
+async def test_a_worker_that_notes_whatever_it_likes_has_a_deadline(
+    open_pool: Pools, gate: Gate
+) -> None:
+    pool = await open_pool(timeout_s=1.0)
+    await pool.ready()
+    (guilty,) = await pool.submit(f"stray-about {gate.content.removeprefix('gate ')}")
+    await pool.started(guilty)
+    gate.open()
+    await pool.ended([guilty])
+    assert pool.causes() == {guilty: LossCause.TIMEOUT}
+
+
+async def test_who_hides_what_it_was_at_is_blamed_after_a_few_times(open_pool: Pools) -> None:
+    pool = await open_pool()
+    task = pool.task("hide")
+    task = replace(task, key=replace(task.key, claim=MAX_INNOCENT + 1))
+    await pool.submit_tasks([task])
+    await pool.ended([task.key])
+    assert pool.causes() == {task.key: LossCause.CRASHED}
+
+
+async def test_deaths_of_the_first_task_do_not_break_the_pool(open_pool: Pools) -> None:
+    pool = await open_pool()
+    for _ in range(MAX_FAILED + 1):
+        (key,) = await pool.submit("leave")
+        await pool.ended([key])
+        assert pool.causes()[key] is LossCause.CRASHED
+    (outcome,) = await pool.finish("ok")
+    assert isinstance(outcome, Rendered)
+
+
+async def test_who_leaves_tasks_undone_unasked_is_replaced(open_pool: Pools) -> None:
+    pool = await open_pool()
+    before, guilty, after = await pool.submit("ok", "shirk", "ok")
+    await pool.ended([before, guilty, after])
+    assert pool.causes() == {
+        before: LossCause.INNOCENT,
+        guilty: LossCause.CRASHED,
+        after: LossCause.INNOCENT,
+    }
+    await pool.finish("ok")
     assert pool.pool.workers()[0].restarts == 1
 
 

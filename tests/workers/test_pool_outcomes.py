@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from imgsvc.domain.rendering import (
     TaskKey,
     output_path,
 )
+from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.errors import ImageErrorCode
-from imgsvc.workers import answers, process, slot, starts
+from imgsvc.workers import answers, process, slot, space, starts
 from tests.workers import faults
 from tests.workers.conftest import Gate, Pools
 
@@ -162,6 +164,39 @@ async def test_a_report_that_finds_no_space_costs_nobody_an_attempt(open_pool: P
     (outcome,) = await pool.finish("ok")
     assert isinstance(outcome, Rendered)
     assert pool.pool.workers()[0].restarts == 0
+
+
+@pytest.mark.parametrize("is_plenty", [True, False])
+async def test_that_there_is_no_space_is_believed_for_ever_only_where_there_is_little(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch, is_plenty: bool
+) -> None:
+    monkeypatch.setattr(process, "is_plenty", lambda _: is_plenty)
+    pool = await open_pool()
+    first = pool.task("find-no-space")
+    later = replace(first, key=replace(first.key, claim=MAX_INNOCENT + 1))
+    await pool.submit_tasks([first])
+    await pool.ended([first.key])
+    assert _code(pool.finished(first.key).outcome) == "storage_full"
+    await pool.submit_tasks([later])
+    await pool.ended([later.key])
+    assert pool.causes() == ({later.key: LossCause.CRASHED} if is_plenty else {})
+
+
+def test_there_is_plenty_of_space_where_a_large_file_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(space, "MAX_FILE_BYTES", 1)
+    monkeypatch.setattr(space, "_TAKEN_BYTES", 1 << 20)
+    assert space.is_plenty(tmp_path)
+    monkeypatch.setattr(space, "MAX_FILE_BYTES", 1 << 80)
+    assert not space.is_plenty(tmp_path)
+    monkeypatch.setattr(space, "MAX_FILE_BYTES", 1)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    assert not space.is_plenty(tmp_path)
 
 
 async def test_a_bundle_that_finds_no_space_costs_nobody_an_attempt(

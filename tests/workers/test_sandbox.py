@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import socket
 import stat
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from imgsvc.domain.rendering import LossCause, TaskKey
-from imgsvc.workers import landlock, sandbox
+from imgsvc.workers import landlock, limits, sandbox
 from imgsvc.workers.engine import PoolBroken
 from imgsvc.workers.syscalls import find_machine
 from tests.workers import escapes
@@ -124,6 +125,36 @@ async def test_a_worker_holds_no_socket_and_no_file_of_the_server(
     assert stat.S_ISCHR(kinds[0])
     assert Path(os.devnull).stat().st_ino == next(one[3] for one in descriptors if one[0] == 0)
     assert len(descriptors) <= 16
+
+
+async def test_memory_that_the_server_reads_cannot_be_taken_away(open_pool: Pools) -> None:
+    """It would die of it, by a SIGBUS."""
+    pool = await open_prison(open_pool)
+    sizes = (0, 1, 1 << 20)
+    await assert_refused(pool, *[("cut shared memory", size) for size in sizes], by={"EPERM"})
+
+
+async def test_the_limit_on_memory_can_be_lifted_to_what_all_may_use_and_no_further(
+    open_pool: Pools,
+) -> None:
+    pool = await open_prison(open_pool, size=2)
+    (most_bytes,) = await try_out(pool, [("tell the limit on memory", None)])
+    assert 0 < most_bytes < 4 * 1024**3
+    unlimited = resource.RLIM_INFINITY
+    wishes: list[Wish] = [
+        ("raise the limit on memory", [unlimited, unlimited]),
+        ("raise the limit on memory", [unlimited, most_bytes]),
+        ("raise the limit on memory", [most_bytes, most_bytes + 4096]),
+    ]
+    await assert_refused(pool, *wishes, by={"EPERM"})
+
+
+async def test_where_memory_runs_out_workers_die_before_the_server(open_pool: Pools) -> None:
+    pool = await open_prison(open_pool)
+    await try_out(pool, [])
+    (worker,) = pool.pool.workers()
+    score = await asyncio.to_thread(Path(f"/proc/{worker.pid}/oom_score_adj").read_text)
+    assert int(score) >= limits.OOM_SCORE
 
 
 async def test_a_worker_does_not_know_the_secrets_of_its_server(

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.domain.confinement import Confinement
+from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import DecodeLimits, RenderTask, Started, TaskKey
+from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.workers.bundle import Bundle
-from imgsvc.workers.notes import Notes, Place
+from imgsvc.workers.notes import NOWHERE, Notes, Place
 from imgsvc.workers.process import WorkerProcess
 from imgsvc.workers.report import Greeting
 from imgsvc.workers.worker import Worker
@@ -40,11 +43,12 @@ async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
     os.close(pidfd)
 
 
-def make_bundle(ordinal: int, *indexes: int) -> Bundle:
+def make_bundle(ordinal: int, *indexes: int, claim: int = 1) -> Bundle:
     limits = DecodeLimits(1, 1)
-    return Bundle(
-        ordinal, tuple(RenderTask(TaskKey("job", i, 1), "", "", "{}", limits, 1) for i in indexes)
-    )
+    keys = [TaskKey("job", i, claim) for i in indexes]
+    bundle = Bundle(ordinal, tuple(RenderTask(key, "", "", "{}", limits, 1) for key in keys))
+    bundle.sent = True
+    return bundle
 
 
 async def test_a_task_is_announced_after_those_whose_report_is_on_its_way(worker: Worker) -> None:
@@ -57,3 +61,89 @@ async def test_a_task_is_announced_after_those_whose_report_is_on_its_way(worker
     worker.landed(first)
     assert worker.announce() == [Started(TaskKey("job", 2, 1))]
     assert worker.announce() == []
+
+
+async def test_only_places_further_on_where_there_is_a_task_are_believed(worker: Worker) -> None:
+    worker.bundles = {1: make_bundle(1, 0, 1)}
+    for noted, believed in [
+        (Place(1, 0), Place(1, 0)),
+        (Place(1, 2), Place(1, 0)),
+        (Place(2, 0), Place(1, 0)),
+        (Place(1, 1), Place(1, 1)),
+        (Place(1, 0), Place(1, 1)),
+        (NOWHERE, Place(1, 1)),
+    ]:
+        worker.process.notes.write_place(noted)
+        assert worker.place == believed
+
+
+async def test_whoever_changes_its_place_back_and_forth_is_past_its_deadline(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[WorkerProcess] = []
+    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
+    worker.ready = True
+    worker.bundles = {1: make_bundle(1, 0, 1)}
+    for position in (0, 1, 0, 1, 0):
+        worker.process.notes.write_place(Place(1, position))
+        worker.look(1.0, 3.0)
+    assert killed == [worker.process]
+    assert worker.sentence == Place(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("noted", "claim", "guilty"),
+    [
+        (Place(1, 1), 1, 1),
+        (NOWHERE, 1, None),  # it died between two tasks, perhaps
+        (NOWHERE, MAX_INNOCENT + 1, 0),
+        (Place(2, 0), 1, 0),  # without an answer to the first
+    ],
+)
+async def test_who_is_guilty_of_a_death(
+    worker: Worker, noted: Place, claim: int, guilty: int | None
+) -> None:
+    worker.greeting = Greeting(Formats(), Confinement(0))
+    worker.bundles = {1: make_bundle(1, 0, 1, claim=claim), 2: make_bundle(2, 2)}
+    worker.process.notes.write_place(noted)
+    task = worker.find_guilty()
+    assert (task and task.key.index) == guilty
+
+
+async def test_a_worker_that_notes_no_place_has_the_same_deadline(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[WorkerProcess] = []
+    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
+    bundle = make_bundle(1, 0)
+    bundle.sent = False
+    worker.ready = True
+    worker.bundles = {1: bundle}
+    for _ in range(5):  # its input is still being copied
+        worker.look(1.0, 3.0)
+    assert killed == []
+    bundle.sent = True
+    for position in range(1, 5):  # where it has no task
+        worker.process.notes.write_place(Place(1, position))
+        worker.look(1.0, 3.0)
+    assert killed == [worker.process]
+
+
+async def test_who_dies_of_its_first_task_at_once_has_started_all_the_same(worker: Worker) -> None:
+    worker._on_death()
+    assert not worker.started.is_set()
+    worker.process.ready.set_result(Greeting(Formats(), Confinement(0)))
+    await worker.started.wait()
+    assert worker.greeting is not None
+    assert not worker.ready
+
+
+async def test_nobody_is_guilty_whom_the_worker_never_had(worker: Worker) -> None:
+    unsent = make_bundle(1, 0, claim=MAX_INNOCENT + 1)
+    unsent.sent = False
+    worker.bundles = {1: unsent}
+    worker.greeting = Greeting(Formats(), Confinement(0))
+    assert worker.find_guilty() is None
+    unsent.sent = True
+    worker.greeting = None  # it died while it started
+    assert worker.find_guilty() is None

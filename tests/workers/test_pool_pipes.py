@@ -1,0 +1,90 @@
+"""What a worker shares with the server, and what becomes of that when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from concurrent.futures import process
+from pathlib import Path
+
+import pytest
+
+from imgsvc.domain.rendering import LossCause, Rendered
+from tests.workers.conftest import Gate, Pools
+
+HANDS = 4
+
+
+def threads_of_executors() -> list[threading.Thread]:
+    return [
+        thread
+        for thread in threading.enumerate()
+        if isinstance(thread, process._ExecutorManagerThread) or thread.name == "QueueFeederThread"
+    ]
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("deed", ["take-locks", "answer-by-half"])
+async def test_who_dies_in_the_middle_of_something_holds_nobody_up(
+    open_pool: Pools, deed: str
+) -> None:
+    pool = await open_pool()
+    await pool.ready()
+    before = await asyncio.to_thread(open_files)
+    for _ in range(HANDS + 1):
+        (guilty,) = await pool.submit(deed)
+        await pool.ended([guilty])
+        assert pool.causes()[guilty] is LossCause.CRASHED
+        (outcome,) = await pool.finish("ok")
+        assert isinstance(outcome, Rendered)
+    gc.collect()
+    assert await asyncio.to_thread(open_files) < before + 10  # one burial may be under way
+    await pool.pool.drain(0)
+    assert threads_of_executors() == []
+
+
+async def test_who_leaves_no_room_in_the_pipe_and_dies_holds_nobody_up(
+    open_pool: Pools, gate: Gate
+) -> None:
+    pool = await open_pool()
+    (guilty,) = await pool.submit(f"fill-calls {gate.content.removeprefix('gate ')}")
+    await pool.started(guilty)
+    (queued,) = await pool.submit("ok")
+    gate.open()
+    await pool.ended([guilty, queued])
+    assert pool.causes() == {guilty: LossCause.CRASHED, queued: LossCause.INNOCENT}
+    await pool.pool.drain(0)
+    assert threads_of_executors() == []
+
+
+async def test_workers_and_server_share_no_locks(open_pool: Pools) -> None:
+    """Nor do their names stay in /dev/shm when all of them are killed."""
+    pool = await open_pool()
+    await pool.ready()
+    assert "/sem." not in await asyncio.to_thread(Path("/proc/self/maps").read_text)
+
+
+async def test_a_worker_that_there_is_no_thread_for_is_refused_and_started_later(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(process._ExecutorManagerThread, "start", refuse)
+    pool = await open_pool()
+    await pool.pool.formats()
+    (outcome,) = await pool.finish("ok")
+    assert isinstance(outcome, Rendered)
+    assert "can't start new thread" in capsys.readouterr().out
+
+
+async def test_a_pool_has_its_own_threads_from_the_start(open_pool: Pools) -> None:
+    """Later the system may have none left."""
+    await open_pool()
+    names = [t.name for t in threading.enumerate() if t.name.startswith("worker-")]
+    assert len(names) == HANDS + 1

@@ -20,7 +20,7 @@ from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.watch import Reports
 from imgsvc.config import Settings
-from imgsvc.errors import StartError
+from imgsvc.errors import ShuttingDown, StartError
 from imgsvc.files.state import STATE_FOLDER
 from imgsvc.folders.scan import Folder
 from imgsvc.local.run_watch import RunWatch
@@ -78,10 +78,15 @@ async def _run_beside(core: Core, work: Coroutine[Any, Any, None], out: OutFolde
     try:
         await working
     except asyncio.CancelledError:
-        if core.failure.done():
-            await asyncio.to_thread(out.check)
-            raise StartError(f"It cannot go on: {core.failure.exception()}") from None
-        raise
+        if not core.failure.done():
+            raise
+        why: BaseException | None = core.failure.exception()
+    except ShuttingDown as exc:
+        why = exc
+    else:
+        return
+    await asyncio.to_thread(out.check)
+    raise StartError(f"It cannot go on: {why}")
 
 
 def _find_folders(paths: Sequence[str], out: Path, *, polling: bool | None) -> list[Watched]:

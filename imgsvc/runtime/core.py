@@ -21,7 +21,7 @@ from imgsvc.domain import retries
 from imgsvc.domain.job import JobChange
 from imgsvc.domain.rendering import DecodeLimits, Outcome, RenderTask
 from imgsvc.domain.times import now_ms
-from imgsvc.errors import StartError, StorageFull
+from imgsvc.errors import DatabaseBroken, StartError, StorageFull
 from imgsvc.fetching.breakers import LONGEST_PAUSE_S, Breakers
 from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.fetches import Fetches
@@ -102,7 +102,9 @@ class Core:
             return
         if exc := task.exception():
             self.failure.set_exception(exc)
-            log.error("background_task_died", task=task.get_name(), exc_info=exc)
+            self.failure.exception()  # nobody has to ask for it
+            if not isinstance(exc, DatabaseBroken):  # which has been said
+                log.error("background_task_died", task=task.get_name(), exc_info=exc)
 
     async def stop(self) -> None:
         """Take nothing new, finish what runs within the grace, make it durable, tell readers.

@@ -1,7 +1,7 @@
 """A ZIP of files as they are, made while it is read.
 
 A ZIP ends with all its names and sizes once more, so something must be kept of every entry. It
-is kept packed, some 20 bytes for each, and where an entry began is counted again at the end.
+is kept packed, 10 to 26 bytes for each, and where an entry began is counted again at the end.
 
 Source: APPNOTE.TXT 6.3.10 of PKWARE.
 """

@@ -11,7 +11,8 @@ READY = $(VENV)/.ready
 # What may be given on the command line, as in `make test ARGS="-k store"`.
 ARGS =
 CORPUS ?=
-JOBS = auto
+# Tests wait about as much as they compute: half as many again as there are CPUs keep all busy.
+JOBS = $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
 
 # Compiled files are kept: servers and workers that tests start would else compile all again.
 export PYTHONDONTWRITEBYTECODE =

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -35,7 +34,7 @@ async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes
     """
     if request.content_length is not None and request.content_length > max_bytes:
         raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
-    most_unpacked = _most_unpacked(request)
+    is_packed = _is_packed(request)
     reader = PatientReader(request.content.readany, STALL_S, SLOW_AFTER_S)
     received = 0
     while True:
@@ -50,16 +49,14 @@ async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes
         received += len(chunk)
         if received > max_bytes:
             raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
-        if received > most_unpacked:
+        if is_packed and received > (1 << 20) + MAX_RATIO * request.content.total_raw_bytes:
             raise PayloadTooLarge("The body unpacks to far more than it is.")
         yield chunk
 
 
-def _most_unpacked(request: web.Request) -> float:
-    """Bytes; infinity for a body that is not packed. Raises UnsupportedMediaType."""
+def _is_packed(request: web.Request) -> bool:
+    """Raises UnsupportedMediaType."""
     encoding = request.headers.get("Content-Encoding", "").lower()
     if encoding not in _ENCODINGS:
         raise UnsupportedMediaType("A body may be packed with gzip or deflate, nothing else.")
-    if encoding in _PLAIN:
-        return math.inf
-    return (1 << 20) + MAX_RATIO * (request.content_length or 1 << 20)
+    return encoding not in _PLAIN

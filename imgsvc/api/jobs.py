@@ -151,10 +151,12 @@ async def get_image(request: web.Request) -> web.Response:
 
 async def _read_options(request: web.Request) -> Any:
     """The body; an empty object where there is none."""
-    if not request.body_exists:
-        return {}
-    body = read_body(request, MAX_OPTIONS_BYTES)
-    return await read_plain_json(body, request[DOCUMENTS], max_json_bytes=MAX_OPTIONS_BYTES)
+    return await read_plain_json(
+        read_body(request, MAX_OPTIONS_BYTES),
+        request[DOCUMENTS],
+        max_json_bytes=MAX_OPTIONS_BYTES,
+        is_optional=True,
+    )
 
 
 async def _check_bare(request: web.Request) -> None:

@@ -39,12 +39,14 @@ _FORM_BYTES = 64 << 10
 async def render(request: web.Request) -> web.StreamResponse:
     context, query = request.app[CONTEXT], request.query
     check_query(query, *PARAMETERS, "name", "inline")
+    kind = read_kind(request)
     spec = parse_render({name: query[name] for name in PARAMETERS if name in query})
     async with context.renderer.begin(spec) as rendering:
         image = await _receive(request, rendering.stage)
         with ending_with_client(request):
             async with rendering.make(image) as product:
-                return await _answer(request, product, query.get("name") or image.name)
+                name = query.get("name") or image.name
+                return await _answer(request, product, name, kind)
 
 
 async def _receive(request: web.Request, stage: Stage) -> NewImage:
@@ -77,16 +79,16 @@ async def _receive_form(request: web.Request, stage: Stage, max_image_bytes: int
     return image
 
 
-async def _answer(request: web.Request, product: Product, name: str | None) -> web.StreamResponse:
+async def _answer(
+    request: web.Request, product: Product, name: str | None, kind: str
+) -> web.StreamResponse:
+    """kind: of the Content-Disposition."""
     (output,) = product.rendered.outputs
     stem = without_controls(PurePosixPath(name or "").stem) or DEFAULT_STEM
-    name = f"{stem}.{EXTENSIONS[output.format]}"
     digest = base64.b64encode(bytes.fromhex(output.sha256)).decode()
     headers = {
         "Content-Type": MEDIA_TYPES[output.format],
-        "Content-Disposition": disposition(
-            read_kind(request), f"{stem}.{EXTENSIONS[output.format]}"
-        ),
+        "Content-Disposition": disposition(kind, f"{stem}.{EXTENSIONS[output.format]}"),
         "Repr-Digest": f"sha-256=:{digest}:",
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",

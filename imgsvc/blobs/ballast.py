@@ -28,7 +28,7 @@ class Ballast:
 
     def keep(self) -> None:
         """Take the space, all of it or none. Raises OSError."""
-        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             os.posix_fallocate(file, 0, SIZE_BYTES)
         except OSError:

@@ -73,15 +73,24 @@ async def read_json(
 
 
 async def read_plain_json(
-    chunks: AsyncIterable[bytes], documents: Documents, *, max_json_bytes: int
+    chunks: AsyncIterable[bytes],
+    documents: Documents,
+    *,
+    max_json_bytes: int,
+    is_optional: bool = False,
 ) -> Any:
-    """Read and parse a body in which nothing is lifted. Raises as `read_json` does."""
+    """Read and parse a body in which nothing is lifted. Raises as `read_json` does.
+
+    is_optional: without a byte it is an empty object.
+    """
     text = bytearray()
     async for chunk in chunks:
         text += chunk
         if len(text) > max_json_bytes:
             raise _too_long(max_json_bytes)
         documents.take(chunk, count_values(chunk))
+    if is_optional and not text:
+        return {}
     return await _parse(bytes(text), documents)
 
 

@@ -2,7 +2,7 @@
 
 Files left by a crash in between belong to no row and are swept at the next start. Where the
 database has no space to note even this, what was kept aside for it is given up; where that is
-too little, the files go first: it is they that make room.
+too little, the files of a job that somebody wants deleted go first: it is they that make room.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Deleter:
 
     async def _remove_rows(self, job_id: str, expired_at_ms: int | None = None) -> bool:
         """Whether there was a job to be removed."""
-        make_room = (self._blobs.give_up_ballast, partial(self._blobs.delete_job, job_id))
+        make_room = [self._blobs.give_up_ballast]
+        if expired_at_ms is None:  # it may be taken up again, and then needs its files
+            make_room.append(partial(self._blobs.delete_job, job_id))
         for make in make_room:
             try:
                 return await self._store.delete_job(job_id, expired_at_ms=expired_at_ms)

@@ -29,7 +29,11 @@ class Place:
         """What has happened to one of the files; None when both are in their place."""
         known = ((self._path, self._identity), (self._log, self._log_identity))
         for path, identity in known:
-            if _identify(path) != identity:
+            try:
+                found = _identify(path)
+            except OSError:  # nobody can tell: the next look will
+                continue
+            if found != identity:
                 return f"{path} was moved, replaced or removed while it was in use"
         return None
 
@@ -37,7 +41,11 @@ class Place:
         """Before the last connection is closed, which removes the log by its name: if another
         one stands there, somebody else works with it, so this is not to be the last.
         """
-        if _identify(self._log) not in {None, self._log_identity}:
+        try:
+            is_strange = _identify(self._log) not in {None, self._log_identity}
+        except OSError:  # nobody can tell
+            is_strange = True
+        if is_strange:
             lock = pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, _SHARED_LOCKS_AT, _SHARED_LOCKS, 0)
             fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, lock)
 
@@ -47,9 +55,9 @@ class Place:
 
 
 def _identify(path: Path) -> tuple[int, int] | None:
-    """None when it is not there."""
+    """None when it is not there. Raises OSError when nobody can tell."""
     try:
         facts = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return facts.st_dev, facts.st_ino

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.telemetry.logs import get_logger
 from imgsvc.upkeep.rounds import repeat
+
+log = get_logger(__name__)
 
 EVERY_S = 5.0
 
@@ -14,11 +17,20 @@ class KeptBallast:
     def __init__(self, blobs: BlobStore, *, reserve_bytes: int) -> None:
         self._blobs = blobs
         self._reserve_bytes = reserve_bytes
+        self._trouble = ""
 
     async def run(self) -> None:
         await repeat(self.run_once, EVERY_S)
 
     async def run_once(self, _now: int) -> int:
-        """Raises StorageFull when there was less than it seemed."""
-        await self._blobs.keep_ballast(self._reserve_bytes)
+        """Raises StorageFull when there was less than it seemed. Where a disk cannot set space
+        aside all goes on without.
+        """
+        try:
+            await self._blobs.keep_ballast(self._reserve_bytes)
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+            if reason != self._trouble:
+                log.warning("no_space_kept_aside", reason=reason)
+            self._trouble = reason
         return 0

@@ -93,6 +93,25 @@ async def test_an_object_has_only_so_many_keys(server: Running, path: str) -> No
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_what_packs_badly_may_be_large_whatever_it_says_of_its_length(
+    server: Running,
+) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
+    packer = zlib.compressobj(level=0, wbits=31)
+    filling = bytes(1 << 20)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield packer.compress(head)
+        for _ in range(110):
+            yield packer.compress(filling)
+        yield packer.compress(b"\r\n--x--\r\n") + packer.flush()
+
+    headers = {"Content-Encoding": "gzip", "Content-Type": "multipart/form-data; boundary=x"}
+    async with server.http.post("/api/v1/jobs", data=chunks(), headers=headers) as answer:
+        assert answer.status == 202, await answer.text()
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("is_chunked", [False, True])
 async def test_what_unpacks_to_far_more_than_it_is_is_refused(
     server: Running, is_chunked: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -77,6 +78,19 @@ async def test_who_means_some_images_does_not_get_all_of_them(server: Running, p
     await refused(server, "POST", url, json={"indexes": [0]})
     async with server.http.post(f"{job['links']['self']}/cancel", json={}) as answer:
         assert (answer.status, await answer.json()) == (200, job)
+
+
+async def test_a_body_without_a_byte_is_none(server: Running) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(20, 20)), preset="thumbnail")
+
+    async def nothing() -> AsyncIterator[bytes]:
+        for _ in ():
+            yield b""
+
+    for path in ("cancel", "close", "retry"):
+        url = f"{job['links']['self']}/{path}"
+        async with server.http.post(url, data=nothing()) as answer:
+            assert (answer.status, await answer.json()) == (200, job)
 
 
 async def test_inline_is_1_or_0(server: Running) -> None:

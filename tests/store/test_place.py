@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -26,6 +28,21 @@ def _replace(database: Path) -> None:
 
 def _move(database: Path) -> None:
     database.rename(database.with_name("moved.db"))
+
+
+async def test_a_look_that_fails_is_no_loss(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await Store.open(database)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", fail)
+        job = await create(store, 1)
+    assert (await store.job(job.id)).total == 1
+    await store.close()
 
 
 @pytest.mark.parametrize("deed", [_remove_log, _replace, _move])

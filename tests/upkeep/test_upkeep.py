@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from imgsvc.domain.ids import new_id
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import StorageFull
 from imgsvc.service.delete import Deleter
+from imgsvc.upkeep.ballast import KeptBallast
 from imgsvc.upkeep.expiry import Expiry
 from imgsvc.upkeep.rounds import repeat
 from tests.pictures import make_jpeg
@@ -97,6 +100,37 @@ async def test_a_job_taken_up_again_while_others_expire_is_kept(server: Running)
     assert await Expiry(server.core.store, retry_the_other_first).run_once(later) == 2
     assert _folders(server) == {jobs[1]["id"]}
     await get_json(server, jobs[1]["links"]["self"])
+
+
+async def test_an_expired_job_keeps_its_files_while_its_rows_cannot_be_removed(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+    deleter = Deleter(server.core.store, server.core.blobs)
+
+    async def find_no_space(*_: object, **__: object) -> bool:
+        raise StorageFull("There is no space.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.core.store, "delete_job", find_no_space)
+        with pytest.raises(StorageFull):
+            await deleter.delete_expired(job["id"], now_ms() + DAY_MS)
+    assert _folders(server) == {job["id"]}
+    await deleter.delete_expired(job["id"], now_ms() + DAY_MS)
+    assert _folders(server) == set()
+
+
+async def test_where_no_space_can_be_set_aside_all_goes_on_without(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    await server.core.blobs.give_up_ballast()
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    ballast = KeptBallast(server.core.blobs, reserve_bytes=0)
+    assert [await ballast.run_once(0) for _ in range(2)] == [0, 0]
+    assert not (server.core.settings.storage.data_dir / "ballast").exists()
 
 
 async def test_a_job_appended_to_meanwhile_is_not_idle(server: Running) -> None:

@@ -64,6 +64,7 @@ def _parse_tables(value: object) -> object:
     return [tables[number] for number in sorted(tables)]
 
 
+_Path = Annotated[Path, AfterValidator(Path.expanduser)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_list)]
 Secrets = Annotated[
@@ -107,11 +108,16 @@ class ServerSettings(_Section):
             name.lower() for name in self.allowed_hosts
         )
 
+    @property
+    def serves_all_addresses(self) -> bool:
+        """Whether the bound host stands for every address of the machine."""
+        return self.host in {"0.0.0.0", "::"}  # noqa: S104 - it is compared with
+
 
 class StorageSettings(_Section):
     """Where everything is kept."""
 
-    data_dir: Path = Path("data")
+    data_dir: _Path = Path("data")
     keep_inputs: bool = True
     reserve_bytes: Size = 1 << 30
 
@@ -188,9 +194,9 @@ class FetchSettings(_Section):
 class FolderSettings(_Section):
     """A folder that the server watches."""
 
-    path: Path
+    path: _Path
     preset: str = "standard"
-    out: Path | None = None
+    out: _Path | None = None
     polling: bool | None = None
 
 

@@ -217,6 +217,11 @@ def test_served_hosts_are_this_machine_the_bound_host_and_the_named_ones() -> No
     assert server.served_hosts == {"localhost", "127.0.0.1", "[::1]", "[::]", "photos.example"}
 
 
+def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load(storage={"data_dir": "~/data"}).storage.data_dir == tmp_path / "data"
+
+
 def test_a_secret_that_is_none_is_refused_and_not_repeated() -> None:
     message = refusal(environ={"IMGSVC_WEBHOOKS__SECRETS": "hunter2"})
     assert "webhooks.secrets.0" in message

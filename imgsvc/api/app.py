@@ -48,7 +48,7 @@ def build_app(context: Context) -> web.Application:
         middlewares=[
             identify_request,
             answer_errors,
-            check_locality(context.settings.server.served_hosts),
+            check_locality(context.settings.server),
             bound_arrivals(context.settings.server.max_uploads),
             bound_documents(DocumentRoom()),
         ]

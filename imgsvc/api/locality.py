@@ -7,23 +7,27 @@ of the latter two and are let through.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from imgsvc.config import ServerSettings
 from imgsvc.errors import Forbidden, HostNotAllowed
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 
 
-def check_locality(served_hosts: frozenset[str]) -> Middleware:
-    """A middleware that serves requests for `served_hosts` only, and none from other sites."""
+def check_locality(server: ServerSettings) -> Middleware:
+    """A middleware that serves requests for the hosts of the settings only, and none from other
+    sites.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if host_name(request.headers.get("Host", "")) not in served_hosts:
+        if not is_served(request.headers.get("Host", ""), server):
             raise HostNotAllowed(
                 "The Host header names no host of this server; see server.allowed_hosts."
             )
@@ -34,12 +38,28 @@ def check_locality(served_hosts: frozenset[str]) -> Middleware:
     return middleware
 
 
+def is_served(host: str, server: ServerSettings) -> bool:
+    """Whether a Host header names this server. Rebinding takes a name: who wrote an address was
+    led here by nobody.
+    """
+    name = host_name(host)
+    return name in server.served_hosts or (server.serves_all_addresses and _is_address(name))
+
+
 def host_name(host: str) -> str:
     """The name in a Host header, lower case, without the port; `[::1]` keeps its brackets."""
     host = host.strip().lower()
     if host.startswith("["):
         return host[: host.find("]") + 1]
     return host.partition(":")[0].rstrip(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_websocket(request: web.Request) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -14,6 +15,9 @@ import click
 from imgsvc.domain.sniffing import HEAD_BYTES, may_be_image
 from imgsvc.files.state import STATE_FOLDER, find_out_folder
 from imgsvc.folders.scan import is_passed_over
+
+MAX_KINDS = 5
+"""Kinds of files left out that are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,19 @@ def refuse_results(folder: Path) -> None:
         )
 
 
-def find_files(paths: Sequence[str], leave_out: Path | None = None) -> list[FoundFile]:
+def say_left_out(paths: Sequence[Path]) -> None:
+    """Which files of folders are not sent: somebody may think that they are safe now."""
+    if paths:
+        kinds = Counter(path.suffix.lower() or path.name for path in paths)
+        named = ", ".join(kind for kind, _ in kinds.most_common(MAX_KINDS))
+        more = ", …" if len(kinds) > MAX_KINDS else ""
+        verb = "file is" if len(paths) == 1 else "files are"
+        click.echo(f"{len(paths)} {verb} left out, as no images: {named}{more}", err=True)
+
+
+def find_files(
+    paths: Sequence[str], leave_out: Path | None = None, left_out: list[Path] | None = None
+) -> list[FoundFile]:
     """The files that `paths` mean: files, folders with all below them, or patterns.
 
     A single folder's files are named from there; beside other paths, from above it, so that
@@ -53,12 +69,15 @@ def find_files(paths: Sequence[str], leave_out: Path | None = None) -> list[Foun
     is found twice.
 
     leave_out: a folder that is not looked into; the results of an earlier run stand there.
+    left_out: gets the files of folders that are taken for no images.
     Raises click.UsageError when a path means nothing, or cannot be read.
     """
     found: dict[Path, FoundFile] = {}
+    skipped = leave_out.resolve() if leave_out else None
+    search = _Search(skipped, [] if left_out is None else left_out)
     for given in paths:
         try:
-            files = list(_find(given, len(paths) == 1, leave_out))
+            files = list(search.find(given, alone=len(paths) == 1))
         except OSError as exc:
             raise click.UsageError(f"{exc.filename} cannot be read: {exc.strerror}.") from exc
         if not files:
@@ -69,59 +88,66 @@ def find_files(paths: Sequence[str], leave_out: Path | None = None) -> list[Foun
     return list(found.values())
 
 
-def _find(given: str, alone: bool, leave_out: Path | None) -> Iterator[FoundFile]:
-    if not given:  # an unset shell variable is not the working directory
-        raise click.UsageError("There is no file of an empty name.")
-    path = Path(given)
-    if path.is_dir():
-        above = "" if alone else f"{path.resolve().name}/"
-        yield from _files_below(path, above, leave_out)
-    elif path.exists():
-        yield _describe(path, path.name)
-    else:
-        yield from _find_matches(given, leave_out)
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """skipped: a folder that is not looked into. left_out: what is taken for no images."""
 
+    skipped: Path | None
+    left_out: list[Path]
 
-def _find_matches(pattern: str, leave_out: Path | None) -> Iterator[FoundFile]:
-    # as a shell would: Path.glob takes hidden files too
-    found = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else []  # noqa: PTH207
-    if not found:
-        raise click.UsageError(f"There is no file or folder {pattern}.")
-    fixed = _fixed_part(Path(pattern))
-    for path in map(Path, sorted(found)):
-        name = path.relative_to(fixed).as_posix()
+    def find(self, given: str, *, alone: bool) -> Iterator[FoundFile]:
+        if not given:  # an unset shell variable is not the working directory
+            raise click.UsageError("There is no file of an empty name.")
+        path = Path(given)
         if path.is_dir():
-            yield from _files_below(path, f"{name}/", leave_out)
+            above = "" if alone else f"{path.resolve().name}/"
+            yield from self._files_below(path, above)
+        elif path.exists():
+            yield _describe(path, path.name)
         else:
-            yield _describe(path, name)
+            yield from self._find_matches(given)
+
+    def _find_matches(self, pattern: str) -> Iterator[FoundFile]:
+        # as a shell would: Path.glob takes hidden files too
+        found = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else []  # noqa: PTH207
+        if not found:
+            raise click.UsageError(f"There is no file or folder {pattern}.")
+        fixed = _fixed_part(Path(pattern))
+        for path in map(Path, sorted(found)):
+            name = path.relative_to(fixed).as_posix()
+            if path.is_dir():
+                yield from self._files_below(path, f"{name}/")
+            else:
+                yield _describe(path, name)
+
+    def _files_below(self, folder: Path, above: str) -> Iterator[FoundFile]:
+        for path in self._walk(folder):
+            yield _describe(path, above + path.relative_to(folder).as_posix())
+
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        """Images below a folder, in the order of their names: those that a watch would take, and
+        what links lead to.
+        """
+        for where, folders, files in os.walk(folder, onerror=_raise):
+            here = Path(where)
+            folders[:] = sorted(
+                name
+                for name in folders
+                if not is_passed_over(name) and (here / name).resolve() != self.skipped
+            )
+            for name in sorted(files):
+                path = here / name
+                if is_passed_over(name) or not path.is_file():
+                    continue
+                if _may_be_image(path):
+                    yield path
+                else:
+                    self.left_out.append(path)
 
 
 def _fixed_part(pattern: Path) -> Path:
     """The folder above the first part that is a pattern: `a/b` of `a/b/**/*.jpg`."""
     return Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
-
-
-def _files_below(folder: Path, above: str, leave_out: Path | None) -> Iterator[FoundFile]:
-    for path in _walk(folder, leave_out):
-        yield _describe(path, above + path.relative_to(folder).as_posix())
-
-
-def _walk(folder: Path, leave_out: Path | None) -> Iterator[Path]:
-    """Images below a folder, in the order of their names: those that a watch would take, and
-    what links lead to.
-    """
-    skipped = leave_out.resolve() if leave_out else None
-    for where, folders, files in os.walk(folder, onerror=_raise):
-        here = Path(where)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not is_passed_over(name) and (here / name).resolve() != skipped
-        )
-        for name in sorted(files):
-            path = here / name
-            if not is_passed_over(name) and path.is_file() and _may_be_image(path):
-                yield path
 
 
 def _may_be_image(path: Path) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.inputs import FoundFile, find_files
+from imgsvc.cli.inputs import FoundFile, find_files, say_left_out
 from imgsvc.cli.output import count_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.run_wish import Wish
@@ -94,7 +94,9 @@ def run(
         if dry_run:
             raise click.UsageError("Give either --watch or --dry-run.")
         sys.exit(run_watching(settings, paths, wish, as_json=as_json, polling=polling))
-    found = find_files(paths, leave_out=out)
+    left_out: list[Path] = []
+    found = find_files(paths, leave_out=out, left_out=left_out)
+    say_left_out(left_out)
     configure_logs("error", "console")
     inputs = _inputs(found)
     todo = _find_todo(inputs, LocalPlan(out.absolute(), chosen, marks), out)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.inputs import find_files, is_list, is_url
+from imgsvc.cli.inputs import find_files, is_list, is_url, say_left_out
 from imgsvc.cli.journals import find_job, open_journal
 from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.progress import follow_job, save_results, say_failures
@@ -246,7 +246,9 @@ def _gather(paths: Sequence[str], out: Path | None, *, as_list: bool) -> _Sendin
     urls = [UrlUpload(path, name_of_url(path)) for path in paths if is_url(path)]
     given = [path for path in paths if not is_url(path)]
     named = [path for path in given if path != STDIN]
-    found = find_files(named, leave_out=out) if named else []
+    left_out: list[Path] = []
+    found = find_files(named, leave_out=out, left_out=left_out) if named else []
+    say_left_out(left_out)
     uploads: list[Upload] = [FileUpload(file.path, file.name) for file in found]
     total_bytes = sum(file.size_bytes for file in found)
     if len(named) < len(given):

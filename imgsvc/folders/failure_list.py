@@ -33,7 +33,8 @@ class ListedFailure:
 
 
 def write_failures(folder: Path, failures: Sequence[ListedFailure]) -> bool:
-    """Put the list into the folder, whole or not at all; none is no file. Blocking.
+    """Put the list into the folder, whole or not at all; none is no file, and one that says the
+    same already stays. Blocking.
 
     False when that was not done because somebody's own file stands in its place. Raises OSError.
     """
@@ -41,7 +42,9 @@ def write_failures(folder: Path, failures: Sequence[ListedFailure]) -> bool:
     if not _may_be_replaced(places):
         return not failures
     if failures:
-        places.write(dump_failures(failures), FILE_NAME)
+        content = dump_failures(failures)
+        if not _holds(places, content):
+            places.write(content, FILE_NAME)
     else:
         places.remove(FILE_NAME)
     places.sync()
@@ -58,6 +61,14 @@ def dump_failures(failures: Sequence[ListedFailure]) -> bytes:
         message = guard_cell(failure.message)
         writer.writerow((name, failure.code, message, rfc3339(failure.at_ms)))
     return text.getvalue().encode()
+
+
+def _holds(places: Places, content: bytes) -> bool:
+    try:
+        with places.reading(FILE_NAME) as file:
+            return file.read(len(content) + 1) == content
+    except FileNotFoundError:
+        return False
 
 
 def _may_be_replaced(places: Places) -> bool:

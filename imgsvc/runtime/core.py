@@ -360,6 +360,6 @@ def _check_sandbox(workers: WorkerSettings) -> None:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as exc:
         raise StartError(f"The data folder {folder} cannot be made: {exc.strerror}.") from exc

@@ -5,7 +5,8 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from imgsvc.api.locality import host_name
+from imgsvc.api.locality import host_name, is_served
+from imgsvc.config import ServerSettings
 from tests.pictures import make_jpeg
 from tests.servers import Running, form_of
 
@@ -68,3 +69,14 @@ async def test_the_servers_own_page_may_do_everything(server: Running) -> None:
 )
 async def test_the_name_is_taken_out_of_a_host_header(header: str, name: str) -> None:
     assert host_name(header) == name
+
+
+@pytest.mark.parametrize("bound", ["0.0.0.0", "::"])  # noqa: S104 - nobody listens there
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("10.0.0.1:8080", True), ("[fe80::1]:8080", True), ("evil.example", False), ("", False)],
+)
+async def test_bound_to_all_addresses_any_address_is_served_and_no_name(
+    bound: str, host: str, expected: bool
+) -> None:
+    assert is_served(host, ServerSettings(host=bound, allow_anonymous=True)) is expected

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from imgsvc.cli.inputs import find_files, is_url
+from imgsvc.cli.inputs import find_files, is_url, say_left_out
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.folders.scan import Folder
 from imgsvc.folders.settling import Settled
@@ -130,3 +130,16 @@ def test_urls_are_told_from_paths(text: str, expected: bool) -> None:
 )  # fmt: skip
 def test_a_url_is_called_by_its_last_part(url: str, name: str | None) -> None:
     assert name_of_url(url) == name
+
+
+def test_what_is_left_out_of_folders_is_said(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left_out: list[Path] = []
+    (tree / "photos" / "raw.CR2").write_bytes(b"12345")
+    (tree / "photos" / "more.cr2").write_bytes(b"12345")
+    find_files(["photos"], left_out=left_out)
+    say_left_out(left_out)
+    assert capsys.readouterr().err == "3 files are left out, as no images: .cr2, .txt\n"
+    say_left_out([])
+    assert capsys.readouterr().err == ""

@@ -18,6 +18,9 @@ def list_(tmp_path: Path) -> Path:
 def test_the_list_follows_the_failures_and_is_gone_without_any(list_: Path) -> None:
     assert write_failures(list_.parent, [FAILURE])
     assert list_.read_text().splitlines()[1].startswith("a.jpg,corrupt_image,")
+    written = list_.stat().st_ino
+    assert write_failures(list_.parent, [FAILURE])
+    assert list_.stat().st_ino == written
     assert write_failures(list_.parent, [FAILURE, FAILURE])
     assert len(list_.read_text().splitlines()) == 3
     assert write_failures(list_.parent, [])

@@ -303,6 +303,10 @@ class Store(Lookups):
         """At the start: nothing waits for longer than it could if the clock had never been set."""
         await self._writer.apply(deadlines.cut_deadlines, now_ms, longest)
 
+    async def renew_expiries(self, now_ms: int) -> None:
+        """Keep finished jobs for their whole time from now."""
+        await self._writer.apply(deadlines.renew_expiries, now_ms)
+
     async def move_deadlines(self, by_ms: int, now_ms: int, longest: LongestWaits) -> None:
         """The clock was set by so much, and is `now_ms` now: what waits goes on waiting."""
         await self._writer.apply(deadlines.move_deadlines, by_ms, now_ms, longest)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import sqlite3
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from imgsvc.client import BytesUpload, Client
 from imgsvc.domain.ids import new_id
+from imgsvc.domain.times import now_ms
 from imgsvc.runtime.offline import back_up, find_server
 from imgsvc.service.backup import open_backup
 from imgsvc.store.copies import read_image_files
@@ -32,7 +35,8 @@ async def describe(server: Running) -> dict[str, Any]:
                 async with server.http.get(output["url"]) as answer:
                     content = await answer.read()
                 assert hashlib.sha256(content).hexdigest() == output["sha256"]
-        found[job["id"]] = {"job": job, "images": images}
+        known = {**job, "expires_at": None}  # begins anew where it is restored
+        found[job["id"]] = {"job": known, "images": images}
     return found
 
 
@@ -40,6 +44,24 @@ def unpack(file: Path, folder: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         assert archive.testzip() is None
         archive.extractall(folder)
+
+
+async def test_jobs_of_an_old_backup_are_kept_for_their_whole_time_again(tmp_path: Path) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+        async with Client(server.url) as client:
+            await client.backup(tmp_path / "all.zip")
+    folder = tmp_path / "restored"
+    unpack(tmp_path / "all.zip", folder)
+    with closing(sqlite3.connect(folder / "imgsvc.db")) as database:
+        database.execute("UPDATE jobs SET expires_at = 1000")
+        database.commit()
+    async with running_server(make_settings(folder)) as server:
+        assert await server.core.store.expired_jobs(now_ms(), 10) == []
+        restored = await get_json(server, job["links"]["self"])
+        assert restored["expires_at"] >= job["expires_at"]
+    async with running_server(make_settings(folder)) as server:
+        assert (await get_json(server, job["links"]["self"])) == restored
 
 
 async def test_a_backup_of_a_running_server_can_be_gone_on_from(tmp_path: Path) -> None:

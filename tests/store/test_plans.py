@@ -38,6 +38,7 @@ WALKS = {
     "lately_active_jobs": "SCAN jobs USING INDEX jobs_unfinished",
     "unfinished_jobs": "SCAN jobs USING INDEX jobs_unfinished",
     "cut_appends": "SCAN jobs USING INDEX jobs_unfinished",
+    "renew_expiries": "SCAN jobs USING INDEX jobs_expiring",
     "move_tries": "SCAN images USING INDEX images_claimable",
     "cut_tries": "SCAN images USING INDEX images_claimable",
     "move_appends": "SCAN jobs USING INDEX jobs_unfinished",

@@ -45,6 +45,11 @@ WHERE state = 'pending' AND next_at > :now_ms + :longest_ms;
 UPDATE jobs SET expires_at = :now_ms + retain_s * 1000
 WHERE expires_at > :now_ms AND expires_at > :now_ms + retain_s * 1000;
 
+-- name: renew_expiries
+-- Every finished job is kept for its whole time from now.
+UPDATE jobs SET expires_at = :now_ms + retain_s * 1000
+WHERE expires_at < :now_ms + retain_s * 1000;
+
 -- name: cut_appends
 -- Nothing was appended later than now.
 UPDATE jobs SET appended_at = :now_ms WHERE finished_at IS NULL AND appended_at > :now_ms;

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from imgsvc.cli.inputs import find_files, is_url
+from imgsvc.cli.inputs import find_files, is_url, refuse_results
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.folders.scan import Folder
 from imgsvc.folders.settling import Settled
@@ -130,3 +130,11 @@ def test_urls_are_told_from_paths(text: str, expected: bool) -> None:
 )  # fmt: skip
 def test_a_url_is_called_by_its_last_part(url: str, name: str | None) -> None:
     assert name_of_url(url) == name
+
+
+def test_a_folder_with_results_is_not_watched_but_those_below_it_are(tmp_path: Path) -> None:
+    (tmp_path / ".imgsvc").mkdir()
+    (tmp_path / "incoming").mkdir()
+    with pytest.raises(click.UsageError, match="has results of imgsvc"):
+        refuse_results(tmp_path)
+    refuse_results(tmp_path / "incoming")

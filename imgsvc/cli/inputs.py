@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from imgsvc.domain.sniffing import HEAD_BYTES, may_be_image
-from imgsvc.files.state import STATE_FOLDER, find_out_folder
+from imgsvc.files.state import STATE_FOLDER, is_out_folder
 from imgsvc.folders.scan import is_passed_over
 
 MAX_KINDS = 5
@@ -41,11 +41,10 @@ def is_list(path: str) -> bool:
 
 def refuse_results(folder: Path) -> None:
     """Raises click.UsageError for a folder to be watched that commands put their results into."""
-    out = find_out_folder(folder)
-    if out is not None:
+    if is_out_folder(folder):
         raise click.UsageError(
-            f"{out} has results of imgsvc, which would be taken for new images. Watch another "
-            f"folder; or, if there are no results any more, remove {out / STATE_FOLDER}."
+            f"{folder} has results of imgsvc, which would be taken for new images. Watch another "
+            f"folder; or, if there are no results any more, remove {folder / STATE_FOLDER}."
         )
 
 

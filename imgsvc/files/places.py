@@ -50,13 +50,16 @@ class Places:
 
     def link(self, source: Path, target: str) -> None:
         """As a second name of a durable file, or as a copy where it can have none. Either way
-        whoever may read new files may read it.
+        whoever may read new files may read it; by its second name `source` is opened to them too,
+        so it is to be a file of the caller's own.
         """
         with self._placing(target) as (folder, name):
             try:
                 os.link(source, name, dst_dir_fd=folder)
                 os.chmod(name, 0o666 & ~_UMASK, dir_fd=folder)
             except OSError:
+                with suppress(FileNotFoundError):  # it is there where only its mode was refused
+                    os.unlink(name, dir_fd=folder)
                 with source.open("rb") as made, self._writing(folder, name) as part:
                     shutil.copyfileobj(made, part, BLOCK_BYTES)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 STATE_FOLDER = ".imgsvc"
 """Where the out folder of a command remembers what is done."""
 
 
-def find_out_folder(path: Path) -> Path | None:
-    """The one that a folder is, or stands in; None when it does not. Blocking."""
-    real = path.resolve()
-    return next((each for each in (real, *real.parents) if (each / STATE_FOLDER).is_dir()), None)
+def is_out_folder(folder: str | Path) -> bool:
+    """Whether a folder carries the mark. What lies below it may be anybody's. Blocking."""
+    return os.path.isdir(os.path.join(folder, STATE_FOLDER))  # noqa: PTH112, PTH118

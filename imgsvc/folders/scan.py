@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from imgsvc.files.state import STATE_FOLDER
+from imgsvc.files.state import STATE_FOLDER, is_out_folder
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -167,7 +167,7 @@ class Folder:
             if above.rstrip("/") in left_out:
                 continue
             below, listed = [], self._list(above)
-            if above and any(entry.name == STATE_FOLDER for entry in listed):
+            if above and is_out_folder(os.path.join(root, above)):  # noqa: PTH118
                 self._note_results(above)
                 continue
             for entry in listed:
@@ -234,7 +234,7 @@ class Folder:
                 and folder not in left_out
                 and not is_passed_over(last)
                 and not os.path.islink(path)  # noqa: PTH114
-                and not os.path.lexists(os.path.join(path, STATE_FOLDER))  # noqa: PTH118
+                and not is_out_folder(path)
             )
         return checked[folder]
 

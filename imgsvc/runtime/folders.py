@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from imgsvc.config import FolderSettings
 from imgsvc.domain.job import JobChange
 from imgsvc.errors import InvalidRecipe, InvalidRequest, StartError
+from imgsvc.files.state import is_out_folder
 from imgsvc.folders.service import FolderService
 from imgsvc.runtime.core import Core
 from imgsvc.telemetry.logs import get_logger
@@ -22,8 +24,13 @@ class Folders:
         self._services = [self._build(folder) for folder in core.settings.folders]
 
     async def start(self) -> None:
-        """Raises StartError for a preset that cannot be used."""
+        """Raises StartError for a preset that cannot be used, and for a folder of results."""
         for number, folder in enumerate(self._core.settings.folders):
+            if await asyncio.to_thread(is_out_folder, folder.path):
+                raise StartError(
+                    f"The settings are not valid.\n  folders.{number}.path: {folder.path} has "
+                    "results of imgsvc, which would be taken for new images"
+                )
             try:
                 await self._core.presets.resolve(folder.preset, None)
             except (InvalidRequest, InvalidRecipe) as exc:

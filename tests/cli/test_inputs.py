@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from imgsvc.cli.inputs import find_files, is_url, say_left_out
+from imgsvc.cli.inputs import find_files, is_url, refuse_results, say_left_out
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.folders.scan import Folder
 from imgsvc.folders.settling import Settled
@@ -143,3 +143,11 @@ def test_what_is_left_out_of_folders_is_said(
     assert capsys.readouterr().err == "3 files are left out, as no images: .cr2, .txt\n"
     say_left_out([])
     assert capsys.readouterr().err == ""
+
+
+def test_a_folder_with_results_is_not_watched_but_those_below_it_are(tmp_path: Path) -> None:
+    (tmp_path / ".imgsvc").mkdir()
+    (tmp_path / "incoming").mkdir()
+    with pytest.raises(click.UsageError, match="has results of imgsvc"):
+        refuse_results(tmp_path)
+    refuse_results(tmp_path / "incoming")

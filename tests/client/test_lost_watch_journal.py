@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -104,3 +107,36 @@ def test_a_folder_that_is_not_there_is_not_made(journal: WatchJournal, path: Pat
     with pytest.raises(LocalFileError):
         journal.write_anew()
     assert not path.parent.parent.exists()
+
+
+def test_who_looks_while_it_is_put_back_sees_no_closed_file(
+    journal: WatchJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = os.close
+    looks: list[Future[bool]] = []
+    make_anew(path)
+    with ThreadPoolExecutor() as pool, monkeypatch.context() as patch:
+
+        def close_and_look(file: int) -> None:
+            is_folder = stat.S_ISDIR(os.fstat(file).st_mode)
+            close(file)
+            if is_folder:
+                return
+            looks.append(pool.submit(journal.is_in_place))
+            wait(looks, timeout=0.1)  # whoever waits for its turn has it later
+
+        patch.setattr(os, "close", close_and_look)
+        journal.write_anew()
+    assert {look.result() for look in looks} == {True}
+
+
+def test_a_file_that_a_network_share_has_lost_is_not_in_place(
+    journal: WatchJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_file: int) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", refuse)
+        assert not journal.is_in_place()
+    assert journal.is_in_place()

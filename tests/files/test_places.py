@@ -93,6 +93,23 @@ def test_what_can_have_no_second_name_is_copied(
     assert not (root / "a.webp").samefile(source)
 
 
+def test_what_may_not_be_opened_to_others_is_copied(
+    root: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_options: object) -> None:
+        raise PermissionError(errno.EPERM, "not yours")
+
+    source.chmod(0o600)
+    new = root / "new"
+    new.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "chmod", refuse)
+        Places(root).link(source, "a.webp")
+    assert contents(root) == {"a.webp": b"new", "new": b""}
+    assert (root / "a.webp").stat().st_mode == new.stat().st_mode
+    assert source.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_link_where_a_file_belongs_is_replaced_not_followed(
     root: Path, source: Path, elsewhere: Path
 ) -> None:

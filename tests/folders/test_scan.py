@@ -61,6 +61,14 @@ def test_results_of_commands_are_left_alone_and_named_once(root: Path) -> None:
     assert [entry["event"] for entry in logs] == ["has_results"]
 
 
+def test_a_file_that_is_called_as_the_mark_of_results_is_none(root: Path) -> None:
+    write(root / "trip" / ".imgsvc")
+    write(root / "trip" / "a.jpg")
+    folder = Folder(root)
+    assert names(folder) == ["trip/a.jpg"]
+    assert folder.look(["trip/a.jpg"]) == folder.scan()
+
+
 @pytest.mark.parametrize(
     "name",
     [".a.jpg", ".d/a.jpg", "a.jpg.part", "a.jpg.TMP", "a.crdownload", "a.partial", "a.jpg~",

@@ -365,3 +365,12 @@ async def test_a_preset_that_does_not_exist_stops_the_start(tmp_path: Path) -> N
     with pytest.raises(StartError, match=r"folders\.0\.preset"):
         async with running_server(make_settings(tmp_path / "data", [folder])):
             pass
+
+
+async def test_a_folder_of_results_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "in" / ".imgsvc").mkdir(parents=True)
+    with pytest.raises(StartError, match=r"folders\.0\.path"):
+        async with running_server(
+            make_settings(tmp_path / "data", [FolderSettings(path=tmp_path / "in")])
+        ):
+            pass

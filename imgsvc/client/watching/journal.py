@@ -98,7 +98,8 @@ class WatchJournal:
 
     def is_in_place(self) -> bool:
         """Whether the journal's file is the one that stands there."""
-        return is_same_file(self._file, self.path)
+        with self._turn:  # or another thread closes the file meanwhile
+            return is_same_file(self._file, self.path)
 
     def stands_there(self) -> bool:
         """Whether this journal does, in whatever older state. Raises OSError."""
@@ -115,7 +116,7 @@ class WatchJournal:
         nothing has changed.
         """
         with self._turn:
-            if self.is_in_place():
+            if is_same_file(self._file, self.path):
                 return
             lock, file = self._lock, self._file
             try:
@@ -132,10 +133,10 @@ class WatchJournal:
                 if lock != self._lock:
                     os.close(lock)
                 raise LocalFileError(self.path, exc.strerror or "it cannot be written") from exc
-            for old, new in ((self._lock, lock), (self._file, file)):
-                if old != new:
-                    os.close(old)
+            olds = self._lock, self._file
             self._lock, self._file = lock, file
+            for old in {*olds} - {lock, file}:
+                os.close(old)
 
     def is_known(self, sighting: Sighting, recipe: str) -> bool:
         entry = self.entries.get(sighting.name)

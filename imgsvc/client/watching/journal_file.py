@@ -55,9 +55,8 @@ def write_all(file: int, data: bytes) -> None:
 
 
 def is_same_file(file: int, path: Path) -> bool:
-    """Whether an open file is the one that stands there."""
+    """Whether an open file is the one that stands there; False where that cannot be told."""
     try:
-        there = path.stat()
-    except OSError:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except OSError:  # on a network share an open file can be gone too
         return False
-    return os.path.samestat(os.fstat(file), there)

@@ -5,11 +5,16 @@ Whoever is served stays; those who only stand there make way.
 
 from __future__ import annotations
 
-from itertools import islice
+import time
+from collections.abc import Callable
+from itertools import islice, takewhile
 from typing import Protocol
 
 MAX_UNSENT_BYTES = 256 << 20
 """Answers that wait in memory because their clients do not read, all together."""
+
+NEW_S = 1.0
+"""How long a new connection is not idle, for what it asks for is on its way."""
 
 
 class Member(Protocol):
@@ -26,29 +31,36 @@ class Member(Protocol):
 
 
 class Crowd:
-    """most: connections that may be open at a time."""
+    """most: connections that may be open at a time. clock: seconds that never go back."""
 
-    def __init__(self, most: int, *, max_unsent_bytes: int = MAX_UNSENT_BYTES) -> None:
+    def __init__(
+        self,
+        most: int,
+        *,
+        max_unsent_bytes: int = MAX_UNSENT_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._most = most
         self._max_unsent_bytes = max_unsent_bytes
         self._inside: set[Member] = set()
-        # Both in order: who has stood there for longest is first.
+        # All in order: who has stood there for longest is first.
+        self._new: dict[Member, float] = {}
         self._idle: dict[Member, None] = {}
         self._clogged: dict[Member, int] = {}
         self._unsent_bytes = 0
 
     def enter(self, member: Member) -> bool:
-        """False when everybody inside is being served; otherwise there is a place for it."""
-        if len(self._inside) >= self._most:
-            if not self._idle:
-                return False
-            self.make_room(1)
+        """False when everybody inside is new or being served; otherwise there is a place for it."""
+        if len(self._inside) >= self._most and not self.make_room(1):
+            return False
         self._inside.add(member)
-        self._idle[member] = None
+        self._new[member] = self._clock()
         return True
 
     def make_room(self, count: int) -> int:
         """Close up to `count` of those who are idle for longest; returns how many."""
+        self._age()
         idle = list(islice(self._idle, count))
         for member in idle:
             self._inside.discard(member)
@@ -58,16 +70,26 @@ class Crowd:
 
     def leave(self, member: Member) -> None:
         self._inside.discard(member)
+        self._new.pop(member, None)
         self._idle.pop(member, None)
         self.unclog(member)
 
     def begin(self, member: Member) -> None:
         """It is being served."""
+        self._new.pop(member, None)
         self._idle.pop(member, None)
 
     def end(self, member: Member) -> None:
         """It is served, and may ask for more."""
+        self._age()
         if member in self._inside:
+            self._idle[member] = None
+
+    def _age(self) -> None:
+        """Whoever came a while ago and has asked for nothing is idle."""
+        before_s = self._clock() - NEW_S
+        for member in list(takewhile(lambda one: self._new[one] <= before_s, self._new)):
+            del self._new[member]
             self._idle[member] = None
 
     def clog(self, member: Member) -> None:

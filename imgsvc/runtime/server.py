@@ -122,7 +122,8 @@ def _surviving_exhaustion(crowd: Crowd) -> Iterator[None]:
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         nonlocal told_s
         exc = context.get("exception")
-        if not isinstance(exc, OSError) or exc.errno not in _EXHAUSTED:
+        is_connection = "socket" in context  # a task may fail of the same
+        if not is_connection or not isinstance(exc, OSError) or exc.errno not in _EXHAUSTED:
             if before is not None:
                 before(loop, context)
             else:

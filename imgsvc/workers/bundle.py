@@ -14,7 +14,7 @@ class Bundle:
 
     tasks: as the child has them; shortened once, before the child sees them.
     is_urgent: others make way for it.
-    sent: whether it has reached a child that lived.
+    sent: whether it has gone, or is going, to a child that lived.
     failure: what its call ended with when no report came.
     """
 

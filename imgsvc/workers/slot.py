@@ -188,6 +188,7 @@ class Slot:
             try:
                 sent = await self._in_thread(self._hand_over, worker, bundle, tasks)
             except (RuntimeError, OSError) as exc:  # the child is dead, its executor broken
+                bundle.sent = False
                 worker.fail(bundle, exc)
                 return
         if not sent:
@@ -252,11 +253,7 @@ class Slot:
         settings = self._settings
         try:
             process: WorkerProcess = await self._loop.run_in_executor(
-                settings.spawner,
-                spawn,
-                self.scratch,
-                self._generation,
-                settings.equipment,
+                settings.spawner, spawn, self.scratch, self._generation, settings.equipment
             )
         except OSError as exc:
             log.error("worker_not_started", slot=self.number, reason=str(exc))  # noqa: TRY400 - the reason says it all
@@ -331,16 +328,17 @@ class Slot:
             bundle.answered = True
             self._loop.call_soon_threadsafe(self._on_answer, worker, bundle, outcome)
 
+        bundle.sent = not worker.process.is_dead  # afterwards it may be dead of this very bundle
         try:
             worker.process.submit(bundle.ordinal, bundle.tasks, answer, urgent=bundle.is_urgent)
         except InputUnavailable as exc:
+            bundle.sent = False
             for placed in sent:
                 remove_inputs(placed)
             refused = [Finished(placed, RenderFailed(exc.failure, None, 0)) for placed in sent]
             bundle.tasks = ()
             self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
             return False
-        bundle.sent = not worker.process.is_dead
         return True
 
     def _on_refused(self, bundle: Bundle, refused: Sequence[Finished]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import shutil
 import signal
 import time
@@ -14,6 +15,7 @@ from imgsvc.domain.rendering import LossCause, Rendered, RenderFailed, TaskKey
 from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.errors import ImageErrorCode
 from imgsvc.workers.engine import PoolBroken, WorkerState
+from imgsvc.workers.process import WorkerProcess
 from imgsvc.workers.starts import MAX_FAILED
 from imgsvc.workers.worker import Worker
 from tests.open_files import no_more_files
@@ -106,6 +108,41 @@ async def test_who_hides_what_it_was_at_is_blamed_after_a_few_times(open_pool: P
     await pool.submit_tasks([task])
     await pool.ended([task.key])
     assert pool.causes() == {task.key: LossCause.CRASHED}
+
+
+async def test_who_kills_its_worker_before_the_sender_goes_on_is_blamed(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = WorkerProcess.submit
+
+    def submit_and_lag(process: WorkerProcess, *args: object, **options: object) -> None:
+        submit(process, *args, **options)  # type: ignore[arg-type]
+        death = select.poll()
+        death.register(process.pidfd, select.POLLIN)
+        death.poll()
+
+    monkeypatch.setattr(WorkerProcess, "submit", submit_and_lag)
+    pool = await open_pool()
+    (guilty,) = await pool.submit("crash")
+    await pool.ended([guilty])
+    assert pool.causes() == {guilty: LossCause.CRASHED}
+
+
+async def test_who_could_not_be_sent_is_never_blamed(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die_and_refuse(process: WorkerProcess, *_: object, **__: object) -> None:
+        process.kill()
+        raise RuntimeError("its executor is broken")
+
+    pool = await open_pool()
+    await pool.ready()
+    monkeypatch.setattr(WorkerProcess, "submit", die_and_refuse)
+    task = pool.task("ok")
+    task = replace(task, key=replace(task.key, claim=MAX_INNOCENT + 1))
+    await pool.submit_tasks([task])
+    await pool.ended([task.key])
+    assert pool.causes() == {task.key: LossCause.INNOCENT}
 
 
 async def test_deaths_of_the_first_task_do_not_break_the_pool(open_pool: Pools) -> None:

@@ -47,8 +47,9 @@ class Scratch:
     def make(self) -> bool:
         """Make the folders, empty. False while outputs of an earlier slot wait there."""
         self.remove_if_empty()
+        self.folder.parent.mkdir(exist_ok=True)
         try:
-            self.folder.mkdir(parents=True)
+            self.folder.mkdir()
         except FileExistsError:
             return False
         self.inputs.mkdir(exist_ok=True)
@@ -60,9 +61,11 @@ class Scratch:
         return self.folder.exists() and self.inputs.exists()
 
     def restore(self) -> None:
-        """Make again what somebody has removed."""
-        for folder in (self.folder, self.inputs):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Make again what somebody has removed, but nothing in the place of a data folder that
+        was moved. Raises OSError then.
+        """
+        for folder in (self.folder.parent, self.folder, self.inputs):
+            folder.mkdir(exist_ok=True)
 
     def remove_if_empty(self) -> None:
         """Outputs that still wait to be moved away keep their folder."""

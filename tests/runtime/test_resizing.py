@@ -12,7 +12,7 @@ import pytest
 from imgsvc.domain.states import JobState
 from imgsvc.service.wait import Waiter
 from tests.runtime.faulty import fault, render
-from tests.servers import Running, form_of, make_settings, running_server
+from tests.servers import Running, form_of, get_json, make_settings, running_server
 from tests.workers.conftest import Gate
 
 MIB = 1 << 20
@@ -39,6 +39,8 @@ async def test_a_heavy_image_that_waits_gets_its_turn_after_a_resize(
     settings = make_settings(tmp_path / "data", workers={"size": 4, "memory_bytes": 400 * MIB})
     async with running_server(settings, render) as server:
         word, _, rest = gate.content.partition(" ")
+        while (await get_json(server, "/api/v1/info"))["workers"]["idle"] < 4:
+            pass  # what is sent to the only worker that is warm waits behind what it does
         jobs = [await post(server, fault(word, rest))]
         jobs.append(await post(server, fault("needs-memory", 150 * MIB)))
         while not server.core.dispatcher._waiting:  # noqa: ASYNC110 - nothing tells of it

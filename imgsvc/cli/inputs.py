@@ -110,7 +110,8 @@ class _Search:
         # as a shell would: Path.glob takes hidden files too
         found = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else []  # noqa: PTH207
         if not found:
-            raise click.UsageError(f"There is no file or folder {pattern}.")
+            hint = " URLs are for `submit`: http and https ones." if "://" in pattern else ""
+            raise click.UsageError(f"There is no file or folder {pattern}.{hint}")
         fixed = _fixed_part(Path(pattern))
         for path in map(Path, sorted(found)):
             name = path.relative_to(fixed).as_posix()

@@ -211,3 +211,10 @@ def test_a_dry_run_names_urls(imgsvc: Run, photos: Path) -> None:
     ]  # fmt: skip
     ran = imgsvc("submit", "https://x/a.jpg", "--dry-run")
     assert (ran.exit_code, ran.stdout) == (0, "https://x/a.jpg\n")
+    assert ran.stderr == "1 image would be sent.\n"  # and no bytes
+
+
+def test_a_url_that_is_not_fetched_is_not_looked_for_as_a_file_alone(imgsvc: Run) -> None:
+    ran = imgsvc("submit", "ftp://x/a.jpg")
+    assert ran.exit_code == 2
+    assert "http and https" in ran.stderr

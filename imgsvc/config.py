@@ -248,8 +248,10 @@ class Settings(_Section):
 
 
 def _check_apart(key: str, folder: FolderSettings, other: FolderSettings) -> None:
-    if folder.path.resolve() == other.path.resolve():
-        raise ValueError(f"{key}.path: two entries watch {folder.path}.")
+    if _is_inside(folder.path, other.path):
+        raise ValueError(
+            f"{key}.path: two entries watch {folder.path}, which is, or stands in, {other.path}."
+        )
     if folder.out is None:
         return
     if _is_inside(folder.out, other.path) or _is_inside(other.path, folder.out):

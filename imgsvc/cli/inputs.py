@@ -48,6 +48,15 @@ def refuse_results(folder: Path) -> None:
         )
 
 
+def refuse_out_above(folder: Path, out: Path) -> None:
+    """Raises click.UsageError where results would stand in a folder of images."""
+    if folder.resolve().is_relative_to(out.resolve()):
+        raise click.UsageError(
+            f"Results in {folder} itself, or above it, would be taken for new images: "
+            "give --out another folder, inside of it if you like."
+        )
+
+
 def say_left_out(paths: Sequence[Path]) -> None:
     """Which files of folders are not sent: somebody may think that they are safe now."""
     if paths:

@@ -142,6 +142,14 @@ def test_a_result_that_cannot_be_saved_is_named_and_holds_up_no_other(
     assert _summary(photos, "--out", out, "--preset", "thumbnail")["completed"] == 1
 
 
+def test_a_folder_is_not_its_own_out_folder(photos: Path) -> None:
+    """Else results of the first run would be images for the second one."""
+    result = _run(photos, photos / "a.jpg", "--out", photos / "shop" / "..")
+    assert result.exit_code == 2
+    assert "would be taken for new images" in result.stderr
+    assert set(_results(photos)) == {"a.jpg", "shop/b.png"}
+
+
 @pytest.mark.parametrize("linked", [False, True])
 def test_no_result_takes_the_place_of_an_image_that_was_read(
     photos: Path, tmp_path: Path, linked: bool

@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,7 @@ from pydantic import (
 
 from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.webhook import check_secret
+from imgsvc.domain.wording import put_plainly
 from imgsvc.errors import StartError
 
 _UNITS = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 10**3, "mb": 10**6,
@@ -203,8 +204,8 @@ class FolderSettings(_Section):
 class LogSettings(_Section):
     """What is logged, and how: `auto` is readable on a terminal and JSON otherwise."""
 
-    level: str = Field("info", pattern="^(debug|info|warning|error)$")
-    format: str = Field("auto", pattern="^(auto|console|json)$")
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
 
 
 class Settings(_Section):
@@ -247,8 +248,10 @@ class Settings(_Section):
 
 
 def _check_apart(key: str, folder: FolderSettings, other: FolderSettings) -> None:
-    if folder.path.resolve() == other.path.resolve():
-        raise ValueError(f"{key}.path: two entries watch {folder.path}.")
+    if _is_inside(folder.path, other.path):
+        raise ValueError(
+            f"{key}.path: two entries watch {folder.path}, which is, or stands in, {other.path}."
+        )
     if folder.out is None:
         return
     if _is_inside(folder.out, other.path) or _is_inside(other.path, folder.out):
@@ -333,7 +336,7 @@ def _explain(exc: ValidationError) -> str:
         if error["type"] == "extra_forbidden":
             lines.append(f"{key}: there is no such setting. {_allowed(error['loc'])}")
         else:
-            reason = error["msg"].removeprefix("Value error, ")
+            reason = put_plainly(error)
             lines.append(f"{key}: {reason}" if key else reason)
     return "The settings are not valid.\n  " + "\n  ".join(lines)
 

@@ -187,6 +187,8 @@ def test_folders_in_the_environment_are_numbered_and_take_the_files_place(file: 
         ('[[folders]]\npath = "/a"\nput = "/b"', "folders.0.put"),
         ('[[folders]]\npath = "/a"\nout = "/b/../a"', "folders.0.out"),
         ('[[folders]]\npath = "/a"\n[[folders]]\npath = "/b/../a"', "folders.1.path"),
+        ('[[folders]]\npath = "/a"\n[[folders]]\npath = "/a/b"', "folders.1.path"),
+        ('[[folders]]\npath = "/a/b"\n[[folders]]\npath = "/a"', "folders.1.path"),
         ('[[folders]]\npath = "/a"\n[[folders]]\npath = "/b"\nout = "/a/b"', "folders.1.out"),
         ('[[folders]]\npath = "/o/in"\nout = "/o"', "folders.0.out"),
         ('[[folders]]\npath = "/a"\nout = "/o"\n[[folders]]\npath = "/o/in"', "folders.1.out"),

@@ -54,17 +54,22 @@ async def stream_zip(request: web.Request, archive: ZipArchive, name: str) -> we
     return response
 
 
+async def name_results(context: Context, job: Job) -> ResultNames:
+    """What the outputs of a job are called in its ZIP, and where it is unpacked or downloaded."""
+    variants = [(variant.name, variant.format) for variant in load_recipe(job.recipe).variants]
+    inputs = await context.store.image_names(job.id)
+    return await asyncio.to_thread(ResultNames, inputs, variants)
+
+
 async def _build_archive(context: Context, job: Job, variant: str | None) -> ZipArchive:
     """A ZIP of the outputs finished so far; they are opened only as their turn comes.
 
     Raises NotFound for a variant that the recipe does not have, and for a job deleted
     meanwhile.
     """
-    variants = [(v.name, v.format) for v in load_recipe(job.recipe).variants]
-    if variant is not None and variant not in dict(variants):
+    if variant not in {None, *(each.name for each in load_recipe(job.recipe).variants)}:
         raise NotFound("The recipe has no such variant.")
-    inputs = await context.store.image_names(job.id)
-    names = await asyncio.to_thread(ResultNames, inputs, variants)
+    names = await name_results(context, job)
     archive = ZipArchive()
     entries: list[tuple[Path, str]] = []
     async for image in context.store.iter_images(job.id):

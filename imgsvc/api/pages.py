@@ -34,7 +34,7 @@ def read_limit(query: Mapping[str, str], *, most: int, default: int) -> int:
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
-        raise _wrong("limit", f"a whole number from 1 to {most}")
+        raise InvalidRequest.at("/limit", f"must be a whole number from 1 to {most}")
     return int(text)
 
 
@@ -46,14 +46,10 @@ def read_choice(query: Mapping[str, str], name: str, choices: type[E]) -> E | No
     try:
         return choices(text)
     except ValueError as exc:
-        raise _wrong(name, "one of " + ", ".join(choices)) from exc
+        raise InvalidRequest.at(f"/{name}", f"must be one of {', '.join(choices)}") from exc
 
 
 def link_next(request: web.Request, cursor: str) -> str:
     """The Link header (RFC 8288) that leads to the next page of the same list."""
     url = request.rel_url.update_query(cursor=cursor)
     return f'<{url}>; rel="next"'
-
-
-def _wrong(name: str, allowed: str) -> InvalidRequest:
-    return InvalidRequest(f"{name} must be {allowed}.", (Fault(f"/{name}", allowed),))

@@ -68,9 +68,9 @@ async def _receive_form(request: web.Request, stage: Stage, max_image_bytes: int
     form = read_multipart(request.headers["Content-Type"], chunks, request[DOCUMENTS])
     async for part in form:
         if isinstance(part, Field):
-            raise _wrong(part.name, "options stand in the query here")
+            raise InvalidRequest.at(f"/{part.name}", "options stand in the query here")
         if image is not None:
-            raise _wrong(part.name, "one file, and no more")
+            raise InvalidRequest.at(f"/{part.name}", "one file, and no more")
         image = await receive_body(
             part.chunks, stage, name=part.filename, max_image_bytes=max_image_bytes
         )
@@ -97,7 +97,3 @@ async def _answer(
     if codes:
         headers[WARNINGS] = ", ".join(codes)
     return await send_file(request, product.path(output), output.size_bytes, headers)
-
-
-def _wrong(name: str, detail: str) -> InvalidRequest:
-    return InvalidRequest(f"The form is not valid: {detail}.", (Fault(f"/{name}", detail),))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from aiohttp import web
 
 from imgsvc.api.addresses import absolute_url
+from imgsvc.api.archives import name_results
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import output_url, warning_text
 from imgsvc.api.pages import check_query
@@ -14,8 +15,9 @@ from imgsvc.api.spreadsheet import Cell, Table, rename_taken, send_table
 from imgsvc.domain.cells import guard_cell
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
-from imgsvc.domain.names import without_controls
+from imgsvc.domain.names import ResultNames, without_controls
 from imgsvc.domain.product_list import ProductList
+from imgsvc.domain.rendering import OutputFacts
 from imgsvc.recipes.model import load_recipe
 from imgsvc.service.products import iter_products
 
@@ -31,6 +33,7 @@ COLUMNS = (
     "error_message",
     "warnings",
     "variant",
+    "output_name",
     "output_url",
     "format",
     "width",
@@ -59,16 +62,17 @@ async def _report(
     variants = [variant.name for variant in load_recipe(job.recipe).variants]
     titles = rename_taken(list_.header, COLUMNS) if list_ else []
     yield (*COLUMNS, *map(guard_cell, titles))
+    names = await name_results(request.app[CONTEXT], job)
     async for product in iter_products(request.app[CONTEXT].store, job):
         cells = [""] * len(titles) if product.cells is None else map(guard_cell, product.cells)
         source = tuple(cells)
         for image in product.images:
-            for row in _rows(request, image, variants):
+            for row in _rows(request, image, variants, names):
                 yield (*row, *source)
 
 
 def _rows(
-    request: web.Request, image: Image, variants: Sequence[str]
+    request: web.Request, image: Image, variants: Sequence[str], names: ResultNames
 ) -> Iterator[tuple[Cell, ...]]:
     outputs = {output.variant: output for output in image.outputs}
     about_image = (
@@ -84,11 +88,12 @@ def _rows(
     for variant in dict.fromkeys([*variants, *outputs]):
         output = outputs.get(variant)
         if output is None:
-            yield (*about_image, guard_cell(variant), *[""] * 7)
+            yield (*about_image, guard_cell(variant), *[""] * 8)
             continue
         yield (
             *about_image,
             guard_cell(variant),
+            guard_cell(_name(names, image.index, output)),
             absolute_url(request, output_url(image.job_id, image.index, variant)),
             output.format,
             output.width,
@@ -97,3 +102,11 @@ def _rows(
             output.sha256,
             str(output.reused).lower(),
         )
+
+
+def _name(names: ResultNames, index: int, output: OutputFacts) -> str:
+    """What it is called in the ZIP; empty for what is not in there."""
+    try:
+        return names.path(index, output.variant, output.format)
+    except KeyError:  # appended since, or what the recipe does not have
+        return ""

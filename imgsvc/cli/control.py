@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from imgsvc.cli.output import count_text, json_option, print_json, say
+from imgsvc.cli.output import count_text, json_option, print_json, report_deleted, say
 from imgsvc.cli.session import talks_to_server
 from imgsvc.client import Client
 
@@ -38,8 +38,9 @@ async def retry(client: Client, job_id: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("job_id", metavar="ID")
+@json_option
 @talks_to_server
-async def delete(client: Client, job_id: str) -> None:
+async def delete(client: Client, job_id: str, as_json: bool) -> None:
     """Delete a job with all its files; what still runs is thrown away."""
     await client.delete(job_id)
-    say("Deleted.")
+    report_deleted({"id": job_id}, as_json=as_json)

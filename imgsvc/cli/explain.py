@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from imgsvc.cli.exits import UNREACHABLE, WRONG
 from imgsvc.client import ApiError, ServerUnreachable
 from imgsvc.domain.names import without_controls
-from imgsvc.errors import Fault, ImgsvcError
+from imgsvc.errors import Fault, ImgsvcError, RequestError
 
 _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -25,8 +26,8 @@ def explain(error: ImgsvcError) -> str:
     lines = f"Error: {error.message}".splitlines()
     if isinstance(error, ServerUnreachable):
         lines.append("Start one with `imgsvc serve`, or name another with --server.")
+    lines += [f"  {_describe(fault)}" for fault in _faults(error)]
     if isinstance(error, ApiError):
-        lines += [f"  {_describe(fault)}" for fault in error.errors if not _is_told(fault, error)]
         if error.retry_after_s is not None:
             lines.append(f"Try again in {error.retry_after_s} s.")
         if error.status == HTTPStatus.UNAUTHORIZED:
@@ -34,9 +35,14 @@ def explain(error: ImgsvcError) -> str:
     return "\n".join(without_controls(line) for line in lines)
 
 
-def _is_told(fault: Fault, error: ApiError) -> bool:
-    """Whether the message says all of it already."""
-    return len(error.errors) == 1 and fault.detail in error.message
+def _faults(error: ImgsvcError) -> Sequence[Fault]:
+    """Wrong places of a request, wherever it was judged; none when the message says all of it."""
+    found: Sequence[Fault] = ()
+    if isinstance(error, ApiError):
+        found = error.errors
+    elif isinstance(error, RequestError):
+        found = error.faults
+    return () if len(found) == 1 and found[0].detail in error.message else found
 
 
 def _describe(fault: Fault) -> str:

@@ -48,6 +48,15 @@ def refuse_results(folder: Path) -> None:
         )
 
 
+def refuse_out_above(folder: Path, out: Path) -> None:
+    """Raises click.UsageError where results would stand in a folder of images."""
+    if folder.resolve().is_relative_to(out.resolve()):
+        raise click.UsageError(
+            f"Results in {folder} itself, or above it, would be taken for new images: "
+            "give --out another folder, inside of it if you like."
+        )
+
+
 def say_left_out(paths: Sequence[Path]) -> None:
     """Which files of folders are not sent: somebody may think that they are safe now."""
     if paths:
@@ -110,7 +119,8 @@ class _Search:
         # as a shell would: Path.glob takes hidden files too
         found = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else []  # noqa: PTH207
         if not found:
-            raise click.UsageError(f"There is no file or folder {pattern}.")
+            hint = " URLs are for `submit`: http and https ones." if "://" in pattern else ""
+            raise click.UsageError(f"There is no file or folder {pattern}.{hint}")
         fixed = _fixed_part(Path(pattern))
         for path in map(Path, sorted(found)):
             name = path.relative_to(fixed).as_posix()

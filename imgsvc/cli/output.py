@@ -35,6 +35,14 @@ def say(message: str) -> None:
     click.echo(without_controls(message), err=True)
 
 
+def report_deleted(what: dict[str, str], *, as_json: bool) -> None:
+    """what: its id or name, by the key that it has in other documents."""
+    if as_json:
+        print_json({**what, "deleted": True})
+    else:
+        say("Deleted.")
+
+
 def print_rows(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """To stdout: a table on a terminal, else tab-separated lines without headers."""
     clean = [[without_controls(cell) for cell in row] for row in rows]

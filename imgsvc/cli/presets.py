@@ -8,7 +8,15 @@ from pathlib import Path
 import click
 
 from imgsvc.cli.listing import Listing
-from imgsvc.cli.output import json_option, print_facts, print_json, print_rows, say, variant_text
+from imgsvc.cli.output import (
+    json_option,
+    print_facts,
+    print_json,
+    print_rows,
+    report_deleted,
+    say,
+    variant_text,
+)
 from imgsvc.cli.recipes import read_preset_file
 from imgsvc.cli.session import talks_to_server
 from imgsvc.client import Client, Preset
@@ -78,11 +86,12 @@ async def save(client: Client, name: str, file: Path, as_json: bool) -> None:
 
 @presets.command()
 @click.argument("name", metavar="NAME")
+@json_option
 @talks_to_server
-async def delete(client: Client, name: str) -> None:
+async def delete(client: Client, name: str, as_json: bool) -> None:
     """Delete an own preset; jobs that were submitted with it are not touched."""
     await client.delete_preset(name)
-    say("Deleted.")
+    report_deleted({"name": name}, as_json=as_json)
 
 
 def _kind(preset: Preset) -> str:

@@ -94,11 +94,8 @@ def run(
         if dry_run:
             raise click.UsageError("Give either --watch or --dry-run.")
         sys.exit(run_watching(settings, paths, wish, as_json=as_json, polling=polling))
-    left_out: list[Path] = []
-    found = find_files(paths, leave_out=out, left_out=left_out)
-    say_left_out(left_out)
+    inputs = _inputs(_find(paths, out))
     configure_logs("error", "console")
-    inputs = _inputs(found)
     todo = _find_todo(inputs, LocalPlan(out.absolute(), chosen, marks), out)
     if dry_run:
         _show_todo(todo, len(inputs), as_json=as_json)
@@ -116,6 +113,20 @@ def run(
     _report(summary, out, as_json=as_json)
     if summary.failed:
         sys.exit(exits.SOME_FAILED)
+
+
+def _find(paths: Sequence[str], out: Path) -> list[FoundFile]:
+    """Raises click.UsageError."""
+    for path in paths:
+        if out.is_dir() and Path(path).is_dir() and out.samefile(path):
+            raise click.UsageError(
+                f"Results in {path} itself would be taken for new images the next time: "
+                "give --out another folder, inside of it if you like."
+            )
+    left_out: list[Path] = []
+    found = find_files(paths, leave_out=out, left_out=left_out)
+    say_left_out(left_out)
+    return found
 
 
 def _find_todo(inputs: Sequence[LocalInput], plan: LocalPlan, out: Path) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsvc.cli.folder_notes import say_folder_notes
-from imgsvc.cli.inputs import refuse_results
+from imgsvc.cli.inputs import refuse_out_above, refuse_results
 from imgsvc.cli.run_wish import Wish
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.cli.stopping import run_until_stopped
@@ -96,11 +96,7 @@ def _find_folders(paths: Sequence[str], out: Path, *, polling: bool | None) -> l
         if not given or not path.is_dir():
             raise click.UsageError(f"--watch takes folders, and {given} is none.")
         root = path.resolve()
-        if root.is_relative_to(out.resolve()):
-            raise click.UsageError(
-                f"Results in {path} itself, or above it, would be taken for new images: "
-                "give --out another folder, inside of it if you like."
-            )
+        refuse_out_above(path, out)
         refuse_results(path)
         for other in watched.values():
             if root.is_relative_to(other.root) or other.root.is_relative_to(root):

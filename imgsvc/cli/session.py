@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
+from imgsvc.cli.waiting import SpokenPatience
 from imgsvc.client import DEFAULT_SERVER, Client
 
 P = ParamSpec("P")
@@ -45,7 +46,9 @@ def talks_to_server(
     @functools.wraps(command)
     def run(server: str, api_key_file: Path | None, *args: P.args, **kwargs: P.kwargs) -> None:
         async def main() -> None:
-            async with Client(server, api_key, agent="imgsvc-cli") as client:
+            async with Client(
+                server, api_key, agent="imgsvc-cli", patience=SpokenPatience
+            ) as client:
                 await command(client, *args, **kwargs)
 
         api_key = read_key(api_key_file) if api_key_file else None

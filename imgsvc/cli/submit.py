@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import click
@@ -129,6 +130,7 @@ async def submit(
         "analyze": False if no_analysis else None,
     }
     if dry_run:
+        await asyncio.to_thread(_check_list, sending, charset)
         _show_plan(sending, as_json=as_json)
         job_id = await asyncio.to_thread(find_job, [client.server, sending.sources, spec])
         if job_id:
@@ -172,8 +174,8 @@ async def _send(
         elif journal:
             await asyncio.to_thread(journal.forget)
         raise
-    count, size = count_text(sending.count, "image"), size_text(sending.total_bytes)
-    say(f"All of {count}, {size}, have arrived." if is_resumed else f"Sent {count}, {size}.")
+    count = _amount(sending, "image")
+    say(f"All of {count} have arrived." if is_resumed else f"Sent {count}.")
     if (more := job["total"] - sending.count) > 0:
         say(f"The job has {more} more, sent before: files that were changed or removed since.")
     return job
@@ -214,8 +216,33 @@ def _show_plan(sending: _Sending, *, as_json: bool) -> None:
         click.echo(without_controls(without_login(url.url)))
     for upload in sending.uploads:
         click.echo(without_controls(upload.name))
-    count = count_text(sending.count, "product list" if sending.table else "image")
-    say(f"{count}, {size_text(sending.total_bytes)}, would be sent.")
+    say(f"{_amount(sending, 'product list' if sending.table else 'image')} would be sent.")
+
+
+def _amount(sending: _Sending, noun: str) -> str:
+    """`2 images (1.5 kB)`; URLs have no bytes here."""
+    count = count_text(sending.count, noun)
+    return f"{count} ({size_text(sending.total_bytes)})" if sending.uploads else count
+
+
+def _check_list(sending: _Sending, charset: str | None) -> None:
+    """Read a product list, if it is one, as the server would, whose limit on images is not known
+    here. Raises InvalidCsv.
+    """
+    if not sending.table:
+        return
+    from imgsvc.intake.product_list import ListReader  # loads much that others do without
+
+    (table,) = sending.uploads
+    with NamedTemporaryFile() as copy:
+        file = table.path if isinstance(table, FileUpload) else Path(copy.name)
+        if isinstance(table, BytesUpload):
+            copy.write(table.data)
+            copy.flush()
+        try:
+            ListReader(file, charset, max_images=sys.maxsize).check()
+        except OSError as exc:
+            raise click.UsageError(f"{file} cannot be read: {exc.strerror}.") from exc
 
 
 async def _finish(client: Client, job_id: str, out: Path | None, files: Collection[Path]) -> Job:

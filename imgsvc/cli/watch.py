@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from imgsvc.cli.folder_notes import say_folder_notes
-from imgsvc.cli.inputs import refuse_results
+from imgsvc.cli.inputs import refuse_out_above, refuse_results
 from imgsvc.cli.journals import place_watch_journal
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.session import read_key, server_options
@@ -176,11 +176,8 @@ async def _find_variants(client: Client, patience: Persistence, wish: _Wish) -> 
 def _check_folders(wish: _Wish) -> None:
     if wish.folder.exists() and not wish.folder.is_dir():
         raise click.UsageError(f"{wish.folder} is no folder.")
-    if wish.out is not None and wish.folder.resolve().is_relative_to(wish.out.resolve()):
-        raise click.UsageError(
-            "Results in the folder itself, or above it, would be taken for new images: "
-            "give --out another folder, inside of it if you like."
-        )
+    if wish.out is not None:
+        refuse_out_above(wish.folder, wish.out)
     refuse_results(wish.folder)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from imgsvc.cli.output import count_text
 from imgsvc.cli.status_line import StatusLine
+from imgsvc.cli.waiting import waiting_text
 from imgsvc.client import ApiError, ClientError, LocalFileError
 from imgsvc.client.watching.entries import Failure
 from imgsvc.client.watching.out_folder import OutFolder
@@ -74,10 +75,10 @@ class Reporter:
     def tell_server_trouble(self, error: ClientError) -> None:
         if isinstance(error, ApiError):
             if self._is_news(error.code):
-                self._line.say(f"The server says: {error.message} Waiting.")
+                self._line.say(waiting_text(error))
         elif not self._is_server_away:
             self._is_server_away = True
-            self._line.say(f"{error.message}. Waiting for it.")
+            self._line.say(waiting_text(error))
 
     def tell_server_well(self) -> None:
         if self._is_server_away:

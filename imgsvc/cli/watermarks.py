@@ -12,6 +12,7 @@ from imgsvc.cli.output import (
     print_facts,
     print_json,
     print_rows,
+    report_deleted,
     say,
     size_text,
     time_text,
@@ -87,11 +88,12 @@ async def save(client: Client, name: str, file: Path, as_json: bool) -> None:
 
 @watermarks.command()
 @click.argument("name", metavar="NAME")
+@json_option
 @talks_to_server
-async def delete(client: Client, name: str) -> None:
+async def delete(client: Client, name: str, as_json: bool) -> None:
     """Delete a watermark; jobs that were submitted with it are not touched."""
     await client.delete_watermark(name)
-    say("Deleted.")
+    report_deleted({"name": name}, as_json=as_json)
 
 
 def _pixels(mark: Watermark) -> str:

@@ -97,7 +97,7 @@ class FolderService:
 
     async def _watch(self) -> None:
         watcher = self._loaded()
-        log.info("watching", folder=str(self._folder.root), files=len(self._known))
+        log.info("watching", folder=str(self._folder.root), known=len(self._known))
         try:
             while True:
                 if await self._take_once():

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a document, in words that name no class and no language."""
+"""What pydantic finds wrong with a document, as faults."""
 
 from __future__ import annotations
 
@@ -6,26 +6,18 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
+from imgsvc.domain.wording import put_plainly
 from imgsvc.errors import Fault
 
 MAX_FAULTS = 100
 """Faults told of one document; the first ones are enough to find what is wrong."""
 
-_PLAINER = {
-    "extra_forbidden": "Unknown field.",
-    "missing": "This field is required.",
-    "model_type": "Must be an object.",
-    "dict_type": "Must be an object.",
-    "list_type": "Must be a list.",
-    "tuple_type": "Must be a list.",
-}
-
 
 def faults_of(error: ValidationError) -> tuple[Fault, ...]:
     """One fault for each wrong place, MAX_FAULTS at most."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    found = error.errors(include_url=False, include_input=False)
     return tuple(
-        Fault(pointer_to(fault["loc"]), _detail(fault["type"], fault["msg"]))
+        Fault(pointer_to(fault["loc"]), _sentence(put_plainly(fault)))
         for fault in found[:MAX_FAULTS]
     )
 
@@ -36,5 +28,5 @@ def pointer_to(location: Iterable[int | str]) -> str:
     return "".join(f"/{step}" for step in steps)
 
 
-def _detail(kind: str, message: str) -> str:
-    return _PLAINER.get(kind) or f"{message.removeprefix('Value error, ').rstrip('.')}."
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."

@@ -105,7 +105,7 @@ def _number_names(schema: _Schema) -> list[str]:
 
 def _no_object(name: str, schemas: tuple[_Schema, ...]) -> InvalidRecipe:
     names = next(filter(None, map(_number_names, schemas)), None)
-    detail = f"should be {','.join(names)} in numbers" if names else "should be a JSON object"
+    detail = f"must be {','.join(names)} in numbers" if names else "must be a JSON object"
     return InvalidRecipe(
         f"The recipe is not valid: /{name}: {detail}", (Fault(f"/{name}", detail),)
     )

@@ -142,7 +142,7 @@ class Watermark(_Part):
     def _has_a_place(cls, value: Gravity) -> Gravity:
         """Nothing is looked for in the picture: a mark stands where it is put."""
         if value in ("attention", "entropy"):
-            raise PydanticCustomError("gravity", "should be a compass point or a point")
+            raise PydanticCustomError("gravity", "must be a compass point or a point")
         return value
 
     @validates_whole(mode="after")
@@ -198,7 +198,7 @@ class Variant(_Part):
     def _is_no_bool(cls, value: Any) -> Any:
         """False equals 0, and a literal is compared by equality."""
         if isinstance(value, bool | float):
-            raise PydanticCustomError("rotate", "should be 0, 90, 180 or 270")
+            raise PydanticCustomError("rotate", "must be 0, 90, 180 or 270")
         return value
 
 
@@ -213,9 +213,9 @@ class Recipe(_Part):
     def _are_neither_none_nor_many(cls, value: Any) -> Any:
         """Counted first, so that a million variants cost nothing."""
         if not isinstance(value, list | tuple):
-            raise PydanticCustomError("array", "should be an array of variants")
+            raise PydanticCustomError("array", "must be an array of variants")
         if not 1 <= len(value) <= MAX_VARIANTS:
-            raise PydanticCustomError("count", f"should hold 1 to {MAX_VARIANTS} variants")
+            raise PydanticCustomError("count", f"must hold 1 to {MAX_VARIANTS} variants")
         return value
 
 

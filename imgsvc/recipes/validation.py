@@ -7,24 +7,18 @@ from collections import Counter
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from imgsvc.domain.wording import UNKNOWN_FIELD, put_plainly
 from imgsvc.errors import Fault, InvalidRecipe
 from imgsvc.recipes.formats import FORMATS
 from imgsvc.recipes.model import Recipe
 from imgsvc.recipes.names import NAMES_ARE
 
-_PLAINER = {
-    "model_type": "should be an object",
-    "extra_forbidden": "there is no such field",
-    "missing": "this field is required",
-}
-"""Where pydantic speaks of Python, by type of error."""
-
 _PATTERNS = {
-    "background": "should be a colour: #rgb, #rgba, #rrggbb or #rrggbbaa",
-    "name": f"should be {NAMES_ARE}",
-    "preset_image": f"should be {NAMES_ARE}",
+    "background": "must be a colour: #rgb, #rgba, #rrggbb or #rrggbbaa",
+    "name": f"must be {NAMES_ARE}",
+    "preset_image": f"must be {NAMES_ARE}",
 }
-"""Where it shows a regular expression, by field."""
+"""Where pydantic shows a regular expression, by field."""
 
 
 def parse_recipe(data: object) -> Recipe:
@@ -35,7 +29,7 @@ def parse_recipe(data: object) -> Recipe:
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as exc:
-        errors = exc.errors(include_url=False, include_context=False)
+        errors = exc.errors(include_url=False)
         raise _invalid(_faults(data, errors)) from exc
     faults = (
         *_repeated_names(recipe),
@@ -74,7 +68,7 @@ def _impossible_sides(recipe: Recipe) -> tuple[Fault, ...]:
 def _internal_fields(recipe: Recipe) -> tuple[Fault, ...]:
     """What the model has for us alone is to everybody else a field that is not there."""
     return tuple(
-        Fault(f"/variants/{number}/watermark/sha256", _PLAINER["extra_forbidden"])
+        Fault(f"/variants/{number}/watermark/sha256", UNKNOWN_FIELD)
         for number, variant in enumerate(recipe.variants)
         if variant.watermark is not None and "sha256" in variant.watermark.model_fields_set
     )
@@ -99,7 +93,7 @@ def _faults(data: object, errors: list[ErrorDetails]) -> tuple[Fault, ...]:
 def _explain(error: ErrorDetails) -> str:
     if error["type"] == "string_pattern_mismatch":
         return _PATTERNS.get(str(error["loc"][-1]), error["msg"])
-    return _PLAINER.get(error["type"], error["msg"])
+    return put_plainly(error)
 
 
 def _pointer(data: object, location: tuple[int | str, ...]) -> str:

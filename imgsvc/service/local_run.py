@@ -8,6 +8,7 @@ changed. Results are hard links to the engine's own files, which are let go at t
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
@@ -95,6 +96,8 @@ class LocalRun:
         self._pinned = ""  # until `begin`
         self._owners: dict[str, str] = {}
         """Whose each file in the folder is: target -> key of the input."""
+        self._originals: frozenset[str] = frozenset()
+        """Targets where images stand that are read: no result takes their places."""
 
     async def run(
         self, inputs: Sequence[LocalInput], on_progress: Callable[[RunSummary], None]
@@ -109,6 +112,7 @@ class LocalRun:
         names = self._plan.name_results(inputs)
         exports = await self._store.exports()
         todo = await asyncio.to_thread(self._plan.find_todo, inputs, names, exports)
+        self._originals = await asyncio.to_thread(_find_originals, inputs, self._out_dir)
         summary.skipped = len(inputs) - len(todo)
         on_progress(summary)
         if todo:
@@ -267,7 +271,7 @@ class LocalRun:
             return [one for one, _ in made]
         await self._take_over(made)
         with naming_full_disk():
-            put = await asyncio.to_thread(_put_all, made, self._out_dir)
+            put = await asyncio.to_thread(_put_all, made, self._out_dir, self._originals)
         exports = [
             Export(self._plan.key(one.item), self._plan.fingerprint(one.item), one.files)
             for one in put
@@ -329,16 +333,30 @@ def _new_image(item: LocalInput) -> NewImage:
     )
 
 
-def _put_all(made: Sequence[tuple[Made, list[Placement]]], out_dir: Path) -> list[Made]:
+def _find_originals(inputs: Sequence[LocalInput], out_dir: Path) -> frozenset[str]:
+    """Inputs that stand in the folder for results, as targets there. Blocking."""
+    root = out_dir.resolve()
+    folders = {folder: folder.resolve() for folder in {item.path.parent for item in inputs}}
+    paths = {folders[item.path.parent] / item.path.name for item in inputs}
+    paths |= {path.resolve() for path in paths if path.is_symlink()}
+    return frozenset(p.relative_to(root).as_posix() for p in paths if p.is_relative_to(root))
+
+
+def _put_all(
+    made: Sequence[tuple[Made, list[Placement]]], out_dir: Path, originals: frozenset[str]
+) -> list[Made]:
     """Blocking: files to their targets, each at once or not at all, then their folders.
 
-    Raises OSError for what is wrong with the disk, and not with one image.
+    originals: where nothing is put. Raises OSError for what is wrong with the disk, and not with
+    one image.
     """
     put: list[Made] = []
     places = Places(out_dir)
     for one, placements in made:
         try:
             for source, target in placements:
+                if target in originals:
+                    raise FileExistsError(errno.EEXIST, f"{target} there is an image of this run")
                 places.link(source, target)
         except OSError as exc:
             if will_pass(exc) or not takes_files(out_dir):

@@ -42,7 +42,7 @@ class Breakdown:
             self._reason = reason
             log.critical(
                 "the database is damaged, or its disk fails: %s. Nothing is read or written any "
-                "more, and the server stops. The next start says what to do",
+                "more, and the program stops. The next start says what to do",
                 reason,
             )
             self._noted.set()
@@ -64,4 +64,4 @@ class Breakdown:
 
 
 def _refusal() -> ShuttingDown:
-    return ShuttingDown("The server's database has failed, and the server is stopping.")
+    return ShuttingDown("The database has failed: nothing is read or written any more.")

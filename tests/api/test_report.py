@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -52,10 +54,23 @@ async def test_every_image_and_variant_has_a_row_with_its_facts(server: Running)
         assert (row["status"], row["error_code"], row["reused"]) == ("completed", "", "false")
     assert rows[2]["name"] == 'b, "c".jpg'
     assert rows[1]["warnings"].endswith(": w")
+    assert [row["output_name"] for row in rows[:2]] == ["a-v.png", "a-w.webp"]
     for row in rows[4:]:
         assert (row["status"], row["error_code"]) == ("failed", "unsupported_format")
         assert row["error_message"]
         assert row["output_url"] == row["width"] == row["sha256"] == ""
+
+
+async def test_the_name_of_an_output_is_that_in_the_archive_and_a_failed_image_keeps_its_own(
+    server: Running,
+) -> None:
+    files = [("a.jpg", b"no"), ("a.jpg", make_jpeg(26, 20)), ("a.png", make_jpeg(26, 21))]
+    job = await submit(server, *files, spec=json.dumps(SPEC))
+    async with server.http.get(job["links"]["archive"]) as answer:
+        entries = ZipFile(BytesIO(await answer.read())).namelist()
+    named = [row["output_name"] for row in await _report(server, job)]
+    assert named == ["", "", "a.jpg-2-v.png", "a.jpg-2-w.webp", "a.png-v.png", "a.png-w.webp"]
+    assert entries == named[2:]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_retry_tries_what_failed_again(imgsvc: Run, photos: Path) -> None:
 
 def test_delete_removes_a_job(imgsvc: Run, photos: Path) -> None:
     job_id = imgsvc("submit", photos, "--preset=thumbnail", "--wait").stdout.strip()
-    assert imgsvc("delete", job_id).exit_code == 0
+    assert imgsvc("delete", job_id, "--json").document == {"id": job_id, "deleted": True}
     assert imgsvc("status", job_id).exit_code == 2
 
 

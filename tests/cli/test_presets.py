@@ -55,7 +55,8 @@ def test_a_preset_is_saved_from_a_file_and_says_what_it_makes(imgsvc: Run, recip
     assert "Saved filed: tiny 8x8 fit png." in ran.stderr
     saved = imgsvc("presets", "save", "filed", recipe, "--json").document
     assert (saved["name"], saved["recipe"]) == ("filed", TINY)
-    assert imgsvc("presets", "delete", "filed").exit_code == 0
+    deleted = imgsvc("presets", "delete", "filed", "--json").document
+    assert deleted == {"name": "filed", "deleted": True}
 
 
 def test_what_is_shown_of_any_preset_can_be_saved_from_stdin(imgsvc: Run) -> None:

@@ -80,6 +80,14 @@ def test_a_dry_run_sends_nothing(imgsvc: Run, table: Path) -> None:
     assert "1 product list" in ran.stderr
 
 
+def test_a_dry_run_judges_a_list_as_the_server_would(imgsvc: Run, table: Path) -> None:
+    table.write_text(TABLE.replace("Shoe", ""), encoding="utf-8")
+    sent = imgsvc("submit", table)
+    for arguments, stdin in ((table,), b""), (("--list", "-"), table.read_bytes()):
+        ran = imgsvc("submit", *arguments, "--dry-run", stdin=stdin)
+        assert (ran.exit_code, ran.stdout, ran.stderr) == (2, "", sent.stderr)
+
+
 def test_a_list_goes_alone(imgsvc: Run, table: Path, photos: Path) -> None:
     ran = imgsvc("submit", table, photos)
     assert ran.exit_code == 2

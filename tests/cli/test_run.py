@@ -142,6 +142,32 @@ def test_a_result_that_cannot_be_saved_is_named_and_holds_up_no_other(
     assert _summary(photos, "--out", out, "--preset", "thumbnail")["completed"] == 1
 
 
+def test_a_folder_is_not_its_own_out_folder(photos: Path) -> None:
+    """Else results of the first run would be images for the second one."""
+    result = _run(photos, photos / "a.jpg", "--out", photos / "shop" / "..")
+    assert result.exit_code == 2
+    assert "would be taken for new images" in result.stderr
+    assert set(_results(photos)) == {"a.jpg", "shop/b.png"}
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_no_result_takes_the_place_of_an_image_that_was_read(
+    photos: Path, tmp_path: Path, linked: bool
+) -> None:
+    before = (photos / "a.jpg").read_bytes()
+    inputs = tmp_path / "links" if linked else photos
+    if linked:
+        inputs.mkdir()
+        (inputs / "a.jpg").symlink_to(photos / "a.jpg")
+    for _ in range(2):
+        result = _run(inputs / "a.jpg", "--out", photos, "--preset", "compress")
+        assert result.exit_code == 1, result.output
+        assert "a.jpg there is an image of this run (not_saved)" in result.stderr
+        assert (photos / "a.jpg").read_bytes() == before
+    assert _run(inputs / "a.jpg", "--out", photos, "--preset", "thumbnail").exit_code == 0
+    assert "a.webp" in _results(photos)
+
+
 def test_a_link_in_the_out_folder_leads_no_result_elsewhere(photos: Path, tmp_path: Path) -> None:
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     out.mkdir()

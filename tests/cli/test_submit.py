@@ -194,6 +194,24 @@ def test_an_interrupted_submit_is_spoken_of(
     assert "The job has 1 more" in again.stderr
 
 
+def test_a_server_that_is_away_meanwhile_is_waited_for_and_that_is_said_once(
+    imgsvc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):
+        (tmp_path / f"{number:02}.png").write_bytes(picture((number, 9, 9)))
+    send, tries = Sending._send_group, iter(range(6))
+
+    async def stay_away(self: Sending, *group: Any) -> None:
+        if next(tries, None) is not None:
+            raise ServerUnreachable("http://nowhere", "nobody listens")
+        await send(self, *group)
+
+    monkeypatch.setattr(Sending, "_send_group", stay_away)
+    ran = imgsvc("submit", tmp_path)
+    assert ran.exit_code == 0
+    assert ran.stderr.count("http://nowhere: nobody listens. Waiting for it.\n") == 1
+
+
 def test_urls_are_sent_as_they_are_beside_files(imgsvc: Run, photos: Path) -> None:
     """The test's server asks nobody on this machine."""
     url = "http://127.0.0.1:9/shop/d%20e.jpg"
@@ -211,3 +229,10 @@ def test_a_dry_run_names_urls(imgsvc: Run, photos: Path) -> None:
     ]  # fmt: skip
     ran = imgsvc("submit", "https://x/a.jpg", "--dry-run")
     assert (ran.exit_code, ran.stdout) == (0, "https://x/a.jpg\n")
+    assert ran.stderr == "1 image would be sent.\n"  # and no bytes
+
+
+def test_a_url_that_is_not_fetched_is_not_looked_for_as_a_file_alone(imgsvc: Run) -> None:
+    ran = imgsvc("submit", "ftp://x/a.jpg")
+    assert ran.exit_code == 2
+    assert "http and https" in ran.stderr

@@ -45,7 +45,8 @@ def test_a_watermark_is_saved_listed_shown_and_deleted(imgsvc: Run, tmp_path: Pa
     shown = imgsvc("watermarks", "show", "mine", "--json").document
     assert shown in imgsvc("watermarks", "--json").document
     assert shown["sha256"] in imgsvc("watermarks", "show", "mine").stdout
-    assert imgsvc("watermarks", "delete", "mine").exit_code == 0
+    deleted = imgsvc("watermarks", "delete", "mine", "--json").document
+    assert deleted == {"name": "mine", "deleted": True}
     assert imgsvc("watermarks", "show", "mine").exit_code == 2
 
 

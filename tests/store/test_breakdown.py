@@ -35,12 +35,13 @@ async def test_damage_that_a_read_meets_ends_all_reading_and_writing(
 ) -> None:
     store, job_id = await _damaged_store(database)
     watching = asyncio.create_task(store.watch())
-    with pytest.raises(ShuttingDown):
+    with pytest.raises(ShuttingDown) as refused:
         await store.images(job_id, limit=10)
     with pytest.raises(DatabaseBroken, match="malformed"):
         await watching
     assert store.has_broken_down
     assert "the database is damaged" in caplog.text
+    assert "server" not in caplog.text + refused.value.message  # a run has none
     with pytest.raises(ShuttingDown):
         await store.job(job_id)
     with pytest.raises(ShuttingDown):

@@ -51,7 +51,7 @@ def read_operation(fields: Mapping[str, Any]) -> str:
     """Raises InvalidRequest."""
     operation = fields.get("operation")
     if not isinstance(operation, str) or operation not in MODES:
-        raise InvalidRequest.at("/operation", f"one of {', '.join(MODES)}")
+        raise InvalidRequest.at("/operation", f"must be one of {', '.join(MODES)}")
     return operation
 
 

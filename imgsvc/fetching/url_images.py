@@ -36,7 +36,7 @@ def url_image(url: str, name: str | None, max_bytes: int | None = None) -> NewIm
     shown = _show(url)
     try:
         plain = _PLAIN_URL.fullmatch(url)
-        host = _find_host(plain[1] if plain else url)
+        host = find_host(plain[1] if plain else url)
         if shown != url:
             raise Blocked  # noqa: TRY301
     except Blocked as exc:
@@ -55,8 +55,8 @@ def url_image(url: str, name: str | None, max_bytes: int | None = None) -> NewIm
 
 
 @lru_cache(256)  # ten thousand images of a list stand at few hosts
-def _find_host(url: str) -> str:
-    """Raises Blocked."""
+def find_host(url: str) -> str:
+    """Who is asked for a URL. Raises Blocked."""
     return host_of(_ANYWHERE.check_url(url))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.config import FetchSettings
@@ -20,8 +21,9 @@ from imgsvc.errors import ImageErrorCode
 from imgsvc.fetching import fetcher as fetcher_module
 from imgsvc.fetching.breakers import FAILURES, Breakers
 from imgsvc.fetching.fetcher import Fetcher
-from imgsvc.fetching.unfetched import Unfetched
-from imgsvc.net import Guard
+from imgsvc.fetching.unfetched import LedOn, Unfetched
+from imgsvc.fetching.ways import Way
+from imgsvc.net import Guard, host_of
 from tests.fetching.hosts import Act, Host, answer, hang_up, redirect
 from tests.pictures import make_jpeg, make_svg
 
@@ -33,15 +35,21 @@ Fetch = Callable[..., Awaitable[bytes]]
 
 @asynccontextmanager
 async def fetching(blobs: BlobStore, **settings: Any) -> AsyncIterator[Fetch]:
-    """A function that fetches a URL: its bytes."""
+    """A function that fetches a URL, from whichever hosts it leads to: its bytes."""
     wanted = FetchSettings(**{"allow_private": True, **settings})
     fetcher = Fetcher(wanted, Breakers(), max_image_bytes=MAX_BYTES)
     stage = blobs.stage(new_id())
 
     async def fetch(url: str) -> bytes:
-        file = stage.new_file()
+        file, way = stage.new_file(), Way(url)
+        host = host_of(URL(url))
         try:
-            await fetcher.fetch(url, file)
+            while True:
+                try:
+                    await fetcher.fetch(way, host, file)
+                    break
+                except LedOn as exc:
+                    host = exc.host
         except BaseException:
             await file.abort()
             assert not file.path.exists()

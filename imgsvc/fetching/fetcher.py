@@ -28,7 +28,7 @@ from imgsvc.fetching.url_images import blocked
 from imgsvc.fetching.ways import Way
 from imgsvc.intake.patient_reader import PatientReader, TooSlow
 from imgsvc.intake.reception import EMPTY, too_many_bytes
-from imgsvc.net import Blocked, Guard, host_of, open_session
+from imgsvc.net import Bar, Blocked, Guard, host_of, open_session
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -123,7 +123,7 @@ class Fetcher:
         try:
             return self._guard.check_url(address)
         except Blocked as exc:
-            raise Unfetched(blocked(exc)) from exc
+            raise Unfetched(blocked(exc.bar)) from exc
 
     async def _ask(self, host: str, url: URL, order: _Order) -> str | None:
         """Ask the host, and remember how it fared: where else to look, None when the bytes are
@@ -161,9 +161,9 @@ class Fetcher:
             ):
                 return await self._take(answer, order)
         except Blocked as exc:
-            raise Unfetched(blocked(exc)) from exc
+            raise Unfetched(blocked(exc.bar)) from exc
         except (UnicodeError, aiohttp.InvalidURL) as exc:  # its host is no name to be asked for
-            raise Unfetched(blocked(Blocked())) from exc
+            raise Unfetched(blocked(Bar.URL)) from exc
         except aiohttp.ConnectionTimeoutError as exc:
             raise fetch_timeout("The host did not take the connection in time.") from exc
         except TimeoutError as exc:
@@ -221,7 +221,7 @@ def _resolve(url: URL, location: str) -> str:
     try:
         return str(url.join(URL(location)).with_fragment(None))
     except ValueError as exc:
-        raise Unfetched(blocked(Blocked())) from exc
+        raise Unfetched(blocked(Bar.URL)) from exc
 
 
 def _explain(exc: Exception) -> str:

@@ -24,6 +24,15 @@ from tests.pictures import make_jpeg
 PICTURE = make_jpeg(64, 48)
 
 
+async def lead_on(back: Background, host: Host, target: str) -> None:
+    """See the images that can begin led on from the host, and no further."""
+    gate = Gate(redirect(target))
+    host.answers["/"] = gate
+    await back.fetches.run_once()
+    gate.opened.set()
+    await back.fetches.settle()
+
+
 async def test_a_host_that_others_lead_to_has_no_more_requests_than_any(
     tmp_path: Path, blobs: BlobStore, clock: Clock, host: Host, other_host: Host
 ) -> None:
@@ -73,11 +82,10 @@ async def test_who_waits_for_the_host_it_was_led_to_holds_up_nobody(
 async def test_who_is_led_on_waits_behind_a_higher_priority(
     tmp_path: Path, blobs: BlobStore, clock: Clock, host: Host, other_host: Host
 ) -> None:
-    host.answers["/"] = redirect(other_host.url("/low"))
     other_host.answers = {"/low": answer(PICTURE), "/high": answer(PICTURE)}
     async with background(tmp_path, blobs, clock, per_host=1) as back:
         await back.submit(host.url(), priority=Priority.LOW)
-        await back.run_once()
+        await lead_on(back, host, other_host.url("/low"))
         await back.submit(*[other_host.url("/high")] * 3, priority=Priority.HIGH)
         await back.run_through()
     assert other_host.asked == ["/high", "/high", "/high", "/low"]
@@ -111,13 +119,12 @@ async def test_redirects_from_host_to_host_come_to_an_end(
 async def test_a_host_that_was_left_alone_is_tried_by_one_of_those_who_are_led_to_it(
     back: Background, host: Host, other_host: Host
 ) -> None:
-    gate = Gate(answer(PICTURE))
-    host.answers["/"], other_host.answers["/"] = redirect(other_host.url()), gate
+    other_host.answers["/"] = gate = Gate(answer(PICTURE))
     for _ in range(FAILURES):
         back.fetches._breakers.note_failure(f"127.0.0.2:{other_host.port}")
     back.clock.advance(FIRST_PAUSE_S)
     await back.submit(*[host.url()] * 4)
-    await back.run_once()
+    await lead_on(back, host, other_host.url())
     await back.fetches.run_once()
     await gate.reached.wait()
     await back.fetches.run_once()
@@ -161,10 +168,10 @@ async def test_another_try_begins_at_the_image_s_own_url(
 async def test_a_target_that_is_refused_long_after_is_asked_for_anew(
     back: Background, host: Host, other_host: Host, waited_s: int, asked: int
 ) -> None:
-    host.answers["/"] = [redirect(other_host.url("/old")), redirect(other_host.url("/new"))]
     other_host.answers["/old"], other_host.answers["/new"] = answer(status=403), answer(PICTURE)
     job = await back.submit(host.url())
-    await back.run_once()
+    await lead_on(back, host, other_host.url("/old"))
+    host.answers["/"] = redirect(other_host.url("/new"))
     back.clock.advance(waited_s)
     await back.run_once()
     back.clock.advance(2)
@@ -177,12 +184,12 @@ async def test_a_target_that_is_refused_long_after_is_asked_for_anew(
 async def test_who_was_led_on_before_a_restart_begins_at_its_own_url(
     tmp_path: Path, blobs: BlobStore, clock: Clock, host: Host, other_host: Host
 ) -> None:
-    host.answers["/"] = redirect(other_host.url("/a.jpg"))
     other_host.answers["/a.jpg"] = answer(PICTURE)
     async with background(tmp_path, blobs, clock) as back:
         job = await back.submit(host.url())
-        await back.run_once()
+        await lead_on(back, host, other_host.url("/a.jpg"))
         assert (await back.image(job)).fetch_host == f"127.0.0.2:{other_host.port}"
+    host.answers["/"] = redirect(other_host.url("/a.jpg"))
     async with background(tmp_path, blobs, clock) as back:
         await back.run_through()
         assert (await back.image(job)).sha256 is not None

@@ -138,7 +138,7 @@ class Guard:
         try:
             url = URL(text)
             host, port = url.host, url.port
-        except ValueError as exc:
+        except (ValueError, IndexError) as exc:  # IndexError: an empty host beside brackets
             raise Blocked(Bar.URL) from exc
         if url.scheme not in ("http", "https"):
             raise Blocked(Bar.SCHEME)

@@ -63,7 +63,7 @@ REFUSED = [
     "http://example.org:6379/", "http://example.org:5432/", "http://example.org:11211/",
     "http://example.org:0/", "http://example.org:65536/", "http://example.org:x/",
     "http://example.org:-1/", "http://exa mple.org/", "http://example.org/a b", "http://[::1/",
-    "http://example.org\\@127.0.0.1/", "http://example.org/\r\nHost: inside",
+    "http://].[a@", "http://example.org\\@127.0.0.1/", "http://example.org/\r\nHost: inside",
     "http://example.org/\x00", "http://" + "a" * 9000,
 ]  # fmt: skip
 

@@ -220,7 +220,7 @@ def _resolve(url: URL, location: str) -> str:
     """A redirect's target (RFC 9110, 10.2.2); it is checked like the first address."""
     try:
         return str(url.join(URL(location)).with_fragment(None))
-    except ValueError as exc:
+    except (ValueError, IndexError) as exc:  # as in `Guard.check_url`
         raise Unfetched(blocked(Bar.URL)) from exc
 
 

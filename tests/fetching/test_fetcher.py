@@ -140,6 +140,7 @@ async def test_the_host_learns_who_asks_and_nothing_else(fetch: Fetch, host: Hos
         (redirect("ftp://127.0.0.1/a.jpg"), BLOCKED),
         (redirect("http://user:word@127.0.0.1/"), BLOCKED),
         (redirect("http://[::1/"), BLOCKED),
+        (redirect("http://].[a@"), BLOCKED),
     ],
 )
 async def test_what_brings_no_image(

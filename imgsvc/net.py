@@ -12,6 +12,7 @@ import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, cast
@@ -57,14 +58,29 @@ _LOCAL_NAMES = ("localhost", "localhost.localdomain", ".internal", ".local")
 MAX_URL_CHARACTERS = 8192
 
 
+class Bar(Enum):
+    """What is wrong with an address that is not asked."""
+
+    URL = auto()
+    """It cannot be parsed, or not in one way only."""
+    SCHEME = auto()
+    LOGIN = auto()
+    PORT = auto()
+    HOST = auto()
+    """It is none of those that are allowed."""
+    ADDRESS = auto()
+    """It is not public, or a name leads to one that is not."""
+
+
 class Blocked(Exception):
     """The address is not one to be asked. No OSError, which aiohttp would wrap.
 
-    The text is the same for all: it would tell a stranger what stands inside.
+    Nothing says where a name led: it would tell a stranger what stands inside.
     """
 
-    def __init__(self) -> None:
-        super().__init__("Only http and https URLs of allowed, public hosts are asked for.")
+    def __init__(self, bar: Bar) -> None:
+        super().__init__(bar.name)
+        self.bar = bar
 
 
 def is_public(address: str) -> bool:
@@ -118,25 +134,28 @@ class Guard:
     def check_url(self, text: str) -> URL:
         """The parsed URL. Raises Blocked for what is not to be asked whatever it resolves to."""
         if len(text) > MAX_URL_CHARACTERS or _NEVER_IN_A_URL.search(text):
-            raise Blocked
+            raise Blocked(Bar.URL)
         try:
             url = URL(text)
             host, port = url.host, url.port
-        except ValueError as exc:
-            raise Blocked from exc
-        if url.scheme not in ("http", "https") or not host or url.user or url.password:
-            raise Blocked
+        except (ValueError, IndexError) as exc:  # IndexError: an empty host beside brackets
+            raise Blocked(Bar.URL) from exc
+        if url.scheme not in ("http", "https"):
+            raise Blocked(Bar.SCHEME)
         authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
-        if "@" in authority or "%" in authority.partition("%25")[0]:
-            raise Blocked
-        if not self._allows_port(port) or not self._allows_host(host.lower()):
-            raise Blocked
+        if "@" in authority or url.user or url.password:
+            raise Blocked(Bar.LOGIN)
+        if not host or "%" in authority.partition("%25")[0]:
+            raise Blocked(Bar.URL)
+        if not _is_open(port):
+            raise Blocked(Bar.PORT)
+        self._check_host(host.lower())
         return url
 
     def check_address(self, address: str) -> None:
         """Raises Blocked."""
         if not self.allow_private and not is_public(address):
-            raise Blocked
+            raise Blocked(Bar.ADDRESS)
 
     def make_socket(self, address: Any) -> socket.socket:
         """Aiohttp's `socket_factory`: the last gate before a connection. Raises Blocked."""
@@ -144,25 +163,24 @@ class Guard:
         self.check_address(place[0])
         return socket.socket(family, kind, protocol)
 
-    def _allows_host(self, host: str) -> bool:
+    def _check_host(self, host: str) -> None:
         """Numbers other than a plain IPv4 address are one to some resolvers (RFC 6943, 3.1.1)."""
         name = host.rstrip(".")
         if _NUMBERS.fullmatch(name) and not _is_plain(host):
-            return False
+            raise Blocked(Bar.URL)
         if name.endswith(_LOCAL_NAMES) and not self.allow_private:
-            return False
-        if not self.allowed_hosts:
-            return True
-        return any(
+            raise Blocked(Bar.ADDRESS)
+        if self.allowed_hosts and not any(
             name == allowed.lstrip(".") or (allowed.startswith(".") and name.endswith(allowed))
             for allowed in map(str.lower, self.allowed_hosts)
-        )
+        ):
+            raise Blocked(Bar.HOST)
 
-    @staticmethod
-    def _allows_port(port: int | None) -> bool:
-        if port is None:
-            return False
-        return port in _WEB_PORTS or (port >= _FIRST_FREE_PORT and port not in _OTHER_PORTS)
+
+def _is_open(port: int | None) -> bool:
+    if port is None:
+        return False
+    return port in _WEB_PORTS or (port >= _FIRST_FREE_PORT and port not in _OTHER_PORTS)
 
 
 def _is_plain(name: str) -> bool:

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.resolver import ThreadedResolver
 
-from imgsvc.net import Blocked, Guard, is_public, open_session
+from imgsvc.net import Bar, Blocked, Guard, is_public, open_session
 
 INSIDE = [
     "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "127.0.0.1", "127.8.8.8",
@@ -63,7 +63,7 @@ REFUSED = [
     "http://example.org:6379/", "http://example.org:5432/", "http://example.org:11211/",
     "http://example.org:0/", "http://example.org:65536/", "http://example.org:x/",
     "http://example.org:-1/", "http://exa mple.org/", "http://example.org/a b", "http://[::1/",
-    "http://example.org\\@127.0.0.1/", "http://example.org/\r\nHost: inside",
+    "http://].[a@", "http://example.org\\@127.0.0.1/", "http://example.org/\r\nHost: inside",
     "http://example.org/\x00", "http://" + "a" * 9000,
 ]  # fmt: skip
 
@@ -82,6 +82,23 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
 def test_what_is_no_plain_web_address_is_refused_unasked(url: str) -> None:
     with pytest.raises(Blocked):
         Guard(allow_private=True).check_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "bar"),
+    [
+        ("http://[::1/", Bar.URL), ("http:///a.jpg", Bar.URL), ("http://a b/", Bar.URL),
+        ("http://0x7f.1/", Bar.URL), ("http://%31.example/", Bar.URL),
+        ("", Bar.SCHEME), ("ftp://example.org/", Bar.SCHEME),
+        ("http://user@example.org/", Bar.LOGIN), ("http://:@example.org/", Bar.LOGIN),
+        ("http://example.org:22/", Bar.PORT), ("http://example.org:6379/", Bar.PORT),
+        ("http://example.net/", Bar.HOST), ("http://localhost/", Bar.ADDRESS),
+    ],
+)  # fmt: skip
+def test_it_is_known_what_is_wrong(url: str, bar: Bar) -> None:
+    with pytest.raises(Blocked) as caught:
+        Guard(allowed_hosts=("example.org",)).check_url(url)
+    assert caught.value.bar is bar
 
 
 @pytest.mark.parametrize(
@@ -177,8 +194,10 @@ async def test_a_name_that_leads_inside_is_not_asked(
     listener: Listener, monkeypatch: pytest.MonkeyPatch, addresses: tuple[str, ...]
 ) -> None:
     answer_with(monkeypatch, *addresses)
-    with pytest.raises(Blocked):
+    with pytest.raises(Blocked) as caught:
         await ask(Guard(), f"http://public.example:{listener.port}/")
+    assert caught.value.bar is Bar.ADDRESS
+    assert not any(address in str(caught.value) for address in addresses)
     assert listener.connections == 0
 
 

@@ -75,7 +75,7 @@ class Image:
     claim: number of dispatches ever made; never reset.
     memory_bytes: what a decode is known to cost, once a worker has refused it for that.
     cost_ms: predicted milliseconds of one worker; 0 where nothing is known.
-    fetch_host: who was to be asked for its bytes; None where they came with the request.
+    fetch_host: who is asked next for its bytes; None where they came with the request.
     fetch_max_bytes: what may come from there; None for the server's own limit.
     analysis: None until completed, and where the job does not want it.
     interruptions: times the server died while the image was with the workers; of a suspect,

@@ -1,8 +1,8 @@
 """Circuit breakers: a host that keeps failing is left alone for a while.
 
-After many failures in a row no new image asks the host, at first for half a minute. Then a
-single one tries it: if that fails too, it is left alone for twice as long, and so on. Bookkeeping,
-no I/O.
+From its first failure on one image at a time tries the host, until it answers. After many in a row
+no new image asks it, at first for half a minute. Then a single one tries it: if that fails too, it
+is left alone for twice as long, and so on. Bookkeeping, no I/O.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from imgsvc.domain.times import now_ms, rfc3339
 from imgsvc.errors import ImageErrorCode
 from imgsvc.fetching.unfetched import Unfetched
 
-FAILURES = 20
-"""Three tries of half a dozen images."""
+FAILURES = 10
+"""Three tries of three images, and one more."""
 
 FIRST_PAUSE_S = 30
 LONGEST_PAUSE_S = 300
@@ -61,9 +61,11 @@ class Breakers:
             )
 
     def is_on_trial(self, host: str) -> bool:
-        """Whether the host was left alone long enough, and one image shall try it."""
+        """Whether its last try failed, and one image at a time shall try it: a host that is
+        silent lets each of them wait for as long as it may.
+        """
         record = self._records.get(host)
-        return record is not None and 0 < record.until_ms <= self._clock()
+        return record is not None and record.until_ms <= self._clock()
 
     def note_failure(self, host: str) -> float | None:
         """For how many seconds the host is left alone from now on; None when it is not, or

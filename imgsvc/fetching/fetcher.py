@@ -1,4 +1,4 @@
-"""Fetching one image: a request, its redirects, its bytes, all of it within a deadline."""
+"""Fetching one image from one host: requests, redirects, bytes, all of it within a deadline."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from imgsvc.domain.times import now_ms
 from imgsvc.errors import ImageErrorCode
 from imgsvc.fetching.answers import check_answer, find_redirect
 from imgsvc.fetching.breakers import Breakers
-from imgsvc.fetching.places import Places
-from imgsvc.fetching.unfetched import Unfetched, fetch_failed, fetch_timeout, not_an_image
+from imgsvc.fetching.unfetched import (
+    LedOn,
+    Unfetched,
+    fetch_failed,
+    fetch_timeout,
+    not_an_image,
+)
 from imgsvc.fetching.url_images import blocked
+from imgsvc.fetching.ways import Way
 from imgsvc.intake.patient_reader import PatientReader, TooSlow
 from imgsvc.intake.reception import EMPTY, too_many_bytes
-from imgsvc.net import Blocked, Guard, host_of, open_session
+from imgsvc.net import Bar, Blocked, Guard, host_of, open_session
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -40,13 +46,13 @@ _HEADERS = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Order:
-    """left_s: of its time, for all hosts that it leads to. insists: as in `fetch`."""
+    """insists: as in `fetch`."""
 
+    way: Way
     file: StagedFile
     max_bytes: int
-    left_s: float
     insists: bool
 
 
@@ -65,7 +71,6 @@ class Fetcher:
         self._breakers = breakers
         self._max_image_bytes = max_image_bytes
         self._clock = clock
-        self._places = Places(settings.per_host, breakers.is_on_trial)
         self._guard = Guard(settings.allow_private, settings.allowed_hosts)
         self._session = open_session(
             self._guard,
@@ -80,47 +85,52 @@ class Fetcher:
 
     async def fetch(
         self,
-        address: str,
+        way: Way,
+        host: str,
         file: StagedFile,
         max_bytes: int | None = None,
         *,
         insists: bool = False,
     ) -> None:
-        """Write what stands at a URL into `file`, which is the caller's to finish or abort.
+        """Write what stands at the end of the way into `file`, which is the caller's to finish
+        or abort.
 
-        max_bytes: what it may have, where that is less than the limit for every image; None
-        for that limit. insists: ask also a host that is left alone. Raises Unfetched, and what
-        writing raises.
+        host: who is asked, and nobody else. max_bytes: what it may have, where that is less
+        than the limit for every image; None for that limit. insists: ask also a host that is
+        left alone. Raises LedOn, with the way gone as far as it is known, where another host is
+        to be asked; Unfetched; and what writing raises.
         """
         most = self._max_image_bytes if max_bytes is None else max_bytes
-        most = min(most, self._max_image_bytes)
-        order = _Order(file, most, self._settings.total_timeout_s, insists)
-        for _ in range(self._settings.max_redirects + 1):
-            url = self._check(address)
-            location = await self._ask(url, order)
+        order = _Order(way, file, min(most, self._max_image_bytes), insists)
+        while True:
+            url = self._check(way.address)
+            if host_of(url) != host:
+                raise LedOn(host_of(url))
+            location = await self._ask(host, url, order)
             if location is None:
                 return
-            address = _resolve(url, location)
+            self._go_on(way, _resolve(url, location))
+
+    def _go_on(self, way: Way, address: str) -> None:
         most = self._settings.max_redirects
-        raise fetch_failed(f"The host redirects more than {most} times.")
+        if way.redirects == most:
+            raise fetch_failed(f"The host redirects more than {most} times.")
+        way.address = address
+        way.redirects += 1
+        way.led_ms = self._clock()
 
     def _check(self, address: str) -> URL:
         try:
             return self._guard.check_url(address)
         except Blocked as exc:
-            raise Unfetched(blocked(exc)) from exc
+            raise Unfetched(blocked(exc.bar)) from exc
 
-    async def _ask(self, url: URL, order: _Order) -> str | None:
-        """Ask one host when it has room, and remember how it fared: where else to look, None
-        when the bytes are there.
+    async def _ask(self, host: str, url: URL, order: _Order) -> str | None:
+        """Ask the host, and remember how it fared: where else to look, None when the bytes are
+        there.
         """
-        host = host_of(url)
-        async with self._places.at(host):
-            if not order.insists:
-                self._breakers.check(host)
-            return await self._ask_now(host, url, order)
-
-    async def _ask_now(self, host: str, url: URL, order: _Order) -> str | None:
+        if not order.insists:
+            self._breakers.check(host)
         try:
             location = await self._exchange(url, order)
         except Unfetched as exc:
@@ -146,14 +156,14 @@ class Fetcher:
         began_s = clock()
         try:
             async with (
-                asyncio.timeout(order.left_s),
+                asyncio.timeout(self._settings.total_timeout_s - order.way.used_s),
                 self._session.get(url, allow_redirects=False) as answer,
             ):
                 return await self._take(answer, order)
         except Blocked as exc:
-            raise Unfetched(blocked(exc)) from exc
+            raise Unfetched(blocked(exc.bar)) from exc
         except (UnicodeError, aiohttp.InvalidURL) as exc:  # its host is no name to be asked for
-            raise Unfetched(blocked(Blocked())) from exc
+            raise Unfetched(blocked(Bar.URL)) from exc
         except aiohttp.ConnectionTimeoutError as exc:
             raise fetch_timeout("The host did not take the connection in time.") from exc
         except TimeoutError as exc:
@@ -162,7 +172,7 @@ class Fetcher:
         except (aiohttp.ClientError, ConnectionError) as exc:
             raise fetch_failed(_explain(exc), passes=True) from exc
         finally:
-            order.left_s -= clock() - began_s
+            order.way.used_s += clock() - began_s
 
     async def _take(self, answer: aiohttp.ClientResponse, order: _Order) -> str | None:
         location = find_redirect(answer.status, answer.headers)
@@ -210,8 +220,8 @@ def _resolve(url: URL, location: str) -> str:
     """A redirect's target (RFC 9110, 10.2.2); it is checked like the first address."""
     try:
         return str(url.join(URL(location)).with_fragment(None))
-    except ValueError as exc:
-        raise Unfetched(blocked(Blocked())) from exc
+    except (ValueError, IndexError) as exc:  # as in `Guard.check_url`
+        raise Unfetched(blocked(Bar.URL)) from exc
 
 
 def _explain(exc: Exception) -> str:

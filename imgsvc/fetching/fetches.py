@@ -26,7 +26,9 @@ from imgsvc.fetching.breakers import Breakers
 from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.picks import Picker
 from imgsvc.fetching.turns import FetchTurns
-from imgsvc.fetching.unfetched import Unfetched
+from imgsvc.fetching.unfetched import LedOn, Unfetched
+from imgsvc.fetching.url_images import find_host
+from imgsvc.fetching.ways import Way, Ways
 from imgsvc.intake.headers import read_header
 from imgsvc.recipes.cost import predict_cost_ms
 from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchRelease
@@ -82,6 +84,7 @@ class Fetches:
         self._clock = clock
         self._turns = FetchTurns(per_host, breakers.is_on_trial)
         self._picker = Picker(store, self._turns)
+        self._ways = Ways()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._open: dict[str, _Try] = {}
         self._wake = asyncio.Event()
@@ -207,28 +210,35 @@ class Fetches:
     async def _fetch(self, image: Image, job: Job, before: asyncio.Task[None] | None) -> None:
         """before: an earlier try that is being broken off; they share a file."""
         stage = self._blobs.stage_late(image.job_id)
+        way = self._ways.take_up(image.id) or Way(image.url or "")
         try:
             if before is not None:
                 await asyncio.wait([before])
-            fetched = await self._receive(image, job, stage)
+            fetched = await self._receive(image, job, way, stage)
         except asyncio.CancelledError:
             self._close(image, asyncio.current_task())
             await stage.discard()
             await self._release(image, FetchRelease(image.key, count_attempt=False))
             raise
+        except LedOn as exc:
+            self._close(image, asyncio.current_task())
+            await stage.discard()
+            self._ways.remember(image.id, way)
+            await self._release(image, FetchRelease(image.key, count_attempt=False, host=exc.host))
         except Unfetched as exc:
             self._close(image, asyncio.current_task())
             await stage.discard()
-            await self._fail(image, exc)
+            await self._fail(image, exc, way)
         else:
             await self._finish(fetched, stage)
 
-    async def _receive(self, image: Image, job: Job, stage: Stage) -> FetchedInput:
-        """The bytes on stable storage. Raises Unfetched."""
+    async def _receive(self, image: Image, job: Job, way: Way, stage: Stage) -> FetchedInput:
+        """The bytes on stable storage. Raises LedOn and Unfetched."""
         file = stage.file_for(image.id)
         try:
             await self._fetcher.fetch(
-                image.url or "",
+                way,
+                image.fetch_host or "",
                 file,
                 image.fetch_max_bytes,
                 insists=image.attempts > 1,  # it was asked before, and has its three tries
@@ -239,7 +249,7 @@ class Fetches:
             raise Unfetched(Failure(ImageErrorCode.STORAGE_FULL, exc.message)) from exc
         except NotFound as exc:  # the job is gone, and nobody reads this; or its folder alone
             raise Unfetched(_NOT_KEPT) from exc
-        except Unfetched:
+        except (LedOn, Unfetched):
             raise
         except Exception as exc:  # no URL may stop the server, and the next one after it
             # in a thread: a traceback is read from files
@@ -257,12 +267,13 @@ class Fetches:
         else:
             self._on_fetched(job)
 
-    async def _fail(self, image: Image, exc: Unfetched) -> None:
+    async def _fail(self, image: Image, exc: Unfetched, way: Way) -> None:
+        """Another try begins at the image's own URL: it may be led elsewhere."""
         trouble = Trouble(
             exc.failure,
             image.attempts,
             image.last_error,
-            exc.passes,
+            exc.passes or way.may_have_expired(self._clock()),
             exc.retry_after_s,
             self._left_alone_s(image, exc),
         )
@@ -270,7 +281,8 @@ class Fetches:
         if isinstance(decision, Retry):
             earliest = self._clock() + round(decision.delay_s * 1000)
             fetch_at = max(earliest, exc.not_before_ms)
-            release = FetchRelease(image.key, decision.counts, decision.failure, fetch_at)
+            host = find_host(image.url or "")
+            release = FetchRelease(image.key, decision.counts, decision.failure, fetch_at, host)
             await self._release(image, release)
             return
         failure = FetchFailure(image.key, decision.failure, decision.counts)

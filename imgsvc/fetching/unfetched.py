@@ -31,6 +31,14 @@ class Unfetched(Exception):
         self.left_alone_since_ms = left_alone_since_ms
 
 
+class LedOn(Exception):
+    """The image is to be had at another host, which has not been asked."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"The image is to be had at {host}.")
+        self.host = host
+
+
 def fetch_failed(message: str, *, passes: bool = False) -> Unfetched:
     return Unfetched(Failure(ImageErrorCode.FETCH_FAILED, message), passes=passes)
 

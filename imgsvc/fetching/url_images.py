@@ -11,7 +11,7 @@ from imgsvc.domain.logins import without_login
 from imgsvc.domain.picture import Picture
 from imgsvc.domain.rendering import Failure
 from imgsvc.errors import ImageErrorCode
-from imgsvc.net import MAX_URL_CHARACTERS, Blocked, Guard, host_of
+from imgsvc.net import MAX_URL_CHARACTERS, Bar, Blocked, Guard, host_of
 
 _ANYWHERE = Guard(allow_private=True)
 """Which addresses and hosts are allowed is asked when it is fetched."""
@@ -23,8 +23,19 @@ _GUESS = Picture("jpeg", 1600, 1200)
 """What it costs is told by this until its first bytes are there."""
 
 
-def blocked(reason: Blocked) -> Failure:
-    return Failure(ImageErrorCode.FETCH_BLOCKED, str(reason))
+_WHY_BLOCKED = {
+    Bar.URL: "Only valid web addresses are asked for.",
+    Bar.SCHEME: "Only http and https URLs are asked for.",
+    Bar.LOGIN: "Only URLs without a user and a password are asked for.",
+    Bar.PORT: "Only the ports 80, 443 and most from 1024 on are asked.",
+    Bar.HOST: "Only the hosts of fetch.allowed_hosts are asked.",
+    Bar.ADDRESS: "Only public addresses are asked while fetch.allow_private is off.",
+}
+"""As true of a URL as of what it redirects to."""
+
+
+def blocked(bar: Bar) -> Failure:
+    return Failure(ImageErrorCode.FETCH_BLOCKED, _WHY_BLOCKED[bar])
 
 
 def url_image(url: str, name: str | None, max_bytes: int | None = None) -> NewImage:
@@ -36,12 +47,16 @@ def url_image(url: str, name: str | None, max_bytes: int | None = None) -> NewIm
     shown = _show(url)
     try:
         plain = _PLAIN_URL.fullmatch(url)
-        host = _find_host(plain[1] if plain else url)
+        host = find_host(plain[1] if plain else url)
         if shown != url:
-            raise Blocked  # noqa: TRY301
+            raise Blocked(Bar.URL)  # noqa: TRY301
     except Blocked as exc:
         return NewImage(
-            new_id(), name, SourceKind.URL, url=shown and without_login(shown), failure=blocked(exc)
+            new_id(),
+            name,
+            SourceKind.URL,
+            url=shown and without_login(shown),
+            failure=blocked(exc.bar),
         )
     return NewImage(
         new_id(),
@@ -55,8 +70,8 @@ def url_image(url: str, name: str | None, max_bytes: int | None = None) -> NewIm
 
 
 @lru_cache(256)  # ten thousand images of a list stand at few hosts
-def _find_host(url: str) -> str:
-    """Raises Blocked."""
+def find_host(url: str) -> str:
+    """Who is asked for a URL. Raises Blocked."""
     return host_of(_ANYWHERE.check_url(url))
 
 

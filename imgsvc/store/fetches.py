@@ -61,12 +61,14 @@ class FetchRelease:
     count_attempt: whether it counts; False takes the attempt back.
     last_error: why it failed; None keeps what stood there.
     fetch_at: milliseconds since 1970; 0 when it may be fetched at once.
+    host: who is asked then; None for the same as before.
     """
 
     key: TaskKey
     count_attempt: bool
     last_error: Failure | None = None
     fetch_at: int = 0
+    host: str | None = None
 
 
 async def begin_fetches(tx: Transaction, picks: Sequence[FetchPick], now_ms: int) -> list[Image]:
@@ -112,6 +114,7 @@ async def release_fetch(tx: Transaction, release: FetchRelease, now_ms: int) -> 
         **_explained(release.last_error),
         "uncounted": 0 if release.count_attempt else 1,
         "fetch_at": release.fetch_at,
+        "host": release.host,
     }
     images = await tx.fetch_images(FETCHES["release_fetch"], parameters)
     return bool(await change_jobs(tx, images, _unchanged, now_ms))

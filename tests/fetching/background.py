@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,19 +26,32 @@ from tests.store.builders import new_job
 
 @dataclass
 class Background:
-    """Fetches that run when a test says so. fetched: jobs that got work for a worker."""
+    """Fetches that run when a test says so. fetched: jobs that got work for a worker, and
+    arrived says so.
+    """
 
     store: Store
     blobs: BlobStore
     fetches: Fetches
     clock: Clock
     fetched: list[str]
+    arrived: asyncio.Event
 
     async def submit(self, *urls: str, **fields: object) -> Job:
         job = new_job(**fields)
         await self.blobs.stage(job.id).sync()
         images = await weigh([url_image(url, None) for url in urls], job.recipe)
         return await self.store.create_job(job, images, 1_000)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Begin whatever can begin, as soon as it can."""
+        task = asyncio.create_task(self.fetches.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def run_once(self) -> None:
         """Begin what can begin, and see it end."""
@@ -48,6 +62,12 @@ class Background:
         """Until nothing is left that could begin now."""
         while any([await self.store.hosts_to_fetch(p, 1) for p in Priority]):
             await self.run_once()
+
+    async def until_fetched(self, count: int) -> None:
+        """Return when so many images have arrived in all."""
+        while len(self.fetched) < count:
+            self.arrived.clear()
+            await self.arrived.wait()
 
     async def image(self, job: Job, index: int = 0) -> Image:
         return await self.store.image(job.id, index)
@@ -69,6 +89,12 @@ async def background(
     store = await Store.open(tmp_path / "imgsvc.db")
     breakers = Breakers(clock)
     fetched: list[str] = []
+    arrived = asyncio.Event()
+
+    def note(job: Job) -> None:
+        fetched.append(job.id)
+        arrived.set()
+
     fetches = Fetches(
         store,
         blobs,
@@ -77,12 +103,12 @@ async def background(
         per_host=wanted.per_host,
         concurrency=wanted.concurrency,
         reserve_bytes=0,
-        on_fetched=lambda job: fetched.append(job.id),
+        on_fetched=note,
         clock=clock,
     )
     store.subscribe(fetches.follow)
     try:
-        yield Background(store, blobs, fetches, clock, fetched)
+        yield Background(store, blobs, fetches, clock, fetched, arrived)
     finally:
         await fetches.stop()
         await store.close()

@@ -52,9 +52,17 @@ def test_who_asks_meanwhile_is_told_until_when(breakers: Breakers, clock: Clock)
     assert caught.value.passes
     assert caught.value.not_before_ms == clock() + 30_000
     assert str(caught.value) == (
-        "The host example.org failed 20 times in a row and is left alone until "
+        "The host example.org failed 10 times in a row and is left alone until "
         "2027-01-15T08:00:30.000Z."
     )
+
+
+def test_after_one_failure_it_is_on_trial_until_it_answers(breakers: Breakers) -> None:
+    assert not breakers.is_on_trial(HOST)
+    fail(breakers, 1)
+    assert breakers.is_on_trial(HOST)
+    breakers.note_answer(HOST)
+    assert not breakers.is_on_trial(HOST)
 
 
 def test_after_the_pause_it_is_on_trial(breakers: Breakers, clock: Clock) -> None:

@@ -247,16 +247,11 @@ async def test_the_background_service_wakes_for_new_work_and_for_later_tries(
 ) -> None:
     monkeypatch.setattr("imgsvc.fetching.fetches.random.random", lambda: 0.0)
     monkeypatch.setattr("imgsvc.domain.retries.FETCH_DELAYS_S", (0.02, 0.02))
-    fetches = back.fetches
     back.fetches._clock = lambda: round(asyncio.get_running_loop().time() * 1000)
     host.answers["/"] = [answer(status=503), answer(PICTURE)]
-    arrived = asyncio.Event()
-    monkeypatch.setattr(fetches, "_on_fetched", lambda _: arrived.set())
-    running = asyncio.create_task(fetches.run())
-    await back.submit(host.url())
-    await asyncio.wait_for(arrived.wait(), 10)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with back.running():
+        await back.submit(host.url())
+        await asyncio.wait_for(back.until_fetched(1), 10)
 
 
 async def test_a_mistake_of_ours_costs_one_image(

@@ -99,6 +99,24 @@ async def test_a_host_that_does_not_come_back_is_not_waited_for_for_ever(
     assert (await back.image(later)).state == "pending"
 
 
+async def test_a_host_whose_last_try_failed_has_one_place_until_it_answers(
+    back: Background, host: Host
+) -> None:
+    first, second = Gate(answer(PICTURE)), Gate(answer(PICTURE))
+    host.answers["/"] = [answer(status=503), first, second]
+    await back.submit(host.url())
+    await back.run_once()
+    await back.submit(*[host.url()] * 8)
+    await back.fetches.run_once()
+    assert back.fetches.in_flight == 1
+    first.opened.set()
+    await back.fetches.settle()
+    await back.fetches.run_once()
+    assert back.fetches.in_flight == 4
+    second.opened.set()
+    await back.fetches.settle()
+
+
 async def test_a_host_on_trial_is_asked_for_one_image_first(back: Background, host: Host) -> None:
     host.answers["/"] = answer(status=503)
     job = await back.submit(*[host.url()] * IMAGES)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from imgsvc.errors import ImageErrorCode
-from imgsvc.fetching.url_images import url_image
+from imgsvc.fetching.url_images import blocked, url_image
+from imgsvc.net import Bar
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,10 @@ def test_what_nobody_can_be_asked_for_has_failed(url: str, shown: str | None) ->
     assert image.failure is not None
     assert image.failure.code is ImageErrorCode.FETCH_BLOCKED
     assert (image.url, image.fetch_host) == (shown, None)
+
+
+def test_the_message_says_what_is_wrong() -> None:
+    image = url_image("http://example.org:22/a.jpg", None)
+    assert image.failure == blocked(Bar.PORT)
+    assert image.failure.message == "Only the ports 80, 443 and most from 1024 on are asked."
+    assert len({blocked(bar).message for bar in Bar}) == len(Bar)

@@ -131,18 +131,25 @@ class FetchRules(RuleBasedStateMachine):
         counts=st.booleans(),
         failure=st.sampled_from([None, BROKEN_OFF]),
         delay_ms=st.sampled_from([None, 500, 4_000]),
+        host=st.sampled_from([None, *HOSTS]),
     )
     def release_fetch(
-        self, number: int, counts: bool, failure: Failure | None, delay_ms: int | None
+        self,
+        number: int,
+        counts: bool,
+        failure: Failure | None,
+        delay_ms: int | None,
+        host: str | None,
     ) -> None:
         now = self.tick()
         image, mine = self.end_fetch(number)
         fetch_at = now + delay_ms if delay_ms else 0
-        release = FetchRelease(image.key, counts, failure, fetch_at)
+        release = FetchRelease(image.key, counts, failure, fetch_at, host)
         assert self.run(lambda: self.store.release_fetch(release, now)) is (mine is not None)
         if mine is not None:
             mine.state, mine.fetch_at = ImageState.PENDING, fetch_at
             mine.last_error = failure or mine.last_error
+            mine.host = host or mine.host
             mine.attempts -= not counts
             self.model[image.job_id].changed(1, now)
 

@@ -104,6 +104,15 @@ async def test_a_fetch_may_be_put_off(store: Store, counts: bool, attempts: int)
     assert (await store.image(job.id, 0)).last_error is None
 
 
+async def test_a_fetch_may_go_on_at_another_host(store: Store) -> None:
+    job = await create(store, "a.example")
+    image = await begin(store)
+    await store.release_fetch(FetchRelease(image.key, count_attempt=False, host="b.example"), 3_000)
+    assert await hosts(store) == ["b.example"]
+    (again,) = await store.begin_fetches([pick("b.example")], 4_000)
+    assert (again.job_id, again.fetch_host, again.attempts) == (job.id, "b.example", 1)
+
+
 async def test_those_that_waited_longest_are_let_go_first(store: Store) -> None:
     await create(store, *["a.example"] * 3)
     for fetch_at in (9_000, 7_000, 8_000):

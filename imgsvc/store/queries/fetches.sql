@@ -110,6 +110,7 @@ RETURNING *;
 -- An image waits for another try where this one is still the current one.
 UPDATE images SET
     state = 'pending', attempts = attempts - :uncounted, fetch_at = :fetch_at,
+    fetch_host = coalesce(:host, fetch_host),
     last_error_code = coalesce(:error_code, last_error_code),
     last_error_message = coalesce(:error_message, last_error_message)
 WHERE job_id = :job_id AND idx = :idx AND state = 'fetching' AND claim = :claim

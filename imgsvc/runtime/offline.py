@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.blobs.disk import naming_full_disk, sync_path
+from imgsvc.blobs.disk import naming_full_disk
+from imgsvc.files.places import PRIVATE, Places
 from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.service.backup import DATABASE, open_backup
 from imgsvc.store.exports import Export
@@ -66,16 +66,10 @@ async def _opened(data_dir: Path) -> AsyncIterator[Store]:
 
 
 def _write(archive: ZipArchive, file: Path) -> int:
-    part = file.with_name(f".{file.name}.part")
-    try:
-        with naming_full_disk(), part.open("wb") as out:
-            for chunk in archive:
-                out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
-            size_bytes = out.tell()
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
-    sync_path(file.parent)
+    places = Places(file.parent, mode=PRIVATE)
+    with naming_full_disk(), places.writing(file.name) as out:
+        for chunk in archive:
+            out.write(chunk)
+        size_bytes = out.tell()
+    places.sync()
     return size_bytes

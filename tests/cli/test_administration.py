@@ -49,6 +49,25 @@ def test_backup_of_a_folder_without_a_server_reads_it(tmp_path: Path) -> None:
     assert zipfile.is_zipfile(tmp_path / "all.zip")
 
 
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_backup_is_private_and_replaces_a_file_only_by_force(
+    server: ServerProcess, tmp_path: Path, is_running: bool
+) -> None:
+    data_dir = server.data_dir if is_running else tmp_path / "data"
+    if not is_running:
+        ServerProcess(data_dir).stop()
+    file = tmp_path / "all.zip"
+    file.write_text("a photo")
+    refused = run("backup", file, "--data", data_dir)
+    assert (refused.exit_code, file.read_text()) == (2, "a photo")
+    assert "is there already" in refused.stderr
+    assert "--force" in refused.stderr
+    assert run("backup", file, "--data", data_dir, "--force").exit_code == 0
+    assert zipfile.is_zipfile(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.glob(".*")) == []
+
+
 def test_backup_of_nothing_is_an_error(tmp_path: Path, unused_tcp_port: int) -> None:
     result = run("backup", tmp_path / "all.zip", "--data", tmp_path / "nowhere")
     assert result.exit_code == 2

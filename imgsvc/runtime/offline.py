@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,13 +13,20 @@ from imgsvc.blobs.disk import naming_full_disk
 from imgsvc.files.places import PRIVATE, Places
 from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.service.backup import DATABASE, open_backup
+from imgsvc.store.breakdown import Breakdown
+from imgsvc.store.connections import open_witness
+from imgsvc.store.examination import explain
 from imgsvc.store.exports import Export
 from imgsvc.store.lock import DataFolderLock, Holder
+from imgsvc.store.lookups import Lookups
+from imgsvc.store.readers import Readers
 from imgsvc.store.store import Store
 
 
 def is_data_folder(data_dir: Path) -> bool:
-    return (data_dir / DATABASE).exists()
+    """Whether it has a database, and that is not empty."""
+    database = data_dir / DATABASE
+    return database.exists() and database.stat().st_size > 0
 
 
 def find_server(data_dir: Path) -> Holder | None:
@@ -49,6 +57,28 @@ async def read_exports(data_dir: Path) -> dict[str, Export]:
         return {}
     async with _opened(data_dir) as store:
         return await store.exports()
+
+
+@asynccontextmanager
+async def looking_up(data_dir: Path) -> AsyncIterator[Lookups | None]:
+    """Reads in a folder that a server may have; None where there is no database yet. What stands
+    in the log stays there. Raises StartError.
+    """
+    if not is_data_folder(data_dir):
+        yield None
+        return
+    path = data_dir / DATABASE
+    try:
+        witness = await open_witness(path)
+    except sqlite3.Error as exc:
+        raise explain(path, exc) from exc
+    readers = Readers(Breakdown())
+    try:
+        await readers.open(path, 1)
+        yield Lookups(readers)
+    finally:
+        await readers.close()
+        await witness.close()
 
 
 @asynccontextmanager

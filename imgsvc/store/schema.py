@@ -11,7 +11,6 @@ from pathlib import Path
 
 import aiosqlite
 
-from imgsvc import __version__
 from imgsvc.errors import StartError
 from imgsvc.store.copying import copy_database
 from imgsvc.store.scripts import load_scripts
@@ -20,20 +19,13 @@ _STEP = re.compile(r"\A((?:--.*\n)*)BEGIN IMMEDIATE;\n(.*)\nCOMMIT;\s*\Z", re.DO
 
 
 async def migrate(connection: aiosqlite.Connection, path: Path) -> None:
-    """Bring the database to this program's version. Raises StartError when it cannot be.
+    """Bring a database that was examined to this program's version. Raises StartError when it
+    cannot be.
 
     Before an older one is changed it is copied, as `previous_copy` says.
     """
     scripts = await asyncio.to_thread(load_scripts)
-    newest = max(scripts)
     version = await _read_version(connection)
-    if version > newest:
-        raise StartError(
-            f"The database {path} was written by a newer imgsvc: its schema is {version}, and "
-            f"imgsvc {__version__} knows those up to {newest}. Nothing was changed. Install the "
-            "newer version again, use another data folder, or go back to what an upgrade has "
-            "set aside: docs/backup.md says how."
-        )
     steps = {number: script for number, script in scripts.items() if number > version}
     if version and steps:
         await asyncio.to_thread(_set_aside, path, version)

@@ -20,7 +20,7 @@ from imgsvc.domain.times import now_ms
 from imgsvc.runtime.offline import back_up, find_server
 from imgsvc.service.backup import open_backup
 from imgsvc.store.copies import read_image_files
-from imgsvc.store.examination import check_thoroughly
+from imgsvc.store.examination import examine
 from tests.pictures import make_jpeg
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
 
@@ -233,7 +233,7 @@ async def test_a_backup_holds_the_watermarks_of_names_and_of_jobs(tmp_path: Path
 
 def _check_folder(folder: Path) -> None:
     """The database is sound, and of every row all files are there."""
-    check_thoroughly(folder / "imgsvc.db")
+    examine(folder / "imgsvc.db", thoroughly=True)
     for image in read_image_files(folder / "imgsvc.db"):
         job_folder = folder / "jobs" / image.job_id
         assert (job_folder / "in" / image.image_id).exists() == image.has_input

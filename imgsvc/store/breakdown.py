@@ -36,14 +36,15 @@ class Breakdown:
         if self.has_come:
             raise _refusal()
 
-    def note(self, reason: str) -> None:
+    def note(self, reason: str, advice: str = "The next start says what to do.") -> None:
         """Only the first is kept: others follow from it."""
         if not self.has_come:
             self._reason = reason
             log.critical(
-                "the database is damaged, or its disk fails: %s. Nothing is read or written any "
-                "more, and the server stops. The next start says what to do",
+                "the database cannot be used any more: %s. Nothing is read or written, and the "
+                "server stops. %s",
                 reason,
+                advice,
             )
             self._noted.set()
 

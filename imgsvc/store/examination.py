@@ -19,7 +19,7 @@ from imgsvc import __version__
 from imgsvc.errors import StartError
 from imgsvc.store import wal
 from imgsvc.store.holders import find_holders
-from imgsvc.store.room import is_out_of_room, may_want_room
+from imgsvc.store.room import wants_room
 from imgsvc.store.scripts import APPLICATION_ID, load_scripts
 
 log = logging.getLogger(__name__)
@@ -234,9 +234,11 @@ def explain(path: Path, exc: sqlite3.Error) -> StartError:
             "the file, those beside it of the same name, and their folder; or see whether the "
             "disk is mounted read-only."
         )
-    out_of_room = may_want_room(exc) and is_out_of_room(path.parent)
-    if primary == sqlite3.SQLITE_FULL or out_of_room:
-        return StartError(f"There is not enough free disk space for the database {path}.")
+    if wants_room(exc, path.parent):
+        return StartError(
+            f"There is not enough free disk space for the database {path}. Free some, and start "
+            "again."
+        )
     if primary == sqlite3.SQLITE_IOERR:
         return StartError(
             f"The disk under the database {path} fails ({exc}): see what the system's log says."

@@ -13,6 +13,8 @@ import aiosqlite
 
 from imgsvc.errors import StartError
 from imgsvc.store.copying import copy_database
+from imgsvc.store.examination import explain
+from imgsvc.store.room import wants_room
 from imgsvc.store.scripts import load_scripts
 
 _STEP = re.compile(r"\A((?:--.*\n)*)BEGIN IMMEDIATE;\n(.*)\nCOMMIT;\s*\Z", re.DOTALL)
@@ -30,7 +32,7 @@ async def migrate(connection: aiosqlite.Connection, path: Path) -> None:
     if version and steps:
         await asyncio.to_thread(_set_aside, path, version)
     if steps:
-        await _apply(connection, steps)
+        await _apply(connection, path, steps)
 
 
 def previous_copy(path: Path, version: int) -> Path:
@@ -67,7 +69,7 @@ async def _read_version(connection: aiosqlite.Connection) -> int:
     return int(rows[0][0])
 
 
-async def _apply(connection: aiosqlite.Connection, steps: Mapping[int, str]) -> None:
+async def _apply(connection: aiosqlite.Connection, path: Path, steps: Mapping[int, str]) -> None:
     script = "\n".join(["BEGIN IMMEDIATE;", *map(_body, sorted(steps.items())), "COMMIT;"])
     try:
         await connection.executescript(script)
@@ -76,6 +78,8 @@ async def _apply(connection: aiosqlite.Connection, steps: Mapping[int, str]) -> 
         failed = min(number for number in steps if number > reached)
         if connection.in_transaction:
             await connection.execute_fetchall("ROLLBACK")
+        if await asyncio.to_thread(wants_room, exc, path.parent):
+            raise await asyncio.to_thread(explain, path, exc) from exc
         raise StartError(
             f"Migration {failed} of the database failed: {exc}. Nothing was changed: the version "
             "before can go on with it."

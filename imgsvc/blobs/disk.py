@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,8 @@ R = TypeVar("R")
 
 @contextmanager
 def naming_full_disk() -> Iterator[None]:
-    """Turn the errors that pass, "no space left" and "too many open files", into StorageFull;
-    let the others by.
+    """Turn the errors that pass, "no space left", "too many open files" and "read-only file
+    system", into StorageFull; let the others by.
     """
     try:
         yield
@@ -30,6 +31,8 @@ def naming_full_disk() -> Iterator[None]:
             raise StorageFull("There is not enough free disk space.") from exc
         if exc.errno in TOO_MANY_FILES:
             raise StorageFull("The server has too many files open at the moment.") from exc
+        if exc.errno == errno.EROFS:
+            raise StorageFull("The disk is mounted read-only.") from exc
         raise
 
 

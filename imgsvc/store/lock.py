@@ -91,7 +91,8 @@ class DataFolderLock:
         unless it was abandoned and nothing was put right.
         """
         if self._file is not None and (self._is_recovered or not self.was_abandoned):
-            os.ftruncate(self._file, 0)
+            with suppress(OSError):  # what it says then is looked after by the next start
+                os.ftruncate(self._file, 0)
         self._let_go()
 
     def is_held(self) -> bool:
@@ -170,7 +171,7 @@ class DataFolderLock:
         if is_disk_full(exc):
             advice = "Free some space on its disk"
         else:
-            advice = "See what stands there, and whether this user may write it"
+            advice = "See whether this user may write it, or its disk is mounted read-only"
         return StartError(
             f"The lock file {self._path} cannot be {verb}: {exc.strerror}. {advice}, and start "
             "again."

@@ -23,11 +23,12 @@ import click
 
 from imgsvc import __version__
 from imgsvc.cli import exits
-from imgsvc.cli.output import json_option, print_json, print_rows, size_text
+from imgsvc.cli.output import count_text, json_option, print_json, print_rows, size_text
 from imgsvc.client import Client, ClientError
 from imgsvc.config import Settings, load_settings
 from imgsvc.errors import ImgsvcError, StartError
 from imgsvc.runtime.core import check_database_is_there
+from imgsvc.runtime.file_check import check_files
 from imgsvc.runtime.folders import check_folders
 from imgsvc.runtime.offline import find_server, is_data_folder, looking_up
 from imgsvc.service.backup import DATABASE
@@ -37,6 +38,7 @@ from imgsvc.store.lock import DataFolderLock
 
 PACKAGES = ("aiohttp", "aiosqlite", "pyvips", "pillow", "pydantic")
 FEW_FILES = 4096
+MOST_NAMED = 20
 SMALL_SHARE_BYTES = 256 << 20
 """Below it photos of some 20 megapixels have to be done one after the other."""
 
@@ -83,14 +85,15 @@ class Finding:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Settings in TOML, as for serve.",
 )
+@click.option("--files", is_flag=True, help="Read every file that is kept, which takes long.")
 @json_option
-def doctor(data: Path | None, config: Path | None, as_json: bool) -> None:
+def doctor(data: Path | None, config: Path | None, files: bool, as_json: bool) -> None:
     """Check versions, formats, settings, sandbox, disk, memory and the database.
 
     Nothing is changed, and a running server is not disturbed. The exit code is 1 when
     something has to be done.
     """
-    findings = list(_examine(config, data))
+    findings = list(_examine(config, data, files=files))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -102,7 +105,7 @@ def doctor(data: Path | None, config: Path | None, as_json: bool) -> None:
         sys.exit(exits.SOME_FAILED)
 
 
-def _examine(config: Path | None, data: Path | None) -> Iterator[Finding]:
+def _examine(config: Path | None, data: Path | None, *, files: bool) -> Iterator[Finding]:
     yield _versions()
     yield _formats()
     try:
@@ -113,6 +116,8 @@ def _examine(config: Path | None, data: Path | None) -> Iterator[Finding]:
     yield Finding("settings", "ok", "valid")
     for look in _LOOKS:
         yield look(settings)
+    if files:
+        yield _files(settings)
 
 
 def _versions() -> Finding:
@@ -268,6 +273,24 @@ def _folders(settings: Settings) -> Finding:
 async def _check_folders(settings: Settings) -> None:
     async with looking_up(settings.storage.data_dir.absolute()) as lookups:
         await check_folders(settings.folders, KnownPresets(lookups))
+
+
+def _files(settings: Settings) -> Finding:
+    folder = settings.storage.data_dir.absolute()
+    if not is_data_folder(folder):
+        return Finding("files", "ok", f"none yet in {folder}")
+    try:
+        found = check_files(folder)
+    except sqlite3.Error as exc:
+        return Finding("files", "problem", f"nobody knows them: {exc}", "See database.")
+    fact = f"{count_text(found.read, 'file')} read, {size_text(found.size_bytes)}"
+    if not found.missing and not found.changed:
+        return Finding("files", "ok", f"{fact}: as they were kept")
+    named = [f"missing: {path}" for path in found.missing[:MOST_NAMED]]
+    named += [f"changed: {path}" for path in found.changed[:MOST_NAMED]]
+    fact += f", {len(found.missing)} missing, {len(found.changed)} changed. {', '.join(named)}"
+    advice = "Take them from a backup, or submit their jobs again; see what the disk's log says."
+    return Finding("files", "problem", fact, advice)
 
 
 def _refusal(subject: str, exc: ImgsvcError) -> Finding:

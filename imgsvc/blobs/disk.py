@@ -21,8 +21,8 @@ R = TypeVar("R")
 
 @contextmanager
 def naming_full_disk() -> Iterator[None]:
-    """Turn the errors that pass, "no space left", "too many open files" and "read-only file
-    system", into StorageFull; let the others by.
+    """Turn the errors that pass, "no space left" and "too many open files", into StorageFull;
+    let the others by.
     """
     try:
         yield
@@ -31,8 +31,6 @@ def naming_full_disk() -> Iterator[None]:
             raise StorageFull("There is not enough free disk space.") from exc
         if exc.errno in TOO_MANY_FILES:
             raise StorageFull("The server has too many files open at the moment.") from exc
-        if exc.errno == errno.EROFS:
-            raise StorageFull("The disk is mounted read-only.") from exc
         raise
 
 
@@ -44,10 +42,17 @@ class DiskThreads:
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="imgsvc-disk")
 
     async def run(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """One hop to a thread. Raises StorageFull, and any other OSError as it is."""
+        """One hop to a thread. Raises StorageFull, for a disk that became read-only too, and any
+        other OSError as it is.
+        """
         loop = asyncio.get_running_loop()
-        with naming_full_disk():
-            return await loop.run_in_executor(self._pool, lambda: step(*args, **kwargs))
+        try:
+            with naming_full_disk():
+                return await loop.run_in_executor(self._pool, lambda: step(*args, **kwargs))
+        except OSError as exc:
+            if exc.errno == errno.EROFS:
+                raise StorageFull("The server's disk is mounted read-only.") from exc
+            raise
 
     async def spread(
         self, step: Callable[[Sequence[T]], Iterable[R]], items: Sequence[T]

@@ -33,7 +33,7 @@ from imgsvc.runtime.folders import check_folders
 from imgsvc.runtime.offline import find_server, is_data_folder, looking_up
 from imgsvc.service.backup import DATABASE
 from imgsvc.service.presets import KnownPresets
-from imgsvc.store.examination import examine
+from imgsvc.store.examination import check_writable, examine
 from imgsvc.store.lock import DataFolderLock
 
 PACKAGES = ("aiohttp", "aiosqlite", "pyvips", "pillow", "pydantic")
@@ -210,10 +210,12 @@ def _disk(settings: Settings) -> Finding:
 
 def _database(settings: Settings) -> Finding:
     folder = settings.storage.data_dir.absolute()
-    database = folder / DATABASE
+    database, in_use = folder / DATABASE, _refuses_lock(folder) is not None
     try:
         check_database_is_there(folder)
-        examine(database, thoroughly=True, in_use=_refuses_lock(folder) is not None)
+        examine(database, thoroughly=True, in_use=in_use)
+        if is_data_folder(folder) and not in_use:
+            check_writable(database)
     except StartError as exc:
         return _refusal("database", exc)
     if not is_data_folder(folder):

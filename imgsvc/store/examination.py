@@ -82,6 +82,21 @@ def examine(path: Path, *, thoroughly: bool = False, in_use: bool = False) -> No
         log.info("the database was checked in %.1f s", took_s)
 
 
+def check_writable(path: Path) -> None:
+    """Whether a database that no server has could be written now; nothing is. Raises StartError.
+    Blocking.
+    """
+    try:
+        with (
+            closing(_open(path)),
+            closing(sqlite3.connect(path, isolation_level=None)) as connection,
+        ):
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as exc:
+        raise explain(path, exc) from exc
+
+
 def check_copy(path: Path) -> None:
     """Raises Damage for a database that is not sound. Blocking."""
     try:

@@ -212,6 +212,16 @@ def test_doctor_says_what_stops_a_start_in_the_same_words(tmp_path: Path, what: 
         assert words in started.stderr or words == "Until then no server starts."
 
 
+def test_doctor_says_that_another_program_has_the_database_locked(tmp_path: Path) -> None:
+    ServerProcess(tmp_path / "data").stop()
+    with closing(sqlite3.connect(tmp_path / "data" / "imgsvc.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        result = run("doctor", "--data", tmp_path / "data", "--json")
+    (finding,) = [f for f in json.loads(result.stdout) if f["verdict"] == "problem"]
+    assert finding["subject"] == "database"
+    assert "is locked by" in finding["fact"]
+
+
 def test_doctor_names_a_server_whose_lock_file_was_removed(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "data")
     try:

@@ -13,6 +13,9 @@ from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
 from imgsvc.errors import NotFound
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 CHUNK_BYTES = 1 << 20
 
@@ -32,6 +35,7 @@ class FileAnswer(web.FileResponse):
     async def check_is_there(self) -> None:
         """Raises NotFound for a file that its row still names: somebody else has removed it."""
         if not await asyncio.to_thread(self._path.exists):
+            log.warning("file_missing", file=str(self._path))
             raise NotFound("The file is not there any more.")
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:

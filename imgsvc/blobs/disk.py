@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,10 +42,17 @@ class DiskThreads:
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="imgsvc-disk")
 
     async def run(self, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """One hop to a thread. Raises StorageFull, and any other OSError as it is."""
+        """One hop to a thread. Raises StorageFull, for a disk that became read-only too, and any
+        other OSError as it is.
+        """
         loop = asyncio.get_running_loop()
-        with naming_full_disk():
-            return await loop.run_in_executor(self._pool, lambda: step(*args, **kwargs))
+        try:
+            with naming_full_disk():
+                return await loop.run_in_executor(self._pool, lambda: step(*args, **kwargs))
+        except OSError as exc:
+            if exc.errno == errno.EROFS:
+                raise StorageFull("The server's disk is mounted read-only.") from exc
+            raise
 
     async def spread(
         self, step: Callable[[Sequence[T]], Iterable[R]], items: Sequence[T]

@@ -23,6 +23,9 @@ from imgsvc.domain.ids import new_id
 from imgsvc.domain.picture import HEADER_BYTES
 from imgsvc.errors import NotFound
 from imgsvc.files.errnos import is_disk_full
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 BLOCK_BYTES = 1 << 20
 """What a file being received collects before it is written, while the block before is on its
@@ -271,10 +274,22 @@ class Stage:
         with self._folder_lock:
             if self._has_folders or self._discarded:
                 return
-            self._made_job_folder |= _make_folder(self._folder.path)
+            try:
+                self._made_job_folder |= _make_folder(self._folder.path)
+            except FileNotFoundError:
+                self._made_job_folder |= self._make_all_folders()
             _make_folder(self._folder.inputs)
             _make_folder(self._folder.outputs)
             self._has_folders = True
+
+    def _make_all_folders(self) -> bool:
+        """Where somebody has removed the folder of all jobs; not that of all data, which may have
+        been moved.
+        """
+        _make_folder(self._layout.jobs)
+        log.error("folder_of_jobs_was_removed", folder=str(self._layout.jobs))
+        sync_path(self._layout.data_dir)
+        return _make_folder(self._folder.path)
 
     def _sync_folders(self) -> list[Path]:
         """Innermost first. The outer ones change only when they are made."""

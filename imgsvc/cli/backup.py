@@ -34,6 +34,7 @@ from imgsvc.runtime.offline import back_up, find_server, is_data_folder
     type=click.Path(dir_okay=False, path_type=Path),
     help="File that holds the API key; IMGSVC_API_KEY may hold the key itself.",
 )
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @json_option
 def backup(
     file: Path,
@@ -41,14 +42,17 @@ def backup(
     config: Path | None,
     server: str | None,
     api_key_file: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Save everything a server has as one ZIP file, while it works.
 
     Without --server it is the one that has the data folder; when none is running the folder is
     read itself. Unpacked, the file is a data folder again: unzip FILE -d DIR, and then
-    imgsvc serve --data DIR.
+    imgsvc serve --data DIR. Only its owner may read it.
     """
+    if file.exists() and not force:
+        raise click.UsageError(f"{file} is there already. Name another, or replace it by --force.")
     if not file.absolute().parent.is_dir():
         raise click.UsageError(f"There is no folder {file.absolute().parent}.")
     source = click.get_current_context().get_parameter_source("server")

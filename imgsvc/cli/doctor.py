@@ -23,16 +23,22 @@ import click
 
 from imgsvc import __version__
 from imgsvc.cli import exits
-from imgsvc.cli.output import json_option, print_json, print_rows, size_text
+from imgsvc.cli.output import count_text, json_option, print_json, print_rows, size_text
 from imgsvc.client import Client, ClientError
 from imgsvc.config import Settings, load_settings
-from imgsvc.errors import ImgsvcError
-from imgsvc.runtime.offline import find_server, is_data_folder
+from imgsvc.errors import ImgsvcError, StartError
+from imgsvc.runtime.core import check_database_is_there
+from imgsvc.runtime.file_check import check_files
+from imgsvc.runtime.folders import check_folders
+from imgsvc.runtime.offline import find_server, is_data_folder, looking_up
 from imgsvc.service.backup import DATABASE
-from imgsvc.store.examination import Damage, check_thoroughly
+from imgsvc.service.presets import KnownPresets
+from imgsvc.store.examination import check_writable, examine
+from imgsvc.store.lock import DataFolderLock
 
 PACKAGES = ("aiohttp", "aiosqlite", "pyvips", "pillow", "pydantic")
 FEW_FILES = 4096
+MOST_NAMED = 20
 SMALL_SHARE_BYTES = 256 << 20
 """Below it photos of some 20 megapixels have to be done one after the other."""
 
@@ -79,14 +85,15 @@ class Finding:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Settings in TOML, as for serve.",
 )
+@click.option("--files", is_flag=True, help="Read every file that is kept, which takes long.")
 @json_option
-def doctor(data: Path | None, config: Path | None, as_json: bool) -> None:
+def doctor(data: Path | None, config: Path | None, files: bool, as_json: bool) -> None:
     """Check versions, formats, settings, sandbox, disk, memory and the database.
 
     Nothing is changed, and a running server is not disturbed. The exit code is 1 when
     something has to be done.
     """
-    findings = list(_examine(config, data))
+    findings = list(_examine(config, data, files=files))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -98,7 +105,7 @@ def doctor(data: Path | None, config: Path | None, as_json: bool) -> None:
         sys.exit(exits.SOME_FAILED)
 
 
-def _examine(config: Path | None, data: Path | None) -> Iterator[Finding]:
+def _examine(config: Path | None, data: Path | None, *, files: bool) -> Iterator[Finding]:
     yield _versions()
     yield _formats()
     try:
@@ -109,6 +116,8 @@ def _examine(config: Path | None, data: Path | None) -> Iterator[Finding]:
     yield Finding("settings", "ok", "valid")
     for look in _LOOKS:
         yield look(settings)
+    if files:
+        yield _files(settings)
 
 
 def _versions() -> Finding:
@@ -188,7 +197,7 @@ def _open_files(_settings: Settings) -> Finding:
 def _disk(settings: Settings) -> Finding:
     folder = settings.storage.data_dir.absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         advice = "Give the right to write there, or choose another with --data."
         return Finding("disk", "problem", f"{there} cannot be written", advice)
     free_bytes = shutil.disk_usage(there).free
@@ -201,24 +210,39 @@ def _disk(settings: Settings) -> Finding:
 
 def _database(settings: Settings) -> Finding:
     folder = settings.storage.data_dir.absolute()
+    database, in_use = folder / DATABASE, _refuses_lock(folder) is not None
+    try:
+        check_database_is_there(folder)
+        examine(database, thoroughly=True, in_use=in_use)
+        if is_data_folder(folder) and not in_use:
+            check_writable(database)
+    except StartError as exc:
+        return _refusal("database", exc)
     if not is_data_folder(folder):
         return Finding("database", "ok", f"none yet in {folder}")
-    uri = f"{(folder / DATABASE).as_uri()}?mode=ro"
-    try:
-        check_thoroughly(folder / DATABASE)
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
-            (jobs,) = connection.execute("SELECT count(*) FROM jobs").fetchone()
-    except (Damage, sqlite3.Error) as exc:
-        advice = "Stop the server, keep the folder aside, and restore the last backup."
-        return Finding("database", "problem", f"damaged: {exc}", f"{advice} See docs/backup.md.")
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        (jobs,) = connection.execute("SELECT count(*) FROM jobs").fetchone()
     return Finding("database", "ok", f"sound, jobs: {jobs}")
+
+
+def _refuses_lock(folder: Path) -> StartError | None:
+    """Why no other server could have the folder now."""
+    try:
+        if folder.exists():
+            DataFolderLock(folder / "lock").check()
+    except StartError as exc:
+        return exc
+    return None
 
 
 def _server(settings: Settings) -> Finding:
     folder = settings.storage.data_dir.absolute()
-    holder = find_server(folder) if folder.exists() else None
-    if holder is None:
+    refusal = _refuses_lock(folder)
+    if refusal is None:
         return Finding("server", "ok", "none has this folder now")
+    holder = find_server(folder)
+    if holder is None:
+        return _refusal("server", refusal)
     if holder.url is None:
         return Finding("server", "ok", f"process {holder.pid} has the folder, and serves nothing")
     fact = f"process {holder.pid} at {holder.url}"
@@ -235,11 +259,47 @@ async def _ask(url: str) -> None:
 
 
 def _folders(settings: Settings) -> Finding:
+    if not settings.folders:
+        return Finding("folders", "ok", "none is watched")
+    try:
+        asyncio.run(_check_folders(settings))
+    except ImgsvcError as exc:
+        return _refusal("folders", exc)
     absent = [str(folder.path) for folder in settings.folders if not folder.path.is_dir()]
     if absent:
         advice = "The server waits for them; mount or make them, or correct folders.path."
         return Finding("folders", "warning", f"not there: {', '.join(absent)}", advice)
     return Finding("folders", "ok", f"watched: {len(settings.folders)}")
+
+
+async def _check_folders(settings: Settings) -> None:
+    async with looking_up(settings.storage.data_dir.absolute()) as lookups:
+        await check_folders(settings.folders, KnownPresets(lookups))
+
+
+def _files(settings: Settings) -> Finding:
+    folder = settings.storage.data_dir.absolute()
+    if not is_data_folder(folder):
+        return Finding("files", "ok", f"none yet in {folder}")
+    try:
+        found = check_files(folder)
+    except sqlite3.Error as exc:
+        return Finding("files", "problem", f"nobody knows them: {exc}", "See database.")
+    fact = f"{count_text(found.read, 'file')} read, {size_text(found.size_bytes)}"
+    if not found.missing and not found.changed:
+        return Finding("files", "ok", f"{fact}: as they were kept")
+    named = [f"missing: {path}" for path in found.missing[:MOST_NAMED]]
+    named += [f"changed: {path}" for path in found.changed[:MOST_NAMED]]
+    fact += f", {len(found.missing)} missing, {len(found.changed)} changed. {', '.join(named)}"
+    advice = "Take them from a backup, or submit their jobs again; see what the disk's log says."
+    return Finding("files", "problem", fact, advice)
+
+
+def _refusal(subject: str, exc: ImgsvcError) -> Finding:
+    """What a start would end with; the lines below the first say what to do."""
+    fact, *lines = exc.message.splitlines()
+    advice = "; ".join(line.strip() for line in lines)
+    return Finding(subject, "problem", fact, advice or "Until then no server starts.")
 
 
 _LOOKS: tuple[Callable[[Settings], Finding], ...] = (

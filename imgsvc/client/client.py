@@ -31,6 +31,7 @@ from imgsvc.client.download import (
     Downloaded,
     Result,
     fetch_to_file,
+    make_folder,
     make_places,
     save_results,
     translating,
@@ -44,7 +45,7 @@ from imgsvc.client.sending import Sending, make_parcels
 from imgsvc.client.upload import MultipartBody, Upload, UrlUpload, read_whole
 from imgsvc.client.variants import check_outputs, variants_of
 from imgsvc.domain.names import ResultNames
-from imgsvc.files.places import Places
+from imgsvc.files.places import PRIVATE, Places
 
 PAGE_OF_JOBS = 100
 PAGE_OF_IMAGES = 1000
@@ -327,11 +328,17 @@ class Client(Collections):
         return await fetch_to_file(self._connection, parts, places, path.name, params=params)
 
     async def backup(self, path: Path) -> int:
-        """Save the server's whole data folder, as of one moment, as one ZIP file. Returns its
-        bytes.
+        """Save the server's whole data folder, as of one moment, as one ZIP file, which only its
+        owner may read. Returns its bytes.
         """
-        places = await asyncio.to_thread(make_places, path.parent)
-        return await fetch_to_file(self._connection, ("backup",), places, path.name, method="POST")
+        await asyncio.to_thread(make_folder, path.parent)
+        places = Places(path.parent, mode=PRIVATE)
+        size_bytes = await fetch_to_file(
+            self._connection, ("backup",), places, path.name, method="POST"
+        )
+        with translating(path):
+            await asyncio.to_thread(places.sync)
+        return size_bytes
 
     async def _results(self, job_id: str) -> list[Result]:
         variants = variants_of((await self.job(job_id))["recipe"])

@@ -204,13 +204,18 @@ def translating(path: Path) -> Iterator[None]:
         raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
 
 
+def make_folder(root: Path) -> None:
+    """Blocking. Raises LocalFileError."""
+    with translating(root):
+        root.mkdir(parents=True, exist_ok=True)
+
+
 def make_places(root: Path) -> Places:
     """For files that may be fetched again, in a folder which is made. Blocking.
 
     Raises LocalFileError.
     """
-    with translating(root):
-        root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     return Places(root, durably=False)
 
 

@@ -7,7 +7,7 @@ waits for a disk and a disk never works for a single image when several are read
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from imgsvc.domain.rendering import Failure, InputFacts, Rendered, TaskKey, outp
 from imgsvc.domain.retries import STORAGE_DELAY_S
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import ImageErrorCode, StorageFull
+from imgsvc.store.full_disk import FullDisk
 from imgsvc.store.images import ImageResult, Release
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
@@ -102,6 +103,7 @@ class Recorder:
         self._on_returned = on_returned
         self._on_recorded = on_recorded
         self._records: list[Record] = []
+        self._disk = FullDisk("images")
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -172,7 +174,7 @@ class Recorder:
         async def release() -> list[bool]:
             return await self._store.release_images(releases, now) if releases else []
 
-        won, _ = await asyncio.gather(_insist(finish), _insist(release))
+        won, _ = await asyncio.gather(self._disk.insist(finish), self._disk.insist(release))
         return won
 
     async def _clear_away(self, records: Sequence[Made | Refused], won: Sequence[bool]) -> None:
@@ -193,18 +195,6 @@ class Recorder:
                 unwanted.append(self._blobs.input_path(image.job_id, image.id))
         if unwanted:
             await self._blobs.discard(unwanted)
-
-
-async def _insist(write: Callable[[], Awaitable[list[bool]]]) -> list[bool]:
-    """Wait for a full disk to be emptied. A write that was stored is never repeated: the
-    second time it would seem to have lost its race.
-    """
-    while True:
-        try:
-            return await write()
-        except StorageFull:
-            log.warning("storage_full", what="database")
-            await asyncio.sleep(STORAGE_DELAY_S)
 
 
 def _after_obstacle(record: Record, obstacles: Mapping[tuple[str, int], Obstacle]) -> Record | None:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.stage import Stage
@@ -32,12 +31,11 @@ from imgsvc.fetching.ways import Way, Ways
 from imgsvc.intake.headers import read_header
 from imgsvc.recipes.cost import predict_cost_ms
 from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchRelease
+from imgsvc.store.full_disk import FullDisk
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
-
-T = TypeVar("T")
 
 RIPEN_AT_ONCE = 500
 """Images that are let wait no longer by one write."""
@@ -85,6 +83,7 @@ class Fetches:
         self._turns = FetchTurns(per_host, breakers.is_on_trial)
         self._picker = Picker(store, self._turns)
         self._ways = Ways()
+        self._disk = FullDisk("fetches")
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._open: dict[str, _Try] = {}
         self._wake = asyncio.Event()
@@ -261,7 +260,7 @@ class Fetches:
         return FetchedInput(image.key, size_bytes, sha256, cost_ms, image.cost_ms)
 
     async def _finish(self, fetched: FetchedInput, stage: Stage) -> None:
-        job = await _insist(lambda: self._store.finish_fetch(fetched, self._clock()))
+        job = await self._disk.insist(lambda: self._store.finish_fetch(fetched, self._clock()))
         if job is None:
             await stage.discard()
         else:
@@ -286,7 +285,7 @@ class Fetches:
             await self._release(image, release)
             return
         failure = FetchFailure(image.key, decision.failure, decision.counts)
-        await _insist(lambda: self._store.fail_fetch(failure, self._clock()))
+        await self._disk.insist(lambda: self._store.fail_fetch(failure, self._clock()))
 
     def _left_alone_s(self, image: Image, exc: Unfetched) -> float | None:
         """How long the image has waited for the host that was not asked; None if it was."""
@@ -296,7 +295,7 @@ class Fetches:
         return (self._clock() - since_ms) / 1000
 
     async def _release(self, image: Image, release: FetchRelease) -> None:
-        await _insist(lambda: self._store.release_fetch(release, self._clock()))
+        await self._disk.insist(lambda: self._store.release_fetch(release, self._clock()))
 
     def _wake_in(self, delay_s: float) -> None:
         if self._timer is not None:
@@ -309,13 +308,3 @@ def _may_bring_work(change: JobChange) -> bool:
     if change.deleted or change.job.state.is_final:
         return False
     return not change.images or any(changed.image.awaits_fetch for changed in change.images)
-
-
-async def _insist(write: Callable[[], Awaitable[T]]) -> T:
-    """Wait for a full disk to be emptied."""
-    while True:
-        try:
-            return await write()
-        except StorageFull:
-            log.warning("storage_full", what="database")
-            await asyncio.sleep(STORAGE_DELAY_S)

@@ -20,6 +20,9 @@ from typing import BinaryIO
 
 BLOCK_BYTES = 1 << 20
 
+PRIVATE = 0o600
+"""The mode of what nobody else may read, whatever the user's umask leaves to others."""
+
 _UMASK = os.umask(0o077)
 os.umask(_UMASK)  # it cannot be read without being set
 
@@ -35,12 +38,14 @@ class Places:
     below it, with `/`. Folders on the way to it are made, and a file that stands there is
     replaced. What was put into its place is durable after `sync`.
 
-    durably: False where a lost file would only be made again, which is quicker.
+    durably: False where a lost file would only be made again, which is quicker. mode: of what is
+    written, less what the user's umask takes away.
     """
 
-    def __init__(self, root: Path, *, durably: bool = True) -> None:
+    def __init__(self, root: Path, *, durably: bool = True, mode: int = 0o666) -> None:
         self.root = root
         self._durably = durably
+        self._mode = mode
         self._changed: set[tuple[str, ...]] = set()
 
     def copy(self, source: Path, target: str) -> None:
@@ -56,7 +61,7 @@ class Places:
         with self._placing(target) as (folder, name):
             try:
                 os.link(source, name, dst_dir_fd=folder)
-                os.chmod(name, 0o666 & ~_UMASK, dir_fd=folder)
+                os.chmod(name, self._mode & ~_UMASK, dir_fd=folder)
             except OSError:
                 with suppress(FileNotFoundError):  # it is there where only its mode was refused
                     os.unlink(name, dir_fd=folder)
@@ -120,7 +125,7 @@ class Places:
     @contextmanager
     def _writing(self, folder: int, name: str) -> Iterator[BinaryIO]:
         """A new file, whole when the block ends."""
-        with os.fdopen(os.open(name, _NEW_FILE, 0o666, dir_fd=folder), "wb") as file:
+        with os.fdopen(os.open(name, _NEW_FILE, self._mode, dir_fd=folder), "wb") as file:
             yield file
             if self._durably:
                 file.flush()

@@ -27,6 +27,7 @@ from imgsvc.folders.placing import DeliveryFolder, OutGone, Placement
 from imgsvc.folders.scan import Folder, FolderGone, printable
 from imgsvc.recipes.model import load_recipe
 from imgsvc.store.folder_lookups import ImageKey
+from imgsvc.store.full_disk import FullDisk
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 
@@ -75,6 +76,7 @@ class Delivery:
         self._names: dict[str, StableNames] = {}
         self._waits_until_s = 0.0
         self._is_out_gone = False
+        self._disk = FullDisk("folders")
         self._is_list_written = True
         self._list_due_s = 0.0
         self._list_rests_until_s = 0.0
@@ -118,16 +120,17 @@ class Delivery:
         if self._now_s() < self._waits_until_s:
             return
         try:
-            await self._deliver_all()
-            if self._list_due_s <= self._now_s():
-                await self._list_failures()
+            with self._disk:
+                await self._deliver_all()
+                if self._list_due_s <= self._now_s():
+                    await self._list_failures()
+            if self._disk.is_full:
+                self._waits_until_s = self._now_s() + RETRY_S
+                return
         except OutGone as exc:
             if not self._is_out_gone and self._out is not None:
                 log.warning("out_folder_waits", out=str(self._out.root), reason=str(exc))
             self._is_out_gone = True
-            self._waits_until_s = self._now_s() + RETRY_S
-        except StorageFull:
-            log.warning("storage_full", what="folders")
             self._waits_until_s = self._now_s() + RETRY_S
         else:
             if self._is_out_gone and self._out is not None:

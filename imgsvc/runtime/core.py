@@ -149,7 +149,7 @@ async def open_core(
     lock = DataFolderLock(data_dir / "lock")
     await asyncio.to_thread(lock.acquire)
     try:
-        await asyncio.to_thread(_check_database_is_there, data_dir)
+        await asyncio.to_thread(check_database_is_there, data_dir)
         async with _open_store(data_dir / DATABASE) as store:
             blobs = BlobStore(data_dir)
             with _needing_space(data_dir):
@@ -337,7 +337,7 @@ async def _start(core: Core) -> None:
     core.keep("expiry", Expiry(core.store, core.deleter.delete_expired).run())
 
 
-def _check_database_is_there(data_dir: Path) -> None:
+def check_database_is_there(data_dir: Path) -> None:
     """Without it every file here would belong to no row, and be swept. Raises StartError."""
     database = data_dir / DATABASE
     if database.exists() and database.stat().st_size:

@@ -11,6 +11,7 @@ from imgsvc.errors import InvalidRecipe, InvalidRequest, StartError
 from imgsvc.files.state import is_out_folder
 from imgsvc.folders.service import FolderService
 from imgsvc.runtime.core import Core
+from imgsvc.service.presets import KnownPresets
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -24,20 +25,8 @@ class Folders:
         self._services = [self._build(folder) for folder in core.settings.folders]
 
     async def start(self) -> None:
-        """Raises StartError for a preset that cannot be used, and for a folder of results."""
-        for number, folder in enumerate(self._core.settings.folders):
-            if await asyncio.to_thread(is_out_folder, folder.path):
-                raise StartError(
-                    f"The settings are not valid.\n  folders.{number}.path: {folder.path} has "
-                    "results of imgsvc, which would be taken for new images"
-                )
-            try:
-                await self._core.presets.resolve(folder.preset, None)
-            except (InvalidRequest, InvalidRecipe) as exc:
-                raise StartError(
-                    f"The settings are not valid.\n  folders.{number}.preset: the preset "
-                    f"{folder.preset} cannot be used. {exc.message}"
-                ) from exc
+        """Raises StartError as `check_folders` does."""
+        await check_folders(self._core.settings.folders, self._core.presets)
         await self._forget_others()
         if not self._services:
             return
@@ -67,3 +56,20 @@ class Folders:
     def _follow(self, changes: Sequence[JobChange]) -> None:
         for service in self._services:
             service.follow(changes)
+
+
+async def check_folders(folders: Sequence[FolderSettings], presets: KnownPresets) -> None:
+    """Raises StartError for a preset that cannot be used, and for a folder of results."""
+    for number, folder in enumerate(folders):
+        if await asyncio.to_thread(is_out_folder, folder.path):
+            raise StartError(
+                f"The settings are not valid.\n  folders.{number}.path: {folder.path} has "
+                "results of imgsvc, which would be taken for new images"
+            )
+        try:
+            await presets.resolve(folder.preset, None)
+        except (InvalidRequest, InvalidRecipe) as exc:
+            raise StartError(
+                f"The settings are not valid.\n  folders.{number}.preset: the preset "
+                f"{folder.preset} cannot be used. {exc.message}"
+            ) from exc

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.blobs.disk import naming_full_disk, sync_path
+from imgsvc.blobs.disk import naming_full_disk
+from imgsvc.files.places import PRIVATE, Places
 from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.service.backup import DATABASE, open_backup
+from imgsvc.store.breakdown import Breakdown
+from imgsvc.store.connections import open_witness
+from imgsvc.store.examination import explain
 from imgsvc.store.exports import Export
 from imgsvc.store.lock import DataFolderLock, Holder
+from imgsvc.store.lookups import Lookups
+from imgsvc.store.readers import Readers
 from imgsvc.store.store import Store
 
 
 def is_data_folder(data_dir: Path) -> bool:
-    return (data_dir / DATABASE).exists()
+    """Whether it has a database, and that is not empty."""
+    database = data_dir / DATABASE
+    return database.exists() and database.stat().st_size > 0
 
 
 def find_server(data_dir: Path) -> Holder | None:
@@ -52,6 +60,28 @@ async def read_exports(data_dir: Path) -> dict[str, Export]:
 
 
 @asynccontextmanager
+async def looking_up(data_dir: Path) -> AsyncIterator[Lookups | None]:
+    """Reads in a folder that a server may have; None where there is no database yet. What stands
+    in the log stays there. Raises StartError.
+    """
+    if not is_data_folder(data_dir):
+        yield None
+        return
+    path = data_dir / DATABASE
+    try:
+        witness = await open_witness(path)
+    except sqlite3.Error as exc:
+        raise explain(path, exc) from exc
+    readers = Readers(Breakdown())
+    try:
+        await readers.open(path, 1)
+        yield Lookups(readers)
+    finally:
+        await readers.close()
+        await witness.close()
+
+
+@asynccontextmanager
 async def _opened(data_dir: Path) -> AsyncIterator[Store]:
     lock = DataFolderLock(data_dir / "lock")
     await asyncio.to_thread(lock.acquire)
@@ -66,16 +96,10 @@ async def _opened(data_dir: Path) -> AsyncIterator[Store]:
 
 
 def _write(archive: ZipArchive, file: Path) -> int:
-    part = file.with_name(f".{file.name}.part")
-    try:
-        with naming_full_disk(), part.open("wb") as out:
-            for chunk in archive:
-                out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
-            size_bytes = out.tell()
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
-    sync_path(file.parent)
+    places = Places(file.parent, mode=PRIVATE)
+    with naming_full_disk(), places.writing(file.name) as out:
+        for chunk in archive:
+            out.write(chunk)
+        size_bytes = out.tell()
+    places.sync()
     return size_bytes

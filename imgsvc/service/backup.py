@@ -8,8 +8,9 @@ leisure. What is still being received belongs to no row, and is left out.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
@@ -43,15 +44,16 @@ async def open_backup(store: Store, blobs: BlobStore) -> AsyncIterator[ZipArchiv
 
 def _link_files(blobs: BlobStore, folder: Path) -> None:
     links = blobs.link_folder(folder)
-    for sha256 in read_watermark_files(folder / DATABASE):
-        links.add_watermark(sha256)
-    for job_id in read_job_ids(folder / DATABASE):
-        links.add_job(job_id)
-    for image in read_image_files(folder / DATABASE):
-        if image.has_input:
-            links.add_input(image.job_id, image.image_id)
-        for variant, format_ in image.outputs:
-            links.add_output(image.job_id, image.image_id, image.claim, variant, format_)
+    with closing(sqlite3.connect(folder / DATABASE)) as connection:
+        for sha256 in read_watermark_files(connection):
+            links.add_watermark(sha256)
+        for job_id in read_job_ids(connection):
+            links.add_job(job_id)
+        for image in read_image_files(connection):
+            if image.input_sha256 is not None:
+                links.add_input(image.job_id, image.image_id)
+            for variant, format_, _ in image.outputs:
+                links.add_output(image.job_id, image.image_id, image.claim, variant, format_)
 
 
 def _build(folder: Path) -> ZipArchive:

@@ -18,6 +18,7 @@ from imgsvc.recipes.model import Recipe, canonical_json
 from imgsvc.recipes.names import NAMES_ARE, is_name
 from imgsvc.recipes.presets import BUILT_IN, DEFAULT_PRESET
 from imgsvc.recipes.validation import parse_recipe
+from imgsvc.store.lookups import Lookups
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 
@@ -29,13 +30,16 @@ MAX_NAMES_TOLD = 20
 """How many names are told to who asks for a preset that is not there."""
 
 
-class Presets:
-    def __init__(self, store: Store) -> None:
-        self._store = store
+class KnownPresets:
+    """lookups: None where there is no database yet, and so no own preset."""
+
+    def __init__(self, lookups: Lookups | None) -> None:
+        self._lookups = lookups
 
     async def all(self) -> list[Preset]:
         """By name."""
-        found = {preset.name: preset for preset in await self._store.presets()}
+        own = await self._lookups.presets() if self._lookups else []
+        found = {preset.name: preset for preset in own}
         found |= {name: _show_built_in(name) for name in BUILT_IN}
         return [found[name] for name in sorted(found)]
 
@@ -45,6 +49,28 @@ class Presets:
         if preset is None:
             raise _not_found()
         return preset
+
+    async def resolve(self, preset: str | None, recipe: object | None) -> tuple[str | None, Recipe]:
+        """The preset's name, if one is used, and the recipe to carry out.
+
+        Raises InvalidRequest for an unknown preset or when both are given, InvalidRecipe, also
+        for a preset that was saved by a version that could do more.
+        """
+        if preset is None or recipe is not None or preset in BUILT_IN:
+            return resolve_built_in(preset, recipe)
+        own = await self._find_own(preset)
+        if own is None:
+            raise _unknown(known.name for known in await self.all())
+        return preset, _load(own)
+
+    async def _find_own(self, name: str) -> Preset | None:
+        return await self._lookups.preset(name) if self._lookups and is_name(name) else None
+
+
+class Presets(KnownPresets):
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._store = store
 
     async def save(self, name: str, document: object) -> tuple[Preset, bool]:
         """Keep an own preset, in the place of the one of that name; whether there was none.
@@ -66,22 +92,6 @@ class Presets:
         if not is_name(name) or not await self._store.delete_preset(name):
             raise _not_found()
         log.info("preset_deleted", name=name)
-
-    async def resolve(self, preset: str | None, recipe: object | None) -> tuple[str | None, Recipe]:
-        """The preset's name, if one is used, and the recipe to carry out.
-
-        Raises InvalidRequest for an unknown preset or when both are given, InvalidRecipe, also
-        for a preset that was saved by a version that could do more.
-        """
-        if preset is None or recipe is not None or preset in BUILT_IN:
-            return resolve_built_in(preset, recipe)
-        own = await self._find_own(preset)
-        if own is None:
-            raise _unknown(known.name for known in await self.all())
-        return preset, _load(own)
-
-    async def _find_own(self, name: str) -> Preset | None:
-        return await self._store.preset(name) if is_name(name) else None
 
 
 def resolve_built_in(preset: str | None, recipe: object | None) -> tuple[str | None, Recipe]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from imgsvc.errors import DatabaseBroken, ImgsvcError, ShuttingDown
+from imgsvc.files.errnos import is_disk_full
 from imgsvc.store.connections import is_broken, no_room, translate_error
-from imgsvc.store.room import is_out_of_room, may_want_room
+from imgsvc.store.room import find_obstacle, may_want_room
 
 log = logging.getLogger(__name__)
 
@@ -36,25 +37,30 @@ class Breakdown:
         if self.has_come:
             raise _refusal()
 
-    def note(self, reason: str) -> None:
+    def note(self, reason: str, advice: str = "The next start says what to do.") -> None:
         """Only the first is kept: others follow from it."""
         if not self.has_come:
             self._reason = reason
             log.critical(
-                "the database is damaged, or its disk fails: %s. Nothing is read or written any "
-                "more, and the program stops. The next start says what to do",
+                "the database cannot be used any more: %s. Nothing is read or written, and the "
+                "program stops. %s",
                 reason,
+                advice,
             )
             self._noted.set()
 
     async def translate(self, exc: sqlite3.Error) -> ImgsvcError:
         """What a driver's error is called here; damage is noted."""
+        reason = str(exc)
         if self._folder and may_want_room(exc):
             loop = asyncio.get_running_loop()
-            if await loop.run_in_executor(self._thread, is_out_of_room, self._folder):
+            obstacle = await loop.run_in_executor(self._thread, find_obstacle, self._folder)
+            if obstacle and is_disk_full(obstacle):
                 return _refusal() if self.has_come else no_room()
+            if obstacle:
+                reason += f" ({obstacle.strerror})"
         if is_broken(exc):
-            self.note(str(exc))
+            self.note(reason)
         return _refusal() if self.has_come else translate_error(exc)
 
     async def wait(self) -> NoReturn:

@@ -10,14 +10,12 @@ import aiosqlite
 
 from imgsvc.errors import ImgsvcError, Internal, StartError, StorageFull
 from imgsvc.store.examination import explain
+from imgsvc.store.room import is_full
 from imgsvc.store.schema import migrate
 from imgsvc.store.sql import JOBS
 
 _OLDEST_SQLITE = (3, 38, 0)
 """The first with STRICT, RETURNING, MATERIALIZED and ->> all together."""
-
-_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
-"""A full disk; the second is how it shows when the WAL's index cannot grow."""
 
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
 """After these nothing that is read can be trusted, and nothing that was written: after a sync
@@ -84,22 +82,18 @@ def is_busy(exc: sqlite3.Error) -> bool:
 
 def is_broken(exc: sqlite3.Error) -> bool:
     """Whether the database, or the disk under it, is damaged."""
-    return _primary(exc) in _BROKEN and not _is_full(exc)
+    return _primary(exc) in _BROKEN and not is_full(exc)
 
 
 def translate_error(exc: sqlite3.Error) -> ImgsvcError:
     """What a driver's error is called here."""
-    if _is_full(exc):
+    if is_full(exc):
         return no_room()
     return Internal("The database refused an operation")
 
 
 def no_room() -> StorageFull:
     return StorageFull("There is not enough free disk space for the database.")
-
-
-def _is_full(exc: sqlite3.Error) -> bool:
-    return getattr(exc, "sqlite_errorcode", None) in _FULL
 
 
 def _primary(exc: sqlite3.Error) -> int:

@@ -1,4 +1,5 @@
-"""The database is looked over before anything trusts it: at every start, and every backup.
+"""The database is looked over before anything trusts it: at every start, at every backup, and
+when somebody asks.
 
 Nothing is changed by it, so what is damaged stays as it was found.
 """
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from imgsvc import __version__
 from imgsvc.errors import StartError
 from imgsvc.store import wal
 from imgsvc.store.holders import find_holders
-from imgsvc.store.room import is_out_of_room, may_want_room
+from imgsvc.store.room import wants_room
 from imgsvc.store.scripts import APPLICATION_ID, load_scripts
 
 log = logging.getLogger(__name__)
@@ -40,11 +42,12 @@ class Damage(Exception):
     """What is wrong with a database; for the log, not for clients."""
 
 
-def examine(path: Path) -> None:
-    """Whether this is our database, and sound. Raises StartError. Blocking.
+def examine(path: Path, *, thoroughly: bool = False, in_use: bool = False) -> None:
+    """Whether this is our database, sound, and not a newer version's. Raises StartError. Blocking.
 
-    One that is not there, or empty, is fine: it is about to be made. One of a newer schema is
-    left to whoever migrates.
+    One that is not there, or empty, is fine: it is about to be made.
+    thoroughly: however long it takes. in_use: by a server, whose log cannot be judged while it is
+    written.
     """
     if not path.exists() or path.stat().st_size == 0:
         return
@@ -55,12 +58,19 @@ def examine(path: Path) -> None:
         raise StartError(f"The database {path} cannot be read: {exc.strerror}.") from exc
     if head != MAGIC:
         raise damaged(path, "it does not begin as a database does")
-    if wal.has_broken_header(_log_of(path)):
+    if not in_use and wal.has_broken_header(_log_of(path)):
         raise _damaged_log(path, "its beginning is not that of a log")
     began_s = time.monotonic()
     try:
         with closing(_open(path)) as connection:
-            _examine_open(path, connection)
+            version = _check_ours(path, connection)
+            if not in_use:
+                _check_log(path)
+            _check_schema(connection, version)
+            limit_s = math.inf if thoroughly else CHECK_S
+            with_rules = thoroughly or path.stat().st_size <= SMALL_BYTES
+            _check_pages(path, with_rules=with_rules, limit_s=limit_s)
+            _check_references(connection, limit_s)
     except (Damage, UnicodeError) as exc:  # a name in the schema may be no text any more
         raise damaged(path, str(exc)) from exc
     except sqlite3.Error as exc:
@@ -72,6 +82,21 @@ def examine(path: Path) -> None:
         log.info("the database was checked in %.1f s", took_s)
 
 
+def check_writable(path: Path) -> None:
+    """Whether a database that no server has could be written now; nothing is. Raises StartError.
+    Blocking.
+    """
+    try:
+        with (
+            closing(_open(path)),
+            closing(sqlite3.connect(path, isolation_level=None)) as connection,
+        ):
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as exc:
+        raise explain(path, exc) from exc
+
+
 def check_copy(path: Path) -> None:
     """Raises Damage for a database that is not sound. Blocking."""
     try:
@@ -81,33 +106,8 @@ def check_copy(path: Path) -> None:
         raise Damage(str(exc)) from exc
 
 
-def check_thoroughly(path: Path) -> None:
-    """However long it takes, and beside a server that uses it. Raises Damage. Blocking."""
-    try:
-        with closing(_open(path)) as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            _check_schema(connection, version)
-            _check_pages(path, with_rules=True, limit_s=math.inf)
-            _check_references(connection)
-    except (sqlite3.Error, UnicodeError) as exc:
-        raise Damage(str(exc)) from exc
-
-
-def _examine_open(path: Path, connection: sqlite3.Connection) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    newest = max(load_scripts())
-    _check_ours(path, connection)
-    if version > newest:
-        return
-    lost = wal.count_lost_commits(_log_of(path), path.with_name(f"{path.name}-shm"))
-    if lost > 1:
-        raise _damaged_log(path, f"{lost} commits in it cannot be read")
-    _check_schema(connection, version)
-    _check_pages(path, with_rules=path.stat().st_size <= SMALL_BYTES)
-    _check_references(connection)
-
-
-def _check_ours(path: Path, connection: sqlite3.Connection) -> None:
+def _check_ours(path: Path, connection: sqlite3.Connection) -> int:
+    """Its schema's version. Raises StartError."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
     # Before schema 15 databases were not marked.
@@ -117,6 +117,22 @@ def _check_ours(path: Path, connection: sqlite3.Connection) -> None:
             f"The database {path} belongs to another program. Nothing was changed. Choose "
             "another data folder, or move that file away."
         )
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    newest = max(load_scripts())
+    if version > newest:
+        raise StartError(
+            f"The database {path} was written by a newer imgsvc: its schema is {version}, and "
+            f"imgsvc {__version__} knows those up to {newest}. Nothing was changed. Install the "
+            "newer version again, use another data folder, or go back to what an upgrade has "
+            "set aside: docs/backup.md says how."
+        )
+    return version
+
+
+def _check_log(path: Path) -> None:
+    lost = wal.count_lost_commits(_log_of(path), path.with_name(f"{path.name}-shm"))
+    if lost > 1:
+        raise _damaged_log(path, f"{lost} commits in it cannot be read")
 
 
 def _check_schema(connection: sqlite3.Connection, version: int) -> None:
@@ -160,7 +176,7 @@ def _check_pages(path: Path, *, with_rules: bool, limit_s: float = CHECK_S) -> N
         raise Damage(" ".join(str(row[0]).split()))
 
 
-def _check_references(connection: sqlite3.Connection, limit_s: float = CHECK_S) -> None:
+def _check_references(connection: sqlite3.Connection, limit_s: float) -> None:
     deadline_s = time.monotonic() + limit_s
     row = _fetch_in_time(connection, "PRAGMA foreign_key_check", deadline_s)
     if row is not None:
@@ -233,9 +249,11 @@ def explain(path: Path, exc: sqlite3.Error) -> StartError:
             "the file, those beside it of the same name, and their folder; or see whether the "
             "disk is mounted read-only."
         )
-    out_of_room = may_want_room(exc) and is_out_of_room(path.parent)
-    if primary == sqlite3.SQLITE_FULL or out_of_room:
-        return StartError(f"There is not enough free disk space for the database {path}.")
+    if wants_room(exc, path.parent):
+        return StartError(
+            f"There is not enough free disk space for the database {path}. Free some, and start "
+            "again."
+        )
     if primary == sqlite3.SQLITE_IOERR:
         return StartError(
             f"The disk under the database {path} fails ({exc}): see what the system's log says."

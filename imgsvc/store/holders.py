@@ -1,4 +1,4 @@
-"""Who else has a database open: said when it is locked."""
+"""Who else has a database or its folder open: said when it is locked."""
 
 from __future__ import annotations
 

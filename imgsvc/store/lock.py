@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgsvc.errors import StartError
+from imgsvc.files.errnos import is_disk_full
+from imgsvc.store.holders import find_holders
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +45,7 @@ class DataFolderLock:
     def acquire(self, url: str | None = None) -> None:
         """Take the lock. Raises StartError, naming the holder, when another one has it."""
         self.is_first = not self._path.exists()
-        try:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as exc:
-            raise StartError(
-                f"The lock file {self._path} cannot be opened: {exc.strerror}"
-            ) from exc
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            os.close(file)
-            raise StartError(self._refusal(exc)) from exc
-        try:
-            self._folder = self._lock_folder()
-        except BlockingIOError as exc:
-            os.close(file)
-            raise StartError(self._refusal(exc)) from exc
-        self._file = file
+        file = self._take(os.O_CREAT)
         self.was_abandoned = os.fstat(file).st_size > 0
         self.died = self.was_abandoned and not self._was_stopping()
         self._is_recovered = False
@@ -69,6 +55,18 @@ class DataFolderLock:
             self.release()
             raise
 
+    def check(self) -> None:
+        """Raises StartError where `acquire` would; nothing is made or written, and nothing held."""
+        try:
+            if self._path.exists():
+                self._take()
+            else:
+                self._lock_folder()
+        except OSError as exc:
+            raise StartError(self._refusal(exc)) from exc
+        finally:
+            self._let_go()
+
     def announce(self, url: str | None) -> None:
         """Say where this server listens; the lock must be held. Raises StartError."""
         self._url = url
@@ -76,10 +74,7 @@ class DataFolderLock:
             # Before it has put right what it found, nothing that it works on can end it.
             self._write(stopping=not self._is_recovered and not self.died)
         except OSError as exc:
-            raise StartError(
-                f"The lock file {self._path} cannot be written: {exc.strerror}. Free some space "
-                "if the disk is full, and start again."
-            ) from exc
+            raise self._unusable("written", exc) from exc
 
     def note_recovered(self) -> None:
         """Say that what the last holder left is put right. Raises StartError."""
@@ -95,19 +90,15 @@ class DataFolderLock:
         """Let go; the file stays, because removing it could race another taker. It is empty,
         unless it was abandoned and nothing was put right.
         """
-        if self._file is not None:
-            if self._is_recovered or not self.was_abandoned:
+        if self._file is not None and (self._is_recovered or not self.was_abandoned):
+            with suppress(OSError):  # what it says then is looked after by the next start
                 os.ftruncate(self._file, 0)
-            os.close(self._file)
-            self._file = None
-        if self._folder is not None:
-            os.close(self._folder)
-            self._folder = None
+        self._let_go()
 
     def is_held(self) -> bool:
         """Whether another process has it."""
         try:
-            file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         try:
@@ -126,22 +117,41 @@ class DataFolderLock:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _lock_folder(self) -> int | None:
-        """The folder's own lock, for whoever removes the file; None where a folder can have none,
-        as on NFS. Raises BlockingIOError.
+    def _take(self, flags: int = 0) -> int:
+        """Both locks; returns the file. flags: more, to open it with. Raises StartError."""
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | flags, 0o644)
+        except OSError as exc:
+            raise self._unusable("opened", exc) from exc
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock_folder()
+        except OSError as exc:
+            self._let_go()
+            raise StartError(self._refusal(exc)) from exc
+        return self._file
+
+    def _lock_folder(self) -> None:
+        """The folder's own lock, for whoever removes the file; a folder can have none on NFS.
+        Raises BlockingIOError.
         """
         try:
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except PermissionError:  # it may be used all the same
-            return None
+            return
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            os.close(folder)
-            if isinstance(exc, BlockingIOError):
-                raise
-            return None
-        return folder
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return
+
+    def _let_go(self) -> None:
+        """Of whatever is held."""
+        for held in (self._file, self._folder):
+            if held is not None:
+                os.close(held)
+        self._file = self._folder = None
 
     def _write(self, *, stopping: bool) -> None:
         if self._file is None:
@@ -157,13 +167,23 @@ class DataFolderLock:
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
+    def _unusable(self, verb: str, exc: OSError) -> StartError:
+        if is_disk_full(exc):
+            advice = "Free some space on its disk"
+        else:
+            advice = "See whether this user may write it, or its disk is mounted read-only"
+        return StartError(
+            f"The lock file {self._path} cannot be {verb}: {exc.strerror}. {advice}, and start "
+            "again."
+        )
+
     def _refusal(self, exc: OSError) -> str:
         folder = self._path.resolve().parent
         if not isinstance(exc, BlockingIOError):
             return f"The data folder {folder} cannot be locked: {exc.strerror}"
         holder = self.holder()
         if holder is None:
-            who = "another process"
+            who = ", ".join(find_holders(folder)) or "another process"
         else:
             who = f"process {holder.pid}" + (f" at {holder.url}" if holder.url else "")
         return (

@@ -14,6 +14,9 @@ from struct import pack
 _SHARED_LOCKS_AT, _SHARED_LOCKS = 0x40000002, 510
 """Where readers lock a database (SQLite's os.h): who takes all of it is the last to have it."""
 
+_PUT_BACK = "Put it back, or restore the last backup, and start it again: docs/backup.md says how."
+_START_AGAIN = "What that log held is saved into the database: start it again."
+
 
 class Place:
     """Of a database that is open, and has a log. Blocking; `close` it after all connections."""
@@ -25,16 +28,21 @@ class Place:
         self._identity = _identify(path)
         self._log_identity = _identify(self._log)
 
-    def find_fault(self) -> str | None:
-        """What has happened to one of the files; None when both are in their place."""
-        known = ((self._path, self._identity), (self._log, self._log_identity))
-        for path, identity in known:
+    def find_fault(self) -> tuple[str, str] | None:
+        """What has happened to one of the files, and what to do; None when both are in their
+        place.
+        """
+        known = (
+            (self._path, self._identity, _PUT_BACK),
+            (self._log, self._log_identity, _START_AGAIN),
+        )
+        for path, identity, advice in known:
             try:
                 found = _identify(path)
             except OSError:  # nobody can tell: the next look will
                 continue
             if found != identity:
-                return f"{path} was moved, replaced or removed while it was in use"
+                return f"{path} was moved, replaced or removed while it was in use", advice
         return None
 
     def spare_others(self) -> None:

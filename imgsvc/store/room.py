@@ -18,16 +18,31 @@ _TAKEN_BYTES = 1 << 20
 """Much more than a single write of SQLite; whoever finds so much has met another trouble."""
 
 
+_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""A full disk; the second is how it shows when the WAL's index cannot grow."""
+
+
+def is_full(exc: sqlite3.Error) -> bool:
+    """Whether SQLite itself says so."""
+    return getattr(exc, "sqlite_errorcode", None) in _FULL
+
+
 def may_want_room(exc: sqlite3.Error) -> bool:
     """Whether a quota may be behind it; nothing was written then, and nothing has to be synced."""
     return getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_WRITE
 
 
-def is_out_of_room(folder: Path) -> bool:
-    """Try it with a file that nobody sees. Blocking."""
+def find_obstacle(folder: Path) -> OSError | None:
+    """What keeps a file from growing there, tried with one that nobody sees. Blocking."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             os.posix_fallocate(file.fileno(), 0, _TAKEN_BYTES)
     except OSError as exc:
-        return is_disk_full(exc)
-    return False
+        return exc
+    return None
+
+
+def wants_room(exc: sqlite3.Error, folder: Path) -> bool:
+    """Whether a full disk or a quota is behind it, as far as can be found out. Blocking."""
+    obstacle = find_obstacle(folder) if may_want_room(exc) else None
+    return is_full(exc) or (obstacle is not None and is_disk_full(obstacle))

@@ -11,34 +11,28 @@ from pathlib import Path
 
 import aiosqlite
 
-from imgsvc import __version__
 from imgsvc.errors import StartError
 from imgsvc.store.copying import copy_database
+from imgsvc.store.examination import explain
+from imgsvc.store.room import wants_room
 from imgsvc.store.scripts import load_scripts
 
 _STEP = re.compile(r"\A((?:--.*\n)*)BEGIN IMMEDIATE;\n(.*)\nCOMMIT;\s*\Z", re.DOTALL)
 
 
 async def migrate(connection: aiosqlite.Connection, path: Path) -> None:
-    """Bring the database to this program's version. Raises StartError when it cannot be.
+    """Bring a database that was examined to this program's version. Raises StartError when it
+    cannot be.
 
     Before an older one is changed it is copied, as `previous_copy` says.
     """
     scripts = await asyncio.to_thread(load_scripts)
-    newest = max(scripts)
     version = await _read_version(connection)
-    if version > newest:
-        raise StartError(
-            f"The database {path} was written by a newer imgsvc: its schema is {version}, and "
-            f"imgsvc {__version__} knows those up to {newest}. Nothing was changed. Install the "
-            "newer version again, use another data folder, or go back to what an upgrade has "
-            "set aside: docs/backup.md says how."
-        )
     steps = {number: script for number, script in scripts.items() if number > version}
     if version and steps:
         await asyncio.to_thread(_set_aside, path, version)
     if steps:
-        await _apply(connection, steps)
+        await _apply(connection, path, steps)
 
 
 def previous_copy(path: Path, version: int) -> Path:
@@ -75,7 +69,7 @@ async def _read_version(connection: aiosqlite.Connection) -> int:
     return int(rows[0][0])
 
 
-async def _apply(connection: aiosqlite.Connection, steps: Mapping[int, str]) -> None:
+async def _apply(connection: aiosqlite.Connection, path: Path, steps: Mapping[int, str]) -> None:
     script = "\n".join(["BEGIN IMMEDIATE;", *map(_body, sorted(steps.items())), "COMMIT;"])
     try:
         await connection.executescript(script)
@@ -84,6 +78,8 @@ async def _apply(connection: aiosqlite.Connection, steps: Mapping[int, str]) -> 
         failed = min(number for number in steps if number > reached)
         if connection.in_transaction:
             await connection.execute_fetchall("ROLLBACK")
+        if await asyncio.to_thread(wants_room, exc, path.parent):
+            raise await asyncio.to_thread(explain, path, exc) from exc
         raise StartError(
             f"Migration {failed} of the database failed: {exc}. Nothing was changed: the version "
             "before can go on with it."

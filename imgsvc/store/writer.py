@@ -261,7 +261,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         fault = await loop.run_in_executor(self._thread, self._place.find_fault)
         if fault is not None:
-            self._breakdown.note(fault)
+            self._breakdown.note(*fault)
         return fault is None
 
     async def _begin(self) -> None:

@@ -6,10 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from imgsvc.domain.times import now_ms
-from imgsvc.errors import StorageFull
-from imgsvc.telemetry.logs import get_logger
-
-log = get_logger(__name__)
+from imgsvc.store.full_disk import FullDisk
 
 
 async def repeat(run_once: Callable[[int], Awaitable[int]], every_s: float) -> None:
@@ -18,21 +15,24 @@ async def repeat(run_once: Callable[[int], Awaitable[int]], every_s: float) -> N
 
     run_once: given the time in milliseconds, does a batch; returns how much that was.
     """
+    disk = _disk()
     while True:
-        try:
+        done = 0
+        with disk:
             done = await run_once(now_ms())
-        except StorageFull:
-            log.warning("storage_full", what="upkeep")
-            done = 0
         if not done:
             await asyncio.sleep(every_s)
 
 
 async def keep_looking(run_once: Callable[[], Awaitable[object]], every_s: float) -> None:
     """For ever, whether or not there was something to do; a full disk is waited for."""
+    disk = _disk()
     while True:
         await asyncio.sleep(every_s)
-        try:
+        with disk:
             await run_once()
-        except StorageFull:
-            log.warning("storage_full", what="upkeep")
+
+
+def _disk() -> FullDisk:
+    task = asyncio.current_task()
+    return FullDisk(task.get_name() if task else "upkeep")

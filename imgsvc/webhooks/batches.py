@@ -8,12 +8,10 @@ from collections.abc import Callable, Sequence
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.times import now_ms
-from imgsvc.errors import NotFound, StorageFull
+from imgsvc.errors import NotFound
+from imgsvc.store.full_disk import FullDisk
 from imgsvc.store.store import Store
-from imgsvc.telemetry.logs import get_logger
 from imgsvc.webhooks.payloads import Document, images_data
-
-log = get_logger(__name__)
 
 MOST = 100
 """Images in one message."""
@@ -31,6 +29,7 @@ class Batcher:
         self._store = store
         self._describe = describe
         self._on_batch = on_batch
+        self._disk = FullDisk("webhooks of images")
         self._wake = asyncio.Event()
         self._wake.set()
 
@@ -43,10 +42,9 @@ class Batcher:
             await self._wake.wait()
             await asyncio.sleep(GATHER_S)
             self._wake.clear()
-            try:
+            with self._disk:
                 await self.run_once(now_ms())
-            except StorageFull:
-                log.warning("storage_full", what="webhooks")
+            if self._disk.is_full:
                 self._wake.set()
 
     async def run_once(self, now: int) -> int:

@@ -15,7 +15,8 @@ from contextlib import suppress
 from imgsvc.domain.job import Job
 from imgsvc.domain.times import now_ms
 from imgsvc.domain.webhook import Attempt, Delivery, DeliveryState, Webhook, WebhookEvent
-from imgsvc.errors import NotFound, StorageFull
+from imgsvc.errors import NotFound
+from imgsvc.store.full_disk import FullDisk
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.webhooks.lanes import Lanes
@@ -28,8 +29,6 @@ log = get_logger(__name__)
 
 LONGEST_WAIT_S = 60.0
 """A clock that is set anew is noticed after this long."""
-
-STORAGE_DELAY_S = 1.0
 
 
 class Deliverer:
@@ -55,6 +54,7 @@ class Deliverer:
         self._max_tries = max_tries
         self._now_ms = clock
         self._lanes = Lanes()
+        self._disk = FullDisk("webhooks")
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -137,14 +137,9 @@ class Deliverer:
 
     async def _record(self, delivery: Delivery, attempt: Attempt) -> None:
         """Until it is stored: what is not would be sent again at once."""
-        while True:
-            try:
-                await self._store.record_attempt(delivery, attempt, self._now_ms())
-            except StorageFull:
-                log.warning("storage_full", what="webhooks")
-                await asyncio.sleep(STORAGE_DELAY_S)
-            else:
-                break
+        await self._disk.insist(
+            lambda: self._store.record_attempt(delivery, attempt, self._now_ms())
+        )
         if attempt.state is not DeliveryState.DELIVERED:
             log.info(
                 "webhook_not_delivered",

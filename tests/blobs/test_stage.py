@@ -292,3 +292,17 @@ async def test_a_discarded_stage_takes_no_more_files(blobs: BlobStore) -> None:
     with pytest.raises(RuntimeError):
         stage.new_file()
     assert await blobs.job_folders() == []
+
+
+async def test_a_folder_of_all_jobs_that_was_removed_is_made_again_but_never_that_of_all_data(
+    blobs: BlobStore, tmp_path: Path
+) -> None:
+    jobs = job_path(blobs, new_id()).parent
+    jobs.rmdir()
+    stage = blobs.stage(new_id())
+    assert (await write_file(stage, b"a photo")).is_relative_to(jobs)
+    await stage.sync()
+    jobs.parent.rename(tmp_path / "moved")
+    with pytest.raises(NotFound):
+        await write_file(blobs.stage(new_id()), b"a photo")
+    assert not jobs.parent.exists()

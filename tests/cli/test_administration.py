@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 import zipfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from imgsvc.cli.main import cli
+from imgsvc.client import SyncClient
+from imgsvc.domain.ids import new_id
 from imgsvc.imaging.formats import list_formats
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.workers.landlock import get_version
@@ -47,6 +50,25 @@ def test_backup_of_a_folder_without_a_server_reads_it(tmp_path: Path) -> None:
     result = run("backup", tmp_path / "all.zip", "--data", tmp_path / "data")
     assert result.exit_code == 0, result.output
     assert zipfile.is_zipfile(tmp_path / "all.zip")
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_backup_is_private_and_replaces_a_file_only_by_force(
+    server: ServerProcess, tmp_path: Path, is_running: bool
+) -> None:
+    data_dir = server.data_dir if is_running else tmp_path / "data"
+    if not is_running:
+        ServerProcess(data_dir).stop()
+    file = tmp_path / "all.zip"
+    file.write_text("a photo")
+    refused = run("backup", file, "--data", data_dir)
+    assert (refused.exit_code, file.read_text()) == (2, "a photo")
+    assert "is there already" in refused.stderr
+    assert "--force" in refused.stderr
+    assert run("backup", file, "--data", data_dir, "--force").exit_code == 0
+    assert zipfile.is_zipfile(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.glob(".*")) == []
 
 
 def test_backup_of_nothing_is_an_error(tmp_path: Path, unused_tcp_port: int) -> None:
@@ -137,6 +159,91 @@ def test_doctor_says_what_to_do_about_a_damaged_database(tmp_path: Path) -> None
     assert result.exit_code == 1
     assert verdicts(result)["database"] == "✗"
     assert "backup" in result.stdout
+
+
+def _lose_database(data_dir: Path) -> None:
+    (data_dir / "jobs" / new_id()).mkdir()
+    (data_dir / "imgsvc.db").unlink()
+
+
+def _be_newer(data_dir: Path) -> None:
+    with closing(sqlite3.connect(data_dir / "imgsvc.db")) as connection:
+        connection.execute("PRAGMA user_version = 9999")
+
+
+def _spoil_log(data_dir: Path) -> None:
+    (data_dir / "imgsvc.db-wal").write_bytes(b"no log" * 99)
+
+
+def _put_folder_for_lock(data_dir: Path) -> None:
+    (data_dir / "lock").unlink()
+    (data_dir / "lock").mkdir()
+
+
+def _take_results_for_inputs(data_dir: Path) -> None:
+    (data_dir.parent / "photos" / ".imgsvc").mkdir(parents=True)
+
+
+STOPPERS: dict[str, tuple[str, Callable[[Path], object], dict[str, str]]] = {
+    "no database": ("database", _lose_database, {}),
+    "a newer schema": ("database", _be_newer, {}),
+    "a damaged log": ("database", _spoil_log, {}),
+    "no file for a lock": ("server", _put_folder_for_lock, {}),
+    "results in a watched folder": ("folders", _take_results_for_inputs, {}),
+    "an unknown preset": ("folders", lambda _: None, {"IMGSVC_FOLDERS__0__PRESET": "standart"}),
+}
+
+
+@pytest.mark.parametrize("what", STOPPERS)
+def test_doctor_says_what_stops_a_start_in_the_same_words(tmp_path: Path, what: str) -> None:
+    subject, spoil, env = STOPPERS[what]
+    data_dir = tmp_path / "data"
+    ServerProcess(data_dir).stop()
+    spoil(data_dir)
+    env = {"IMGSVC_FOLDERS__0__PATH": str(tmp_path / "photos"), **env}
+    before = {path: path.read_bytes() for path in data_dir.rglob("*") if path.is_file()}
+    result = run("doctor", "--data", data_dir, "--json", **env)
+    assert {path: path.read_bytes() for path in before} == before
+    started = run("serve", "--data", data_dir, "--port", "0", **env)
+    assert (result.exit_code, started.exit_code) == (1, 2)
+    (finding,) = [f for f in json.loads(result.stdout) if f["verdict"] == "problem"]
+    assert finding["subject"] == subject
+    for words in (finding["fact"], *finding["advice"].split("; ")):
+        assert words in started.stderr or words == "Until then no server starts."
+
+
+def test_doctor_says_that_another_program_has_the_database_locked(tmp_path: Path) -> None:
+    ServerProcess(tmp_path / "data").stop()
+    with closing(sqlite3.connect(tmp_path / "data" / "imgsvc.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        result = run("doctor", "--data", tmp_path / "data", "--json")
+    (finding,) = [f for f in json.loads(result.stdout) if f["verdict"] == "problem"]
+    assert finding["subject"] == "database"
+    assert "is locked by" in finding["fact"]
+
+
+def test_doctor_names_a_server_whose_lock_file_was_removed(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data")
+    try:
+        (tmp_path / "data" / "lock").unlink()
+        result = run("doctor", "--data", tmp_path / "data", "--json")
+    finally:
+        server.stop()
+    (finding,) = [f for f in json.loads(result.stdout) if f["verdict"] == "problem"]
+    assert finding["subject"] == "server"
+    assert f"(pid {server.process.pid})" in finding["fact"]
+
+
+def test_doctor_finds_own_presets_of_watched_folders(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data")
+    env = {"IMGSVC_FOLDERS__0__PATH": str(tmp_path), "IMGSVC_FOLDERS__0__PRESET": "mine"}
+    try:
+        with SyncClient(server.url) as client:
+            client.save_preset("mine", {"variants": [{"name": "small", "width": 9}]})
+        assert run("doctor", "--data", tmp_path / "data", **env).exit_code == 0
+    finally:
+        server.stop()
+    assert run("doctor", "--data", tmp_path / "data", **env).exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import subprocess
 import sys
 import zipfile
@@ -19,11 +20,14 @@ import pytest
 from PIL import Image
 
 from imgsvc.blobs.ballast import SIZE_BYTES
+from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.domain.ids import new_id
+from imgsvc.errors import StorageFull
 from tests.disk.conftest import RESERVE_BYTES, serve_on
 from tests.disk.small_disk import SmallDisk, small_disk
 from tests.fetching.hosts import answer, running_host
 from tests.pictures import encode, make_jpeg
-from tests.server_process import ServerProcess
+from tests.server_process import NotListening, ServerProcess
 from tests.servers import form_of
 
 PNG = json.dumps({"recipe": {"variants": [{"name": "large", "format": "png"}]}})
@@ -285,14 +289,17 @@ async def _lose_worker(http: aiohttp.ClientSession, server: ServerProcess) -> No
         pass
 
 
-@pytest.mark.parametrize("is_new", [True, False])
+@pytest.mark.parametrize(
+    ("is_new", "left_bytes"), [(True, 0), (True, 20_000), (True, 60_000), (False, 0), (False, 4096)]
+)
 def test_a_start_on_a_full_disk_says_so_and_a_later_one_goes_well(
-    tmp_path: Any, is_new: bool
+    tmp_path: Any, is_new: bool, left_bytes: int
 ) -> None:
+    """It may be the lock, the database, its log's index or its schema that finds no space."""
     with small_disk(tmp_path / "disk", size="4m") as disk:
         if not is_new:
             ServerProcess(disk.path / "data", within=disk.enter).stop()
-        disk.fill()
+        disk.fill(left_bytes)
         command = [*disk.enter, sys.executable, "-m", "imgsvc", "serve", "--port=0"]
         result = subprocess.run(
             [*command, f"--data={disk.path / 'data'}"],
@@ -303,7 +310,22 @@ def test_a_start_on_a_full_disk_says_so_and_a_later_one_goes_well(
         )
         assert "Traceback" not in result.stderr
         assert result.returncode == 2
-        assert "disk" in result.stderr
+        assert re.search("Free some.* and start again", result.stderr), result.stderr
         assert len(result.stderr.splitlines()) <= 2
         disk.clear()
         ServerProcess(disk.path / "data", within=disk.enter).stop()
+
+
+async def test_a_disk_that_is_mounted_read_only_refuses_uploads_and_a_start(tmp_path: Any) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        ServerProcess(disk.path / "data", within=disk.enter).stop()
+        disk.mount_read_only()
+        blobs = BlobStore(disk.outside / "data")
+        file = blobs.stage(new_id()).new_file()
+        await file.write(b"a photo")
+        with pytest.raises(StorageFull, match="read-only"):
+            await file.finish()
+        blobs.close()
+        with pytest.raises(NotListening, match="mounted read-only") as caught:
+            ServerProcess(disk.path / "data", within=disk.enter)
+        assert caught.value.returncode == 2

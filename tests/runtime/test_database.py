@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from imgsvc.errors import DatabaseBroken, StartError
 from tests.pictures import make_jpeg
@@ -219,6 +220,23 @@ async def test_files_that_somebody_has_removed_are_404_and_never_500(data_dir: P
         made = await submit(server, ("a.jpg", make_jpeg(30, 20)))
         assert made["status"] == "completed"  # anew, as there is nothing to link
         assert not server.core.failure.done()
+
+
+async def test_without_the_folder_of_all_jobs_the_server_says_so_and_takes_new_ones(
+    data_dir: Path,
+) -> None:
+    async with running_server(make_settings(data_dir)) as server:
+        job = (await get_json(server, "/api/v1/jobs"))["items"][0]
+        image = await get_json(server, f"{job['links']['images']}/0")
+        shutil.rmtree(data_dir / "jobs")
+        with capture_logs() as logs:
+            await get_json(server, image["outputs"][0]["url"], 404)
+            assert (await submit(server, ("b.jpg", make_jpeg(20, 20))))["status"] == "completed"
+            async with server.http.delete(job["links"]["self"]) as answer:
+                assert answer.status == 204
+        events = [log["event"] for log in logs]
+        assert events.count("folder_of_jobs_was_removed") == 1
+        assert events.count("file_missing") == 1
 
 
 async def test_an_image_whose_input_somebody_has_removed_fails_and_says_so(

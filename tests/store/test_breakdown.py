@@ -40,7 +40,7 @@ async def test_damage_that_a_read_meets_ends_all_reading_and_writing(
     with pytest.raises(DatabaseBroken, match="malformed"):
         await watching
     assert store.has_broken_down
-    assert "the database is damaged" in caplog.text
+    assert "the database cannot be used any more" in caplog.text
     assert "server" not in caplog.text + refused.value.message  # a run has none
     with pytest.raises(ShuttingDown):
         await store.job(job_id)

@@ -137,7 +137,7 @@ async def test_a_large_database_is_checked_for_its_structure_alone(
 async def test_a_check_that_takes_too_long_is_cut_short(
     full: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(examination._check_pages, "__kwdefaults__", {"limit_s": 0.0})
+    monkeypatch.setattr(examination, "CHECK_S", 0.0)
     monkeypatch.setattr(examination, "_STEPS_BETWEEN_LOOKS", 10)
     await (await Store.open(full)).close()
     assert "too large to be checked" in caplog.text

@@ -20,7 +20,7 @@ NEWEST = max(load_scripts())
 UPGRADE = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from imgsvc.store import schema
+from imgsvc.store import examination, schema
 from imgsvc.store.store import Store
 
 moment = sys.argv[2]
@@ -28,6 +28,7 @@ newest = max(schema.load_scripts())
 step = f"CREATE TABLE later (x); SELECT die(); PRAGMA user_version = {newest + 1};"
 scripts = schema.load_scripts() | {newest + 1: f"BEGIN IMMEDIATE;\\n{step}\\nCOMMIT;\\n"}
 schema.load_scripts = lambda: scripts
+examination.load_scripts = lambda: {n: s.replace("SELECT die();", "") for n, s in scripts.items()}
 
 def die_at(name):
     if name == moment:

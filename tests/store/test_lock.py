@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -150,4 +151,21 @@ def test_a_first_start_that_is_killed_before_it_works_on_anything_has_not_died(
     lock.acquire()
     assert lock.was_abandoned
     assert not lock.died
+    lock.release()
+
+
+def test_a_lock_whose_disk_became_read_only_is_let_go_and_the_next_start_looks_after_what_was_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    lock = DataFolderLock(tmp_path / "lock")
+    lock.acquire()
+    lock.note_recovered()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", refuse)
+        lock.release()
+    lock.acquire()
+    assert lock.was_abandoned
     lock.release()

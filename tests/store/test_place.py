@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -45,19 +46,26 @@ async def test_a_look_that_fails_is_no_loss(
     await store.close()
 
 
-@pytest.mark.parametrize("deed", [_remove_log, _replace, _move])
+@pytest.mark.parametrize(
+    ("deed", "advice"),
+    [(_remove_log, "start it again"), (_replace, "Put it back"), (_move, "Put it back")],
+)
 async def test_nothing_is_acknowledged_that_would_be_gone_with_the_process(
-    database: Path, deed: object
+    database: Path,
+    deed: Callable[[Path], None],
+    advice: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = await Store.open(database)
     await create(store, 1)
-    assert callable(deed)
     deed(database)
     with pytest.raises(ShuttingDown):
         await create(store, 1)
     with pytest.raises(DatabaseBroken, match="moved, replaced or removed"):
         await store.watch()
     await store.close()
+    assert advice in caplog.text
+    assert "damaged" not in caplog.text
 
 
 async def test_it_is_noticed_while_nothing_is_written(

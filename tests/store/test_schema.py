@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from imgsvc.errors import StartError
-from imgsvc.store import schema
+from imgsvc.store import examination, schema
 from imgsvc.store.scripts import load_scripts
 from imgsvc.store.store import Store
 from tests.store.builders import create
@@ -24,7 +24,8 @@ def _add_steps(monkeypatch: pytest.MonkeyPatch, *bodies: str) -> None:
     newest = max(scripts)
     for number, body in enumerate(bodies, start=newest + 1):
         scripts[number] = f"-- A step.\nBEGIN IMMEDIATE;\n\n{body}\nCOMMIT;\n"
-    monkeypatch.setattr(schema, "load_scripts", lambda: scripts)
+    for module in (schema, examination):
+        monkeypatch.setattr(module, "load_scripts", lambda: scripts)
 
 
 IMAGE_COLUMNS = [

@@ -8,8 +8,10 @@ import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from imgsvc.config import Settings
 from imgsvc.domain.ids import new_id
@@ -18,7 +20,7 @@ from imgsvc.errors import StorageFull
 from imgsvc.service.delete import Deleter
 from imgsvc.upkeep.ballast import KeptBallast
 from imgsvc.upkeep.expiry import Expiry
-from imgsvc.upkeep.rounds import repeat
+from imgsvc.upkeep.rounds import keep_looking, repeat
 from tests.pictures import make_jpeg
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
 
@@ -148,20 +150,19 @@ async def test_a_job_appended_to_meanwhile_is_not_idle(server: Running) -> None:
     assert await store.close_idle_job(job["id"], now_ms() + 1, now_ms())
 
 
-async def test_a_full_disk_does_not_end_upkeep() -> None:
-    calls: list[int] = []
+@pytest.mark.parametrize("rhythm", [repeat, keep_looking])
+async def test_upkeep_waits_for_a_full_disk_and_says_so_once(rhythm: Any) -> None:
+    full, over = StorageFull("There is not enough free disk space."), asyncio.CancelledError()
+    outcomes = iter([full, full, None, None, full, over])
 
-    async def run_once(now: int) -> int:
-        calls.append(now)
-        if len(calls) == 1:
-            raise StorageFull("There is not enough free disk space.")
-        if len(calls) == 3:
-            raise asyncio.CancelledError
-        return 1
+    async def run_once(_now: int = 0) -> int:
+        if outcome := next(outcomes):
+            raise outcome
+        return 0
 
-    with pytest.raises(asyncio.CancelledError):
-        await repeat(run_once, 0.0)
-    assert len(calls) == 3
+    with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
+        await rhythm(run_once, 0.0)
+    assert [log["event"] for log in logs] == ["storage_full", "storage_has_room", "storage_full"]
 
 
 async def test_files_that_came_too_late_for_a_job_are_swept_at_start(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from imgsvc.domain.times import now_ms
 from imgsvc.domain.webhook import Delivery, DeliveryError, DeliveryState
 from imgsvc.errors import StorageFull
 from imgsvc.progress.pace import Paces
+from imgsvc.store import full_disk
 from imgsvc.store.store import Store
-from imgsvc.webhooks import deliverer as module
 from imgsvc.webhooks.deliverer import Deliverer
 from imgsvc.webhooks.sender import open_sender
 from tests.receivers import OTHER_SECRET, SECRET, Receiver, open_receiver
@@ -267,7 +267,7 @@ async def test_a_full_disk_makes_no_message_come_twice(
     deliverer: Deliverer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "STORAGE_DELAY_S", 0)
+    monkeypatch.setattr(full_disk, "STORAGE_DELAY_S", 0)
     record, refusals = store.record_attempt, [StorageFull("full")] * 3
 
     async def refuse_at_first(*arguments: Any) -> bool:

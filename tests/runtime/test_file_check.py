@@ -1,0 +1,60 @@
+"""Files that are not what the database says are found."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from imgsvc.cli.main import cli
+from imgsvc.client import Client
+from imgsvc.runtime.file_check import check_files
+from tests.pictures import make_jpeg
+from tests.servers import make_settings, running_server, submit
+
+
+@pytest.fixture
+async def data_dir(tmp_path: Path) -> Path:
+    """With an image that is completed and one that failed, and a watermark."""
+    async with (
+        running_server(make_settings(tmp_path / "data")) as server,
+        Client(server.url) as client,
+    ):
+        await submit(server, ("a.jpg", make_jpeg(30, 20)), ("b.jpg", b"no image"))
+        await client.save_watermark("logo", make_jpeg(8, 8))
+    return tmp_path / "data"
+
+
+def _one(data_dir: Path, pattern: str) -> Path:
+    return sorted(data_dir.glob(pattern))[0]
+
+
+def test_files_that_are_as_they_were_kept_are_no_fault(data_dir: Path) -> None:
+    found = check_files(data_dir)
+    assert (found.missing, found.changed) == ([], [])
+    files = [path for folder in ("jobs", "watermarks") for path in (data_dir / folder).rglob("*")]
+    assert found.read == sum(path.is_file() for path in files)
+    assert found.size_bytes == sum(path.stat().st_size for path in files if path.is_file())
+
+
+def test_what_is_missing_or_changed_is_named(data_dir: Path) -> None:
+    output, watermark = _one(data_dir, "jobs/*/out/*"), _one(data_dir, "watermarks/*")
+    content = bytearray(output.read_bytes())
+    content[-1] ^= 1
+    output.write_bytes(content)
+    watermark.unlink()
+    found = check_files(data_dir)
+    assert (found.missing, found.changed) == ([watermark], [output])
+    arguments = ["doctor", "--data", str(data_dir)]
+    assert CliRunner().invoke(cli, arguments).exit_code == 0
+    result = CliRunner().invoke(cli, [*arguments, "--files"])
+    assert result.exit_code == 1
+    assert f"missing: {watermark}" in result.stdout
+    assert f"changed: {output}" in result.stdout
+
+
+def test_an_input_may_be_gone_only_when_its_image_is_completed(data_dir: Path) -> None:
+    shutil.rmtree(_one(data_dir, "jobs/*/in"))
+    assert len(check_files(data_dir).missing) == 1

@@ -68,7 +68,7 @@ MALFORMED = {
 async def test_what_is_not_http_is_a_malformed_request(server: Running, sent: bytes) -> None:
     status, headers, problem = await exchange(server, sent)
     assert (status, problem["code"], problem["status"]) == (400, "malformed_request", 400)
-    assert headers["content-type"].startswith("application/problem+json")
+    assert headers["content-type"] == "application/problem+json"
     assert headers["x-request-id"]
     assert await get_json(server, "/livez") == {"status": "ok"}
 

@@ -70,22 +70,29 @@ async def upload(request: web.Request) -> web.Response:
 @routes.get("/api/status/{id}")
 @routes.get("/api/v1/status/{id}")
 async def get_status(request: web.Request) -> web.StreamResponse:
-    """All products at once, written as they are read; a job deleted meanwhile breaks it off."""
+    """All products at once, written as they are read; a job deleted meanwhile breaks it off.
+
+    The status comes last: products are newer than the job, and one may have begun since.
+    """
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
     columns = _columns_of(await _list_of(request, job))
     fields = {
         "request_id": job.id,
-        "status": _JOB_STATES[job.state],
         "completion_percentage": job.progress,
         "created_at": rfc3339(job.created_at),
         "updated_at": rfc3339(job.finished_at or job.started_at or job.created_at),
     }
 
+    closing = {"status": _JOB_STATES[job.state]}
+
     async def products() -> AsyncIterator[dict[str, Any]]:
         async for product in iter_products(request.app[CONTEXT].store, job):
-            yield _product_document(request, columns, product)
+            document = _product_document(request, columns, product)
+            if closing["status"] == "PENDING" != document["status"]:
+                closing["status"] = "PROCESSING"
+            yield document
 
-    return await answer_with_list(request, fields, "products", products())
+    return await answer_with_list(request, fields, "products", products(), closing)
 
 
 @routes.get("/api/download/{id}")

@@ -61,6 +61,13 @@ async def test_prefer_wait_holds_the_answer_until_the_end(server: Running) -> No
         assert (await answer.json())["status"] == "completed"
 
 
+async def test_a_wait_that_ends_before_the_job_is_not_applied(server: Running) -> None:
+    headers = {"Prefer": "wait=0"}
+    async with server.http.post("/api/v1/jobs", json={"open": True}, headers=headers) as answer:
+        assert answer.status == 202
+        assert "Preference-Applied" not in answer.headers
+
+
 async def test_simple_fields_say_what_is_wanted_also_after_the_files(server: Running) -> None:
     form = aiohttp.FormData(default_to_multipart=True)
     form.add_field("any", make_jpeg(64, 48), filename="a.jpg")

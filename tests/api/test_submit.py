@@ -115,6 +115,16 @@ async def test_json_with_base64_and_data_uris_is_taken(server: Running) -> None:
     assert images[0]["input"]["sha256"] == images[1]["input"]["sha256"]
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/v1/jobs", "/upload", "/api/v1/batch", "/api/upload", "/jobs"]
+)
+async def test_nothing_at_all_is_no_image_and_not_another_kind_of_body(
+    server: Running, path: str
+) -> None:
+    async with server.http.post(path, skip_auto_headers=["Content-Type"]) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (422, "invalid_request")
+
+
 async def test_a_raw_body_is_one_image(server: Running) -> None:
     async with server.http.post(
         "/api/v1/jobs?name=cat.jpg&preset=thumbnail&label=one",

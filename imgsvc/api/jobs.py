@@ -60,7 +60,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     cursor = query.get("cursor")
     jobs, after = await request.app[CONTEXT].store.jobs(
         status=read_choice(query, "status", JobState),
-        label=query.get("label"),
+        label=query.get("label") or None,
         limit=read_limit(query, most=500, default=50),
         after=decode_id_cursor(cursor) if cursor else None,
     )

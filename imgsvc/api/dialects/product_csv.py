@@ -30,7 +30,6 @@ from imgsvc.domain.times import rfc3339
 from imgsvc.domain.webhook import Webhook
 from imgsvc.errors import (
     InvalidRequest,
-    MalformedRequest,
     NotFound,
     NotReady,
     UnsupportedMediaType,
@@ -117,7 +116,7 @@ async def set_webhook(request: web.Request) -> web.Response:
         max_json_bytes=MAX_WEBHOOK_BYTES,
     )
     if not isinstance(document, dict):
-        raise MalformedRequest("The body must be an object.")
+        raise InvalidRequest("The body must be an object.")
     refuse_unknown(document, frozenset({"request_id", "webhook_url"}))
     for name in ("request_id", "webhook_url"):
         if not isinstance(document.get(name), str) or not document[name]:

@@ -110,6 +110,11 @@ def test_a_wrong_field_is_refused_by_its_own_name(
     assert answer.headers["Content-Type"].startswith("application/problem+json")
 
 
+def test_a_document_that_is_no_object_is_refused(client: UrllibClient) -> None:
+    answer = client.post_json("/jobs", [])
+    assert (answer.status, answer.document["code"]) == (422, "invalid_request")
+
+
 @pytest.mark.parametrize("count", [0, 2])
 def test_a_form_needs_exactly_one_file(client: UrllibClient, count: int) -> None:
     files = [("image", f"{n}.jpg", PICTURE) for n in range(count)]

@@ -280,7 +280,7 @@ def test_a_webhook_given_while_it_runs_is_told_of_the_end(client: UrllibClient, 
         ({"request_id": 5, "webhook_url": "https://a.example"}, 422),
         ({"webhook_url": "https://a.example"}, 422),
         ({"request_id": "none", "webhook_url": "https://a.example", "events": []}, 422),
-        ([], 400),
+        ([], 422),
     ],
 )
 def test_a_webhook_that_makes_no_sense_is_refused(

@@ -100,7 +100,7 @@ async def download(request: web.Request) -> web.StreamResponse:
     store = request.app[CONTEXT].store
     job = await store.job(request.match_info["id"])
     if not job.state.is_final:
-        raise NotReady(f"The request is not finished: {job.progress} % are done.")
+        raise NotReady(f"The request is not finished: {job.progress:.1f} % are done.")
     list_ = await _list_of(request, job)
     table = Table(list_.delimiter, with_bom=list_.with_bom)
     return await send_table(request, f"{job.id}.csv", table, _results(request, job, list_))

@@ -162,6 +162,8 @@ async def _serve_events(
         headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
     )
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     following = asyncio.ensure_future(anext(batches))
     try:
         while True:

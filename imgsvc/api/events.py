@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +18,14 @@ from imgsvc.api.websockets import PING_S, Batch, Message, serve_websocket, wants
 from imgsvc.domain.job import Job
 from imgsvc.domain.states import JobState
 from imgsvc.errors import NotAcceptable
-from imgsvc.progress.hub import Event, FellBehind, HubClosed
+from imgsvc.progress.hub import Event, FellBehind, HubClosed, Reader
 from imgsvc.progress.pace import Paces
 
 routes = web.RouteTableDef()
 
 NEWEST_JOBS = 50
+
+JOBS_AT_ONCE = 100
 
 MAX_SEQ_DIGITS = 18
 
@@ -83,22 +86,36 @@ def _end(job: Job, paces: Paces) -> Message:
 
 
 async def _all_messages(context: Context) -> AsyncGenerator[Batch, None]:
-    """Snapshot of the newest jobs, then a message for every change of a job. Raises HubClosed,
-    and FellBehind.
-    """
+    """Snapshot of the newest jobs, then a message for every change of a job. Raises HubClosed."""
     seq = 0
     paces = context.paces
     with context.hub.watch(None) as reader:
         jobs, _ = await context.store.jobs(limit=NEWEST_JOBS)
         newest = [job_document(job, paces) for job in jobs]
         yield [(seq, _dump({"type": "snapshot", "seq": seq, "jobs": newest}))]
-        while True:
-            batch: Batch = []
-            for event in await reader.take():
-                seq += 1
-                change = {"type": "job", "seq": seq, "job": job_summary(event.job, paces)}
-                batch.append((seq, _dump(change)))
-            yield batch
+        async with aclosing(_changed_jobs(context, reader)) as changes:
+            async for changed in changes:
+                batch: Batch = []
+                for job in changed:
+                    seq += 1
+                    change = {"type": "job", "seq": seq, "job": job_summary(job, paces)}
+                    batch.append((seq, _dump(change)))
+                yield batch
+
+
+async def _changed_jobs(context: Context, reader: Reader) -> AsyncGenerator[list[Job], None]:
+    """Jobs as they are after each change; all that there are, page by page, once the reader fell
+    behind: it is told of every job's last state, and holds little. Raises HubClosed.
+    """
+    while True:
+        try:
+            yield [event.job for event in await reader.take()]
+        except FellBehind:
+            jobs, after = await context.store.jobs(limit=JOBS_AT_ONCE)
+            yield jobs
+            while after is not None and not reader.is_closed:
+                jobs, after = await context.store.jobs(limit=JOBS_AT_ONCE, after=after)
+                yield jobs
 
 
 def _encode(event: Event, paces: Paces) -> str:
@@ -145,6 +162,8 @@ async def _serve_events(
         headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
     )
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     following = asyncio.ensure_future(anext(batches))
     try:
         while True:
@@ -155,7 +174,7 @@ async def _serve_events(
             events = "".join(f"id: {seq}\ndata: {text}\n\n" for seq, text in following.result())
             await response.write(events.encode())
             following = asyncio.ensure_future(anext(batches))
-    except (StopAsyncIteration, HubClosed, FellBehind, ConnectionError):
+    except (StopAsyncIteration, HubClosed, ConnectionError):
         return response
     finally:
         following.cancel()

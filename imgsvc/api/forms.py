@@ -18,7 +18,7 @@ from imgsvc.blobs.stage import Stage
 from imgsvc.config import LimitSettings
 from imgsvc.domain.image import NewImage
 from imgsvc.domain.product_list import ProductList
-from imgsvc.errors import Fault, InvalidRequest, TooManyImages, UnsupportedMediaType
+from imgsvc.errors import InvalidRequest, TooManyImages, UnsupportedMediaType
 from imgsvc.fetching.url_images import url_image
 from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.json_body import JOB_SPEC_IMAGES, JsonBody, JsonLimits, read_json
@@ -78,10 +78,6 @@ async def take_in(request: web.Request, receiver: Receiver) -> None:
 
 
 def _choose_form(request: web.Request) -> Callable[[web.Request, Receiver], Awaitable[None]]:
-    if "Content-Type" not in request.headers and not request.body_exists:
-        raise InvalidRequest(
-            "The request has no image.", (Fault("/images", "at least one image is needed"),)
-        )
     form = {
         "multipart/form-data": _receive_form,
         "application/json": _receive_json,

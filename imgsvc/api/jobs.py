@@ -47,9 +47,10 @@ async def _answer_submit(request: web.Request, job: Job) -> web.Response:
     wait_s = preferred_wait_s(request)
     if wait_s is not None:
         job = await request.app[CONTEXT].waiter.wait(job.id, wait_s)
-        headers["Preference-Applied"] = f"wait={wait_s}"
-    is_answered_late = wait_s is not None and job.state.is_final
-    return _answer_job(request, job, status=200 if is_answered_late else 202, headers=headers)
+        if job.state.is_final:
+            headers["Preference-Applied"] = f"wait={wait_s}"
+            return _answer_job(request, job, headers=headers)
+    return _answer_job(request, job, status=202, headers=headers)
 
 
 @routes.get("/api/v1/jobs")
@@ -59,7 +60,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     cursor = query.get("cursor")
     jobs, after = await request.app[CONTEXT].store.jobs(
         status=read_choice(query, "status", JobState),
-        label=query.get("label"),
+        label=query.get("label") or None,
         limit=read_limit(query, most=500, default=50),
         after=decode_id_cursor(cursor) if cursor else None,
     )

@@ -40,9 +40,13 @@ def output_file(context: Context, image: Image, output: OutputFacts) -> Path:
 
 
 def output_response(request: web.Request, image: Image, output: OutputFacts) -> web.StreamResponse:
-    """The file, with conditional requests and ranges by aiohttp, and what we know of it."""
+    """The file, with conditional requests and ranges by aiohttp, and what we know of it. An image
+    that has outputs has all of them, so one alone is that of a recipe of one variant.
+    """
     stem = without_controls(PurePosixPath(image.name).stem)
-    name = f"{stem}-{output.variant}.{EXTENSIONS[output.format]}"
+    if len(image.outputs) > 1:
+        stem += f"-{output.variant}"
+    name = f"{stem}.{EXTENSIONS[output.format]}"
     digest = base64.b64encode(bytes.fromhex(output.sha256)).decode()
     headers = {
         "Content-Type": MEDIA_TYPES[output.format],

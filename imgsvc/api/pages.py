@@ -29,9 +29,9 @@ def check_query(query: MultiMapping[str], *known: str) -> None:
 
 
 def read_limit(query: Mapping[str, str], *, most: int, default: int) -> int:
-    """Raises InvalidRequest for anything but 1 to `most`."""
+    """Empty counts as not given. Raises InvalidRequest for anything but 1 to `most`."""
     text = query.get("limit")
-    if text is None:
+    if not text:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
         raise InvalidRequest.at("/limit", f"must be a whole number from 1 to {most}")
@@ -39,9 +39,9 @@ def read_limit(query: Mapping[str, str], *, most: int, default: int) -> int:
 
 
 def read_choice(query: Mapping[str, str], name: str, choices: type[E]) -> E | None:
-    """None when it was not given. Raises InvalidRequest for anything unknown."""
+    """None when it was not given, or empty. Raises InvalidRequest for anything unknown."""
     text = query.get(name)
-    if text is None:
+    if not text:
         return None
     try:
         return choices(text)

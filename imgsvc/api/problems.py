@@ -76,7 +76,7 @@ def problem_response(error: RequestError | ImageError, instance: str) -> web.Res
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
     return web.Response(
-        text=json.dumps(problem_document(error, instance), ensure_ascii=False),
+        body=json.dumps(problem_document(error, instance), ensure_ascii=False).encode(),
         status=_status(error),
         headers=headers,
         content_type="application/problem+json",

@@ -12,6 +12,7 @@ from imgsvc.api.context import CONTEXT
 from imgsvc.api.forms import take_in
 from imgsvc.api.idempotency import TakeIn, answer_once
 from imgsvc.domain.job import Job
+from imgsvc.errors import Fault, InvalidRequest
 from imgsvc.store.keys import KnownKey
 
 
@@ -27,6 +28,7 @@ async def submit(
     source: as in Job. Raises RequestErrors of many kinds; nothing is left behind then.
     """
     context = request.app[CONTEXT]
+    _check_brings_something(request)
 
     async def perform(key: str | None) -> web.Response:
         async with await context.submitter.begin(source, base_url(request)) as submission:
@@ -54,6 +56,7 @@ async def append(
     async def perform(key: str | None) -> web.Response:
         async with await context.appender.begin(job_id) as appending:
             appending.fingerprint.add(request.method, request.path)
+            _check_brings_something(request)
             await take_in(request, appending)
             return answer(await appending.commit(key))
 
@@ -61,3 +64,11 @@ async def append(
         return answer(known.accepted or ())
 
     return await answer_once(request, take_in, perform, recover)
+
+
+def _check_brings_something(request: web.Request) -> None:
+    """Raises InvalidRequest where there is neither a body nor its type."""
+    if "Content-Type" not in request.headers and not request.body_exists:
+        raise InvalidRequest(
+            "The request has no image.", (Fault("/images", "at least one image is needed"),)
+        )

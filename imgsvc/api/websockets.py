@@ -10,7 +10,7 @@ from struct import pack
 from aiohttp import WSCloseCode, web
 
 from imgsvc.errors import ImgsvcError
-from imgsvc.progress.hub import FellBehind, HubClosed
+from imgsvc.progress.hub import HubClosed
 
 PING_S = 20.0
 """Seconds between pings; aiohttp closes when the pong is half as many seconds late."""
@@ -32,9 +32,7 @@ def wants_websocket(request: web.Request) -> bool:
 async def serve_websocket(
     request: web.Request, batches: AsyncGenerator[Batch, None]
 ) -> web.WebSocketResponse:
-    """Send what there is and close: with 1000 at its end, with 1001 when the server stops, with
-    1013 when the reader is too far behind.
-    """
+    """Send what there is and close: with 1000 at its end, with 1001 when the server stops."""
     socket = web.WebSocketResponse(
         heartbeat=PING_S, timeout=CLOSE_S, max_msg_size=4096, compress=False
     )
@@ -76,8 +74,6 @@ async def _send_all(
                 await request.writer.drain()  # waits for a reader that does not keep up
     except HubClosed:
         return WSCloseCode.GOING_AWAY, b"the server stops"
-    except FellBehind:
-        return WSCloseCode.TRY_AGAIN_LATER, b"too far behind; connect again for a snapshot"
     except ConnectionError:  # nobody is there to be told with what
         pass
     except ImgsvcError as exc:  # the job was deleted before its snapshot could be taken

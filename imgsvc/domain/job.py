@@ -87,12 +87,12 @@ class Job:
 
     @property
     def progress(self) -> float:
-        """Percentage from 0.0 to 100.0 of images in a final state; an empty job that has
-        ended is at 100.
+        """Percentage from 0.0 to 100.0 of images in a final state, not rounded, so that 100.0
+        means all; an empty job that has ended is at 100.
         """
         if self.total == 0:
             return 100.0 if self.state.is_final else 0.0
-        return round(100.0 * self.finished_images / self.total, 1)
+        return 100.0 * self.finished_images / self.total
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 A reader holds at most one event per image and one for the job. A newer event of the same
 image takes the place of the older one, so a slow reader misses intermediate states,
 never the last, and needs memory for no more than its job's images. A reader of all jobs holds
-one event per job; one that lets thousands of them wait is told to begin again. Events are
-shared by all readers; nothing waits for a reader.
+one event per job, and none when thousands wait: it is told to look at all jobs instead. Events
+are shared by all readers; nothing waits for a reader.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class HubClosed(Exception):
 
 
 class FellBehind(Exception):
-    """Too many jobs have changed since the reader last took; it begins again with a snapshot."""
+    """More jobs have changed since the reader last took than are held for it; which is not known.
+
+    Whatever changes from now on is held again.
+    """
 
 
 MOST_UNSEEN_JOBS = 5000
@@ -81,6 +84,10 @@ class Reader:
         self._wake.set()
 
     @property
+    def is_closed(self) -> bool:
+        return self._closed
+
+    @property
     def unseen(self) -> int:
         """How many events wait to be taken."""
         return len(self._unseen)
@@ -91,10 +98,11 @@ class Reader:
         if not self._closed and (rest_s := self._rested_at_s - clock()) > 0:
             await asyncio.sleep(rest_s)
         while not self._unseen:
-            if self._fell_behind:
-                raise FellBehind
             if self._closed:
                 raise HubClosed
+            if self._fell_behind:
+                self._fell_behind = False
+                raise FellBehind
             self._wake.clear()
             await self._wake.wait()
         self._rested_at_s = clock() + self._pause_s()

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from imgsvc.api import events as events_module
 from imgsvc.domain.job import JobChange
 from imgsvc.progress import hub
 from tests.factories import make_job
@@ -136,17 +137,30 @@ async def test_events_are_sent_to_who_takes_them(server: Running, accept: str, s
         assert answer.status == status
 
 
-async def test_a_reader_of_all_jobs_that_falls_behind_is_told_to_connect_again(
+async def test_a_reader_of_all_jobs_that_falls_behind_is_told_how_all_of_them_stand(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "MOST_UNSEEN_JOBS", 3)
+    monkeypatch.setattr(events_module, "JOBS_AT_ONCE", 2)
+    old = [await submit(server, ("a.jpg", make_jpeg(20, 20))) for _ in range(5)]
     headers = {"Accept": "text/event-stream"}
     async with (
         server.http.ws_connect("/api/v1/events") as socket,
         server.http.get("/api/v1/events", headers=headers) as answer,
     ):
-        await socket.receive_json()
-        assert b'"snapshot"' in (await answer.content.readuntil(b"\n\n"))
+        messages = [await socket.receive_json()]
+        assert b'"snapshot"' in await answer.content.readuntil(b"\n\n")
+        data = b""
         server.core.hub.publish([JobChange(make_job()) for _ in range(4)])
-        assert (await socket.receive()).data == aiohttp.WSCloseCode.TRY_AGAIN_LATER
-        assert await answer.content.read() == b""
+        new = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+        async with asyncio.timeout(20):
+            while (messages[-1].get("job") or {"id": None})["id"] != new["id"]:
+                messages.append(await socket.receive_json())
+            while new["id"].encode() not in data:
+                data += await answer.content.readuntil(b"\n\n")
+    seqs = [message["seq"] for message in messages]
+    assert seqs == sorted(set(seqs))
+    told = {message["job"]["id"]: message["job"]["status"] for message in messages[1:]}
+    for job in old:
+        assert told[job["id"]] == "completed"
+        assert job["id"].encode() in data

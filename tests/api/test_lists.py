@@ -56,6 +56,18 @@ async def test_lists_can_be_narrowed_by_status(server: Running) -> None:
     assert [image["name"] for image in failed["items"]] == ["b.jpg"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/jobs?status=&label=&limit=&cursor=",
+        "/api/v1/images?status=&limit=&cursor=",
+    ],
+)
+async def test_an_empty_parameter_counts_as_not_given(server: Running, path: str) -> None:
+    await submit(server, ("a.jpg", make_jpeg(20, 20)), label="mine")
+    assert await get_json(server, path) == await get_json(server, path.partition("?")[0])
+
+
 async def test_every_fact_of_the_contract_is_there(server: Running) -> None:
     job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
     image = await get_json(server, f"{job['links']['images']}/0")

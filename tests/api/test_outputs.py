@@ -62,6 +62,12 @@ async def test_inline_shows_it_in_a_browser(server: Running) -> None:
         assert answer.headers["Content-Disposition"] == 'inline; filename="a-s.webp"'
 
 
+async def test_the_only_variant_is_called_as_the_image_was(server: Running) -> None:
+    job = await submit(server, ("trip/a.b.jpg", make_jpeg(20, 20)), preset="thumbnail")
+    async with server.http.get(f"{job['links']['images']}/0/outputs/thumbnail") as answer:
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="a.b.webp"'
+
+
 async def test_a_known_file_is_not_sent_again(server: Running) -> None:
     output = await _one(server)
     async with server.http.get(str(output["url"])) as answer:

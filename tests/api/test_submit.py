@@ -61,6 +61,13 @@ async def test_prefer_wait_holds_the_answer_until_the_end(server: Running) -> No
         assert (await answer.json())["status"] == "completed"
 
 
+async def test_a_wait_that_ends_before_the_job_is_not_applied(server: Running) -> None:
+    headers = {"Prefer": "wait=0"}
+    async with server.http.post("/api/v1/jobs", json={"open": True}, headers=headers) as answer:
+        assert answer.status == 202
+        assert "Preference-Applied" not in answer.headers
+
+
 async def test_simple_fields_say_what_is_wanted_also_after_the_files(server: Running) -> None:
     form = aiohttp.FormData(default_to_multipart=True)
     form.add_field("any", make_jpeg(64, 48), filename="a.jpg")
@@ -106,6 +113,16 @@ async def test_json_with_base64_and_data_uris_is_taken(server: Running) -> None:
     assert [image["name"] for image in images] == ["a.jpg", "image-1"]
     assert images[0]["source"] == {"kind": "base64", "url": None}
     assert images[0]["input"]["sha256"] == images[1]["input"]["sha256"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/jobs", "/upload", "/api/v1/batch", "/api/upload", "/jobs"]
+)
+async def test_nothing_at_all_is_no_image_and_not_another_kind_of_body(
+    server: Running, path: str
+) -> None:
+    async with server.http.post(path, skip_auto_headers=["Content-Type"]) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (422, "invalid_request")
 
 
 async def test_a_raw_body_is_one_image(server: Running) -> None:

@@ -29,7 +29,6 @@ from imgsvc.domain.states import ImageState
 from imgsvc.domain.times import rfc3339
 from imgsvc.errors import (
     InvalidRequest,
-    MalformedRequest,
     NotFound,
     NotReady,
     UnsupportedMediaType,
@@ -98,7 +97,7 @@ async def _take_in(request: web.Request, receiver: Receiver) -> None:
 async def _take_in_document(request: web.Request, receiver: Receiver) -> None:
     body = await receive_document(request, receiver, ("image_data",))
     if not isinstance(body.document, dict):
-        raise MalformedRequest("The body must be an object.")
+        raise InvalidRequest("The body must be an object.")
     fields: dict[str, Any] = body.document
     refuse_unknown(fields, OPERATION_FIELDS | {"image_data"})
     image = body.images.get(str(fields.pop("image_data", None)))

@@ -30,7 +30,6 @@ from imgsvc.domain.times import rfc3339
 from imgsvc.domain.webhook import Webhook
 from imgsvc.errors import (
     InvalidRequest,
-    MalformedRequest,
     NotFound,
     NotReady,
     UnsupportedMediaType,
@@ -70,22 +69,29 @@ async def upload(request: web.Request) -> web.Response:
 @routes.get("/api/status/{id}")
 @routes.get("/api/v1/status/{id}")
 async def get_status(request: web.Request) -> web.StreamResponse:
-    """All products at once, written as they are read; a job deleted meanwhile breaks it off."""
+    """All products at once, written as they are read; a job deleted meanwhile breaks it off.
+
+    The status comes last: products are newer than the job, and one may have begun since.
+    """
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
     columns = _columns_of(await _list_of(request, job))
     fields = {
         "request_id": job.id,
-        "status": _JOB_STATES[job.state],
         "completion_percentage": job.progress,
         "created_at": rfc3339(job.created_at),
         "updated_at": rfc3339(job.finished_at or job.started_at or job.created_at),
     }
 
+    closing = {"status": _JOB_STATES[job.state]}
+
     async def products() -> AsyncIterator[dict[str, Any]]:
         async for product in iter_products(request.app[CONTEXT].store, job):
-            yield _product_document(request, columns, product)
+            document = _product_document(request, columns, product)
+            if closing["status"] == "PENDING" != document["status"]:
+                closing["status"] = "PROCESSING"
+            yield document
 
-    return await answer_with_list(request, fields, "products", products())
+    return await answer_with_list(request, fields, "products", products(), closing)
 
 
 @routes.get("/api/download/{id}")
@@ -94,7 +100,7 @@ async def download(request: web.Request) -> web.StreamResponse:
     store = request.app[CONTEXT].store
     job = await store.job(request.match_info["id"])
     if not job.state.is_final:
-        raise NotReady(f"The request is not finished: {job.progress} % are done.")
+        raise NotReady(f"The request is not finished: {job.progress:.1f} % are done.")
     list_ = await _list_of(request, job)
     table = Table(list_.delimiter, with_bom=list_.with_bom)
     return await send_table(request, f"{job.id}.csv", table, _results(request, job, list_))
@@ -110,7 +116,7 @@ async def set_webhook(request: web.Request) -> web.Response:
         max_json_bytes=MAX_WEBHOOK_BYTES,
     )
     if not isinstance(document, dict):
-        raise MalformedRequest("The body must be an object.")
+        raise InvalidRequest("The body must be an object.")
     refuse_unknown(document, frozenset({"request_id", "webhook_url"}))
     for name in ("request_id", "webhook_url"):
         if not isinstance(document.get(name), str) or not document[name]:

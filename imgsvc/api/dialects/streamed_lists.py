@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import web
@@ -46,9 +47,12 @@ async def answer_with_list(
     fields: Mapping[str, Any],
     name: str,
     items: AsyncIterator[Mapping[str, Any]],
+    closing: Mapping[str, Any] = MappingProxyType({}),
 ) -> web.StreamResponse:
     """`fields`, one at least, and after them the list `name`; what `items` raises breaks the
     answer off.
+
+    closing: fields after the list, which may change while it is read.
     """
     response = web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"})
     await response.prepare(request)
@@ -61,6 +65,7 @@ async def answer_with_list(
             if len(gathered) > FLUSH_CHARS:
                 await response.write(gathered.encode())
                 gathered = ""
-        await response.write(f"{gathered}]}}".encode())
+        end = f",{_dump(dict(closing))[1:]}" if closing else "}"
+        await response.write(f"{gathered}]{end}".encode())
     await response.write_eof()
     return response

@@ -78,7 +78,7 @@ def test_a_form_with_one_file_does_the_same(client: UrllibClient, poll: Poll) ->
     poll(f"/jobs/{answer.document['job_id']}")
     download = client.get(f"/jobs/{answer.document['job_id']}/download")
     assert _size(download.body) == ("PNG", (32, 24))
-    assert "a-thumbnail.png" in download.headers["Content-Disposition"]
+    assert '"a.png"' in download.headers["Content-Disposition"]
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,11 @@ def test_a_wrong_field_is_refused_by_its_own_name(
     assert (answer.status, answer.document["code"]) == (422, "invalid_request")
     assert answer.document["errors"][0]["pointer"] == pointer
     assert answer.headers["Content-Type"].startswith("application/problem+json")
+
+
+def test_a_document_that_is_no_object_is_refused(client: UrllibClient) -> None:
+    answer = client.post_json("/jobs", [])
+    assert (answer.status, answer.document["code"]) == (422, "invalid_request")
 
 
 @pytest.mark.parametrize("count", [0, 2])

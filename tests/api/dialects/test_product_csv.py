@@ -78,9 +78,9 @@ def test_a_list_is_uploaded_polled_and_downloaded(client: UrllibClient, shop: Sh
     content = f'{HEADER},Colour\n1,SKU1,"{both}",röd\n20,"SKU,2",{bad},\n'
     request_id = upload(client, content)
     status = poll(client, request_id)
-    assert list(status) == [
+    assert set(status) == {
         "request_id", "status", "completion_percentage", "created_at", "updated_at", "products",
-    ]  # fmt: skip
+    }  # fmt: skip
     assert (status["request_id"], status["status"]) == (request_id, "COMPLETED")
     assert status["completion_percentage"] == 100.0
     first, second = status["products"]
@@ -280,7 +280,7 @@ def test_a_webhook_given_while_it_runs_is_told_of_the_end(client: UrllibClient, 
         ({"request_id": 5, "webhook_url": "https://a.example"}, 422),
         ({"webhook_url": "https://a.example"}, 422),
         ({"request_id": "none", "webhook_url": "https://a.example", "events": []}, 422),
-        ([], 400),
+        ([], 422),
     ],
 )
 def test_a_webhook_that_makes_no_sense_is_refused(

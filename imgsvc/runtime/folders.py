@@ -24,13 +24,8 @@ class Folders:
         self._services = [self._build(folder) for folder in core.settings.folders]
 
     async def start(self) -> None:
-        """Raises StartError for a preset that cannot be used, and for a folder of results."""
+        """Raises StartError for a preset that cannot be used."""
         for number, folder in enumerate(self._core.settings.folders):
-            if await asyncio.to_thread(is_out_folder, folder.path):
-                raise StartError(
-                    f"The settings are not valid.\n  folders.{number}.path: {folder.path} has "
-                    "results of imgsvc, which would be taken for new images"
-                )
             try:
                 await self._core.presets.resolve(folder.preset, None)
             except (InvalidRequest, InvalidRecipe) as exc:
@@ -39,6 +34,7 @@ class Folders:
                     f"{folder.preset} cannot be used. {exc.message}"
                 ) from exc
         await self._forget_others()
+        self._services = [one for one in self._services if not await _has_results(one)]
         if not self._services:
             return
         self._core.store.subscribe(self._follow)
@@ -67,3 +63,13 @@ class Folders:
     def _follow(self, changes: Sequence[JobChange]) -> None:
         for service in self._services:
             service.follow(changes)
+
+
+async def _has_results(service: FolderService) -> bool:
+    """Results would be taken for new images. Whoever may put files there may mark the folder so,
+    which is no reason to leave the others.
+    """
+    if not await asyncio.to_thread(is_out_folder, service.key):
+        return False
+    log.error("folder_has_results", folder=service.key)
+    return True

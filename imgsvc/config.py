@@ -65,7 +65,14 @@ def _parse_tables(value: object) -> object:
     return [tables[number] for number in sorted(tables)]
 
 
-_Path = Annotated[Path, AfterValidator(Path.expanduser)]
+def _expand_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as exc:
+        raise ValueError(f"{path.parts[0]} is nobody's home that is known here") from exc
+
+
+_Path = Annotated[Path, AfterValidator(_expand_home)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_list)]
 Secrets = Annotated[

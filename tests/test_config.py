@@ -224,6 +224,11 @@ def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert load(storage={"data_dir": "~/data"}).storage.data_dir == tmp_path / "data"
 
 
+def test_a_path_at_the_home_of_nobody_is_refused_by_name() -> None:
+    message = refusal(environ={"IMGSVC_STORAGE__DATA_DIR": "~nobodyhere/data"})
+    assert "storage.data_dir: ~nobodyhere is nobody's home" in message
+
+
 def test_a_secret_that_is_none_is_refused_and_not_repeated() -> None:
     message = refusal(environ={"IMGSVC_WEBHOOKS__SECRETS": "hunter2"})
     assert "webhooks.secrets.0" in message

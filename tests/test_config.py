@@ -133,10 +133,21 @@ def test_another_host_is_refused_without_saying_that_anybody_may() -> None:
     assert not settings.server.is_loopback
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "[::1]", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
 def test_this_machines_own_addresses_are_loopback(host: str) -> None:
     assert is_loopback(host)
     assert load(server={"host": host}).server.host == host
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("[::1]", "::1"), ("::0", "::"), ("[2001:DB8:0::1]", "2001:db8::1"), ("", "0.0.0.0"),  # noqa: S104
+        ("0", "0.0.0.0"), ("127.1", "127.0.0.1"), ("Photos.example", "Photos.example"),  # noqa: S104
+    ],
+)  # fmt: skip
+def test_an_address_may_be_written_in_any_way(host: str, address: str) -> None:
+    assert load(server={"host": host, "allow_anonymous": True}).server.host == address
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "localhost.example.org", ""])  # noqa: S104

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,7 +66,29 @@ def _parse_tables(value: object) -> object:
     return [tables[number] for number in sorted(tables)]
 
 
-_Path = Annotated[Path, AfterValidator(Path.expanduser)]
+def _expand_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as exc:
+        raise ValueError(f"{path.parts[0]} is nobody's home that is known here") from exc
+
+
+def _normalize_host(host: str) -> str:
+    """An address as clients write it, without brackets: `0`, and nothing at all, is `0.0.0.0`.
+    A name stays.
+    """
+    address = host.strip("[]") or "0"
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(address))
+    except OSError:
+        return host
+
+
+_Path = Annotated[Path, AfterValidator(_expand_home)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_list)]
 Secrets = Annotated[
@@ -88,7 +111,7 @@ class _Section(BaseModel):
 class ServerSettings(_Section):
     """Where the server listens, and for whom."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, AfterValidator(_normalize_host)] = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     allow_anonymous: bool = False
     allowed_hosts: Names = ()
@@ -273,7 +296,7 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

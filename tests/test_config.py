@@ -133,10 +133,21 @@ def test_another_host_is_refused_without_saying_that_anybody_may() -> None:
     assert not settings.server.is_loopback
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "[::1]", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
 def test_this_machines_own_addresses_are_loopback(host: str) -> None:
     assert is_loopback(host)
     assert load(server={"host": host}).server.host == host
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("[::1]", "::1"), ("::0", "::"), ("[2001:DB8:0::1]", "2001:db8::1"), ("", "0.0.0.0"),  # noqa: S104
+        ("0", "0.0.0.0"), ("127.1", "127.0.0.1"), ("Photos.example", "Photos.example"),  # noqa: S104
+    ],
+)  # fmt: skip
+def test_an_address_may_be_written_in_any_way(host: str, address: str) -> None:
+    assert load(server={"host": host, "allow_anonymous": True}).server.host == address
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "localhost.example.org", ""])  # noqa: S104
@@ -222,6 +233,11 @@ def test_served_hosts_are_this_machine_the_bound_host_and_the_named_ones() -> No
 def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert load(storage={"data_dir": "~/data"}).storage.data_dir == tmp_path / "data"
+
+
+def test_a_path_at_the_home_of_nobody_is_refused_by_name() -> None:
+    message = refusal(environ={"IMGSVC_STORAGE__DATA_DIR": "~nobodyhere/data"})
+    assert "storage.data_dir: ~nobodyhere is nobody's home" in message
 
 
 def test_a_secret_that_is_none_is_refused_and_not_repeated() -> None:

@@ -13,10 +13,14 @@ _PLAIN = frozenset({"", "identity"})
 _ENCODINGS = _PLAIN | {"gzip", "deflate"}
 """Content codings that aiohttp undoes."""
 
+BLANK_BYTES = 16 << 20
+"""What a packed body may come to in any case: the upper half of a scan may be blank, and be all
+that has arrived so far.
+"""
 
 MAX_RATIO = 100
-"""What one packed byte may come to, once a body has unpacked to a mebibyte: to unpack more is
-work for nothing. Documents reach 20, pictures hardly more than 1.
+"""What one packed byte may come to beyond that: to unpack more is work for nothing. Documents
+reach 20, pictures hardly more than 1.
 """
 
 STALL_S = 30.0
@@ -49,7 +53,7 @@ async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes
         received += len(chunk)
         if received > max_bytes:
             raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
-        if is_packed and received > (1 << 20) + MAX_RATIO * request.content.total_raw_bytes:
+        if is_packed and received > BLANK_BYTES + MAX_RATIO * request.content.total_raw_bytes:
             raise PayloadTooLarge("The body unpacks to far more than it is.")
         yield chunk
 

@@ -16,6 +16,9 @@ MAX_UNSENT_BYTES = 256 << 20
 NEW_S = 1.0
 """How long a new connection is not idle, for what it asks for is on its way."""
 
+PRESSED_S = 0.1
+"""The same where nobody is idle: what a program asks for comes right behind its connection."""
+
 
 class Member(Protocol):
     """A connection, as far as the others are concerned."""
@@ -51,7 +54,7 @@ class Crowd:
         self._unsent_bytes = 0
 
     def enter(self, member: Member) -> bool:
-        """False when everybody inside is new or being served; otherwise there is a place for it."""
+        """False when all inside are just new or being served; otherwise there is a place for it."""
         if len(self._inside) >= self._most and not self.make_room(1):
             return False
         self._inside.add(member)
@@ -60,7 +63,9 @@ class Crowd:
 
     def make_room(self, count: int) -> int:
         """Close up to `count` of those who are idle for longest; returns how many."""
-        self._age()
+        self._age(NEW_S)
+        if not self._idle:
+            self._age(PRESSED_S)
         idle = list(islice(self._idle, count))
         for member in idle:
             self._inside.discard(member)
@@ -81,13 +86,13 @@ class Crowd:
 
     def end(self, member: Member) -> None:
         """It is served, and may ask for more."""
-        self._age()
+        self._age(NEW_S)
         if member in self._inside:
             self._idle[member] = None
 
-    def _age(self) -> None:
-        """Whoever came a while ago and has asked for nothing is idle."""
-        before_s = self._clock() - NEW_S
+    def _age(self, new_s: float) -> None:
+        """Whoever came so long ago and has asked for nothing is idle."""
+        before_s = self._clock() - new_s
         for member in list(takewhile(lambda one: self._new[one] <= before_s, self._new)):
             del self._new[member]
             self._idle[member] = None

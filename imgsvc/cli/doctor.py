@@ -27,6 +27,7 @@ from imgsvc.cli.output import count_text, json_option, print_json, print_rows, s
 from imgsvc.client import Client, ClientError
 from imgsvc.config import Settings, load_settings
 from imgsvc.errors import ImgsvcError, StartError
+from imgsvc.files.state import is_out_folder
 from imgsvc.runtime.core import check_database_is_there
 from imgsvc.runtime.file_check import check_files
 from imgsvc.runtime.folders import check_folders
@@ -265,6 +266,10 @@ def _folders(settings: Settings) -> Finding:
         asyncio.run(_check_folders(settings))
     except ImgsvcError as exc:
         return _refusal("folders", exc)
+    results = [str(folder.path) for folder in settings.folders if is_out_folder(folder.path)]
+    if results:
+        advice = "Name another folders.path, or take what imgsvc keeps there away: .imgsvc."
+        return Finding("folders", "problem", f"not watched, has results: {results[0]}", advice)
     absent = [str(folder.path) for folder in settings.folders if not folder.path.is_dir()]
     if absent:
         advice = "The server waits for them; mount or make them, or correct folders.path."

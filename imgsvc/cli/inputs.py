@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from imgsvc.cli.output import say
 from imgsvc.domain.sniffing import HEAD_BYTES, may_be_image
 from imgsvc.files.state import STATE_FOLDER, is_out_folder
 from imgsvc.folders.scan import is_passed_over
@@ -64,7 +65,7 @@ def say_left_out(paths: Sequence[Path]) -> None:
         named = ", ".join(kind for kind, _ in kinds.most_common(MAX_KINDS))
         more = ", …" if len(kinds) > MAX_KINDS else ""
         verb = "file is" if len(paths) == 1 else "files are"
-        click.echo(f"{len(paths)} {verb} left out, as no images: {named}{more}", err=True)
+        say(f"{len(paths)} {verb} left out, as no images: {named}{more}")
 
 
 def find_files(
@@ -77,12 +78,12 @@ def find_files(
     is found twice.
 
     leave_out: a folder that is not looked into; the results of an earlier run stand there.
-    left_out: gets the files of folders that are taken for no images.
+    left_out: gets the files of folders that are taken for no images, and are not found otherwise.
     Raises click.UsageError when a path means nothing, or cannot be read.
     """
     found: dict[Path, FoundFile] = {}
     skipped = leave_out.resolve() if leave_out else None
-    search = _Search(skipped, [] if left_out is None else left_out)
+    search = _Search(skipped, [])
     for given in paths:
         try:
             files = list(search.find(given, alone=len(paths) == 1))
@@ -91,8 +92,9 @@ def find_files(
         if not files:
             raise click.UsageError(f"There are no images in {given}.")
         for file in files:
-            # a link is a file of its own: its results belong where it stands
-            found.setdefault(Path(os.path.abspath(file.path)), file)  # noqa: PTH100
+            found.setdefault(_absolute(file.path), file)
+    if left_out is not None:
+        left_out += dict.fromkeys(p for p in map(_absolute, search.left_out) if p not in found)
     return list(found.values())
 
 
@@ -152,6 +154,11 @@ class _Search:
                     yield path
                 else:
                     self.left_out.append(path)
+
+
+def _absolute(path: Path) -> Path:
+    """A link is a file of its own: its results belong where it stands."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _fixed_part(pattern: Path) -> Path:

@@ -130,11 +130,7 @@ async def submit(
         "analyze": False if no_analysis else None,
     }
     if dry_run:
-        await asyncio.to_thread(_check_list, sending, charset)
-        _show_plan(sending, as_json=as_json)
-        job_id = await asyncio.to_thread(find_job, [client.server, sending.sources, spec])
-        if job_id:
-            say(f"An earlier submit broke off: what job {job_id} has of them would not be.")
+        await asyncio.to_thread(_show_dry_run, client.server, sending, spec, charset, as_json)
         return
     journal = await asyncio.to_thread(_open_journal, client.server, sending, spec)
     with journal or nullcontext():
@@ -149,6 +145,15 @@ async def submit(
         print_json(job)
     if await say_failures(client, job):
         sys.exit(exits.SOME_FAILED)
+
+
+def _show_dry_run(
+    server: str, sending: _Sending, spec: Mapping[str, Any], charset: str | None, as_json: bool
+) -> None:
+    _check_list(sending, charset)
+    _show_plan(sending, as_json=as_json)
+    if job_id := find_job([server, sending.sources, spec]):
+        say(f"An earlier submit broke off: what job {job_id} has of them would not be.")
 
 
 async def _send(

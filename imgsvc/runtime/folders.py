@@ -28,6 +28,7 @@ class Folders:
         """Raises StartError as `check_folders` does."""
         await check_folders(self._core.settings.folders, self._core.presets)
         await self._forget_others()
+        self._services = [one for one in self._services if not await _has_results(one)]
         if not self._services:
             return
         self._core.store.subscribe(self._follow)
@@ -58,14 +59,19 @@ class Folders:
             service.follow(changes)
 
 
+async def _has_results(service: FolderService) -> bool:
+    """Results would be taken for new images. Whoever may put files there may mark the folder so,
+    which is no reason to leave the others.
+    """
+    if not await asyncio.to_thread(is_out_folder, service.key):
+        return False
+    log.error("folder_has_results", folder=service.key)
+    return True
+
+
 async def check_folders(folders: Sequence[FolderSettings], presets: KnownPresets) -> None:
-    """Raises StartError for a preset that cannot be used, and for a folder of results."""
+    """Raises StartError for a preset that cannot be used."""
     for number, folder in enumerate(folders):
-        if await asyncio.to_thread(is_out_folder, folder.path):
-            raise StartError(
-                f"The settings are not valid.\n  folders.{number}.path: {folder.path} has "
-                "results of imgsvc, which would be taken for new images"
-            )
         try:
             await presets.resolve(folder.preset, None)
         except (InvalidRequest, InvalidRecipe) as exc:

@@ -71,7 +71,7 @@ async def test_the_name_is_taken_out_of_a_host_header(header: str, name: str) ->
     assert host_name(header) == name
 
 
-@pytest.mark.parametrize("bound", ["0.0.0.0", "::"])  # noqa: S104 - nobody listens there
+@pytest.mark.parametrize("bound", ["0.0.0.0", "::", "0", "", "[::]"])  # noqa: S104 - nobody listens there
 @pytest.mark.parametrize(
     ("host", "expected"),
     [("10.0.0.1:8080", True), ("[fe80::1]:8080", True), ("evil.example", False), ("", False)],

@@ -151,6 +151,20 @@ def test_a_new_connection_makes_way_only_when_it_has_asked_for_nothing_for_a_whi
     assert (busy.is_retired, served_one.is_retired) == (False, True)
 
 
+def test_where_all_are_new_and_silent_the_oldest_makes_way_after_a_moment() -> None:
+    now_s = 0.0
+    full = Crowd(2, clock=lambda: now_s)
+    silent, younger, asks, late = Someone(), Someone(), Someone(), Someone()
+    assert full.enter(silent)
+    assert full.enter(younger)
+    now_s = crowd.PRESSED_S
+    assert full.enter(asks)
+    assert (silent.is_retired, younger.is_retired) == (True, False)
+    full.begin(asks)
+    assert full.enter(late)
+    assert (younger.is_retired, asks.is_retired) == (True, False)
+
+
 def test_who_is_idle_for_longest_makes_way_first_new_or_served() -> None:
     now_s = 0.0
     full = Crowd(2, clock=lambda: now_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import zlib
 from collections.abc import AsyncIterator, Sequence
@@ -13,8 +14,12 @@ import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpClient
 
+from imgsvc.api import bodies
 from imgsvc.api.spreadsheet import FLUSH_CHARS, Cell, Table, send_table
 from tests.servers import Running, get_json
+
+HEAD = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
+PACKED = {"Content-Encoding": "gzip", "Content-Type": "multipart/form-data; boundary=x"}
 
 
 async def test_others_have_their_turn_while_a_table_is_written(
@@ -96,18 +101,23 @@ async def test_an_object_has_only_so_many_keys(server: Running, path: str) -> No
 async def test_what_packs_badly_may_be_large_whatever_it_says_of_its_length(
     server: Running,
 ) -> None:
-    head = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
     packer = zlib.compressobj(level=0, wbits=31)
     filling = bytes(1 << 20)
 
     async def chunks() -> AsyncIterator[bytes]:
-        yield packer.compress(head)
+        yield packer.compress(HEAD)
         for _ in range(110):
             yield packer.compress(filling)
         yield packer.compress(b"\r\n--x--\r\n") + packer.flush()
 
-    headers = {"Content-Encoding": "gzip", "Content-Type": "multipart/form-data; boundary=x"}
-    async with server.http.post("/api/v1/jobs", data=chunks(), headers=headers) as answer:
+    async with server.http.post("/api/v1/jobs", data=chunks(), headers=PACKED) as answer:
+        assert answer.status == 202, await answer.text()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_blank_picture_may_be_packed(server: Running) -> None:
+    packed = gzip.compress(HEAD + bytes(bodies.BLANK_BYTES - 100) + b"\r\n--x--\r\n")
+    async with server.http.post("/api/v1/jobs", data=packed, headers=PACKED) as answer:
         assert answer.status == 202, await answer.text()
 
 
@@ -117,16 +127,14 @@ async def test_what_unpacks_to_far_more_than_it_is_is_refused(
     server: Running, is_chunked: bool
 ) -> None:
     packer = zlib.compressobj(wbits=31)
-    head = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
-    pieces = [head, *[bytes(1 << 20)] * 110]
+    pieces = [HEAD, *[bytes(1 << 20)] * 110]
     packed = b"".join(map(packer.compress, pieces)) + packer.flush()
 
     async def chunks() -> AsyncIterator[bytes]:
         yield packed
 
-    headers = {"Content-Encoding": "gzip", "Content-Type": "multipart/form-data; boundary=x"}
     data = chunks() if is_chunked else packed
-    async with server.http.post("/api/v1/jobs", data=data, headers=headers) as answer:
+    async with server.http.post("/api/v1/jobs", data=data, headers=PACKED) as answer:
         problem = await answer.json()
         assert (answer.status, problem["code"]) == (413, "payload_too_large")
         assert "unpacks" in problem["detail"]

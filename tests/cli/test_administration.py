@@ -180,16 +180,11 @@ def _put_folder_for_lock(data_dir: Path) -> None:
     (data_dir / "lock").mkdir()
 
 
-def _take_results_for_inputs(data_dir: Path) -> None:
-    (data_dir.parent / "photos" / ".imgsvc").mkdir(parents=True)
-
-
 STOPPERS: dict[str, tuple[str, Callable[[Path], object], dict[str, str]]] = {
     "no database": ("database", _lose_database, {}),
     "a newer schema": ("database", _be_newer, {}),
     "a damaged log": ("database", _spoil_log, {}),
     "no file for a lock": ("server", _put_folder_for_lock, {}),
-    "results in a watched folder": ("folders", _take_results_for_inputs, {}),
     "an unknown preset": ("folders", lambda _: None, {"IMGSVC_FOLDERS__0__PRESET": "standart"}),
 }
 
@@ -210,6 +205,16 @@ def test_doctor_says_what_stops_a_start_in_the_same_words(tmp_path: Path, what: 
     assert finding["subject"] == subject
     for words in (finding["fact"], *finding["advice"].split("; ")):
         assert words in started.stderr or words == "Until then no server starts."
+
+
+def test_doctor_names_a_folder_of_results_which_no_server_watches(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    (photos / ".imgsvc").mkdir(parents=True)
+    env = {"IMGSVC_FOLDERS__0__PATH": str(photos)}
+    result = run("doctor", "--data", tmp_path / "data", "--json", **env)
+    (finding,) = [f for f in json.loads(result.stdout) if f["verdict"] == "problem"]
+    assert finding["subject"] == "folders"
+    assert str(photos) in finding["fact"]
 
 
 def test_doctor_says_that_another_program_has_the_database_locked(tmp_path: Path) -> None:

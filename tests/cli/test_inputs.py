@@ -145,6 +145,18 @@ def test_what_is_left_out_of_folders_is_said(
     assert capsys.readouterr().err == ""
 
 
+def test_what_is_given_twice_or_by_name_is_not_left_out_twice_or_at_all(tree: Path) -> None:
+    left_out: list[Path] = []
+    (tree / "photos" / "raw.cr2").write_bytes(b"12345")
+    find_files(["photos", "../" + tree.name + "/photos", "photos/raw.cr2"], left_out=left_out)
+    assert left_out == [tree / "photos" / "trip" / "notes.txt"]
+
+
+def test_names_of_what_is_left_out_move_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    say_left_out([Path("\x1b[2Jraw"), Path("a.\x1b]0;x\x07")])
+    assert capsys.readouterr().err == "2 files are left out, as no images: [2Jraw, .]0;x\n"
+
+
 def test_a_folder_with_results_is_not_watched_but_those_below_it_are(tmp_path: Path) -> None:
     (tmp_path / ".imgsvc").mkdir()
     (tmp_path / "incoming").mkdir()

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,13 +131,60 @@ def test_who_looks_while_it_is_put_back_sees_no_closed_file(
     assert {look.result() for look in looks} == {True}
 
 
+def refuse(*_given: object, **_named: object) -> Any:
+    raise OSError(errno.ESTALE, "Stale file handle")
+
+
 def test_a_file_that_a_network_share_has_lost_is_not_in_place(
     journal: WatchJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_file: int) -> None:
-        raise OSError(errno.ESTALE, "Stale file handle")
-
     with monkeypatch.context() as patch:
         patch.setattr(os, "fstat", refuse)
         assert not journal.is_in_place()
     assert journal.is_in_place()
+
+
+def test_what_cannot_be_written_into_a_lost_file_can_be_said_again_later(
+    journal: WatchJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "lseek", refuse)
+        with pytest.raises(LocalFileError, match="Stale"):
+            journal.drop(["a.png"])
+    assert journal.is_known(SEEN, "r")
+    journal.drop(["a.png"])
+    with again(path) as second:
+        assert not second.is_known(SEEN, "r")
+
+
+def test_a_lost_file_that_complains_of_its_end_stands_in_no_new_ones_way(
+    journal: WatchJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close, olds = os.close, {journal._file, journal._lock}
+    make_anew(path)
+
+    def close_and_complain(file: int) -> None:
+        close(file)
+        if file in olds:
+            olds.remove(file)
+            refuse()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", close_and_complain)
+        journal.write_anew()
+    assert not olds
+    assert journal.is_in_place()
+
+
+@pytest.mark.parametrize("call", ["fstat", "pread"])
+def test_tries_that_fail_leave_no_file_open(
+    journal: WatchJournal, path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    make_anew(path)
+    before = list(Path("/proc/self/fd").iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refuse)
+        with pytest.raises(LocalFileError, match="Stale"):
+            journal.write_anew()
+    assert list(Path("/proc/self/fd").iterdir()) == before
+    journal.write_anew()

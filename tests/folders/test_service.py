@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 
 from imgsvc.config import FolderSettings
 from imgsvc.domain.times import now_ms
@@ -367,10 +368,17 @@ async def test_a_preset_that_does_not_exist_stops_the_start(tmp_path: Path) -> N
             pass
 
 
-async def test_a_folder_of_results_stops_the_start(tmp_path: Path) -> None:
-    (tmp_path / "in" / ".imgsvc").mkdir(parents=True)
-    with pytest.raises(StartError, match=r"folders\.0\.path"):
-        async with running_server(
-            make_settings(tmp_path / "data", [FolderSettings(path=tmp_path / "in")])
-        ):
-            pass
+async def test_a_folder_of_results_is_left_alone_and_the_others_are_watched(tmp_path: Path) -> None:
+    marked, plain = tmp_path / "marked", tmp_path / "plain"
+    (marked / ".imgsvc").mkdir(parents=True)
+    put(marked / "a.jpg", make_jpeg())
+    put(plain / "a.jpg", make_jpeg())
+    out = tmp_path / "out"
+    folders = [FolderSettings(path=path, out=out / path.name) for path in (marked, plain)]
+    with capture_logs() as logs:
+        async with running_server(make_settings(tmp_path / "data", folders)):
+            while not (out / "plain").exists():
+                await rest()
+    told = [(one["event"], one["folder"]) for one in logs if "folder" in one]
+    assert told == [("folder_has_results", str(marked)), ("watching", str(plain))]
+    assert not (out / "marked").exists()

@@ -30,6 +30,7 @@ from imgsvc.client.watching.entries import (
 )
 from imgsvc.client.watching.journal_file import (
     is_same_file,
+    let_go,
     lock_path,
     read_lines,
     take_lock,
@@ -77,10 +78,9 @@ class WatchJournal:
                 self._replay(line)
             self.sending.mkdir(exist_ok=True)
             self._remove_notes(arrived)
-            self._file = self._open()
-            self.device = path.parent.stat().st_dev
+            self.device, self._file = path.parent.stat().st_dev, self._open()
         except OSError as exc:
-            os.close(self._lock)
+            let_go(self._lock)
             raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
 
     def __enter__(self) -> Self:
@@ -90,8 +90,8 @@ class WatchJournal:
         self.close()
 
     def close(self) -> None:
-        os.close(self._file)
-        os.close(self._lock)
+        let_go(self._file)
+        let_go(self._lock)
 
     def begin(self, folder: str) -> None:
         self._append("folder", folder=folder, id=self._id)
@@ -127,16 +127,15 @@ class WatchJournal:
                 self.sending.mkdir(exist_ok=True)
                 self.has_lost = True
                 self._rewrite()
-                file = self._reopen()
-                self.device = self.path.parent.stat().st_dev
+                device, file = self.path.parent.stat().st_dev, self._reopen()
             except OSError as exc:
                 if lock != self._lock:
-                    os.close(lock)
+                    let_go(lock)
                 raise LocalFileError(self.path, exc.strerror or "it cannot be written") from exc
             olds = self._lock, self._file
-            self._lock, self._file = lock, file
+            self.device, self._lock, self._file = device, lock, file
             for old in {*olds} - {lock, file}:
-                os.close(old)
+                let_go(old)
 
     def is_known(self, sighting: Sighting, recipe: str) -> bool:
         entry = self.entries.get(sighting.name)
@@ -216,19 +215,26 @@ class WatchJournal:
         line = {"event": event, **facts}
         data = (json.dumps(line) + "\n").encode()
         with self._turn:
-            end = os.lseek(self._file, 0, os.SEEK_END)
             try:
-                write_all(self._file, b"\n" + data if self._is_torn else data)
-                if durably:
-                    os.fsync(self._file)
+                self._write(b"\n" + data if self._is_torn else data, durably=durably)
             except OSError as exc:
-                try:
-                    os.ftruncate(self._file, end)
-                except OSError:
-                    self._is_torn = True
                 raise LocalFileError(self.path, exc.strerror or "it cannot be written") from exc
             self._is_torn = False
             self._replay(line)
+
+    def _write(self, data: bytes, *, durably: bool) -> None:
+        """Raises OSError; then nothing is written, or it is torn."""
+        end = os.lseek(self._file, 0, os.SEEK_END)
+        try:
+            write_all(self._file, data)
+            if durably:
+                os.fsync(self._file)
+        except OSError:
+            try:
+                os.ftruncate(self._file, end)
+            except OSError:
+                self._is_torn = True
+            raise
 
     def _replay(self, line: dict[str, Any]) -> None:
         replays: dict[str, Callable[..., None]] = {
@@ -334,8 +340,12 @@ class WatchJournal:
 
     def _reopen(self) -> int:
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        size_bytes = os.fstat(file).st_size
-        self._is_torn = size_bytes > 0 and os.pread(file, 1, size_bytes - 1) != b"\n"
+        try:
+            size_bytes = os.fstat(file).st_size
+            self._is_torn = size_bytes > 0 and os.pread(file, 1, size_bytes - 1) != b"\n"
+        except OSError:
+            let_go(file)
+            raise
         return file
 
     def _rewrite(self) -> None:

@@ -60,3 +60,9 @@ def is_same_file(file: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(file), path.stat())
     except OSError:  # on a network share an open file can be gone too
         return False
+
+
+def let_go(file: int) -> None:
+    """Close a file, also one that a network share has lost: that is told, but it is closed."""
+    with suppress(OSError):
+        os.close(file)

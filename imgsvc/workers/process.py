@@ -124,7 +124,7 @@ class WorkerProcess:
         tasks: tuple[RenderTask, ...],
         answer: Callable[[BundleAnswer], None],
         *,
-        urgent: bool,
+        makes_way: bool,
     ) -> None:
         """Send a bundle; `answer` is called once, in another thread, unless this raises.
 
@@ -140,7 +140,7 @@ class WorkerProcess:
                 raise
             call_path.unlink(missing_ok=True)
             raise InputUnavailable(failure) from exc
-        future = self.executor.submit(child.run_bundle, ordinal, parcel, urgent)
+        future = self.executor.submit(child.run_bundle, ordinal, parcel, makes_way)
         future.add_done_callback(lambda done: answer(self._collect(ordinal, tasks, done)))
 
     def _collect(

@@ -330,7 +330,7 @@ class Slot:
 
         bundle.sent = not worker.process.is_dead  # afterwards it may be dead of this very bundle
         try:
-            worker.process.submit(bundle.ordinal, bundle.tasks, answer, urgent=bundle.is_urgent)
+            worker.process.submit(bundle.ordinal, bundle.tasks, answer, makes_way=bundle.makes_way)
         except InputUnavailable as exc:
             bundle.sent = False
             for placed in sent:

@@ -176,6 +176,18 @@ def shirk(task: RenderTask, rest: str) -> Outcome:
     return make_output(task, rest)
 
 
+def put_off(task: RenderTask, fifo: str) -> Outcome:
+    """Leave the next bundle undone, whatever was asked for."""
+    this = vars(child)["_child"]
+
+    def refuse(*_: object, **__: object) -> bool:
+        del this._may_begin
+        return False
+
+    this._may_begin = refuse
+    return wait_for_gate(task, fifo)
+
+
 def kill_itself(task: RenderTask, _: str) -> Outcome:
     os.kill(os.getpid(), signal.SIGKILL)
     return hang(task, _)
@@ -311,6 +323,7 @@ _DEEDS = {
     "hide": hide,
     "stray-about": stray_about,
     "shirk": shirk,
+    "put-off": put_off,
     "ask-for-more": ask_for_more,
     "find-no-space": find_no_space,
     "take-locks": take_locks,

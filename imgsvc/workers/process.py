@@ -162,8 +162,9 @@ class WorkerProcess:
             return NotUnderstood(str(exc))
         if not is_plausible(report, tasks):
             return NotUnderstood("a worker says what cannot be")
-        if any(map(_lacks_space_again, tasks, report.outcomes)) and is_plenty(self.scratch.folder):
-            return NotUnderstood("a worker finds no space where there is plenty")
+        for task, outcome in zip(tasks, report.outcomes, strict=False):
+            if _lacks_space_again(task, outcome) and is_plenty(self.scratch.folder, task.key.claim):
+                return NotUnderstood("a worker finds no space where there is plenty")
         return report
 
     def _give_up(

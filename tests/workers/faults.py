@@ -132,6 +132,14 @@ def answer_by_half(task: RenderTask, _: str) -> Outcome:
     return kill_itself(task, _)
 
 
+def babble(task: RenderTask, rest: str) -> Outcome:
+    """Answer what nobody has asked."""
+    for queue in gc.get_objects():
+        if isinstance(queue, AnswerQueue):
+            queue._writer.send_bytes(b"4711 file\n")  # type: ignore[attr-defined]
+    return make_output(task, rest)
+
+
 def fill_calls(task: RenderTask, _: str) -> Outcome:
     """Leave the parent no room in the pipe of calls, and die when it has sent one more."""
     for queue in gc.get_objects():
@@ -328,6 +336,7 @@ _DEEDS = {
     "find-no-space": find_no_space,
     "take-locks": take_locks,
     "answer-by-half": answer_by_half,
+    "babble": babble,
     "fill-calls": fill_calls,
     "kill-itself": kill_itself,
     "kill-server": kill_server,

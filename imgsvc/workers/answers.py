@@ -16,9 +16,15 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-from imgsvc.workers.report import Greeting, NotUnderstood, read_greeting, write_greeting
+from imgsvc.workers.report import (
+    MAX_TRACEBACK,
+    Greeting,
+    NotUnderstood,
+    read_greeting,
+    write_greeting,
+)
 
-MAX_ANSWER_BYTES = 1024**2
+MAX_ANSWER_BYTES = 128 * 1024
 """Of a message in the pipe; ours have a few KiB, and an exception a traceback."""
 
 MAX_REPORT_BYTES = 128 * 1024
@@ -26,7 +32,6 @@ MAX_REPORT_BYTES = 128 * 1024
 the rest is for a traceback.
 """
 
-_MAX_TRACEBACK = 100_000
 _HEAD = re.compile(rb"([0-9]{1,18}) (greeting|report|file|no memory|error)\n")
 
 
@@ -84,7 +89,7 @@ def _write(result: object) -> tuple[str, bytes]:
 def _write_exception(exception: Any) -> tuple[str, bytes]:
     """The executor has wrapped it together with its traceback."""
     kind = "no memory" if isinstance(exception.exc, MemoryError) else "error"
-    return kind, exception.tb[-_MAX_TRACEBACK:].encode(errors="backslashreplace")
+    return kind, exception.tb[-MAX_TRACEBACK:].encode(errors="backslashreplace")
 
 
 def read_answer(data: bytes) -> _ResultItem:

@@ -19,7 +19,7 @@ from imgsvc.files.errnos import is_disk_full
 from imgsvc.workers import limits, surroundings
 from imgsvc.workers.notes import Notes, Place
 from imgsvc.workers.parcel import REPORT_BYTES, ship, unpack
-from imgsvc.workers.report import BundleReport, Greeting, write_report
+from imgsvc.workers.report import MAX_TRACEBACK, BundleReport, Greeting, write_report
 from imgsvc.workers.sandbox import confine
 from imgsvc.workers.scratch import NO_SPACE, Scratch, remove_inputs
 
@@ -152,7 +152,7 @@ class _Child:
             return self._fail(task, failure, began_s), None
         except Exception:  # noqa: BLE001 - the task boundary: one image must not end the others
             failure = Failure(ImageErrorCode.INTERNAL, "Something went wrong inside the worker")
-            return self._fail(task, failure, began_s), traceback.format_exc()
+            return self._fail(task, failure, began_s), traceback.format_exc()[-MAX_TRACEBACK:]
         remove_inputs(task)
         return outcome, None
 

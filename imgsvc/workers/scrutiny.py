@@ -24,7 +24,7 @@ from imgsvc.domain.rendering import (
 )
 from imgsvc.recipes.model import load_recipe
 from imgsvc.workers.limits import MAX_FILE_BYTES
-from imgsvc.workers.report import BundleReport
+from imgsvc.workers.report import MAX_TRACEBACK, BundleReport
 
 _MAX_SIDE = 1 << 31
 _MAX_NUMBER = 1 << 53
@@ -46,6 +46,7 @@ def is_plausible(report: BundleReport, tasks: Sequence[RenderTask]) -> bool:
     return (
         count <= len(tasks)
         and all(0 <= position < count for position in report.tracebacks)
+        and all(len(trace) <= MAX_TRACEBACK for trace in report.tracebacks.values())
         and 0 <= report.resident_bytes < _MAX_NUMBER
         and all(map(_may_come_of, tasks, report.outcomes))
     )

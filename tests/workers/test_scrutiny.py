@@ -131,10 +131,11 @@ def test_nobody_looks_at_a_picture_unasked() -> None:
         BundleReport((FAILED,) * 4, {}, 1),
         BundleReport((FAILED,), {1: "Traceback"}, 1),
         BundleReport((FAILED,), {-1: "Traceback"}, 1),
+        BundleReport((FAILED,), {0: "x" * 20_001}, 1),
         BundleReport((FAILED,), {}, -1),
         BundleReport((FAILED,), {}, 1 << 53),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_a_report_that_cannot_be_is_not_believed(report: BundleReport) -> None:
     assert not is_plausible(report, [TASK] * 3)

@@ -27,7 +27,16 @@ STALL_S = 30.0
 """How long a body may bring nothing before it is given up."""
 
 SLOW_AFTER_S = 60.0
-"""How long we may have waited for a body in all before its rate counts."""
+"""How long a body that is too slow is waited for in all."""
+
+_READER = web.RequestKey("reader", PatientReader)
+
+
+def reader_of(request: web.Request) -> PatientReader:
+    """The one reader of its body."""
+    if _READER not in request:
+        request[_READER] = PatientReader(request.content, STALL_S, SLOW_AFTER_S)
+    return request[_READER]
 
 
 async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
@@ -39,7 +48,7 @@ async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes
     if request.content_length is not None and request.content_length > max_bytes:
         raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
     is_packed = _is_packed(request)
-    reader = PatientReader(request.content.readany, STALL_S, SLOW_AFTER_S)
+    reader = reader_of(request)
     received = 0
     while True:
         try:

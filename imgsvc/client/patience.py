@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import TypeVar
 
 from imgsvc.client.errors import ApiError, ClientError, ServerUnreachable
@@ -18,6 +17,7 @@ PATIENCE_S = 120.0
 _PASSING = frozenset(
     {
         "idempotency_in_progress",
+        "request_timeout",  # a slow upload made way for others
         "rate_limited",
         "queue_full",
         "shutting_down",
@@ -108,8 +108,7 @@ class Persistence(Patience):
 
     def will_pass(self, error: ApiError) -> bool:
         """It also lives through a server's own mistakes."""
-        is_its_own = error.status == HTTPStatus.REQUEST_TIMEOUT or error.status >= 500
-        return is_its_own or super().will_pass(error)
+        return error.status >= 500 or super().will_pass(error)
 
     def note_answer(self) -> None:
         super().note_answer()

@@ -189,7 +189,7 @@ class Fetcher:
 
 async def _receive(content: aiohttp.StreamReader, order: _Order) -> None:
     """Raises Unfetched, also when it stalls or drips."""
-    reader = PatientReader(content.readany, STALL_S, SLOW_AFTER_S)
+    reader = PatientReader(content, STALL_S, SLOW_AFTER_S)
     head = b""
     while chunk := await _read(reader):
         if order.file.size_bytes + len(chunk) > order.max_bytes:

@@ -62,9 +62,12 @@ def get_logger(name: str) -> Logger:
 
 
 def _console_renderer(*, colors: bool) -> structlog.dev.ConsoleRenderer:
-    """Tracebacks stay plain: a rich one shows local variables, secrets among them."""
+    """Texts of workers and clients are spelled out: a terminal would obey what is in them.
+    Tracebacks stay plain: a rich one shows local variables, secrets among them.
+    """
     return structlog.dev.ConsoleRenderer(
         colors=colors,
         pad_event_to=28,
+        repr_native_str=True,
         exception_formatter=structlog.dev.plain_traceback,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import weakref
+from collections.abc import Container
 from concurrent.futures.process import _ResultItem
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
@@ -15,9 +16,15 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-from imgsvc.workers.report import Greeting, NotUnderstood, read_greeting, write_greeting
+from imgsvc.workers.report import (
+    MAX_TRACEBACK,
+    Greeting,
+    NotUnderstood,
+    read_greeting,
+    write_greeting,
+)
 
-MAX_ANSWER_BYTES = 1024**2
+MAX_ANSWER_BYTES = 128 * 1024
 """Of a message in the pipe; ours have a few KiB, and an exception a traceback."""
 
 MAX_REPORT_BYTES = 128 * 1024
@@ -25,7 +32,6 @@ MAX_REPORT_BYTES = 128 * 1024
 the rest is for a traceback.
 """
 
-_MAX_TRACEBACK = 100_000
 _HEAD = re.compile(rb"([0-9]{1,18}) (greeting|report|file|no memory|error)\n")
 
 
@@ -34,7 +40,11 @@ class AnswerQueue(SimpleQueue[Any]):
 
     def __init__(self, *, ctx: BaseContext) -> None:
         super().__init__(ctx=ctx)
-        _guard(self._reader)  # type: ignore[attr-defined]  # the executor reads from it directly
+        self.guard(())
+
+    def guard(self, calls: Container[int]) -> None:
+        """Take only what answers one of these, from now on."""
+        _guard(self._reader, calls)  # type: ignore[attr-defined]  # the executor reads from it directly
 
     def put(self, item: object) -> None:
         """A number says that the process leaves by itself: it does so unsaid."""
@@ -44,14 +54,17 @@ class AnswerQueue(SimpleQueue[Any]):
                 self._writer.send_bytes(message)  # type: ignore[attr-defined]
 
 
-def _guard(reader: Connection[Any, Any]) -> None:
+def _guard(reader: Connection[Any, Any], calls: Container[int]) -> None:
     """Make `recv` of the executor's end careful. The executor takes an exception out of it
-    for a broken process, which it is.
+    for a broken process, which it is: one that says what nobody has asked might never stop.
     """
     source = weakref.proxy(reader)  # or it would hold itself, and its descriptor, for long
 
     def receive() -> _ResultItem:
-        return read_answer(source.recv_bytes(MAX_ANSWER_BYTES))
+        answer = read_answer(source.recv_bytes(MAX_ANSWER_BYTES))
+        if answer.work_id not in calls:
+            raise NotUnderstood("a worker answers what nobody has asked")
+        return answer
 
     setattr(reader, "recv", receive)  # noqa: B010 - a method gives way to a function
 
@@ -76,7 +89,7 @@ def _write(result: object) -> tuple[str, bytes]:
 def _write_exception(exception: Any) -> tuple[str, bytes]:
     """The executor has wrapped it together with its traceback."""
     kind = "no memory" if isinstance(exception.exc, MemoryError) else "error"
-    return kind, exception.tb[-_MAX_TRACEBACK:].encode(errors="backslashreplace")
+    return kind, exception.tb[-MAX_TRACEBACK:].encode(errors="backslashreplace")
 
 
 def read_answer(data: bytes) -> _ResultItem:

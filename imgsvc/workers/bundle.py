@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imgsvc.domain.rendering import EngineEvent, Finished, LossCause, Lost, RenderTask, Started
+from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.workers.notes import Place
 from imgsvc.workers.report import BundleReport
 
@@ -13,7 +14,8 @@ class Bundle:
     """Every task leaves it exactly once, as an event; what comes later finds it gone.
 
     tasks: as the child has them; shortened once, before the child sees them.
-    is_urgent: others make way for it.
+    is_urgent: others make way for it. makes_way: for urgent ones; who has done so a few times has
+        its turn, or a hijacked worker would put an image off for ever.
     sent: whether it has gone, or is going, to a child that lived.
     failure: what its call ended with when no report came.
     """
@@ -24,6 +26,7 @@ class Bundle:
         self.ordinal = ordinal
         self.tasks = tasks
         self.is_urgent = is_urgent
+        self.makes_way = not is_urgent and tasks[0].key.claim <= MAX_INNOCENT
         self.failure: BaseException | None = None
         self.answered = False
         self.sent = False

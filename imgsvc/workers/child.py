@@ -19,7 +19,7 @@ from imgsvc.files.errnos import is_disk_full
 from imgsvc.workers import limits, surroundings
 from imgsvc.workers.notes import Notes, Place
 from imgsvc.workers.parcel import REPORT_BYTES, ship, unpack
-from imgsvc.workers.report import BundleReport, Greeting, write_report
+from imgsvc.workers.report import MAX_TRACEBACK, BundleReport, Greeting, write_report
 from imgsvc.workers.sandbox import confine
 from imgsvc.workers.scratch import NO_SPACE, Scratch, remove_inputs
 
@@ -99,12 +99,12 @@ class _Child:
         confinement = confine(mode, self._scratch.folder, self._scratch.inputs)
         self.greeting = Greeting(formats, confinement)
 
-    def run_bundle(self, ordinal: int, parcel: bytes | None, *, urgent: bool) -> bytes | None:
+    def run_bundle(self, ordinal: int, parcel: bytes | None, *, makes_way: bool) -> bytes | None:
         tasks: tuple[RenderTask, ...] = unpack(parcel, self._scratch.call_path(ordinal))
         outcomes: list[Outcome] = []
         tracebacks: dict[int, str] = {}
         for position, task in enumerate(tasks):
-            if not self._may_begin(Place(ordinal, position), urgent=urgent):
+            if not self._may_begin(Place(ordinal, position), makes_way=makes_way):
                 self._scratch.remove_all_of(tasks[position:])
                 break
             outcome, trace = self._run_task(task)
@@ -131,8 +131,8 @@ class _Child:
         report = BundleReport(outcomes, {}, self._settle_memory())
         return ship(write_report(report), REPORT_BYTES, report_path)
 
-    def _may_begin(self, place: Place, *, urgent: bool) -> bool:
-        if not urgent and self._notes.must_yield(place.ordinal):
+    def _may_begin(self, place: Place, *, makes_way: bool) -> bool:
+        if makes_way and self._notes.must_yield(place.ordinal):
             return False
         self._notes.write_place(place)
         return not self._notes.stop_asked
@@ -152,7 +152,7 @@ class _Child:
             return self._fail(task, failure, began_s), None
         except Exception:  # noqa: BLE001 - the task boundary: one image must not end the others
             failure = Failure(ImageErrorCode.INTERNAL, "Something went wrong inside the worker")
-            return self._fail(task, failure, began_s), traceback.format_exc()
+            return self._fail(task, failure, began_s), traceback.format_exc()[-MAX_TRACEBACK:]
         remove_inputs(task)
         return outcome, None
 
@@ -208,11 +208,11 @@ def report_ready() -> Greeting:
     return _get_child().greeting
 
 
-def run_bundle(ordinal: int, parcel: bytes | None, urgent: bool) -> bytes | None:
+def run_bundle(ordinal: int, parcel: bytes | None, makes_way: bool) -> bytes | None:
     """Carry out a parcel of RenderTasks; the answer is a BundleReport in JSON, or
     None when it stands in a file.
     """
-    return _get_child().run_bundle(ordinal, parcel, urgent=urgent)
+    return _get_child().run_bundle(ordinal, parcel, makes_way=makes_way)
 
 
 def _get_child() -> _Child:

@@ -71,7 +71,7 @@ class Notes:
 
     def ask_to_yield(self, ordinal: int) -> None:
         """An urgent bundle of this ordinal follows: of those before it, the child begins no
-        further task that is not urgent itself.
+        further task that makes way.
         """
         self._cells[_URGENT] = ordinal
 

@@ -19,6 +19,7 @@ from imgsvc.domain.rendering import Failure, Outcome, RenderFailed, RenderTask
 from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.errors import ImageErrorCode
 from imgsvc.workers import answers, child
+from imgsvc.workers.answers import AnswerQueue
 from imgsvc.workers.notes import Notes
 from imgsvc.workers.parcel import CALL_BYTES, pack
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood, read_report
@@ -66,6 +67,8 @@ class _Unlocked:
 class _Process(SpawnProcess):
     """Once it is started the child alone has its ends of the pipes: when it dies, whoever reads
     half a message or writes into a full pipe is told so.
+
+    It ignores a mere request to end: what the executor sends when it reads what is no answer.
     """
 
     def start(self) -> None:
@@ -74,6 +77,9 @@ class _Process(SpawnProcess):
         calls._reader.close()  # noqa: SLF001 - as above
         results._writer.close()  # noqa: SLF001
 
+    def terminate(self) -> None:
+        self.kill()
+
 
 class _Context(SpawnContext):
     """The `spawn` context; it keeps the process that the executor starts through it, and what
@@ -81,10 +87,12 @@ class _Context(SpawnContext):
     """
 
     process: SpawnProcess | None = None
+    answers: AnswerQueue
 
     def SimpleQueue(self) -> SimpleQueue[Any]:  # noqa: N802
         """Of results: the executor makes no other."""
-        return answers.AnswerQueue(ctx=self)
+        self.answers = AnswerQueue(ctx=self)
+        return self.answers
 
     def Lock(self) -> _Unlocked:  # type: ignore[override]  # noqa: N802
         return _Unlocked()
@@ -124,7 +132,7 @@ class WorkerProcess:
         tasks: tuple[RenderTask, ...],
         answer: Callable[[BundleAnswer], None],
         *,
-        urgent: bool,
+        makes_way: bool,
     ) -> None:
         """Send a bundle; `answer` is called once, in another thread, unless this raises.
 
@@ -140,7 +148,8 @@ class WorkerProcess:
                 raise
             call_path.unlink(missing_ok=True)
             raise InputUnavailable(failure) from exc
-        future = self.executor.submit(child.run_bundle, ordinal, parcel, urgent)
+        self.scratch.report_path(ordinal).unlink(missing_ok=True)  # nobody of ours left it there
+        future = self.executor.submit(child.run_bundle, ordinal, parcel, makes_way)
         future.add_done_callback(lambda done: answer(self._collect(ordinal, tasks, done)))
 
     def _collect(
@@ -162,8 +171,9 @@ class WorkerProcess:
             return NotUnderstood(str(exc))
         if not is_plausible(report, tasks):
             return NotUnderstood("a worker says what cannot be")
-        if any(map(_lacks_space_again, tasks, report.outcomes)) and is_plenty(self.scratch.folder):
-            return NotUnderstood("a worker finds no space where there is plenty")
+        for task, outcome in zip(tasks, report.outcomes, strict=False):
+            if _lacks_space_again(task, outcome) and is_plenty(self.scratch.folder, task.key.claim):
+                return NotUnderstood("a worker finds no space where there is plenty")
         return report
 
     def _give_up(
@@ -209,7 +219,7 @@ class WorkerProcess:
         self.stderr_path.unlink(missing_ok=True)
 
 
-def spawn(scratch: Scratch, generation: int, equipment: child.Equipment) -> WorkerProcess:
+def spawn(scratch: Scratch, equipment: child.Equipment) -> WorkerProcess:
     """Start a child and do not wait until it is warm.
 
     The calling thread has to live as long as the child: the kernel kills the child with it.
@@ -223,13 +233,14 @@ def spawn(scratch: Scratch, generation: int, equipment: child.Equipment) -> Work
         notes=notes,
         parent_pid=os.getpid(),
         folder=scratch.folder,
-        stderr_path=scratch.stderr_path(generation),
+        stderr_path=scratch.new_stderr_path(),
         equipment=equipment,
     )
     context = _Context()
     executor = ProcessPoolExecutor(
         1, mp_context=context, initializer=child.begin, initargs=(settings,)
     )
+    context.answers.guard(executor._pending_work_items)  # noqa: SLF001 - calls that wait
     try:
         ready = executor.submit(child.report_ready)
         pid = context.process.pid if context.process else None

@@ -16,6 +16,9 @@ from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import Outcome
 from imgsvc.errors import ImgsvcError
 
+MAX_TRACEBACK = 20_000
+"""Characters, of its end: it goes to the log."""
+
 
 class NotUnderstood(ImgsvcError):
     """A worker says what none of ours would."""

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 
 from imgsvc.domain.rendering import Failure, RenderTask
 from imgsvc.errors import ImageErrorCode, ImgsvcError
@@ -36,7 +37,8 @@ class Scratch:
     write through a link changes them.
 
     Names begin with the task's key, its claim included, so that a task which is done twice, or
-    late, meets nobody else's files.
+    late, meets nobody else's files. They end in what nobody can guess: a hijacked child could leave
+    files there that those who come later may not write.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,7 +80,8 @@ class Scratch:
 
     def place(self, task: RenderTask) -> RenderTask:
         """The task with its paths in these folders."""
-        stem = _stem(task)
+        key = task.key
+        stem = f"{key.job_id}-{key.index}-{key.claim}-{token_hex(4)}"
         source = f"{self.inputs}/{stem}"
         watermarks = tuple(
             replace(file, path=f"{source}.watermark-{number}")
@@ -97,13 +100,13 @@ class Scratch:
     def call_path(self, ordinal: int) -> Path:
         return self.inputs / f"call-{ordinal}"
 
-    def stderr_path(self, generation: int) -> Path:
-        return self.folder / f"stderr-{generation}"
+    def new_stderr_path(self) -> Path:
+        return self.folder / f"stderr-{token_hex(4)}"
 
     def remove_all_of(self, tasks: Iterable[RenderTask]) -> None:
-        """Remove whatever the tasks have in these folders; nothing at all, not even a folder, is
-        fine too. Where a trouble that passes is in the way, as too many open files, it is removed
-        with the next ones.
+        """Remove whatever the tasks, placed, have in these folders; nothing at all, not even a
+        folder, is fine too. Where a trouble that passes is in the way, as too many open files, it
+        is removed with the next ones.
         """
         starts = {f"{_stem(task)}{mark}" for task in tasks for mark in "-."} | self._late
         self._late |= starts
@@ -177,5 +180,5 @@ def _failure(exc: OSError) -> Failure:
     return Failure(ImageErrorCode.INTERNAL, "The input file cannot be read")
 
 
-def _stem(task: RenderTask) -> str:
-    return f"{task.key.job_id}-{task.key.index}-{task.key.claim}"
+def _stem(placed: RenderTask) -> str:
+    return Path(placed.output_prefix).name

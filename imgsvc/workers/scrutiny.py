@@ -24,14 +24,17 @@ from imgsvc.domain.rendering import (
 )
 from imgsvc.recipes.model import load_recipe
 from imgsvc.workers.limits import MAX_FILE_BYTES
-from imgsvc.workers.report import BundleReport
+from imgsvc.workers.report import MAX_TRACEBACK, BundleReport
 
 _MAX_SIDE = 1 << 31
 _MAX_NUMBER = 1 << 53
 """Any sum over a job finds room in the database's 63 bits."""
 
 _MAX_NAME = 100
-_MAX_TEXT = 100_000
+_MAX_WARNINGS = 200
+_MAX_TEXT = 20_000
+"""Characters for all that is said of one image: it stays in the database."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _THUMBHASH = re.compile(r"[A-Za-z0-9+/]{1,60}={0,2}")
@@ -43,6 +46,7 @@ def is_plausible(report: BundleReport, tasks: Sequence[RenderTask]) -> bool:
     return (
         count <= len(tasks)
         and all(0 <= position < count for position in report.tracebacks)
+        and all(len(trace) <= MAX_TRACEBACK for trace in report.tracebacks.values())
         and 0 <= report.resident_bytes < _MAX_NUMBER
         and all(map(_may_come_of, tasks, report.outcomes))
     )
@@ -97,11 +101,17 @@ def _is_output(output: OutputFacts, wanted: str) -> bool:
 
 def _are_warnings(outcome: Rendered) -> bool:
     names = {output.variant for output in outcome.outputs}
-    return all(_is_warning(warning, names) for warning in outcome.warnings)
+    return (
+        len(outcome.warnings) <= _MAX_WARNINGS
+        and sum(len(warning.message) for warning in outcome.warnings) <= _MAX_TEXT
+        and all(_is_about(warning, names) for warning in outcome.warnings)
+    )
 
 
-def _is_warning(warning: ImageWarning, names: set[str]) -> bool:
-    return len(warning.message) <= _MAX_TEXT and names.issuperset(warning.variants)
+def _is_about(warning: ImageWarning, names: set[str]) -> bool:
+    return len(set(warning.variants)) == len(warning.variants) and names.issuperset(
+        warning.variants
+    )
 
 
 def _is_look(facts: AnalysisFacts) -> bool:

@@ -33,10 +33,11 @@ mount_setattr swapon swapoff quotactl quotactl_fd acct
 init_module finit_module delete_module kexec_load kexec_file_load reboot
 sethostname setdomainname settimeofday clock_settime adjtimex clock_adjtime
 iopl ioperm modify_ldt personality syslog vhangup
-bpf perf_event_open userfaultfd memfd_secret add_key request_key keyctl lookup_dcookie
+bpf perf_event_open userfaultfd memfd_create memfd_secret add_key request_key keyctl lookup_dcookie
 """
 """Landlock says nothing about owners, modes, times and attributes of files, nor about any
-socket but TCP: those are refused to everybody here."""
+socket but TCP: those are refused to everybody here. Files in memory are no part of what a limit
+on the address space counts."""
 
 _UNKNOWN = "clone3 io_uring_setup io_uring_enter io_uring_register"
 """Said not to exist: programs then fall back to a call whose arguments a filter can see."""

@@ -81,7 +81,6 @@ class Slot:
         self._order = asyncio.Lock()
         self._workers: list[Worker] = []
         self._active: Worker | None = None
-        self._generation = 0
         self._changed = asyncio.Event()
 
     @property
@@ -249,11 +248,10 @@ class Slot:
 
     async def _start_worker(self) -> Worker | None:
         """A process that is not warm yet; None when the system refuses one."""
-        self._generation += 1
         settings = self._settings
         try:
             process: WorkerProcess = await self._loop.run_in_executor(
-                settings.spawner, spawn, self.scratch, self._generation, settings.equipment
+                settings.spawner, spawn, self.scratch, settings.equipment
             )
         except OSError as exc:
             log.error("worker_not_started", slot=self.number, reason=str(exc))  # noqa: TRY400 - the reason says it all
@@ -330,7 +328,7 @@ class Slot:
 
         bundle.sent = not worker.process.is_dead  # afterwards it may be dead of this very bundle
         try:
-            worker.process.submit(bundle.ordinal, bundle.tasks, answer, urgent=bundle.is_urgent)
+            worker.process.submit(bundle.ordinal, bundle.tasks, answer, makes_way=bundle.makes_way)
         except InputUnavailable as exc:
             bundle.sent = False
             for placed in sent:

@@ -52,7 +52,8 @@ init_module 175 105, finit_module 313 273, delete_module 176 106, kexec_load 246
 kexec_file_load 320 294, reboot 169 142, sethostname 170 161, setdomainname 171 162,
 settimeofday 164 170, clock_settime 227 112, adjtimex 159 171, clock_adjtime 305 266,
 iopl 172 -, ioperm 173 -, modify_ldt 154 -, personality 135 92, syslog 103 116, vhangup 153 58,
-bpf 321 280, perf_event_open 298 241, userfaultfd 323 282, memfd_secret 447 447,
+bpf 321 280, perf_event_open 298 241, userfaultfd 323 282,
+memfd_create 319 279, memfd_secret 447 447,
 io_uring_setup 425 425, io_uring_enter 426 426, io_uring_register 427 427,
 add_key 248 217, request_key 249 218, keyctl 250 219, lookup_dcookie 212 18
 """

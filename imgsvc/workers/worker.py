@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -58,7 +57,8 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._place = NOWHERE
         self._seen = NOWHERE, False
-        self._cut_before = 0
+        self._yields_before = 0
+        self._must_stop = False
         self.unchanged_s = 0.0
         self._loop.add_reader(process.pidfd, self._on_death)
         process.ready.add_done_callback(self._post_ready)
@@ -88,16 +88,16 @@ class Worker:
 
     def ask_to_yield(self, ordinal: int) -> None:
         """To an urgent bundle of this ordinal."""
-        self._cut_before = ordinal
+        self._yields_before = ordinal
         self.process.notes.ask_to_yield(ordinal)
 
     def ask_to_stop(self) -> None:
-        self._cut_before = sys.maxsize
+        self._must_stop = True
         self.process.notes.ask_to_stop()
 
     def may_cut_short(self, bundle: Bundle) -> bool:
         """Whether it was asked for anything for which it leaves tasks of the bundle undone."""
-        return bundle.ordinal < self._cut_before
+        return self._must_stop or (bundle.makes_way and bundle.ordinal < self._yields_before)
 
     @property
     def place(self) -> Place:

@@ -16,6 +16,7 @@ from imgsvc.api import app as api_app
 from imgsvc.api import connections, crowd
 from imgsvc.api.connections import Runner
 from imgsvc.api.crowd import Crowd
+from imgsvc.intake import patient_reader
 from imgsvc.intake.documents import DocumentRoom
 from tests.pictures import make_jpeg
 from tests.servers import Running, form_of, get_json, make_settings, running_server
@@ -267,6 +268,36 @@ async def test_one_upload_too_many_is_told_to_come_again_and_others_are_served(
             status = answer.status
             assert status in {202, 429}
     assert (await get_json(server, "/readyz")) == {"status": "ok"}
+
+
+async def test_the_slowest_upload_makes_way_for_one_that_finds_no_place(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patient_reader, "CROWDED_AFTER_S", -1.0)
+    url = urlsplit(server.url)
+    head = (
+        b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+        b"Content-Length: 100000\r\n\r\n"
+    )
+    slow = [await asyncio.open_connection(url.hostname, url.port) for _ in range(2)]
+    for _, writer in slow:
+        writer.write(head + b"\xff\xd8")
+        await writer.drain()
+    answers = [asyncio.create_task(read_answer(reader)) for reader, _ in slow]
+    given_up: list[asyncio.Task[tuple[int, dict[str, str], bytes]]] = []
+    status = 0
+    while not given_up or status != 202:  # until those two have begun, and one has made way
+        async with server.http.post("/api/v1/jobs", data=bytes(100_000)) as answer:
+            status = answer.status
+            assert status in {202, 429}
+        given_up = [one for one in answers if one.done()]
+    for one in given_up:
+        refused, _, body = one.result()
+        assert (refused, json.loads(body)["code"]) == (408, "request_timeout")
+    for one in answers:
+        one.cancel()
+    for _, writer in slow:
+        writer.close()
 
 
 async def test_documents_that_find_no_room_are_told_to_come_again(

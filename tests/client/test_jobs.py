@@ -140,3 +140,16 @@ async def test_a_job_deleted_while_it_is_waited_for_is_no_job_that_ended(client:
     await client.delete(job["id"])
     with pytest.raises(ClientError, match="deleted"):
         await waiting
+
+
+async def test_an_upload_that_made_way_for_others_is_sent_again() -> None:
+    answers = iter((ApiError("request_timeout", 408, "too slow"), None))
+
+    async def send() -> str:
+        if error := next(answers):
+            raise error
+        return "accepted"
+
+    sending = patience.Patience()
+    sending.note_answer()
+    assert await sending.insist(send) == "accepted"

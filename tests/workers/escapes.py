@@ -175,11 +175,14 @@ def _write_memory(_: RenderTask, pid: int) -> None:
     _check(_libc.process_vm_writev(pid, part, 1, part, 1, 0))
 
 
-def _run_from_memory(_: RenderTask, number: int) -> None:
+def _hold_in_memory(_: RenderTask, name: str) -> None:
+    os.close(os.memfd_create(name))
+
+
+def _run_what_is_open(task: RenderTask, number: int) -> None:
     """number: of execveat."""
-    program = os.memfd_create("program")
+    program = os.open(_make_own(task), os.O_RDONLY)
     try:
-        os.write(program, b"#!/bin/true\n")
         nothing = ctypes.c_void_p()
         _check(_libc.syscall(number, program, b"", nothing, nothing, _AT_EMPTY_PATH))
     finally:
@@ -353,7 +356,8 @@ _ATTEMPTS: dict[str, Callable[[RenderTask, Any], object]] = {
     "call": _call,
     "control": _control,
     "write memory": _write_memory,
-    "run from memory": _run_from_memory,
+    "hold in memory": _hold_in_memory,
+    "run what is open": _run_what_is_open,
     "signal by a timer": _signal_by_a_timer,
     "reopen the input": _reopen_input,
     "map the input": _map_input,

@@ -132,6 +132,14 @@ def answer_by_half(task: RenderTask, _: str) -> Outcome:
     return kill_itself(task, _)
 
 
+def babble(task: RenderTask, rest: str) -> Outcome:
+    """Answer what nobody has asked."""
+    for queue in gc.get_objects():
+        if isinstance(queue, AnswerQueue):
+            queue._writer.send_bytes(b"4711 file\n")  # type: ignore[attr-defined]
+    return make_output(task, rest)
+
+
 def fill_calls(task: RenderTask, _: str) -> Outcome:
     """Leave the parent no room in the pipe of calls, and die when it has sent one more."""
     for queue in gc.get_objects():
@@ -174,6 +182,18 @@ def shirk(task: RenderTask, rest: str) -> Outcome:
     """Leave all others undone."""
     vars(child)["_child"]._may_begin = lambda *_, **__: False
     return make_output(task, rest)
+
+
+def put_off(task: RenderTask, fifo: str) -> Outcome:
+    """Leave the next bundle undone, whatever was asked for."""
+    this = vars(child)["_child"]
+
+    def refuse(*_: object, **__: object) -> bool:
+        del this._may_begin
+        return False
+
+    this._may_begin = refuse
+    return wait_for_gate(task, fifo)
 
 
 def kill_itself(task: RenderTask, _: str) -> Outcome:
@@ -311,10 +331,12 @@ _DEEDS = {
     "hide": hide,
     "stray-about": stray_about,
     "shirk": shirk,
+    "put-off": put_off,
     "ask-for-more": ask_for_more,
     "find-no-space": find_no_space,
     "take-locks": take_locks,
     "answer-by-half": answer_by_half,
+    "babble": babble,
     "fill-calls": fill_calls,
     "kill-itself": kill_itself,
     "kill-server": kill_server,

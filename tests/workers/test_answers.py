@@ -85,11 +85,15 @@ def test_a_broken_answer_is_none(data: bytes) -> None:
 def test_the_executor_reads_answers_with_care() -> None:
     queue = AnswerQueue(ctx=_Context())
     try:
+        queue.guard({7, 8})
         queue.put(_ResultItem(7, result=b"x"))
         queue.put(4711)  # not said
+        queue.put(_ResultItem(9))
         queue._writer.send_bytes(pickle.dumps(_ResultItem(8)))  # type: ignore[attr-defined]
         assert queue._reader.recv().result == b"x"  # type: ignore[attr-defined]
-        with pytest.raises(NotUnderstood):
+        with pytest.raises(NotUnderstood, match="nobody has asked"):
+            queue._reader.recv()  # type: ignore[attr-defined]
+        with pytest.raises(NotUnderstood, match="cannot be read"):
             queue._reader.recv()  # type: ignore[attr-defined]
     finally:
         queue.close()

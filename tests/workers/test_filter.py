@@ -90,7 +90,7 @@ async def test_there_are_no_other_programs_and_processes(prison: Follower) -> No
         ("execute", sys.executable),
         ("spawn", "/bin/true"),
         ("fork", None),
-        ("run from memory", _number("execveat")),
+        ("run what is open", _number("execveat")),
     ]
     await assert_refused(prison, *wishes, by={"EPERM", "EACCES"})
 

@@ -170,7 +170,7 @@ async def test_a_report_that_finds_no_space_costs_nobody_an_attempt(open_pool: P
 async def test_that_there_is_no_space_is_believed_for_ever_only_where_there_is_little(
     open_pool: Pools, monkeypatch: pytest.MonkeyPatch, is_plenty: bool
 ) -> None:
-    monkeypatch.setattr(process, "is_plenty", lambda _: is_plenty)
+    monkeypatch.setattr(process, "is_plenty", lambda *_: is_plenty)
     pool = await open_pool()
     first = pool.task("find-no-space")
     later = replace(first, key=replace(first.key, claim=MAX_INNOCENT + 1))
@@ -187,16 +187,16 @@ def test_there_is_plenty_of_space_where_a_large_file_can_be_made(
 ) -> None:
     monkeypatch.setattr(space, "MAX_FILE_BYTES", 1)
     monkeypatch.setattr(space, "_TAKEN_BYTES", 1 << 20)
-    assert space.is_plenty(tmp_path)
+    assert space.is_plenty(tmp_path, 1)
     monkeypatch.setattr(space, "MAX_FILE_BYTES", 1 << 80)
-    assert not space.is_plenty(tmp_path)
-    monkeypatch.setattr(space, "MAX_FILE_BYTES", 1)
+    assert not space.is_plenty(tmp_path, space.MAX_PATIENT)
+    assert space.is_plenty(tmp_path, space.MAX_PATIENT + 1)
 
     def refuse(*_: object) -> None:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
-    assert not space.is_plenty(tmp_path)
+    assert not space.is_plenty(tmp_path, space.MAX_PATIENT + 1)
 
 
 async def test_a_bundle_that_finds_no_space_costs_nobody_an_attempt(

@@ -47,6 +47,25 @@ async def test_who_dies_in_the_middle_of_something_holds_nobody_up(
     assert threads_of_executors() == []
 
 
+async def test_who_answers_what_nobody_has_asked_is_replaced(open_pool: Pools) -> None:
+    """Or it might say so without end, and the server would do nothing but read it."""
+    pool = await open_pool()
+    (guilty,) = await pool.submit("babble")
+    await pool.ended([guilty])
+    assert pool.causes() == {guilty: LossCause.CRASHED}
+    (outcome,) = await pool.finish("ok")
+    assert isinstance(outcome, Rendered)
+    assert pool.pool.workers()[0].restarts == 1
+
+
+async def test_what_stands_where_a_report_is_written_makes_way(open_pool: Pools) -> None:
+    pool = await open_pool()
+    await pool.ready()
+    (pool.pool._folder / "0" / "report-1").symlink_to("/nowhere/report")
+    outcomes = await pool.finish(*["many"] * 8)
+    assert {type(outcome) for outcome in outcomes} == {Rendered}
+
+
 async def test_who_leaves_no_room_in_the_pipe_and_dies_holds_nobody_up(
     open_pool: Pools, gate: Gate
 ) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from imgsvc.domain.rendering import Finished, LossCause, TaskKey
+from dataclasses import replace
+
+from imgsvc.domain.rendering import Finished, LossCause, RenderTask, TaskKey
+from imgsvc.domain.retries import MAX_INNOCENT
 from tests.workers.conftest import Follower, Gate, Pools
 
 
@@ -11,6 +14,10 @@ async def _submit_urgent(pool: Follower, content: str) -> TaskKey:
     pool.submitted.append(task.key)
     await pool.pool.submit([task], urgent=True)
     return task.key
+
+
+def _as_claimed(task: RenderTask, claim: int) -> RenderTask:
+    return replace(task, key=replace(task.key, claim=claim))
 
 
 def _finished(pool: Follower) -> list[TaskKey]:
@@ -42,6 +49,33 @@ async def test_an_urgent_bundle_runs_next_and_what_has_not_begun_is_given_back(
     await pool.ended([running, neighbour, queued, urgent])
     assert _finished(pool) == [running, urgent]
     assert pool.causes() == {neighbour: LossCause.INNOCENT, queued: LossCause.INNOCENT}
+
+
+async def test_who_has_made_way_a_few_times_has_its_turn(open_pool: Pools, gate: Gate) -> None:
+    pool = await open_pool()
+    (running,) = await pool.submit(gate.content)
+    await pool.started(running)
+    (weary,) = await pool.submit_tasks([_as_claimed(pool.task("ok"), MAX_INNOCENT + 1)])
+    urgent = await _submit_urgent(pool, "ok")
+    gate.open()
+    await pool.ended([running, weary, urgent])
+    assert _finished(pool) == [running, weary, urgent]
+
+
+async def test_a_worker_puts_an_image_off_for_others_a_few_times_and_no_more(
+    open_pool: Pools, gate: Gate
+) -> None:
+    pool = await open_pool()
+    for claim in (MAX_INNOCENT, MAX_INNOCENT + 1):
+        (running,) = await pool.submit(gate.content.replace("gate", "put-off", 1))
+        await pool.started(running)
+        (shirked,) = await pool.submit_tasks([_as_claimed(pool.task("ok"), claim)])
+        urgent = await _submit_urgent(pool, "ok")
+        gate.open()
+        await pool.ended([running, shirked, urgent])
+        assert pool.causes()[shirked] is (
+            LossCause.INNOCENT if claim <= MAX_INNOCENT else LossCause.CRASHED
+        )
 
 
 async def test_urgent_bundles_make_no_way_for_each_other(open_pool: Pools, gate: Gate) -> None:

@@ -149,6 +149,11 @@ async def test_the_limit_on_memory_can_be_lifted_to_what_all_may_use_and_no_furt
     await assert_refused(pool, *wishes, by={"EPERM"})
 
 
+async def test_nothing_is_held_in_memory_beside_what_is_limited(open_pool: Pools) -> None:
+    pool = await open_prison(open_pool)
+    await assert_refused(pool, ("hold in memory", "name"), by={"EPERM"})
+
+
 async def test_where_memory_runs_out_workers_die_before_the_server(open_pool: Pools) -> None:
     pool = await open_prison(open_pool)
     await try_out(pool, [])

@@ -49,20 +49,30 @@ def test_a_child_reads_nothing_outside_its_slot(scratch: Scratch, tmp_path: Path
 
 def test_a_lost_task_leaves_no_watermark(scratch: Scratch, tmp_path: Path) -> None:
     wanted = task(tmp_path)
-    bring_in_all(wanted, scratch.place(wanted))
-    scratch.remove_all_of([wanted])
+    placed = scratch.place(wanted)
+    bring_in_all(wanted, placed)
+    scratch.remove_all_of([placed])
     assert_empty(scratch)
+
+
+def test_nobody_can_leave_files_in_the_way_of_those_who_come_later(
+    scratch: Scratch, tmp_path: Path
+) -> None:
+    wanted = task(tmp_path)
+    assert scratch.place(wanted).output_prefix != scratch.place(wanted).output_prefix
+    assert scratch.new_stderr_path() != scratch.new_stderr_path()
 
 
 def test_what_cannot_be_removed_for_want_of_open_files_is_removed_with_the_next(
     scratch: Scratch, tmp_path: Path
 ) -> None:
     first, second = task(tmp_path), replace(task(tmp_path), key=TaskKey("job", 1, 1))
-    for wanted in (first, second):
-        bring_in_all(wanted, scratch.place(wanted))
+    placed = [scratch.place(wanted) for wanted in (first, second)]
+    for wanted, its_own in zip((first, second), placed, strict=True):
+        bring_in_all(wanted, its_own)
     with no_more_files():
-        scratch.remove_all_of([first])
-    scratch.remove_all_of([second])
+        scratch.remove_all_of(placed[:1])
+    scratch.remove_all_of(placed[1:])
     assert_empty(scratch)
 
 

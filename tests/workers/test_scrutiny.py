@@ -102,15 +102,18 @@ def test_the_outputs_are_the_variants_each_once_and_in_order(places: tuple[int, 
         NeedsMemory(1 << 53),
         replace(FAILED, duration_ms=-1),
         replace(FAILED, duration_ms=1 << 53),
-        replace(FAILED, failure=Failure(ImageErrorCode.INTERNAL, "x" * 100_001)),
+        replace(FAILED, failure=Failure(ImageErrorCode.INTERNAL, "x" * 20_001)),
         replace(FAILED, input=replace(INPUT, format="x" * 101)),
         replace(RENDERED, input=replace(INPUT, width=1 << 53)),
         replace(RENDERED, duration_ms=1 << 53),
         replace(RENDERED, warnings=(ImageWarning(WarningCode.NOT_ENLARGED, "", ("zzz",)),)),
+        replace(RENDERED, warnings=(ImageWarning(WarningCode.NOT_ENLARGED, "", ("b", "b")),)),
+        replace(RENDERED, warnings=(ImageWarning(WarningCode.NOT_ENLARGED, "x" * 10_001),) * 2),
+        replace(RENDERED, warnings=(ImageWarning(WarningCode.NOT_ENLARGED, ""),) * 201),
         replace(RENDERED, analysis=AnalysisFacts("red", has_alpha=True, thumbhash="abc")),
         replace(RENDERED, analysis=AnalysisFacts("#ffffff", has_alpha=True, thumbhash="<b>")),
     ],
-    ids=range(11),
+    ids=range(14),
 )
 def test_an_outcome_that_cannot_be_is_not_believed(outcome: Outcome) -> None:
     assert not is_believed(outcome)
@@ -128,10 +131,11 @@ def test_nobody_looks_at_a_picture_unasked() -> None:
         BundleReport((FAILED,) * 4, {}, 1),
         BundleReport((FAILED,), {1: "Traceback"}, 1),
         BundleReport((FAILED,), {-1: "Traceback"}, 1),
+        BundleReport((FAILED,), {0: "x" * 20_001}, 1),
         BundleReport((FAILED,), {}, -1),
         BundleReport((FAILED,), {}, 1 << 53),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_a_report_that_cannot_be_is_not_believed(report: BundleReport) -> None:
     assert not is_plausible(report, [TASK] * 3)

@@ -74,7 +74,7 @@ class Delivery:
         self._noted: set[ImageKey] = set()
         self._names: dict[str, StableNames] = {}
         self._waits_until_s = 0.0
-        self._is_out_gone = False
+        self._waits_for: str | None = None
         self._is_list_written = True
         self._list_due_s = 0.0
         self._list_rests_until_s = 0.0
@@ -122,17 +122,17 @@ class Delivery:
             if self._list_due_s <= self._now_s():
                 await self._list_failures()
         except OutGone as exc:
-            if not self._is_out_gone and self._out is not None:
+            if self._waits_for != str(exc) and self._out is not None:
                 log.warning("out_folder_waits", out=str(self._out.root), reason=str(exc))
-            self._is_out_gone = True
+            self._waits_for = str(exc)
             self._waits_until_s = self._now_s() + RETRY_S
         except StorageFull:
             log.warning("storage_full", what="folders")
             self._waits_until_s = self._now_s() + RETRY_S
         else:
-            if self._is_out_gone and self._out is not None:
+            if self._waits_for is not None and self._out is not None:
                 log.info("out_folder_is_back", out=str(self._out.root))
-            self._is_out_gone = False
+            self._waits_for = None
 
     def _note(self, job_id: str, indexes: Iterable[int]) -> None:
         keys = [(job_id, index) for index in indexes]

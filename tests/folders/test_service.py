@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 
 from imgsvc.config import FolderSettings
 from imgsvc.domain.times import now_ms
@@ -250,6 +251,37 @@ async def test_results_wait_for_their_folder_and_their_job_waits_for_them(
     hotfolder.service._delivery._waits_until_s = 0
     await hotfolder.work_until_made("b.webp")
     assert len(await store.expired_jobs(much_later, 10)) == 2
+
+
+async def test_a_share_that_is_not_mounted_at_a_start_gets_no_results(
+    server: Running, tmp_path: Path
+) -> None:
+    for name in ("in", "share", "bare"):
+        (tmp_path / name).mkdir()
+    out = tmp_path / "out"
+    out.symlink_to(tmp_path / "share")
+    hotfolder = await Hotfolder.open(server, tmp_path)
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.work_until_made("a.webp")
+    put(hotfolder.root / "b.jpg", make_jpeg(50, 50))
+    await hotfolder.take(jobs=2)
+    await hotfolder.until_final()
+    out.unlink()
+    with capture_logs() as logs:
+        again = await Hotfolder.open(server, tmp_path)
+        await again.deliver()
+        out.symlink_to(tmp_path / "bare")
+        again.service._delivery._waits_until_s = 0
+        await again.deliver()
+    reasons = [line["reason"] for line in logs if line["event"] == "out_folder_waits"]
+    assert reasons[0] == "No such file or directory"
+    assert reasons[1].startswith("It has no folder .imgsvc")
+    assert not list((tmp_path / "bare").iterdir())
+    out.unlink()
+    out.symlink_to(tmp_path / "share")
+    again.service._delivery._waits_until_s = 0
+    await again.deliver()
+    assert (out / "b.webp").exists()
 
 
 async def test_what_stands_in_one_results_way_holds_up_no_other(hotfolder: Hotfolder) -> None:

@@ -57,8 +57,24 @@ async def watch(tmp_path: Path, journal: WatchJournal) -> AsyncIterator[RunWatch
 
 
 async def test_what_failed_in_a_folder_that_is_not_watched_now_stays_listed(
-    watch: RunWatch, journal: WatchJournal
+    watch: RunWatch, journal: WatchJournal, tmp_path: Path
 ) -> None:
+    (tmp_path / "b" / "good.png").touch()
     listing: Listing = watch._listing
+    await asyncio.to_thread(watch._take_up)
     await asyncio.wait_for(listing.tidy_once(), TIDY_S)
+    assert list(journal.failed) == ["a/bad.png"]
+
+
+async def test_nothing_is_forgotten_of_a_folder_that_may_not_be_mounted(
+    watch: RunWatch, journal: WatchJournal, tmp_path: Path
+) -> None:
+    failed = Sighting("b/bad.png", "/in", 1, 2, 3)
+    await asyncio.to_thread(journal.note_batch, "2", "r", {}, [failed], {})
+    failure = Failure("timeout", "It took too long.", 5)
+    await asyncio.to_thread(journal.note_failed, "2", failed.name, failure)
+    await asyncio.to_thread(watch._take_up)
+    assert list(journal.failed) == ["a/bad.png", "b/bad.png"]
+    (tmp_path / "b" / "good.png").touch()
+    await asyncio.to_thread(watch._take_up)
     assert list(journal.failed) == ["a/bad.png"]

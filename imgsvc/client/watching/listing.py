@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 
@@ -21,7 +21,7 @@ TIDY_S = 30.0
 
 class Listing:
     """tell: is given all failures by name, in a thread, and again after a LocalFileError.
-    is_there: whether a file, by its name, may still stand where it failed; asked in a thread.
+    find_gone: which of these files, by name, stand no more where they failed; asked in a thread.
     """
 
     def __init__(
@@ -29,12 +29,12 @@ class Listing:
         journal: WatchJournal,
         disk: Disk,
         tell: Callable[[dict[str, Failure]], None],
-        is_there: Callable[[str], bool],
+        find_gone: Callable[[Collection[str]], Collection[str]],
     ) -> None:
         self._journal = journal
         self._disk = disk
         self._tell = tell
-        self._is_there = is_there
+        self._find_gone = find_gone
         self._has_changed = asyncio.Event()
 
     def note_change(self) -> None:
@@ -55,9 +55,9 @@ class Listing:
             await self.tidy_once()
 
     async def tidy_once(self) -> None:
-        gone = await asyncio.to_thread(self._find_gone) if self._journal.failed else []
+        gone = await asyncio.to_thread(self._find_gone, list(self._journal.failed))
         if gone:
-            await self._disk.insist(partial(self._journal.drop, gone))
+            await self._disk.insist(partial(self._journal.drop, list(gone)))
             self.note_change()
 
     async def finish(self) -> None:
@@ -68,6 +68,3 @@ class Listing:
 
     def _list(self) -> None:
         self._tell(dict(self._journal.failed))
-
-    def _find_gone(self) -> list[str]:
-        return [name for name in list(self._journal.failed) if not self._is_there(name)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -92,7 +91,7 @@ class FolderWatch:
         self._most_images = 1
         self._done = 0
         self._held_up = 0
-        self._listing = Listing(journal, disk, reports.failures, self._may_be_there)
+        self._listing = Listing(journal, disk, reports.failures, folder.find_gone)
 
     @property
     def progress(self) -> Progress:
@@ -173,11 +172,12 @@ class FolderWatch:
     def _forget(self, present: set[str]) -> None:
         """Of files that are gone only what still stands in the out folder has to be known."""
         under_way = {name for batch in list(self._journal.batches.values()) for name in batch.files}
-        gone = [
-            name
+        entries = {
+            name: entry
             for name, entry in list(self._journal.entries.items())
-            if name not in present and name not in under_way and not self._stands(entry)
-        ]
+            if name not in present and name not in under_way
+        }
+        gone = [name for name in self._folder.find_gone(entries) if not self._stands(entries[name])]
         if gone:
             self._journal.forget(gone)
 
@@ -234,11 +234,6 @@ class FolderWatch:
         else:
             self._listing.note_change()
         self._reports.outcome(outcome)
-
-    def _may_be_there(self, name: str) -> bool:
-        """Blocking."""
-        is_gone = self._watcher is None or self._watcher.is_gone
-        return is_gone or os.path.lexists(self._folder.root / name)
 
 
 def _chunks(sightings: Sequence[Sighting], most: int) -> Iterator[Sequence[Sighting]]:

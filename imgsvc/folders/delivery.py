@@ -7,7 +7,6 @@ nothing is lost by a kill, and nothing is done for a content that is not the new
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
@@ -24,7 +23,7 @@ from imgsvc.domain.watched import FileEnd, FileState, WatchedFile
 from imgsvc.errors import NotFound, StorageFull
 from imgsvc.folders.failure_list import LIST_IS_TAKEN, ListedFailure, write_failures
 from imgsvc.folders.placing import DeliveryFolder, OutGone, Placement
-from imgsvc.folders.scan import Folder, FolderGone, printable
+from imgsvc.folders.scan import Folder, printable
 from imgsvc.recipes.model import load_recipe
 from imgsvc.store.folder_lookups import ImageKey
 from imgsvc.store.store import Store
@@ -51,7 +50,9 @@ _NAMELESS = ("internal", "The server's records of its results do not fit its rec
 
 
 class Delivery:
-    """out: None leaves the results on the server. clock: seconds that only rise."""
+    """out: None leaves the results on the server. on_forgotten: called with the names of files
+    that failed and are gone. clock: seconds that only rise.
+    """
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Delivery:
         folder: Folder,
         out: Path | None,
         *,
+        on_forgotten: Callable[[Iterable[str]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -67,6 +69,7 @@ class Delivery:
         self._folder = folder
         self._key = str(folder.root)
         self._out = None if out is None else DeliveryFolder(out)
+        self._on_forgotten = on_forgotten
         self._now_s = clock
         self._todo: dict[ImageKey, None] = {}
         self._later: dict[ImageKey, float] = {}
@@ -262,9 +265,10 @@ class Delivery:
         """Raises OutGone."""
         begun_s = self._now_s()
         failed = await self._store.folders.failed_files(self._key)
-        gone = await asyncio.to_thread(_find_gone, self._folder, failed)
+        gone = await asyncio.to_thread(self._folder.find_gone, [file.name for file in failed])
         if gone:
             await self._store.forget_failed_files(self._key, gone)
+            self._on_forgotten(gone)
         listed = [
             ListedFailure(file.name, *file.error, file.ended_at or 0)
             for file in failed
@@ -325,12 +329,3 @@ def _find_used_up(
         for file in files
         if file.name in gone and (out is None or not file.files or out.has_lost(file.files))
     ]
-
-
-def _find_gone(folder: Folder, failed: Sequence[WatchedFile]) -> set[str]:
-    """Files that failed and are not there; none while the folder itself is not."""
-    try:
-        folder.identify()
-    except FolderGone:
-        return set()
-    return {file.name for file in failed if not os.path.lexists(folder.root / file.name)}

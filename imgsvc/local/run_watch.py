@@ -55,7 +55,7 @@ class RunWatch:
         self._out = out
         self._disk = disk
         self._reports = reports
-        self._listing = Listing(journal, disk, reports.failures, self._find_gone)
+        self._listing = Listing(journal, disk, reports.failures, self._find_gone, self._look_anew)
         self._slots = asyncio.Semaphore(ROUNDS_AT_ONCE)
         self._known: dict[str, Fingerprint] = {}
         self._under_way: set[str] = set()
@@ -148,6 +148,11 @@ class RunWatch:
             gone.update(above + name for name in watched.folder.find_gone(below))
         return gone
 
+    def _look_anew(self, name: str) -> None:
+        for above, watcher in self._watchers.items():
+            if name.startswith(above):
+                watcher.give_back(name.removeprefix(above))
+
     async def _watch(self, watched: Watched, tasks: asyncio.TaskGroup) -> None:
         watcher = await watch_folder(
             watched.folder, partial(self._is_known, watched), polling=watched.polling
@@ -159,7 +164,7 @@ class RunWatch:
                 new = []
                 for sighting in sightings:
                     if watched.name(sighting) in self._under_way:  # an older content is
-                        watcher.give_back(sighting)
+                        watcher.give_back(sighting.name)
                     else:
                         new.append(sighting)
                 if new:
@@ -187,7 +192,7 @@ class RunWatch:
         for sighting in sightings:
             name = watched.name(sighting)
             if self._known.get(name) != sighting.fingerprint and name not in self._journal.failed:
-                watcher.give_back(sighting)
+                watcher.give_back(sighting.name)
 
     async def _make(self, batch_id: str, watched: Watched, sightings: Sequence[Sighting]) -> None:
         """Raises StorageFull, OSError."""

@@ -172,6 +172,33 @@ async def test_what_failed_and_was_taken_away_is_listed_no_more(hotfolder: Hotfo
     await hotfolder.work(hotfolder.failures)
 
 
+async def test_what_failed_and_was_moved_out_and_back_is_tried_again(
+    hotfolder: Hotfolder, tmp_path: Path
+) -> None:
+    put(hotfolder.root / "bad.jpg", GARBAGE)
+    await hotfolder.work(hotfolder.failures)
+    (hotfolder.root / "bad.jpg").rename(tmp_path / "away.jpg")
+    hotfolder.service._delivery._list_due_s = 0
+    await hotfolder.deliver()
+    assert not hotfolder.failures()
+    (tmp_path / "away.jpg").rename(hotfolder.root / "bad.jpg")
+    await hotfolder.work(hotfolder.failures)
+    assert len(await hotfolder.jobs()) == 2
+
+
+async def test_what_failed_stays_listed_while_its_folder_may_not_be_mounted(
+    hotfolder: Hotfolder, server: Running, tmp_path: Path
+) -> None:
+    put(hotfolder.root / "bad.jpg", GARBAGE)
+    await hotfolder.work(hotfolder.failures)
+    listed = hotfolder.failures()
+    hotfolder.root.rename(tmp_path / "away")
+    hotfolder.root.mkdir()
+    again = await Hotfolder.open(server, tmp_path)
+    await again.service.run_once()
+    assert again.failures() == listed
+
+
 async def test_touching_what_failed_tries_it_again(hotfolder: Hotfolder) -> None:
     put(hotfolder.root / "bad.jpg", GARBAGE)
     await hotfolder.work(hotfolder.failures)

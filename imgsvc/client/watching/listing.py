@@ -22,6 +22,7 @@ TIDY_S = 30.0
 class Listing:
     """tell: is given all failures by name, in a thread, and again after a LocalFileError.
     find_gone: which of these files, by name, stand no more where they failed; asked in a thread.
+    look_anew: told of each of them, once it is unknown.
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class Listing:
         disk: Disk,
         tell: Callable[[dict[str, Failure]], None],
         find_gone: Callable[[Collection[str]], Collection[str]],
+        look_anew: Callable[[str], None],
     ) -> None:
         self._journal = journal
         self._disk = disk
         self._tell = tell
         self._find_gone = find_gone
+        self._look_anew = look_anew
         self._has_changed = asyncio.Event()
 
     def note_change(self) -> None:
@@ -59,6 +62,8 @@ class Listing:
         if gone:
             await self._disk.insist(partial(self._journal.drop, list(gone)))
             self.note_change()
+        for name in gone:  # it may be back
+            self._look_anew(name)
 
     async def finish(self) -> None:
         """Say at the end what was not said yet, if the disk takes it."""

@@ -91,7 +91,7 @@ class FolderWatch:
         self._most_images = 1
         self._done = 0
         self._held_up = 0
-        self._listing = Listing(journal, disk, reports.failures, folder.find_gone)
+        self._listing = Listing(journal, disk, reports.failures, folder.find_gone, self._look_anew)
 
     @property
     def progress(self) -> Progress:
@@ -213,7 +213,7 @@ class FolderWatch:
         for sighting in sightings:
             failure = self._journal.failed.get(sighting.name)
             if not self._is_known(sighting):
-                watcher.give_back(sighting)
+                watcher.give_back(sighting.name)
             elif failure is not None:
                 self._note_outcome(Outcome(sighting.name, failure))
         self._listing.note_change()
@@ -223,10 +223,13 @@ class FolderWatch:
         """Until the batch is dealt with; a slot is held."""
         try:
             for name in await self._results.collect(batch):
-                root = str(self._folder.root)
-                watcher.give_back(Sighting(name, root, *batch.files[name]))
+                watcher.give_back(name)
         finally:
             self._slots.release()
+
+    def _look_anew(self, name: str) -> None:
+        if self._watcher is not None:
+            self._watcher.give_back(name)
 
     def _note_outcome(self, outcome: Outcome) -> None:
         if outcome.failure is None:

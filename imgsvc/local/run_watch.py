@@ -96,7 +96,7 @@ class RunWatch:
     def _take_up(self) -> None:
         """What earlier processes have left, and what there is now. Blocking."""
         for batch in list(self._journal.batches.values()):
-            self._journal.drop(self._journal.find_left(batch))
+            self._journal.drop(batch.id, self._journal.find_left(batch))
             self._journal.end_batch(batch.id)
         present: dict[str, LocalInput] = {}
         for watched in self._watched:
@@ -187,7 +187,8 @@ class RunWatch:
             self._under_way.difference_update(map(watched.name, sightings))
             self._slots.release()
         if batch := self._journal.batches.get(batch_id):
-            await self._disk.insist(partial(self._journal.drop, self._journal.find_left(batch)))
+            left = self._journal.find_left(batch)
+            await self._disk.insist(partial(self._journal.drop, batch_id, left))
             await self._disk.insist(partial(self._journal.end_batch, batch_id))
         for sighting in sightings:
             name = watched.name(sighting)

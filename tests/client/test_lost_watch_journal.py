@@ -94,7 +94,7 @@ def test_where_another_watch_has_the_folder_nothing_changes(
 def test_an_older_state_of_it_is_brought_up_to_date(journal: WatchJournal, path: Path) -> None:
     copy = path.parent.with_name("copy")
     shutil.copytree(path.parent, copy)
-    journal.drop(["a.png"])
+    journal.drop("1", ["a.png"])
     shutil.rmtree(path.parent)
     copy.rename(path.parent)
     assert journal.stands_there()

@@ -93,12 +93,22 @@ def test_an_older_result_says_nothing_of_a_newer_content(journal: WatchJournal) 
 def test_a_dropped_file_keeps_what_its_results_are_called(journal: WatchJournal) -> None:
     send(journal, "1", "a.png")
     journal.note_failed("1", "a.png", Failure("timeout", "", 5))
-    journal.drop(["a.png", "b.png"])
+    journal.drop("1", ["a.png", "b.png"])
     assert not journal.failed
     assert not journal.is_known(seen("a.png"), RECIPE)
     assert journal.entries["a.png"].choice == "[]"
     journal.forget(["a.png"])
     assert not journal.entries
+
+
+def test_a_file_that_was_taken_again_is_not_dropped_with_its_older_content(
+    journal: WatchJournal,
+) -> None:
+    send(journal, "1", "a.png")
+    send(journal, "2", "a.png")
+    journal.drop("1", ["a.png"])
+    assert journal.is_left("2", "a.png")
+    assert journal.is_known(seen("a.png"), RECIPE)
 
 
 def test_a_touched_file_is_known_as_it_is_now(journal: WatchJournal) -> None:

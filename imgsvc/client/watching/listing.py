@@ -9,7 +9,7 @@ from functools import partial
 
 from imgsvc.client.errors import LocalFileError
 from imgsvc.client.watching.disk import Disk
-from imgsvc.client.watching.entries import Failure
+from imgsvc.client.watching.entries import Failure, State
 from imgsvc.client.watching.journal import WatchJournal
 
 PAUSE_S = 0.5
@@ -58,9 +58,12 @@ class Listing:
             await self.tidy_once()
 
     async def tidy_once(self) -> None:
-        gone = await asyncio.to_thread(self._find_gone, list(self._journal.failed))
-        if gone:
-            await self._disk.insist(partial(self._journal.drop, list(gone)))
+        entries = self._journal.entries
+        failed = {name: entries[name] for name in list(self._journal.failed)}
+        batches = {name: one.batch for name, one in failed.items() if one.state is State.FAILED}
+        gone = await asyncio.to_thread(self._find_gone, batches)
+        for name in gone:
+            await self._disk.insist(partial(self._journal.drop, batches[name], [name]))
             self.note_change()
         for name in gone:  # it may be back
             self._look_anew(name)

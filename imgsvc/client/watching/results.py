@@ -67,7 +67,7 @@ class Results:
             await self._patience.insist(partial(self._follow, batch))
         lost = self._journal.find_left(batch)
         if lost:
-            await self._disk.insist(partial(self._journal.drop, lost))
+            await self._disk.insist(partial(self._journal.drop, batch.id, lost))
         await self._disk.insist(partial(self._journal.end_batch, batch.id))
         return lost
 

@@ -98,7 +98,7 @@ class Shipping:
             await self._submit(batch, [])
         else:
             left = self._journal.find_left(batch)
-            await self._disk.insist(partial(self._journal.drop, left))
+            await self._disk.insist(partial(self._journal.drop, batch.id, left))
 
     async def _submit(self, batch: Batch, uploads: list[FileUpload]) -> None:
         path = self._note_path(batch)
@@ -109,7 +109,7 @@ class Shipping:
                 await self._note_job(batch, job)
             else:
                 left = self._journal.find_left(batch)
-                await self._disk.insist(partial(self._journal.drop, left))
+                await self._disk.insist(partial(self._journal.drop, batch.id, left))
             await asyncio.to_thread(note.forget)
 
     async def _insist(self, batch: Batch, uploads: list[FileUpload], note: Journal) -> Job | None:

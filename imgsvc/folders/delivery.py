@@ -208,7 +208,7 @@ class Delivery:
             await asyncio.to_thread(_place, self._out, placements, file.files)
         except KeyError:  # a variant or a format that the recipe does not have
             return None if file.error == _NAMELESS else _fail(file, _NAMELESS)
-        except (NotFound, FileNotFoundError):
+        except NotFound:
             # Its job was deleted at this moment: the next look finds it gone.
             self._later[image.job_id, image.index] = self._now_s() + RETRY_S
             return None

@@ -134,6 +134,26 @@ async def test_a_newcomer_takes_nobodys_name(hotfolder: Hotfolder) -> None:
     assert size_of(hotfolder.out / "a.webp") == (100, 80)
 
 
+async def test_a_result_that_is_missing_from_the_data_is_waited_for_and_named_once(
+    hotfolder: Hotfolder,
+) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.take(jobs=1)
+    await hotfolder.until_final()
+    (job,) = await hotfolder.jobs()
+    made = hotfolder.server.core.settings.storage.data_dir / "jobs" / job["id"] / "out"
+    made.rename(made.with_name("away"))
+    with capture_logs() as logs:
+        for _ in range(2):
+            await hotfolder.deliver()
+            later = hotfolder.service._delivery._later
+            hotfolder.service._delivery._later = dict.fromkeys(later, 0.0)
+    assert [log["name"] for log in logs if log["event"] == "result_waits"] == ["a.jpg"]
+    made.with_name("away").rename(made)
+    await hotfolder.deliver()
+    assert (hotfolder.out / "a.webp").exists()
+
+
 async def test_what_fails_is_listed_until_it_is_put_right(hotfolder: Hotfolder) -> None:
     put(hotfolder.root / "=bad.jpg", GARBAGE)
     put(hotfolder.root / "good.jpg", make_jpeg())

@@ -82,6 +82,9 @@ class WatchJournal:
         except OSError as exc:
             os.close(self._lock)
             raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
+        except (LookupError, TypeError, ValueError) as exc:
+            os.close(self._lock)
+            raise LocalFileError(path, "it holds a line that this version cannot read") from exc
 
     def __enter__(self) -> Self:
         return self

@@ -19,7 +19,7 @@ from imgsvc.domain.job import JobChange
 from imgsvc.domain.stable_names import StableNames
 from imgsvc.domain.states import ImageState
 from imgsvc.domain.times import now_ms
-from imgsvc.domain.watched import FileEnd, FileState, WatchedFile
+from imgsvc.domain.watched import CANCELLED, FileEnd, FileState, WatchedFile
 from imgsvc.errors import NotFound, StorageFull
 from imgsvc.folders.failure_list import LIST_IS_TAKEN, ListedFailure, write_failures
 from imgsvc.folders.placing import DeliveryFolder, OutGone, Placement
@@ -44,8 +44,8 @@ LIST_SHARE = 0.05
 
 NEVER_S = float("inf")
 
-_CANCELLED = ("cancelled", "The job was cancelled.")
-_DELETED = ("cancelled", "The job was deleted.")
+_CANCELLED = (CANCELLED, "The job was cancelled.")
+_DELETED = (CANCELLED, "The job was deleted.")
 _NAMELESS = ("internal", "The server's records of its results do not fit its recipe.")
 
 

@@ -75,7 +75,7 @@ class FolderService:
             for file in files:
                 self._known[file.name] = hash(load_fingerprint(file.fingerprint))
         await self._delivery.load()
-        self._watcher = await watch_folder(
+        self._watcher = watch_folder(
             self._folder, self._is_known, polling=self._polling, timing=self._timing
         )
 

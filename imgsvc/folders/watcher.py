@@ -273,7 +273,7 @@ class FolderWatcher:
         self._identity, self._is_gone, self._is_first = identity, False, True
 
 
-async def watch_folder(
+def watch_folder(
     folder: Folder,
     is_known: Callable[[Sighting], bool],
     *,

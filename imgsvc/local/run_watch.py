@@ -154,7 +154,7 @@ class RunWatch:
                 watcher.give_back(name.removeprefix(above))
 
     async def _watch(self, watched: Watched, tasks: asyncio.TaskGroup) -> None:
-        watcher = await watch_folder(
+        watcher = watch_folder(
             watched.folder, partial(self._is_known, watched), polling=watched.polling
         )
         self._watchers[watched.above] = watcher

@@ -115,8 +115,8 @@ class WatchJournal:
 
     def write_anew(self) -> None:
         """Where the file was lost, put it back with all that is known, into a folder that is
-        there. Raises JournalBusy, or LocalFileError, also where another watch's stands; then
-        nothing has changed.
+        there. Raises JournalBusy, or LocalFileError, also where another watch's stands; then it
+        goes on in the file that was lost.
         """
         with self._turn:
             if is_same_file(self._file, self.path):

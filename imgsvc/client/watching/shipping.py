@@ -29,13 +29,11 @@ from imgsvc.client.watching.disk import Disk
 from imgsvc.client.watching.entries import Batch, Failure
 from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.domain.times import now_ms
+from imgsvc.domain.watched import UNREADABLE
 from imgsvc.folders.scan import FileChanged, Folder, Sighting
 
 UNNAMED = "image"
 """What a file is called in its job when nothing of its name can be."""
-
-UNREADABLE = "unreadable"
-"""Code of a file that the disk does not give."""
 
 _COMES_AGAIN = frozenset({errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM})
 _CLOSED_BY_OTHERS = frozenset({"job_closed", "not_found"})

@@ -111,7 +111,7 @@ class FolderWatch:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listing.run(), name="watch-failures")
                 await self._prepare()
-                self._watcher = await watch_folder(
+                self._watcher = watch_folder(
                     self._folder, self._is_known, polling=self._polling, timing=self._timing
                 )
                 tasks.create_task(self._listing.tidy(), name="watch-tidy")

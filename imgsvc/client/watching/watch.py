@@ -18,8 +18,9 @@ from imgsvc.client.watching.listing import Listing
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.client.watching.results import Results
-from imgsvc.client.watching.shipping import Shipping, Spec, hash_file, split_by_name
+from imgsvc.client.watching.shipping import Shipping, Spec, split_by_name
 from imgsvc.folders.scan import Folder, FolderGone, Sighting
+from imgsvc.folders.steady import hash_file
 from imgsvc.folders.watcher import FolderWatcher, Timing, watch_folder
 
 LOOK_S = 1.0
@@ -196,7 +197,10 @@ class FolderWatch:
             return False
         if entry.fingerprint[0] != sighting.size_bytes:
             return False
-        digest = await asyncio.to_thread(hash_file, self._folder, sighting)
+        try:
+            digest = await asyncio.to_thread(hash_file, self._folder, sighting)
+        except OSError:
+            return False
         if digest != entry.sha256:
             return False
         await self._disk.insist(partial(self._journal.note_touched, sighting))

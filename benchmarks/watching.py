@@ -58,7 +58,7 @@ async def _idle(folder: Path, *, polling: bool) -> float:
     def is_known(sighting: Sighting) -> bool:
         return known.get(sighting.name) == sighting.fingerprint
 
-    watcher = await watch_folder(Folder(folder), is_known, polling=polling)
+    watcher = watch_folder(Folder(folder), is_known, polling=polling)
     watching = asyncio.create_task(_watch(watcher))
     await asyncio.sleep(10)
     begun_s, cpu_s = time.monotonic(), time.process_time()

@@ -24,6 +24,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from yarl import URL
 
 from imgsvc.domain.confinement import SandboxMode
 from imgsvc.domain.webhook import check_secret
@@ -88,9 +89,27 @@ def _normalize_host(host: str) -> str:
         return host
 
 
+def parse_host(text: str) -> str:
+    """A host as a parsed URL names it; `.` in front stays. Raises ValueError for what is none."""
+    dot = "." if text.startswith(".") else ""
+    try:
+        host = URL.build(scheme="http", host=text.removeprefix(".").rstrip(".").strip("[]")).host
+    except ValueError:
+        host = None
+    if not host or "*" in host:
+        raise ValueError(
+            "Must be a host's name or address, without scheme, port, path and *; .example.org is "
+            "example.org and every name under it."
+        )
+    return dot + host
+
+
 _Path = Annotated[Path, AfterValidator(_expand_home)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_list)]
+Hosts = Annotated[
+    tuple[Annotated[str, AfterValidator(parse_host)], ...], BeforeValidator(_parse_list)
+]
 Secrets = Annotated[
     tuple[Annotated[str, AfterValidator(check_secret)], ...], BeforeValidator(_parse_list)
 ]
@@ -212,7 +231,7 @@ class FetchSettings(_Section):
     per_host: int = Field(4, ge=1)
     concurrency: int = Field(32, ge=1, le=1024)
     allow_private: bool = False
-    allowed_hosts: Names = ()
+    allowed_hosts: Hosts = ()
 
 
 class FolderSettings(_Section):

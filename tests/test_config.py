@@ -6,6 +6,7 @@ import pytest
 
 from imgsvc.config import Settings, is_loopback, load_settings, parse_size
 from imgsvc.errors import StartError
+from imgsvc.net import Guard
 
 
 @pytest.fixture
@@ -228,6 +229,34 @@ def test_served_hosts_are_this_machine_the_bound_host_and_the_named_ones() -> No
         server={"host": "::", "allow_anonymous": True, "allowed_hosts": "Photos.Example"}
     ).server
     assert server.served_hosts == {"localhost", "127.0.0.1", "[::1]", "[::]", "photos.example"}
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("CDN.Example", "http://cdn.example/"), ("cdn.example.", "http://cdn.example/"),
+        (".shop.example", "http://a.shop.example/"), ("10.0.0.1", "http://10.0.0.1/"),
+        ("[::1]", "http://[::1]/"), ("::1", "http://[::1]/"),
+        ("xn--mnchen-3ya.example", "http://m\u00fcnchen.example/"),
+        ("M\u00fcnchen.example", "http://xn--mnchen-3ya.example/"),
+    ],
+)  # fmt: skip
+def test_a_host_that_may_be_asked_is_known_by_any_of_its_spellings(written: str, url: str) -> None:
+    hosts = load(fetch={"allowed_hosts": [written]}).fetch.allowed_hosts
+    assert Guard(allow_private=True, allowed_hosts=hosts).check_url(url)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "https://cdn.example", "cdn.example:8443", "cdn.example/a", "*.shop.example", "a b.example",
+        "user@cdn.example", "10.0.0.0/8", ".", "",
+    ],
+)  # fmt: skip
+def test_what_can_be_no_host_to_ask_is_refused_by_name(written: str) -> None:
+    message = refusal(fetch={"allowed_hosts": [written]})
+    assert "fetch.allowed_hosts.0" in message
+    assert "without scheme, port" in message
 
 
 def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ ROOT = Path(imgsvc.__file__).parent.parent
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 POINTS = (
     "Crash and kill", "Poison", "Memory", "Disk", "Sandbox", "Overload", "Database", "Time",
+    "Watched folders",
 )  # fmt: skip
 
 Row = tuple[str, str, str]

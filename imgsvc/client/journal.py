@@ -94,8 +94,8 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
     def _append(self, facts: dict[str, Any]) -> None:
-        """A line of its own, so that one which is torn takes no other with it."""
-        self._file.write(json.dumps(facts) + "\n")
+        """A line of its own, which begins it: one that is torn takes no other with it."""
+        self._file.write("\n" + json.dumps(facts))
         self._file.flush()
         os.fsync(self._file.fileno())
 

@@ -8,6 +8,12 @@ from enum import StrEnum
 NOT_SAVED = "not_saved"
 """Code of an image that was made, but whose results cannot stand where they belong."""
 
+UNREADABLE = "unreadable"
+"""Code of a file that the disk does not give."""
+
+CANCELLED = "cancelled"
+"""Code of an image that somebody did not want any more."""
+
 
 class FileState(StrEnum):
     TAKEN = "taken"

@@ -7,7 +7,6 @@ nothing is lost by a kill, and nothing is done for a content that is not the new
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
@@ -20,11 +19,11 @@ from imgsvc.domain.job import JobChange
 from imgsvc.domain.stable_names import StableNames
 from imgsvc.domain.states import ImageState
 from imgsvc.domain.times import now_ms
-from imgsvc.domain.watched import FileEnd, FileState, WatchedFile
+from imgsvc.domain.watched import CANCELLED, FileEnd, FileState, WatchedFile
 from imgsvc.errors import NotFound, StorageFull
 from imgsvc.folders.failure_list import LIST_IS_TAKEN, ListedFailure, write_failures
 from imgsvc.folders.placing import DeliveryFolder, OutGone, Placement
-from imgsvc.folders.scan import Folder, FolderGone, printable
+from imgsvc.folders.scan import Folder, printable
 from imgsvc.recipes.model import load_recipe
 from imgsvc.store.folder_lookups import ImageKey
 from imgsvc.store.full_disk import FullDisk
@@ -46,13 +45,15 @@ LIST_SHARE = 0.05
 
 NEVER_S = float("inf")
 
-_CANCELLED = ("cancelled", "The job was cancelled.")
-_DELETED = ("cancelled", "The job was deleted.")
+_CANCELLED = (CANCELLED, "The job was cancelled.")
+_DELETED = (CANCELLED, "The job was deleted.")
 _NAMELESS = ("internal", "The server's records of its results do not fit its recipe.")
 
 
 class Delivery:
-    """out: None leaves the results on the server. clock: seconds that only rise."""
+    """out: None leaves the results on the server. on_forgotten: called with the names of files
+    that failed and are gone. clock: seconds that only rise.
+    """
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class Delivery:
         folder: Folder,
         out: Path | None,
         *,
+        on_forgotten: Callable[[Iterable[str]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -68,6 +70,7 @@ class Delivery:
         self._folder = folder
         self._key = str(folder.root)
         self._out = None if out is None else DeliveryFolder(out)
+        self._on_forgotten = on_forgotten
         self._now_s = clock
         self._todo: dict[ImageKey, None] = {}
         self._later: dict[ImageKey, float] = {}
@@ -75,8 +78,8 @@ class Delivery:
         self._noted: set[ImageKey] = set()
         self._names: dict[str, StableNames] = {}
         self._waits_until_s = 0.0
-        self._is_out_gone = False
         self._disk = FullDisk("folders")
+        self._waits_for: str | None = None
         self._is_list_written = True
         self._list_due_s = 0.0
         self._list_rests_until_s = 0.0
@@ -128,14 +131,14 @@ class Delivery:
                 self._waits_until_s = self._now_s() + RETRY_S
                 return
         except OutGone as exc:
-            if not self._is_out_gone and self._out is not None:
+            if self._waits_for != str(exc) and self._out is not None:
                 log.warning("out_folder_waits", out=str(self._out.root), reason=str(exc))
-            self._is_out_gone = True
+            self._waits_for = str(exc)
             self._waits_until_s = self._now_s() + RETRY_S
         else:
-            if self._is_out_gone and self._out is not None:
+            if self._waits_for is not None and self._out is not None:
                 log.info("out_folder_is_back", out=str(self._out.root))
-            self._is_out_gone = False
+            self._waits_for = None
 
     def _note(self, job_id: str, indexes: Iterable[int]) -> None:
         keys = [(job_id, index) for index in indexes]
@@ -208,7 +211,7 @@ class Delivery:
             await asyncio.to_thread(_place, self._out, placements, file.files)
         except KeyError:  # a variant or a format that the recipe does not have
             return None if file.error == _NAMELESS else _fail(file, _NAMELESS)
-        except (NotFound, FileNotFoundError):
+        except NotFound:
             # Its job was deleted at this moment: the next look finds it gone.
             self._later[image.job_id, image.index] = self._now_s() + RETRY_S
             return None
@@ -265,9 +268,10 @@ class Delivery:
         """Raises OutGone."""
         begun_s = self._now_s()
         failed = await self._store.folders.failed_files(self._key)
-        gone = await asyncio.to_thread(_find_gone, self._folder, failed)
+        gone = await asyncio.to_thread(self._folder.find_gone, [file.name for file in failed])
         if gone:
             await self._store.forget_failed_files(self._key, gone)
+            self._on_forgotten(gone)
         listed = [
             ListedFailure(file.name, *file.error, file.ended_at or 0)
             for file in failed
@@ -328,12 +332,3 @@ def _find_used_up(
         for file in files
         if file.name in gone and (out is None or not file.files or out.has_lost(file.files))
     ]
-
-
-def _find_gone(folder: Folder, failed: Sequence[WatchedFile]) -> set[str]:
-    """Files that failed and are not there; none while the folder itself is not."""
-    try:
-        folder.identify()
-    except FolderGone:
-        return set()
-    return {file.name for file in failed if not os.path.lexists(folder.root / file.name)}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imgsvc.files.errnos import will_pass
 from imgsvc.files.places import Places, takes_files
+from imgsvc.files.state import STATE_FOLDER
 from imgsvc.folders.scan import is_gone
 
 
@@ -24,7 +25,7 @@ class Placement:
 
 
 class DeliveryFolder:
-    """An output folder of the server, known by the disk that it is on; every method blocks.
+    """An output folder of the server, known by its mark; every method blocks.
 
     Results are copies. A link would let whoever changes a result change what the server keeps,
     and everything that is made from it later.
@@ -32,32 +33,27 @@ class DeliveryFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
-        self._device: int | None = None
-        self._is_proven = False
 
     def make(self) -> None:
         """At a first start. Raises OutGone."""
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            (self.root / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise OutGone(exc.strerror or str(exc)) from exc
 
     def check(self) -> None:
-        """Raises OutGone, also for the empty folder that an unmounted share leaves behind."""
+        """Raises OutGone, also for the bare folder that an unmounted share leaves behind."""
         try:
-            device = self.root.stat().st_dev
-            if self._device not in {None, device} and not any(self.root.iterdir()):
-                raise OutGone("It is empty: what was mounted there is gone")
+            self.root.stat()
+            if not (self.root / STATE_FOLDER).is_dir():
+                raise OutGone(f"It has no folder {STATE_FOLDER}: mount what was there, or make it")
         except OSError as exc:
             raise OutGone(exc.strerror or str(exc)) from exc
-        self._device = device
 
     def has_lost(self, targets: Iterable[str]) -> bool:
-        """Whether none of these is there, as far as that is certain: something was put there
-        before, and since then it is the same folder. Raises OutGone.
-        """
+        """Whether none of these is there, as far as that is certain. Raises OutGone."""
         self.check()
-        return self._is_proven and all(is_gone(self.root / target) for target in targets)
+        return all(is_gone(self.root / target) for target in targets)
 
     def place(self, placements: Sequence[Placement], stale: Iterable[str]) -> None:
         """Put all files of one image where they belong, durably.
@@ -72,7 +68,6 @@ class DeliveryFolder:
             for name in set(stale) - {placement.target for placement in placements}:
                 places.remove(name)
             places.sync()
-            self._is_proven = True
         except OSError as exc:
             if will_pass(exc) or not takes_files(self.root):
                 raise OutGone(exc.strerror or str(exc)) from exc

@@ -39,8 +39,11 @@ class FolderGone(Exception):
     """
 
 
-class FileChanged(Exception):
+class FileChanged(OSError):
     """A file is no longer the one that was seen."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ESTALE, "It has changed")
 
 
 class Sighting(NamedTuple):

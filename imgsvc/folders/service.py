@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
@@ -46,7 +46,7 @@ class FolderService:
         self._polling = settings.polling
         self._timing = timing
         self._folder = Folder(settings.path, [*leave_out, *([] if out is None else [out])])
-        self._delivery = Delivery(store, blobs, self._folder, out)
+        self._delivery = Delivery(store, blobs, self._folder, out, on_forgotten=self._forget)
         self._taker = Taker(
             store,
             submitter,
@@ -75,7 +75,7 @@ class FolderService:
             for file in files:
                 self._known[file.name] = hash(load_fingerprint(file.fingerprint))
         await self._delivery.load()
-        self._watcher = await watch_folder(
+        self._watcher = watch_folder(
             self._folder, self._is_known, polling=self._polling, timing=self._timing
         )
 
@@ -123,11 +123,15 @@ class FolderService:
         except StorageFull as exc:
             log.warning("folder_not_tidied", folder=self.key, reason=exc.message)
             return
-        for name in forgotten:
-            self._known.pop(name, None)
+        self._forget(forgotten)
         if forgotten:
             self._taker.forget_names()
             log.info("files_forgotten", folder=self.key, files=len(forgotten))
+
+    def _forget(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._known.pop(name, None)
+            self._loaded().give_back(name)
 
     async def _take_once(self) -> int:
         """How many files are of no concern any more, whatever was made of them."""
@@ -149,7 +153,7 @@ class FolderService:
             left.add(sighting.name)
         for sighting in batch:
             if sighting.name in left:
-                self._loaded().give_back(sighting)
+                self._loaded().give_back(sighting.name)
             else:
                 self._known[sighting.name] = hash(sighting.fingerprint)
         return len(batch)

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
-from imgsvc.blobs.stage import StagedFile
 from imgsvc.domain.image import NewImage, SourceKind
 from imgsvc.domain.input_names import clean_name
 from imgsvc.domain.job import Job
@@ -22,6 +19,7 @@ from imgsvc.domain.stable_names import StableNames
 from imgsvc.domain.watched import FileState, TakenFile, WatchedFile
 from imgsvc.errors import QueueFull
 from imgsvc.folders.scan import FileChanged, Fingerprint, Folder, Sighting
+from imgsvc.folders.steady import hash_file, open_steady
 from imgsvc.intake.reception import conclude, too_many_bytes
 from imgsvc.intake.spec import MAX_LABEL_CHARS, JobSpec
 from imgsvc.recipes.model import load_recipe
@@ -148,7 +146,7 @@ class Taker:
         """
         if before is None or before.state is FileState.FAILED or before.recipe != recipe:
             return None
-        sha256 = await asyncio.to_thread(_hash, self._folder, sighting)
+        sha256 = await asyncio.to_thread(hash_file, self._folder, sighting)
         return sha256 if sha256 == before.sha256 else None
 
     async def _receive(self, sighting: Sighting, submission: Submission) -> NewImage:
@@ -157,27 +155,16 @@ class Taker:
         if sighting.size_bytes > self._max_bytes:
             failure = too_many_bytes(self._max_bytes)
             return await conclude(file, SourceKind.UPLOAD, name, sighting.size_bytes, failure)
-        opened = await asyncio.to_thread(self._folder.open, sighting)
+        opened = await asyncio.to_thread(open_steady, self._folder, sighting)
         try:
-            is_same = await self._copy(opened, file, sighting.fingerprint)
+            while block := await asyncio.to_thread(opened.read, BLOCK_BYTES):
+                await file.write(block)
         except OSError:
             await file.abort()
             raise
         finally:
             await asyncio.to_thread(opened.close)
-        if not is_same:
-            await file.abort()
-            raise FileChanged
         return await conclude(file, SourceKind.UPLOAD, name, file.size_bytes, None)
-
-    async def _copy(self, source: BinaryIO, target: StagedFile, seen: Fingerprint) -> bool:
-        """Whether what was copied is one content, the one that was seen."""
-        while block := await asyncio.to_thread(source.read, BLOCK_BYTES):
-            await target.write(block)
-            if target.size_bytes > seen[0]:
-                return False
-        facts = await asyncio.to_thread(os.fstat, source.fileno())
-        return self._folder.fingerprint_of(facts) == seen and target.size_bytes == seen[0]
 
     async def _choose_names(
         self, batch: Sequence[Sighting], recipe: str, known: Mapping[str, WatchedFile]
@@ -199,14 +186,6 @@ class Taker:
             for file in files:
                 names.keep(file.choice)
         return names
-
-
-def _hash(folder: Folder, sighting: Sighting) -> str:
-    with folder.open(sighting) as file:
-        digest = hashlib.sha256()
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def dump_fingerprint(fingerprint: Fingerprint) -> str:

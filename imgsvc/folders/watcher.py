@@ -130,10 +130,10 @@ class FolderWatcher:
         """Be told of nothing any more."""
         await self._notices.close()
 
-    def give_back(self, sighting: Sighting) -> None:
-        """A file that was given out has not been taken: it is to be looked at anew."""
-        self._handled.pop(sighting.name, None)
-        self._touched.add(sighting.name)
+    def give_back(self, name: str) -> None:
+        """A file that was given out has not been taken, or is forgotten: it is looked at anew."""
+        self._handled.pop(name, None)
+        self._touched.add(name)
 
     @property
     def restless(self) -> int:
@@ -273,7 +273,7 @@ class FolderWatcher:
         self._identity, self._is_gone, self._is_first = identity, False, True
 
 
-async def watch_folder(
+def watch_folder(
     folder: Folder,
     is_known: Callable[[Sighting], bool],
     *,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import cast
 
@@ -56,7 +55,7 @@ class RunWatch:
         self._out = out
         self._disk = disk
         self._reports = reports
-        self._listing = Listing(journal, disk, reports.failures, self._may_be_there)
+        self._listing = Listing(journal, disk, reports.failures, self._find_gone, self._look_anew)
         self._slots = asyncio.Semaphore(ROUNDS_AT_ONCE)
         self._known: dict[str, Fingerprint] = {}
         self._under_way: set[str] = set()
@@ -97,30 +96,22 @@ class RunWatch:
     def _take_up(self) -> None:
         """What earlier processes have left, and what there is now. Blocking."""
         for batch in list(self._journal.batches.values()):
-            self._journal.drop(self._journal.find_left(batch))
+            self._journal.drop(batch.id, self._journal.find_left(batch))
             self._journal.end_batch(batch.id)
         present: dict[str, LocalInput] = {}
-        is_all = True
         for watched in self._watched:
-            try:
+            with suppress(FolderGone):
                 found = watched.folder.scan()
-            except FolderGone:
-                is_all = False
-            else:
                 present |= {watched.name(one): watched.describe(one) for one in found}
-        if is_all:
-            self._forget(present)
+        self._forget(present)
         self._keep_names(present)
         self._out.choose_at_start(present)
         self._listing.note_change()
 
     def _forget(self, present: Mapping[str, LocalInput]) -> None:
-        gone = [
-            name
-            for name, entry in list(self._journal.entries.items())
-            if name not in present and not self._out.stands(entry.files)
-        ]
-        self._journal.forget(gone)
+        entries = {n: e for n, e in list(self._journal.entries.items()) if n not in present}
+        gone = self._find_gone(entries)
+        self._journal.forget([n for n in gone if not self._out.stands(entries[n].files)])
 
     def _keep_names(self, present: Mapping[str, LocalInput]) -> None:
         """Results keep their names, also those of inputs that are gone."""
@@ -148,17 +139,22 @@ class RunWatch:
         self._known[name] = sighting.fingerprint
         return True
 
-    def _may_be_there(self, name: str) -> bool:
-        """Blocking."""
-        watched = next((one for one in self._watched if name.startswith(one.above)), None)
-        if watched is None:  # of a folder that is not watched now
-            return True
-        watcher = self._watchers.get(watched.above)
-        path = watched.root / name.removeprefix(watched.above)
-        return watcher is None or watcher.is_gone or os.path.lexists(path)
+    def _find_gone(self, names: Collection[str]) -> set[str]:
+        """Those of folders that are watched now. Blocking."""
+        gone: set[str] = set()
+        for watched in self._watched:
+            above = watched.above
+            below = [name.removeprefix(above) for name in names if name.startswith(above)]
+            gone.update(above + name for name in watched.folder.find_gone(below))
+        return gone
+
+    def _look_anew(self, name: str) -> None:
+        for above, watcher in self._watchers.items():
+            if name.startswith(above):
+                watcher.give_back(name.removeprefix(above))
 
     async def _watch(self, watched: Watched, tasks: asyncio.TaskGroup) -> None:
-        watcher = await watch_folder(
+        watcher = watch_folder(
             watched.folder, partial(self._is_known, watched), polling=watched.polling
         )
         self._watchers[watched.above] = watcher
@@ -168,7 +164,7 @@ class RunWatch:
                 new = []
                 for sighting in sightings:
                     if watched.name(sighting) in self._under_way:  # an older content is
-                        watcher.give_back(sighting)
+                        watcher.give_back(sighting.name)
                     else:
                         new.append(sighting)
                 if new:
@@ -191,12 +187,13 @@ class RunWatch:
             self._under_way.difference_update(map(watched.name, sightings))
             self._slots.release()
         if batch := self._journal.batches.get(batch_id):
-            await self._disk.insist(partial(self._journal.drop, self._journal.find_left(batch)))
+            left = self._journal.find_left(batch)
+            await self._disk.insist(partial(self._journal.drop, batch_id, left))
             await self._disk.insist(partial(self._journal.end_batch, batch_id))
         for sighting in sightings:
             name = watched.name(sighting)
             if self._known.get(name) != sighting.fingerprint and name not in self._journal.failed:
-                watcher.give_back(sighting)
+                watcher.give_back(sighting.name)
 
     async def _make(self, batch_id: str, watched: Watched, sightings: Sequence[Sighting]) -> None:
         """Raises StorageFull, OSError."""

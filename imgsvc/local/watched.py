@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgsvc.folders.scan import FileChanged, Folder, Sighting
+from imgsvc.folders.scan import Folder, Sighting
 from imgsvc.service.local_plan import LocalInput
 
 
@@ -33,6 +33,6 @@ class Watched:
         """Whether a file is still as it was seen. Blocking."""
         try:
             self.folder.open(sighting).close()
-        except (FileChanged, OSError):
+        except OSError:
             return False
         return True

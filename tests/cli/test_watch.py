@@ -238,6 +238,28 @@ def test_without_an_out_folder_results_stay_on_the_server(
         assert {job["priority"] for job in client.jobs(label=photos.name)} == {"low"}
 
 
+def test_a_folder_that_is_not_mounted_at_a_start_is_not_forgotten(
+    server: ServerProcess, start_watch: Start, photos: Path, tmp_path: Path
+) -> None:
+    first = start_watch(photos)
+    first.wait_for("a.png", "b.jpg", "trip/c.png")
+    first.stop()
+    photos.rename(tmp_path / "away")
+    photos.mkdir()
+    (photos / "link.png").symlink_to(tmp_path)  # that is said when the folder was looked at
+    bare = start_watch(photos)
+    bare.wait_for_words("link.png is a link that leads out")
+    bare.stop()
+    (photos / "link.png").unlink()
+    photos.rmdir()
+    (tmp_path / "away").rename(photos)
+    again = start_watch(photos)
+    put(photos / "d.png", picture("red"), is_old=False)
+    again.wait_for("d.png")
+    assert again.names() == ["d.png"]
+    assert len(sent_images(server, photos)) == 4
+
+
 def test_a_recipe_of_ones_own_and_another_one_later(
     start_watch: Start, photos: Path, out: Path, tmp_path: Path
 ) -> None:

@@ -95,7 +95,7 @@ def test_where_another_watch_has_the_folder_nothing_changes(
 def test_an_older_state_of_it_is_brought_up_to_date(journal: WatchJournal, path: Path) -> None:
     copy = path.parent.with_name("copy")
     shutil.copytree(path.parent, copy)
-    journal.drop(["a.png"])
+    journal.drop("1", ["a.png"])
     shutil.rmtree(path.parent)
     copy.rename(path.parent)
     assert journal.stands_there()
@@ -150,9 +150,9 @@ def test_what_cannot_be_written_into_a_lost_file_can_be_said_again_later(
     with monkeypatch.context() as patch:
         patch.setattr(os, "lseek", refuse)
         with pytest.raises(LocalFileError, match="Stale"):
-            journal.drop(["a.png"])
+            journal.drop("1", ["a.png"])
     assert journal.is_known(SEEN, "r")
-    journal.drop(["a.png"])
+    journal.drop("1", ["a.png"])
     with again(path) as second:
         assert not second.is_known(SEEN, "r")
 

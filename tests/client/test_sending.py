@@ -301,6 +301,9 @@ def test_a_torn_line_takes_no_other_with_it(journal_path: Path) -> None:
     journal_path.write_bytes(journal_path.read_bytes()[:-3])
     with Journal.open(journal_path) as second:
         assert (second.key, second.job_id) == (first.key, None)
+        second.note_job("other-job")
+    with Journal.open(journal_path) as third:
+        assert (third.key, third.job_id) == (first.key, "other-job")
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense\n", b"[1]\n", b'{"key": ""}\n'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,12 +94,22 @@ def test_an_older_result_says_nothing_of_a_newer_content(journal: WatchJournal) 
 def test_a_dropped_file_keeps_what_its_results_are_called(journal: WatchJournal) -> None:
     send(journal, "1", "a.png")
     journal.note_failed("1", "a.png", Failure("timeout", "", 5))
-    journal.drop(["a.png", "b.png"])
+    journal.drop("1", ["a.png", "b.png"])
     assert not journal.failed
     assert not journal.is_known(seen("a.png"), RECIPE)
     assert journal.entries["a.png"].choice == "[]"
     journal.forget(["a.png"])
     assert not journal.entries
+
+
+def test_a_file_that_was_taken_again_is_not_dropped_with_its_older_content(
+    journal: WatchJournal,
+) -> None:
+    send(journal, "1", "a.png")
+    send(journal, "2", "a.png")
+    journal.drop("1", ["a.png"])
+    assert journal.is_left("2", "a.png")
+    assert journal.is_known(seen("a.png"), RECIPE)
 
 
 def test_a_touched_file_is_known_as_it_is_now(journal: WatchJournal) -> None:
@@ -134,6 +145,22 @@ def test_a_torn_line_takes_no_other_with_it(path: Path, monkeypatch: pytest.Monk
     second.note_done("1", "a.png", [])
     with again(second) as journal:
         assert journal.entries["a.png"].state is State.DONE
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"event": "done"}, {"event": "ended", "batch": "1", "at": 5}, {"event": ["x"]},
+        {"event": "job"}, {"event": "entry", "name": "a.png", "state": "odd"},
+        {"event": "sent", "batch": "1", "recipe": "r", "spec": {}, "files": [[1]]},
+    ],
+)  # fmt: skip
+def test_a_line_of_another_version_is_said(path: Path, line: dict[str, object]) -> None:
+    path.parent.mkdir()
+    path.write_text(json.dumps(line) + "\n")
+    for _ in range(2):  # nor does it stay locked
+        with pytest.raises(LocalFileError, match="a line that this version cannot read"):
+            WatchJournal(path)
 
 
 def test_a_line_that_can_be_neither_written_nor_taken_back_takes_no_other_with_it(

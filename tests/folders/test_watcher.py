@@ -145,8 +145,8 @@ async def test_results_in_the_folder_are_no_inputs(bench: Bench) -> None:
 async def test_what_is_given_back_is_given_out_again(bench: Bench) -> None:
     put(bench.root / "a.jpg")
     assert await bench.settle("a.jpg") == ["a.jpg"]
-    sighting = bench.known.pop("a.jpg")
-    bench.watcher.give_back(sighting)
+    del bench.known["a.jpg"]
+    bench.watcher.give_back("a.jpg")
     assert await bench.settle() == ["a.jpg"]
 
 

@@ -255,6 +255,15 @@ async def test_another_receiver_is_told_at_once_of_an_end_that_has_been(store: S
     assert await store.ended_job(newest, payload) == await store.job(job.id)
 
 
+async def test_what_is_sent_again_goes_to_the_receiver_of_now_and_is_shown_so(
+    store: Store,
+) -> None:
+    job = await finish(store)
+    (former,) = await deliveries(store, job)
+    await store.replace_webhook(job.id, OTHER, 9_000)
+    assert (await store.redeliver(job.id, former.id, 9_500)).receiver == "other.example"
+
+
 async def test_a_receiver_that_was_gone_does_not_keep_another_from_being_told(store: Store) -> None:
     job = await finish(store)
     (delivery,) = await deliveries(store, job)

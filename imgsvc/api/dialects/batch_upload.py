@@ -11,7 +11,7 @@ from imgsvc.api.addresses import absolute_url
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.dialects.operations import OPERATION_FIELDS, describe_operation, refuse_unknown
 from imgsvc.api.dialects.states import image_error, image_status, job_status
-from imgsvc.api.dialects.streamed_lists import answer_with_images
+from imgsvc.api.dialects.streamed_lists import answer_with_images, answer_with_list
 from imgsvc.api.forms import Receiver, receive_parts
 from imgsvc.api.outputs import output_response
 from imgsvc.api.pages import check_query
@@ -61,23 +61,19 @@ async def get_images(request: web.Request) -> web.StreamResponse:
 
 
 @routes.get("/status/{id}")
-async def get_status(request: web.Request) -> web.Response:
+async def get_status(request: web.Request) -> web.StreamResponse:
     store = request.app[CONTEXT].store
     job = await store.job(request.match_info["id"])
-    keys: list[str] = []
-    error: str | None = None
-    async for image in store.iter_images(job.id):
-        keys += [_key(image, output) for output in image.outputs]
-        error = error or image_error(image)
-    document = {
+    fields = {
         "task_id": job.id,
         "status": job_status(job),
-        "error": error if job_status(job) == "failed" else None,
+        "error": await _find_error(request, job) if job_status(job) == "failed" else None,
         "created_at": rfc3339(job.created_at),
         "updated_at": rfc3339(job.finished_at or job.started_at or job.created_at),
-        "image_keys": keys,
     }
-    return web.json_response(document)
+    images = store.iter_images(job.id)
+    keys = (_key(image, output) async for image in images for output in image.outputs)
+    return await answer_with_list(request, fields, "image_keys", keys)
 
 
 @routes.get("/image/{key}")
@@ -116,6 +112,14 @@ async def _answer_upload(request: web.Request, job: Job) -> web.Response:
         document["task_id"] = job.id
     location = absolute_url(request, f"/batch/{job.id}")
     return web.json_response(document, status=202, headers={"Location": location})
+
+
+async def _find_error(request: web.Request, job: Job) -> str | None:
+    for state in (ImageState.FAILED, ImageState.CANCELLED):
+        images, _ = await request.app[CONTEXT].store.images(job.id, state, limit=1)
+        if images:
+            return image_error(images[0])
+    return None
 
 
 def _image_document(request: web.Request, image: Image) -> dict[str, Any]:

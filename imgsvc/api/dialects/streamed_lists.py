@@ -46,7 +46,7 @@ async def answer_with_list(
     request: web.Request,
     fields: Mapping[str, Any],
     name: str,
-    items: AsyncIterator[Mapping[str, Any]],
+    items: AsyncIterator[object],
     closing: Mapping[str, Any] = MappingProxyType({}),
 ) -> web.StreamResponse:
     """`fields`, one at least, and after them the list `name`; what `items` raises breaks the

@@ -82,6 +82,9 @@ class WatchJournal:
         except OSError as exc:
             let_go(self._lock)
             raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
+        except (LookupError, TypeError, ValueError) as exc:
+            os.close(self._lock)
+            raise LocalFileError(path, "it holds a line that this version cannot read") from exc
 
     def __enter__(self) -> Self:
         return self
@@ -112,8 +115,8 @@ class WatchJournal:
 
     def write_anew(self) -> None:
         """Where the file was lost, put it back with all that is known, into a folder that is
-        there. Raises JournalBusy, or LocalFileError, also where another watch's stands; then
-        nothing has changed.
+        there. Raises JournalBusy, or LocalFileError, also where another watch's stands; then it
+        goes on in the file that was lost.
         """
         with self._turn:
             if is_same_file(self._file, self.path):
@@ -193,9 +196,11 @@ class WatchJournal:
         """Results that were missing are there again, but for those of the lost files."""
         self._append("restored", lost=list(lost))
 
-    def drop(self, names: Sequence[str]) -> None:
-        """Files are unknown again, but for what their results are called."""
-        self._append("dropped", names=list(names))
+    def drop(self, batch_id: str, names: Sequence[str]) -> None:
+        """Files of a batch are unknown again, but for what their results are called; not those
+        that were taken again since.
+        """
+        self._append("dropped", batch=batch_id, names=list(names))
 
     def forget(self, names: Sequence[str]) -> None:
         """Files are gone, and nothing is left of them."""
@@ -285,7 +290,7 @@ class WatchJournal:
             if entry := self._current(batch, name):
                 entry.sha256, entry.job_id, entry.index = sha256, job, index
         arrived = set(sent.images.values())
-        self._replay_dropped([n for n in self.find_left(sent) if n not in arrived])
+        self._replay_dropped(batch, [n for n in self.find_left(sent) if n not in arrived])
 
     def _replay_done(self, batch: str, name: str, files: Iterable[Sequence[str]]) -> None:
         if entry := self._current(batch, name):
@@ -310,11 +315,13 @@ class WatchJournal:
             if entry := self.entries.get(name):
                 entry.sha256, entry.files = None, ()
 
-    def _replay_dropped(self, names: Iterable[str]) -> None:
+    def _replay_dropped(self, batch: str, names: Iterable[str]) -> None:
         for name in names:
+            entry = self._current(batch, name)
+            if entry is None:
+                continue
             self.failed.pop(name, None)
-            entry = self.entries.get(name)
-            if entry is not None and entry.choice is not None:
+            if entry.choice is not None:
                 entry.fingerprint, entry.state, entry.failure = None, State.DONE, None
             else:
                 self.entries.pop(name, None)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 
 from imgsvc.client.errors import LocalFileError
 from imgsvc.client.watching.disk import Disk
-from imgsvc.client.watching.entries import Failure
+from imgsvc.client.watching.entries import Failure, State
 from imgsvc.client.watching.journal import WatchJournal
 
 PAUSE_S = 0.5
@@ -21,7 +21,8 @@ TIDY_S = 30.0
 
 class Listing:
     """tell: is given all failures by name, in a thread, and again after a LocalFileError.
-    is_there: whether a file, by its name, may still stand where it failed; asked in a thread.
+    find_gone: which of these files, by name, stand no more where they failed; asked in a thread.
+    look_anew: told of each of them, once it is unknown.
     """
 
     def __init__(
@@ -29,12 +30,14 @@ class Listing:
         journal: WatchJournal,
         disk: Disk,
         tell: Callable[[dict[str, Failure]], None],
-        is_there: Callable[[str], bool],
+        find_gone: Callable[[Collection[str]], Collection[str]],
+        look_anew: Callable[[str], None],
     ) -> None:
         self._journal = journal
         self._disk = disk
         self._tell = tell
-        self._is_there = is_there
+        self._find_gone = find_gone
+        self._look_anew = look_anew
         self._has_changed = asyncio.Event()
 
     def note_change(self) -> None:
@@ -55,10 +58,15 @@ class Listing:
             await self.tidy_once()
 
     async def tidy_once(self) -> None:
-        gone = await asyncio.to_thread(self._find_gone) if self._journal.failed else []
-        if gone:
-            await self._disk.insist(partial(self._journal.drop, gone))
+        entries = self._journal.entries
+        failed = {name: entries[name] for name in list(self._journal.failed)}
+        batches = {name: one.batch for name, one in failed.items() if one.state is State.FAILED}
+        gone = await asyncio.to_thread(self._find_gone, batches)
+        for name in gone:
+            await self._disk.insist(partial(self._journal.drop, batches[name], [name]))
             self.note_change()
+        for name in gone:  # it may be back
+            self._look_anew(name)
 
     async def finish(self) -> None:
         """Say at the end what was not said yet, if the disk takes it."""
@@ -68,6 +76,3 @@ class Listing:
 
     def _list(self) -> None:
         self._tell(dict(self._journal.failed))
-
-    def _find_gone(self) -> list[str]:
-        return [name for name in list(self._journal.failed) if not self._is_there(name)]

@@ -13,6 +13,7 @@ from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.domain.extensions import IMAGE_EXTENSIONS
 from imgsvc.domain.stable_names import StableNames
 from imgsvc.files.places import takes_files
+from imgsvc.folders.scan import is_gone
 
 
 class OutFolder:
@@ -60,12 +61,12 @@ class OutFolder:
         return [(v, format_, names.path(choice, v, format_)) for v, format_ in outputs]
 
     def stands_whole(self, files: Iterable[SavedFile]) -> bool:
-        """Whether all of these are there. Blocking."""
-        return all((self.root / path).exists() for _, _, path in files)
+        """Whether none of these is gone for certain. Blocking."""
+        return not any(is_gone(self.root / path) for _, _, path in files)
 
     def stands(self, files: Iterable[SavedFile]) -> bool:
-        """Whether any of these is there. Blocking."""
-        return any((self.root / path).exists() for _, _, path in files)
+        """Whether any of these is there, or may be. Blocking."""
+        return any(not is_gone(self.root / path) for _, _, path in files)
 
     def is_there(self) -> bool:
         """Whether it is the same folder as before. Blocking."""

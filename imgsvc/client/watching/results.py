@@ -26,13 +26,10 @@ from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.domain.times import now_ms
-from imgsvc.domain.watched import NOT_SAVED
+from imgsvc.domain.watched import CANCELLED, NOT_SAVED
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
-
-CANCELLED = "cancelled"
-"""Code of an image that somebody did not want any more."""
 
 _FINAL = frozenset({"completed", "failed", "cancelled"})
 
@@ -67,7 +64,7 @@ class Results:
             await self._patience.insist(partial(self._follow, batch))
         lost = self._journal.find_left(batch)
         if lost:
-            await self._disk.insist(partial(self._journal.drop, lost))
+            await self._disk.insist(partial(self._journal.drop, batch.id, lost))
         await self._disk.insist(partial(self._journal.end_batch, batch.id))
         return lost
 

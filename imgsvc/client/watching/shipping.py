@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
-import io
-import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from imgsvc.client.answers import Job
 from imgsvc.client.client import Client
@@ -29,13 +26,12 @@ from imgsvc.client.watching.disk import Disk
 from imgsvc.client.watching.entries import Batch, Failure
 from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.domain.times import now_ms
-from imgsvc.folders.scan import FileChanged, Folder, Sighting
+from imgsvc.domain.watched import UNREADABLE
+from imgsvc.folders.scan import Folder, Sighting
+from imgsvc.folders.steady import open_steady
 
 UNNAMED = "image"
 """What a file is called in its job when nothing of its name can be."""
-
-UNREADABLE = "unreadable"
-"""Code of a file that the disk does not give."""
 
 _COMES_AGAIN = frozenset({errno.ESTALE, errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM})
 _CLOSED_BY_OTHERS = frozenset({"job_closed", "not_found"})
@@ -85,7 +81,7 @@ class Shipping:
             )
         )
         uploads = [
-            FileUpload(one.path, job_name(one.name), partial(_open, self._folder, one))
+            FileUpload(one.path, job_name(one.name), partial(open_steady, self._folder, one))
             for one in sightings
         ]
         batch = self._journal.batches[batch_id]
@@ -98,7 +94,7 @@ class Shipping:
             await self._submit(batch, [])
         else:
             left = self._journal.find_left(batch)
-            await self._disk.insist(partial(self._journal.drop, left))
+            await self._disk.insist(partial(self._journal.drop, batch.id, left))
 
     async def _submit(self, batch: Batch, uploads: list[FileUpload]) -> None:
         path = self._note_path(batch)
@@ -109,7 +105,7 @@ class Shipping:
                 await self._note_job(batch, job)
             else:
                 left = self._journal.find_left(batch)
-                await self._disk.insist(partial(self._journal.drop, left))
+                await self._disk.insist(partial(self._journal.drop, batch.id, left))
             await asyncio.to_thread(note.forget)
 
     async def _insist(self, batch: Batch, uploads: list[FileUpload], note: Journal) -> Job | None:
@@ -199,60 +195,3 @@ def split_by_name(sightings: Iterable[Sighting]) -> list[list[Sighting]]:
             groups.append(group := {})
         group[name] = sighting
     return [list(group.values()) for group in groups]
-
-
-def hash_file(folder: Folder, sighting: Sighting) -> str | None:
-    """SHA-256, hexadecimal; None for a file that is not as it was seen. Blocking."""
-    try:
-        with _open(folder, sighting) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
-def _open(folder: Folder, sighting: Sighting) -> io.BufferedReader:
-    """A file for sending. Raises OSError, also while it is read, when it is not as it was seen."""
-    try:
-        file = folder.open(sighting)
-    except FileChanged as exc:
-        raise _changed() from exc
-    return io.BufferedReader(_SteadyFile(file, folder, sighting))
-
-
-class _SteadyFile(io.RawIOBase):
-    """A file that must not change while it is read: half of each of two contents is none."""
-
-    def __init__(self, file: BinaryIO, folder: Folder, sighting: Sighting) -> None:
-        self._file = file
-        self._folder = folder
-        self._sighting = sighting
-        self._read_bytes = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._file.fileno()
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
-        self._read_bytes += len(data)
-        if len(data) < len(buffer):
-            self._check()
-        return len(data)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def _check(self) -> None:
-        facts = os.fstat(self._file.fileno())
-        if self._folder.fingerprint_of(facts) != self._sighting.fingerprint:
-            raise _changed()
-        if self._read_bytes != facts.st_size:
-            raise OSError(errno.EIO, "It cannot be read to its end")
-
-
-def _changed() -> OSError:
-    return OSError(errno.ESTALE, "It has changed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from imgsvc.client.watching.listing import Listing
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.client.watching.results import Results
-from imgsvc.client.watching.shipping import Shipping, Spec, hash_file, split_by_name
+from imgsvc.client.watching.shipping import Shipping, Spec, split_by_name
 from imgsvc.folders.scan import Folder, FolderGone, Sighting
+from imgsvc.folders.steady import hash_file
 from imgsvc.folders.watcher import FolderWatcher, Timing, watch_folder
 
 LOOK_S = 1.0
@@ -92,7 +92,7 @@ class FolderWatch:
         self._most_images = 1
         self._done = 0
         self._held_up = 0
-        self._listing = Listing(journal, disk, reports.failures, self._may_be_there)
+        self._listing = Listing(journal, disk, reports.failures, folder.find_gone, self._look_anew)
 
     @property
     def progress(self) -> Progress:
@@ -112,7 +112,7 @@ class FolderWatch:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listing.run(), name="watch-failures")
                 await self._prepare()
-                self._watcher = await watch_folder(
+                self._watcher = watch_folder(
                     self._folder, self._is_known, polling=self._polling, timing=self._timing
                 )
                 tasks.create_task(self._listing.tidy(), name="watch-tidy")
@@ -173,11 +173,12 @@ class FolderWatch:
     def _forget(self, present: set[str]) -> None:
         """Of files that are gone only what still stands in the out folder has to be known."""
         under_way = {name for batch in list(self._journal.batches.values()) for name in batch.files}
-        gone = [
-            name
+        entries = {
+            name: entry
             for name, entry in list(self._journal.entries.items())
-            if name not in present and name not in under_way and not self._stands(entry)
-        ]
+            if name not in present and name not in under_way
+        }
+        gone = [name for name in self._folder.find_gone(entries) if not self._stands(entries[name])]
         if gone:
             self._journal.forget(gone)
 
@@ -196,7 +197,10 @@ class FolderWatch:
             return False
         if entry.fingerprint[0] != sighting.size_bytes:
             return False
-        digest = await asyncio.to_thread(hash_file, self._folder, sighting)
+        try:
+            digest = await asyncio.to_thread(hash_file, self._folder, sighting)
+        except OSError:
+            return False
         if digest != entry.sha256:
             return False
         await self._disk.insist(partial(self._journal.note_touched, sighting))
@@ -213,7 +217,7 @@ class FolderWatch:
         for sighting in sightings:
             failure = self._journal.failed.get(sighting.name)
             if not self._is_known(sighting):
-                watcher.give_back(sighting)
+                watcher.give_back(sighting.name)
             elif failure is not None:
                 self._note_outcome(Outcome(sighting.name, failure))
         self._listing.note_change()
@@ -223,10 +227,13 @@ class FolderWatch:
         """Until the batch is dealt with; a slot is held."""
         try:
             for name in await self._results.collect(batch):
-                root = str(self._folder.root)
-                watcher.give_back(Sighting(name, root, *batch.files[name]))
+                watcher.give_back(name)
         finally:
             self._slots.release()
+
+    def _look_anew(self, name: str) -> None:
+        if self._watcher is not None:
+            self._watcher.give_back(name)
 
     def _note_outcome(self, outcome: Outcome) -> None:
         if outcome.failure is None:
@@ -234,11 +241,6 @@ class FolderWatch:
         else:
             self._listing.note_change()
         self._reports.outcome(outcome)
-
-    def _may_be_there(self, name: str) -> bool:
-        """Blocking."""
-        is_gone = self._watcher is None or self._watcher.is_gone
-        return is_gone or os.path.lexists(self._folder.root / name)
 
 
 def _chunks(sightings: Sequence[Sighting], most: int) -> Iterator[Sequence[Sighting]]:

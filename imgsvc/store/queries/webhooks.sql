@@ -121,9 +121,11 @@ UPDATE deliveries SET state = 'disabled', next_at = NULL
 WHERE job_id = :job_id AND state = 'pending';
 
 -- name: redeliver
--- A message of a job begins anew, whatever became of it; its last answer stands until the next.
+-- A message of a job begins anew, whatever became of it, to whom the job tells now; its last
+-- answer stands until the next.
 UPDATE deliveries SET
-    state = 'pending', attempts = 0, next_at = :now_ms, delivered_at = NULL
+    state = 'pending', attempts = 0, next_at = :now_ms, delivered_at = NULL,
+    receiver = (SELECT receiver FROM webhooks WHERE job_id = :job_id)
 WHERE id = :id AND job_id = :job_id
 RETURNING
     id, job_id, event, receiver, state, attempts, next_at, last_status, last_error, created_at,

@@ -82,6 +82,13 @@ def test_a_task_that_fails_says_why(client: UrllibClient, poll: Poll) -> None:
     assert task["error"].startswith("empty_image: ")
 
 
+def test_the_keys_of_a_task_are_sent_as_they_are_read(client: UrllibClient) -> None:
+    task_id = client.post_form("/upload", _files(2), {}).document["batch_id"]
+    answer = client.get(f"/status/{task_id}")
+    assert answer.headers["Transfer-Encoding"] == "chunked"
+    assert list(answer.document)[-1] == "image_keys"
+
+
 def test_what_was_cancelled_shows_as_failed(client: UrllibClient) -> None:
     batch_id = client.post_json("/api/v1/jobs", {"open": True}).document["id"]
     gone = client.post_form(f"/api/v1/jobs/{batch_id}/images", _files(1), {})

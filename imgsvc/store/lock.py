@@ -24,7 +24,6 @@ class DataFolderLock:
     """An flock on a file, and on its folder. The kernel lets go when the process ends, however it
     ends.
 
-    is_first: whether nobody ever held it in this folder, which is new or was restored.
     was_abandoned: once it is held, whether the last holder ended without letting go. died:
     whether it did not even say that it would. Both are kept for the next holder, too, until this
     one has put right what was left: `note_recovered`.
@@ -36,13 +35,11 @@ class DataFolderLock:
         self._folder: int | None = None
         self._url: str | None = None
         self._is_recovered = False
-        self.is_first = False
         self.was_abandoned = False
         self.died = False
 
     def acquire(self, url: str | None = None) -> None:
         """Take the lock. Raises StartError, naming the holder, when another one has it."""
-        self.is_first = not self._path.exists()
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as exc:

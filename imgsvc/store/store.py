@@ -35,7 +35,7 @@ from imgsvc.store import (
 )
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import open_witness, open_writer
-from imgsvc.store.copying import copy_database
+from imgsvc.store.copying import copy_database, postpone_deadlines
 from imgsvc.store.deadlines import LongestWaits
 from imgsvc.store.examination import Damage, check_copy, examine
 from imgsvc.store.exports import Export, forget_exports, record_exports
@@ -307,10 +307,6 @@ class Store(Lookups):
         """At the start: nothing waits for longer than it could if the clock had never been set."""
         await self._writer.apply(deadlines.cut_deadlines, now_ms, longest)
 
-    async def renew_expiries(self, now_ms: int) -> None:
-        """Keep finished jobs for their whole time from now."""
-        await self._writer.apply(deadlines.renew_expiries, now_ms)
-
     async def move_deadlines(self, by_ms: int, now_ms: int, longest: LongestWaits) -> None:
         """The clock was set by so much, and is `now_ms` now: what waits goes on waiting."""
         await self._writer.apply(deadlines.move_deadlines, by_ms, now_ms, longest)
@@ -399,12 +395,14 @@ class Store(Lookups):
         await self._writer.apply(forget_exports, names)
 
     async def copy_to(self, target: Path) -> None:
-        """A copy of the whole database, as of one moment, and checked. Raises StorageFull,
-        Internal; ShuttingDown when it is found to be damaged.
+        """A copy of the whole database for a backup, as of one moment, and checked; what it keeps
+        begins its time when a server starts on it. Raises StorageFull, Internal; ShuttingDown
+        when it is found to be damaged.
         """
         self._breakdown.check()
         try:
             await asyncio.to_thread(copy_database, self._path, target)
+            await asyncio.to_thread(postpone_deadlines, target)
             await asyncio.to_thread(check_copy, target)
         except sqlite3.Error as exc:
             raise await self._breakdown.translate(exc) from exc

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.disk import naming_full_disk, sync_path
+from imgsvc.errors import StartError
 from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.service.backup import DATABASE, open_backup
 from imgsvc.store.exports import Export
@@ -18,11 +19,18 @@ from imgsvc.store.store import Store
 
 
 def is_data_folder(data_dir: Path) -> bool:
-    return (data_dir / DATABASE).exists()
+    """Raises StartError where this user may not look."""
+    try:
+        return (data_dir / DATABASE).exists()
+    except PermissionError as exc:
+        raise StartError(
+            f"The data folder {data_dir} is closed to this user: {exc.strerror}. Go on as the one "
+            "that made it, or choose another folder."
+        ) from exc
 
 
 def find_server(data_dir: Path) -> Holder | None:
-    """The server that has the folder, None when none has."""
+    """The server that has the folder, None when none has. Raises StartError."""
     lock = DataFolderLock(data_dir / "lock")
     return lock.holder() if lock.is_held() else None
 
@@ -43,7 +51,7 @@ async def back_up(data_dir: Path, file: Path) -> int:
 
 async def read_exports(data_dir: Path) -> dict[str, Export]:
     """What runs without a server have put into their folder, by input name; nothing where
-    there was none. Raises StartError when another process is at it.
+    there was none. Raises StartError when another process is at it, or it is another user's.
     """
     if not is_data_folder(data_dir):
         return {}

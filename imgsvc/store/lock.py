@@ -43,9 +43,7 @@ class DataFolderLock:
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as exc:
-            raise StartError(
-                f"The lock file {self._path} cannot be opened: {exc.strerror}"
-            ) from exc
+            raise self._unopened(exc) from exc
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
@@ -102,11 +100,13 @@ class DataFolderLock:
             self._folder = None
 
     def is_held(self) -> bool:
-        """Whether another process has it."""
+        """Whether another process has it. Raises StartError."""
         try:
             file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
+        except OSError as exc:
+            raise self._unopened(exc) from exc
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -153,6 +153,9 @@ class DataFolderLock:
             return bool(json.loads(self._path.read_text(encoding="utf-8"))["stopping"])
         except (OSError, ValueError, KeyError, TypeError):
             return False
+
+    def _unopened(self, exc: OSError) -> StartError:
+        return StartError(f"The lock file {self._path} cannot be opened: {exc.strerror}")
 
     def _refusal(self, exc: OSError) -> str:
         folder = self._path.resolve().parent

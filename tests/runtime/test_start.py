@@ -8,14 +8,16 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from imgsvc.errors import StartError
+from imgsvc.runtime.offline import find_server, is_data_folder
 from imgsvc.runtime.ports import find_listener, listen, url_of
 from imgsvc.store.lock import DataFolderLock
+from tests.rights import without_rights
 from tests.server_process import ServerProcess
 from tests.servers import make_settings, running_server
 
@@ -74,6 +76,19 @@ def test_a_data_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "data folder" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("look", [is_data_folder, find_server])
+def test_a_data_folder_of_another_user_is_said(
+    tmp_path: Path, look: Callable[[Path], object]
+) -> None:
+    (tmp_path / "lock").touch()
+    tmp_path.chmod(0)
+    try:
+        with without_rights(), pytest.raises(StartError, match="Permission denied"):
+            look(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
 
 
 def test_where_it_listens_and_keeps_its_data_is_said_at_start(tmp_path: Path) -> None:

@@ -290,7 +290,7 @@ class Store(Lookups):
         codes: Collection[str] | None = None,
         indexes: Collection[int] | None = None,
     ) -> Job:
-        """Failed and cancelled images back to pending. Raises NotFound.
+        """Failed and cancelled images back to pending. Raises NotFound, for hidden jobs too.
 
         codes: only those failed with one of these; indexes: only these; neither: all.
         """

@@ -47,7 +47,7 @@ class Scratch:
     def make(self) -> bool:
         """Make the folders, empty. False while outputs of an earlier slot wait there."""
         self.remove_if_empty()
-        self.folder.parent.mkdir(exist_ok=True)
+        self.folder.parent.mkdir(mode=0o750, exist_ok=True)
         try:
             self.folder.mkdir()
         except FileExistsError:
@@ -65,7 +65,7 @@ class Scratch:
         was moved. Raises OSError then.
         """
         for folder in (self.folder.parent, self.folder, self.inputs):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(mode=0o750, exist_ok=True)
 
     def remove_if_empty(self) -> None:
         """Outputs that still wait to be moved away keep their folder."""

@@ -107,6 +107,20 @@ def test_where_it_listens_and_keeps_its_data_is_said_at_start(tmp_path: Path) ->
     assert str(tmp_path) in line
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_others_may_read_nothing_that_a_server_keeps(tmp_path: Path, is_new: bool) -> None:
+    data = tmp_path / "data"
+    if not is_new:
+        data.mkdir(mode=0o755)
+
+    def find_open() -> set[str]:
+        return {path.name for path in (data, *data.iterdir()) if path.stat().st_mode & 0o007}
+
+    async with running_server(make_settings(data)):
+        found = await asyncio.to_thread(find_open)
+    assert found - {"lock"} == (set() if is_new else {"data"})
+
+
 async def test_the_lock_names_the_address_of_a_running_server(tmp_path: Path) -> None:
     async with running_server(make_settings(tmp_path / "data")) as server:
         holder = await asyncio.to_thread(DataFolderLock(tmp_path / "data" / "lock").holder)

@@ -121,9 +121,8 @@ class Store(Lookups):
         self._writer.close()
         await self._task
         await self._readers.close()
-        if await asyncio.to_thread(self._place.find_fault):
-            await asyncio.to_thread(self._place.spare_others)
-        elif self._breakdown.has_come:
+        await asyncio.to_thread(self._place.spare_others)
+        if self._breakdown.has_come and not await asyncio.to_thread(self._place.find_fault):
             with suppress(sqlite3.Error):
                 witness = await open_witness(self._path)
                 await self._connection.close()
@@ -440,7 +439,8 @@ async def _probe_write(tx: Transaction) -> None:
 
 
 def _size(path: Path) -> int:
+    """0 where it is not there, or nobody can tell."""
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0

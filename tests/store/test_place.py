@@ -30,22 +30,28 @@ def _move(database: Path) -> None:
     database.rename(database.with_name("moved.db"))
 
 
+def _close_the_way(database: Path) -> None:
+    _move(database)
+    database.symlink_to(database)  # nobody gets there, and that does not pass
+
+
+def _fail(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+
 async def test_a_look_that_fails_is_no_loss(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await Store.open(database)
-
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "stat", fail)
+        patch.setattr(Path, "stat", _fail)
         job = await create(store, 1)
+        assert await store.wal_bytes() == 0
     assert (await store.job(job.id)).total == 1
     await store.close()
 
 
-@pytest.mark.parametrize("deed", [_remove_log, _replace, _move])
+@pytest.mark.parametrize("deed", [_remove_log, _replace, _move, _close_the_way])
 async def test_nothing_is_acknowledged_that_would_be_gone_with_the_process(
     database: Path, deed: object
 ) -> None:
@@ -82,7 +88,10 @@ async def test_what_stood_in_a_log_that_was_removed_is_saved(database: Path) -> 
     await store.close()
 
 
-async def test_whoever_works_in_the_same_place_keeps_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("can_look", [True, False])
+async def test_whoever_works_in_the_same_place_keeps_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_look: bool
+) -> None:
     """The folder was moved away, and another server started where it had been."""
     (tmp_path / "data").mkdir()
     database = tmp_path / "data" / "imgsvc.db"
@@ -92,7 +101,10 @@ async def test_whoever_works_in_the_same_place_keeps_the_log(tmp_path: Path) -> 
     (tmp_path / "data").mkdir()
     second = await Store.open(database)
     job = await create(second, 2)
-    await first.close()
+    with monkeypatch.context() as patch:
+        if not can_look:
+            patch.setattr(Path, "stat", _fail)
+        await first.close()
     await second.ping_writable()
     with closing(sqlite3.connect(database)) as other:
         assert other.execute("SELECT total FROM jobs WHERE id = ?", (job.id,)).fetchone() == (2,)

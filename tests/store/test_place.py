@@ -89,9 +89,22 @@ async def test_what_stood_in_a_log_that_was_removed_is_saved(database: Path) -> 
 
 
 @pytest.mark.parametrize("can_look", [True, False])
-async def test_whoever_works_in_the_same_place_keeps_the_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_look: bool
+async def test_another_log_in_the_place_of_the_own_stays(
+    database: Path, monkeypatch: pytest.MonkeyPatch, can_look: bool
 ) -> None:
+    store = await Store.open(database)
+    await create(store, 1)
+    _remove_log(database)
+    other = database.with_name("imgsvc.db-wal")
+    other.write_bytes(b"another log")
+    with monkeypatch.context() as patch:
+        if not can_look:
+            patch.setattr(Path, "stat", _fail)
+        await store.close()
+    assert other.read_bytes() == b"another log"
+
+
+async def test_whoever_works_in_the_same_place_keeps_the_log(tmp_path: Path) -> None:
     """The folder was moved away, and another server started where it had been."""
     (tmp_path / "data").mkdir()
     database = tmp_path / "data" / "imgsvc.db"
@@ -101,10 +114,7 @@ async def test_whoever_works_in_the_same_place_keeps_the_log(
     (tmp_path / "data").mkdir()
     second = await Store.open(database)
     job = await create(second, 2)
-    with monkeypatch.context() as patch:
-        if not can_look:
-            patch.setattr(Path, "stat", _fail)
-        await first.close()
+    await first.close()
     await second.ping_writable()
     with closing(sqlite3.connect(database)) as other:
         assert other.execute("SELECT total FROM jobs WHERE id = ?", (job.id,)).fetchone() == (2,)

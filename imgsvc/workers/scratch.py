@@ -45,7 +45,9 @@ class Scratch:
         self._late: set[str] = set()
 
     def make(self) -> bool:
-        """Make the folders, empty. False while outputs of an earlier slot wait there."""
+        """Make the folders, empty. False while outputs of an earlier slot wait there. Raises
+        OSError as `restore`.
+        """
         self.remove_if_empty()
         self.folder.parent.mkdir(mode=0o750, exist_ok=True)
         try:
@@ -61,8 +63,8 @@ class Scratch:
         return self.folder.exists() and self.inputs.exists()
 
     def restore(self) -> None:
-        """Make again what somebody has removed, but nothing in the place of a data folder that
-        was moved. Raises OSError then.
+        """Make again what somebody has removed, but no data folder in the place of one that was
+        moved. Raises OSError then.
         """
         for folder in (self.folder.parent, self.folder, self.inputs):
             folder.mkdir(mode=0o750, exist_ok=True)

@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.config import Settings
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.times import now_ms
@@ -144,17 +146,27 @@ async def test_an_expired_job_that_lost_its_files_and_not_its_rows_is_seen_by_no
     assert await server.core.store.job_ids([job["id"]]) == set()
 
 
-async def test_where_no_space_can_be_set_aside_all_goes_on_without(
-    server: Running, monkeypatch: pytest.MonkeyPatch
+async def test_where_no_space_can_be_set_aside_all_goes_on_without_and_it_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    await server.core.blobs.give_up_ballast()
-    monkeypatch.setattr(os, "posix_fallocate", refuse)
-    ballast = KeptBallast(server.core.blobs, reserve_bytes=0)
-    assert [await ballast.run_once(0) for _ in range(2)] == [0, 0]
-    assert not (server.core.settings.storage.data_dir / "ballast").exists()
+    def write_zeros(file: int, offset: int, size_bytes: int) -> None:
+        """What the C library does where the disk cannot: it reads what it is about to write."""
+        os.pread(file, 1, offset)
+        os.pwrite(file, b"\0", size_bytes - 1)
+
+    blobs = BlobStore(tmp_path)
+    ballast = KeptBallast(blobs, reserve_bytes=0)
+    for is_refused in (True, False, True):
+        await blobs.give_up_ballast()
+        monkeypatch.setattr(os, "posix_fallocate", refuse if is_refused else write_zeros)
+        with capture_logs() as logs:
+            assert [await ballast.run_once(0) for _ in range(2)] == [0, 0]
+        assert [entry["event"] for entry in logs] == ["no_space_kept_aside"] * is_refused
+        assert await asyncio.to_thread((tmp_path / "ballast").exists) is not is_refused
+    blobs.close()
 
 
 async def test_a_job_appended_to_meanwhile_is_not_idle(server: Running) -> None:

@@ -197,7 +197,7 @@ def _open_files(_settings: Settings) -> Finding:
 
 def _disk(settings: Settings) -> Finding:
     folder = settings.storage.data_dir.absolute()
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    there = next(path for path in (folder, *folder.parents) if os.access(path, os.F_OK))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         advice = "Give the right to write there, or choose another with --data."
         return Finding("disk", "problem", f"{there} cannot be written", advice)

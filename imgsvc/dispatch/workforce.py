@@ -126,16 +126,16 @@ class Workforce:
         facts = self.facts()
         work_waits = self._dispatcher.work_waits
         if work_waits or facts.busy >= facts.size:
-            self._idle_since_s, self._peak_busy = None, 0
+            self._idle_since_s = None
         elif self._idle_since_s is None:
-            self._idle_since_s = now_s
+            self._idle_since_s, self._peak_busy = now_s, 0
         self._peak_busy = max(self._peak_busy, facts.busy)
         idle_s = 0.0 if self._idle_since_s is None else now_s - self._idle_since_s
         return Need(facts.size, work_waits, idle_s, self._peak_busy)
 
     async def _resize(self, size: int) -> None:
         log.info("workers_resized", before=self._engine.size, after=size)
-        self._idle_since_s, self._peak_busy = None, 0
+        self._idle_since_s = None
         try:
             await self._engine.resize(size)
         except PoolClosed as exc:

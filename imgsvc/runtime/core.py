@@ -288,8 +288,6 @@ async def _recover(
     """Put right what a crash left: interrupted images, unfinished submits, orphaned files."""
     recovered = await store.recover(now_ms(), died=lock.died)
     await store.cut_deadlines(now_ms(), LONGEST_WAITS)
-    if lock.is_first:  # a backup that was restored: its jobs may all be over long since
-        await store.renew_expiries(now_ms())
     swept = await sweep_orphans(
         store,
         blobs,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.disk import naming_full_disk
+from imgsvc.errors import StartError
 from imgsvc.files.places import PRIVATE, Places
 from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.service.backup import DATABASE, open_backup
@@ -24,13 +25,22 @@ from imgsvc.store.store import Store
 
 
 def is_data_folder(data_dir: Path) -> bool:
-    """Whether it has a database, and that is not empty."""
-    database = data_dir / DATABASE
-    return database.exists() and database.stat().st_size > 0
+    """Whether it has a database, and that is not empty. Raises StartError where this user may not
+    look.
+    """
+    try:
+        return (data_dir / DATABASE).stat().st_size > 0
+    except PermissionError as exc:
+        raise StartError(
+            f"The data folder {data_dir} is closed to this user: {exc.strerror}. Go on as the one "
+            "that made it, or choose another folder."
+        ) from exc
+    except OSError:
+        return False
 
 
 def find_server(data_dir: Path) -> Holder | None:
-    """The server that has the folder, None when none has."""
+    """The server that has the folder, None when none has. Raises StartError."""
     lock = DataFolderLock(data_dir / "lock")
     return lock.holder() if lock.is_held() else None
 
@@ -51,7 +61,7 @@ async def back_up(data_dir: Path, file: Path) -> int:
 
 async def read_exports(data_dir: Path) -> dict[str, Export]:
     """What runs without a server have put into their folder, by input name; nothing where
-    there was none. Raises StartError when another process is at it.
+    there was none. Raises StartError when another process is at it, or it is another user's.
     """
     if not is_data_folder(data_dir):
         return {}

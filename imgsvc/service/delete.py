@@ -2,7 +2,7 @@
 
 Files left by a crash in between belong to no row and are swept at the next start. Where the
 database has no space to note even this, what was kept aside for it is given up; where that is
-too little, the files of a job that somebody wants deleted go first: it is they that make room.
+too little, the files go first: it is they that make room.
 """
 
 from __future__ import annotations
@@ -60,15 +60,17 @@ class Deleter:
 
     async def _remove_rows(self, job_id: str, expired_at_ms: int | None = None) -> bool:
         """Whether there was a job to be removed."""
-        make_room = [self._blobs.give_up_ballast]
-        if expired_at_ms is None:  # it may be taken up again, and then needs its files
-            make_room.append(partial(self._blobs.delete_job, job_id))
-        for make in make_room:
-            try:
-                return await self._store.delete_job(job_id, expired_at_ms=expired_at_ms)
-            except StorageFull:
-                await make()
-        return await self._store.delete_job(job_id, expired_at_ms=expired_at_ms)
+        remove = partial(self._store.delete_job, job_id, expired_at_ms=expired_at_ms)
+        with suppress(StorageFull):
+            return await remove()
+        await self._blobs.give_up_ballast()
+        with suppress(StorageFull):
+            return await remove()
+        # Nobody may take it up again without its files, and to hide it takes hardly any space.
+        if expired_at_ms is not None and not await self._store.hide_job(job_id, expired_at_ms):
+            return False
+        await self._blobs.delete_job(job_id)
+        return await remove()
 
     async def _remove_files(self, job_id: str) -> None:
         await self._blobs.delete_job(job_id)

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiosqlite
 
 from imgsvc.errors import ImgsvcError, Internal, StartError, StorageFull
+from imgsvc.store.copying import make_private
 from imgsvc.store.examination import explain
 from imgsvc.store.room import is_full
 from imgsvc.store.schema import migrate
@@ -35,6 +36,7 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StartError(f"SQLite 3.38 or later is needed, not {sqlite3.sqlite_version}")
     connection = None
+    await asyncio.to_thread(make_private, path)
     try:
         connection = await _connect(path)
         await connection.execute_fetchall("PRAGMA journal_mode = WAL")

@@ -37,13 +37,10 @@ async def move_deadlines(tx: Transaction, by_ms: int, now_ms: int, longest: Long
     await cut_deadlines(tx, now_ms, longest)
 
 
-async def renew_expiries(tx: Transaction, now_ms: int) -> None:
-    """Finished jobs are kept for their whole time from now."""
-    await tx.fetch(DEADLINES["renew_expiries"], {"now_ms": now_ms})
-
-
 async def cut_deadlines(tx: Transaction, now_ms: int, longest: LongestWaits) -> None:
-    """What can only have been written while the clock was ahead of what it is now."""
+    """What can only have been written while the clock was ahead of what it is now, or for a
+    backup.
+    """
     for name, longest_ms in (
         ("cut_tries", longest.tries),
         ("cut_fetches", longest.fetches),

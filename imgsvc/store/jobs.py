@@ -127,6 +127,17 @@ async def delete_job(tx: Transaction, job_id: str, expired_at_ms: int | None = N
     expired_at_ms: leave it alone unless it is expired at that time, and nothing of it waits to
     be put into a watched folder's results; None removes any.
     """
+    return await _remove(tx, "delete_job", job_id, expired_at_ms)
+
+
+async def hide_job(tx: Transaction, job_id: str, expired_at_ms: int) -> bool:
+    """Let an expired job be seen by nobody any more, before it loses its files; False as
+    `delete_job`.
+    """
+    return await _remove(tx, "hide_job", job_id, expired_at_ms)
+
+
+async def _remove(tx: Transaction, statement: str, job_id: str, expired_at_ms: int | None) -> bool:
     try:
         job = await load_job(tx, job_id)
     except NotFound:
@@ -135,7 +146,7 @@ async def delete_job(tx: Transaction, job_id: str, expired_at_ms: int | None = N
         return False
     if expired_at_ms is not None and await is_undelivered(tx, job_id):
         return False
-    await tx.fetch(JOBS["delete_job"], {"id": job_id})
+    await tx.fetch(JOBS[statement], {"id": job_id})
     tell_deleted(tx, job)
     return True
 

@@ -26,7 +26,6 @@ class DataFolderLock:
     """An flock on a file, and on its folder. The kernel lets go when the process ends, however it
     ends.
 
-    is_first: whether nobody ever held it in this folder, which is new or was restored.
     was_abandoned: once it is held, whether the last holder ended without letting go. died:
     whether it did not even say that it would. Both are kept for the next holder, too, until this
     one has put right what was left: `note_recovered`.
@@ -38,13 +37,11 @@ class DataFolderLock:
         self._folder: int | None = None
         self._url: str | None = None
         self._is_recovered = False
-        self.is_first = False
         self.was_abandoned = False
         self.died = False
 
     def acquire(self, url: str | None = None) -> None:
         """Take the lock. Raises StartError, naming the holder, when another one has it."""
-        self.is_first = not self._path.exists()
         file = self._take(os.O_CREAT)
         self.was_abandoned = os.fstat(file).st_size > 0
         self.died = self.was_abandoned and not self._was_stopping()
@@ -96,11 +93,13 @@ class DataFolderLock:
         self._let_go()
 
     def is_held(self) -> bool:
-        """Whether another process has it."""
+        """Whether another process has it. Raises StartError."""
         try:
             file = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
+        except OSError as exc:
+            raise self._unusable("opened", exc) from exc
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

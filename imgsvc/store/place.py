@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from struct import pack
 
+from imgsvc.files.errnos import will_pass
+
 _SHARED_LOCKS_AT, _SHARED_LOCKS = 0x40000002, 510
 """Where readers lock a database (SQLite's os.h): who takes all of it is the last to have it."""
 
@@ -63,9 +65,11 @@ class Place:
 
 
 def _identify(path: Path) -> tuple[int, int] | None:
-    """None when it is not there. Raises OSError when nobody can tell."""
+    """None when nothing can be reached there. Raises OSError when nobody can tell now."""
     try:
         facts = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as exc:
+        if will_pass(exc):
+            raise
         return None
     return facts.st_dev, facts.st_ino

@@ -17,9 +17,9 @@ from imgsvc.store.writer import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """images: how many wait again. hidden_jobs: those whose submit never ended; their rows
-    are gone, their folders are the caller's to remove. guilty: how many images were alone with
-    the server when it died, once too often, and are not tried again.
+    """images: how many wait again. hidden_jobs: those whose submit, or removal, never
+    ended; their rows are gone, their folders are the caller's to remove. guilty: how many images
+    were alone with the server when it died, once too often, and are not tried again.
     """
 
     images: int
@@ -28,7 +28,7 @@ class Recovered:
 
 
 async def recover(tx: Transaction, now_ms: int, died: bool = False) -> Recovered:
-    """Remove half-submitted jobs, and let what was being worked on wait again.
+    """Remove half-submitted and half-removed jobs, and let what was being worked on wait again.
 
     died: whether the last server ended without having been asked to.
     """

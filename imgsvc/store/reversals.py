@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from imgsvc.domain.job import Job
 from imgsvc.store import ledger
-from imgsvc.store.changes import change_job, load_job
+from imgsvc.store.changes import change_job, load_job, no_such_job
 from imgsvc.store.rows import dump_json
 from imgsvc.store.sql import IMAGES
 from imgsvc.store.writer import Transaction
@@ -31,11 +31,14 @@ async def retry_images(
     codes: Collection[str] | None = None,
     indexes: Collection[int] | None = None,
 ) -> Job:
-    """Let failed and cancelled images wait again, as if never tried. Raises NotFound.
+    """Let failed and cancelled images wait again, as if never tried. Raises NotFound, also for
+    a hidden job: it may have no files any more.
 
     codes: only images that failed with one of these; indexes: only these images.
     """
     job = await load_job(tx, job_id)
+    if job.hidden:
+        raise no_such_job()
     wanted = None if indexes is None else frozenset(indexes)
     rows = [
         row

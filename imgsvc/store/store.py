@@ -35,7 +35,7 @@ from imgsvc.store import (
 )
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import open_witness, open_writer
-from imgsvc.store.copying import copy_database
+from imgsvc.store.copying import copy_database, postpone_deadlines
 from imgsvc.store.deadlines import LongestWaits
 from imgsvc.store.examination import Damage, check_copy, examine
 from imgsvc.store.exports import Export, forget_exports, record_exports
@@ -121,9 +121,8 @@ class Store(Lookups):
         self._writer.close()
         await self._task
         await self._readers.close()
-        if await asyncio.to_thread(self._place.find_fault):
-            await asyncio.to_thread(self._place.spare_others)
-        elif self._breakdown.has_come:
+        await asyncio.to_thread(self._place.spare_others)
+        if self._breakdown.has_come and not await asyncio.to_thread(self._place.find_fault):
             with suppress(sqlite3.Error):
                 witness = await open_witness(self._path)
                 await self._connection.close()
@@ -236,6 +235,10 @@ class Store(Lookups):
         """False when there was none, or it is not expired at that time (None: always)."""
         return await self._writer.apply(jobs.delete_job, job_id, expired_at_ms)
 
+    async def hide_job(self, job_id: str, expired_at_ms: int) -> bool:
+        """Before an expired job loses its files; False where `delete_job` would say so."""
+        return await self._writer.apply(jobs.hide_job, job_id, expired_at_ms)
+
     async def claim_images(self, picks: Sequence[tuple[str, int]], now_ms: int) -> list[Image]:
         """Begins a try of up to `count` images of each (job id, count), in index order."""
         return await self._writer.apply(images.claim_images, picks, now_ms)
@@ -286,7 +289,7 @@ class Store(Lookups):
         codes: Collection[str] | None = None,
         indexes: Collection[int] | None = None,
     ) -> Job:
-        """Failed and cancelled images back to pending. Raises NotFound.
+        """Failed and cancelled images back to pending. Raises NotFound, for hidden jobs too.
 
         codes: only those failed with one of these; indexes: only these; neither: all.
         """
@@ -302,10 +305,6 @@ class Store(Lookups):
     async def cut_deadlines(self, now_ms: int, longest: LongestWaits) -> None:
         """At the start: nothing waits for longer than it could if the clock had never been set."""
         await self._writer.apply(deadlines.cut_deadlines, now_ms, longest)
-
-    async def renew_expiries(self, now_ms: int) -> None:
-        """Keep finished jobs for their whole time from now."""
-        await self._writer.apply(deadlines.renew_expiries, now_ms)
 
     async def move_deadlines(self, by_ms: int, now_ms: int, longest: LongestWaits) -> None:
         """The clock was set by so much, and is `now_ms` now: what waits goes on waiting."""
@@ -395,12 +394,14 @@ class Store(Lookups):
         await self._writer.apply(forget_exports, names)
 
     async def copy_to(self, target: Path) -> None:
-        """A copy of the whole database, as of one moment, and checked. Raises StorageFull,
-        Internal; ShuttingDown when it is found to be damaged.
+        """A copy of the whole database for a backup, as of one moment, and checked; what it keeps
+        begins its time when a server starts on it. Raises StorageFull, Internal; ShuttingDown
+        when it is found to be damaged.
         """
         self._breakdown.check()
         try:
             await asyncio.to_thread(copy_database, self._path, target)
+            await asyncio.to_thread(postpone_deadlines, target)
             await asyncio.to_thread(check_copy, target)
         except sqlite3.Error as exc:
             raise await self._breakdown.translate(exc) from exc
@@ -438,7 +439,8 @@ async def _probe_write(tx: Transaction) -> None:
 
 
 def _size(path: Path) -> int:
+    """0 where it is not there, or nobody can tell."""
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0

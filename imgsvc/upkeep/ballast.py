@@ -26,11 +26,12 @@ class KeptBallast:
         """Raises StorageFull when there was less than it seemed. Where a disk cannot set space
         aside all goes on without.
         """
+        trouble = ""
         try:
             await self._blobs.keep_ballast(self._reserve_bytes)
         except OSError as exc:
-            reason = exc.strerror or str(exc)
-            if reason != self._trouble:
-                log.warning("no_space_kept_aside", reason=reason)
-            self._trouble = reason
+            trouble = exc.strerror or str(exc)
+            if trouble != self._trouble:
+                log.warning("no_space_kept_aside", reason=trouble)
+        self._trouble = trouble
         return 0

@@ -314,7 +314,7 @@ def _check_size(size: int) -> None:
 
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(mode=0o750, parents=True)
 
 
 def _open_threads(count: int, name: str) -> ThreadPoolExecutor:

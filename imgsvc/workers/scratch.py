@@ -47,9 +47,11 @@ class Scratch:
         self._late: set[str] = set()
 
     def make(self) -> bool:
-        """Make the folders, empty. False while outputs of an earlier slot wait there."""
+        """Make the folders, empty. False while outputs of an earlier slot wait there. Raises
+        OSError as `restore`.
+        """
         self.remove_if_empty()
-        self.folder.parent.mkdir(exist_ok=True)
+        self.folder.parent.mkdir(mode=0o750, exist_ok=True)
         try:
             self.folder.mkdir()
         except FileExistsError:
@@ -63,11 +65,11 @@ class Scratch:
         return self.folder.exists() and self.inputs.exists()
 
     def restore(self) -> None:
-        """Make again what somebody has removed, but nothing in the place of a data folder that
-        was moved. Raises OSError then.
+        """Make again what somebody has removed, but no data folder in the place of one that was
+        moved. Raises OSError then.
         """
         for folder in (self.folder.parent, self.folder, self.inputs):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(mode=0o750, exist_ok=True)
 
     def remove_if_empty(self) -> None:
         """Outputs that still wait to be moved away keep their folder."""

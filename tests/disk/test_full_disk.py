@@ -203,6 +203,19 @@ async def test_a_job_can_be_deleted_when_there_is_no_space_at_all(
     assert disk.free_bytes() > 0
 
 
+def test_an_expired_job_is_deleted_however_much_its_rows_need(tmp_path: Any) -> None:
+    with small_disk(tmp_path / "disk", size="48m") as disk:
+        command = [*disk.enter, sys.executable, "-m", "tests.disk.expiry", str(disk.path / "data")]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as deleting:
+            assert deleting.stdout is not None
+            assert deleting.stdout.readline() == "ready\n"
+            disk.fill()
+            deleting.communicate("go\n", timeout=40)
+        assert deleting.returncode == 0
+
+
 async def test_a_zip_needs_no_space(disk: SmallDisk, http: aiohttp.ClientSession) -> None:
     job = await submit(http, ("a.jpg", make_jpeg(30, 20)), preset="thumbnail")
     (image,) = await completed(http, job)

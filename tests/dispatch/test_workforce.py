@@ -131,3 +131,17 @@ async def test_the_pool_follows_the_load_within_its_bounds(tmp_path: Path) -> No
         workers = (await get_json(server, "/api/v1/info"))["workers"]
         assert (workers["min"], workers["max"]) == (1, 4)
         assert (await _patch(server, {"size": 5}, 422))["errors"][0]["pointer"] == "/size"
+
+
+async def test_a_pool_that_was_busy_to_the_last_worker_shrinks_all_the_same(
+    server: Running,
+) -> None:
+    workforce = Workforce(server.core.pool, server.core.dispatcher, Bounds(1, 2))
+    job = await _submit(server, 400)
+    while workforce.facts().busy < 2:
+        await get_json(server, "/livez")
+    await workforce.run_once(0.0)
+    await _end(server, job)
+    await workforce.run_once(1.0)
+    await workforce.run_once(1.0 + SHRINK_AFTER_S)
+    assert server.core.pool.size == 1

@@ -25,6 +25,8 @@ from imgsvc.store.examination import examine
 from tests.pictures import make_jpeg
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
 
+DAY_MS = 86_400_000
+
 
 async def describe(server: Running) -> dict[str, Any]:
     """Every job with its images, and what its outputs are."""
@@ -47,20 +49,28 @@ def unpack(file: Path, folder: Path) -> None:
         archive.extractall(folder)
 
 
-async def test_jobs_of_an_old_backup_are_kept_for_their_whole_time_again(tmp_path: Path) -> None:
+async def test_jobs_of_an_old_backup_begin_their_time_anew_at_the_first_start(
+    tmp_path: Path,
+) -> None:
     async with running_server(make_settings(tmp_path / "data")) as server:
         job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
-        async with Client(server.url) as client:
-            await client.backup(tmp_path / "all.zip")
+        async with server.http.post("/api/v1/jobs", data=form_of(spec='{"open": true}')) as answer:
+            open_job = await answer.json()
+    with closing(sqlite3.connect(tmp_path / "data" / "imgsvc.db")) as database, database:
+        database.execute("UPDATE jobs SET expires_at = 1000 WHERE expires_at IS NOT NULL")
+        database.execute("UPDATE jobs SET appended_at = 1000")
+    await back_up(tmp_path / "data", tmp_path / "all.zip")
     folder = tmp_path / "restored"
     unpack(tmp_path / "all.zip", folder)
-    with closing(sqlite3.connect(folder / "imgsvc.db")) as database:
-        database.execute("UPDATE jobs SET expires_at = 1000")
-        database.commit()
+    await back_up(folder, tmp_path / "again.zip")  # whoever else comes first changes nothing
+    began = now_ms()
     async with running_server(make_settings(folder)) as server:
-        assert await server.core.store.expired_jobs(now_ms(), 10) == []
         restored = await get_json(server, job["links"]["self"])
-        assert restored["expires_at"] >= job["expires_at"]
+        store = server.core.store
+        assert await store.expired_jobs(began + DAY_MS - 1, 10) == []
+        assert await store.expired_jobs(now_ms() + DAY_MS, 10) == [job["id"]]
+        assert await store.idle_open_jobs(began - 1, 10) == []
+        assert await store.idle_open_jobs(now_ms(), 10) == [open_job["id"]]
     async with running_server(make_settings(folder)) as server:
         assert (await get_json(server, job["links"]["self"])) == restored
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -12,8 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from structlog.testing import capture_logs
 
 from imgsvc.errors import DatabaseBroken, StartError
 from tests.pictures import make_jpeg
+from tests.rights import without_rights
 from tests.server_process import ServerProcess
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
 
@@ -136,19 +135,6 @@ def test_a_locked_database_is_said_with_who_has_it(data_dir: Path) -> None:
     assert f"(pid {other.pid})" in result.stderr
 
 
-@contextmanager
-def _without_rights() -> Iterator[None]:
-    """As a user that is not root, to whom nothing is forbidden."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.mark.parametrize("what", ["imgsvc.db", ""])
 async def test_a_database_that_cannot_be_written_is_said(
     data_dir: Path, tmp_path: Path, what: str
@@ -161,7 +147,7 @@ async def test_a_database_that_cannot_be_written_is_said(
         path.chmod(0o777)
     (data_dir / what).chmod(0o555 if (data_dir / what).is_dir() else 0o444)
     try:
-        with _without_rights(), pytest.raises(StartError, match="cannot be"):
+        with without_rights(), pytest.raises(StartError, match="cannot be"):
             async with running_server(make_settings(data_dir)):
                 pass
     finally:

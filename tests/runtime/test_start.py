@@ -8,14 +8,16 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from imgsvc.errors import StartError
+from imgsvc.runtime.offline import find_server, is_data_folder
 from imgsvc.runtime.ports import find_listener, listen, url_of
 from imgsvc.store.lock import DataFolderLock
+from tests.rights import without_rights
 from tests.server_process import ServerProcess
 from tests.servers import make_settings, running_server
 
@@ -76,6 +78,19 @@ def test_a_data_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("look", [is_data_folder, find_server])
+def test_a_data_folder_of_another_user_is_said(
+    tmp_path: Path, look: Callable[[Path], object]
+) -> None:
+    (tmp_path / "lock").touch()
+    tmp_path.chmod(0)
+    try:
+        with without_rights(), pytest.raises(StartError, match="Permission denied"):
+            look(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
+
+
 def test_where_it_listens_and_keeps_its_data_is_said_at_start(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "imgsvc", "serve", "--port=0", f"--data={tmp_path}"],
@@ -90,6 +105,20 @@ def test_where_it_listens_and_keeps_its_data_is_said_at_start(tmp_path: Path) ->
     assert process.wait(20) == 0
     assert re.search(r"http://127\.0\.0\.1:\d+", line)
     assert str(tmp_path) in line
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_others_may_read_nothing_that_a_server_keeps(tmp_path: Path, is_new: bool) -> None:
+    data = tmp_path / "data"
+    if not is_new:
+        data.mkdir(mode=0o755)
+
+    def find_open() -> set[str]:
+        return {path.name for path in (data, *data.iterdir()) if path.stat().st_mode & 0o007}
+
+    async with running_server(make_settings(data)):
+        found = await asyncio.to_thread(find_open)
+    assert found - {"lock"} == (set() if is_new else {"data"})
 
 
 async def test_the_lock_names_the_address_of_a_running_server(tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ class StoreMachine(FetchRules):
     )
     def retry(self, job_id: str, codes: list[str] | None, indexes: set[int] | None) -> None:
         now, job = self.tick(), self.model.get(job_id)
-        if job is None:
+        if job is None or job.hidden:
             self.refused(lambda: self.store.retry_images(job_id))
             return
         self.run(lambda: self.store.retry_images(job_id, codes=codes, indexes=indexes))

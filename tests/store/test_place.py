@@ -31,24 +31,35 @@ def _move(database: Path) -> None:
     database.rename(database.with_name("moved.db"))
 
 
+def _close_the_way(database: Path) -> None:
+    _move(database)
+    database.symlink_to(database)  # nobody gets there, and that does not pass
+
+
+def _fail(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+
 async def test_a_look_that_fails_is_no_loss(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await Store.open(database)
-
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "stat", fail)
+        patch.setattr(Path, "stat", _fail)
         job = await create(store, 1)
+        assert await store.wal_bytes() == 0
     assert (await store.job(job.id)).total == 1
     await store.close()
 
 
 @pytest.mark.parametrize(
     ("deed", "advice"),
-    [(_remove_log, "start it again"), (_replace, "Put it back"), (_move, "Put it back")],
+    [
+        (_remove_log, "start it again"),
+        (_replace, "Put it back"),
+        (_move, "Put it back"),
+        (_close_the_way, "Put it back"),
+    ],
 )
 async def test_nothing_is_acknowledged_that_would_be_gone_with_the_process(
     database: Path,
@@ -88,6 +99,22 @@ async def test_what_stood_in_a_log_that_was_removed_is_saved(database: Path) -> 
     store = await Store.open(database)
     assert (await store.job(job.id)).total == 3
     await store.close()
+
+
+@pytest.mark.parametrize("can_look", [True, False])
+async def test_another_log_in_the_place_of_the_own_stays(
+    database: Path, monkeypatch: pytest.MonkeyPatch, can_look: bool
+) -> None:
+    store = await Store.open(database)
+    await create(store, 1)
+    _remove_log(database)
+    other = database.with_name("imgsvc.db-wal")
+    other.write_bytes(b"another log")
+    with monkeypatch.context() as patch:
+        if not can_look:
+            patch.setattr(Path, "stat", _fail)
+        await store.close()
+    assert other.read_bytes() == b"another log"
 
 
 async def test_whoever_works_in_the_same_place_keeps_the_log(tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ async def test_a_database_is_copied_before_its_schema_changes_and_only_the_last_
             await (await Store.open(database)).close()
         copies = [path.name for path in database.parent.glob("imgsvc.schema-*")]
         assert copies == [f"imgsvc.schema-{version}.db"]
+        assert not database.with_name(copies[0]).stat().st_mode & 0o007
         if version == first:  # the program that goes back finds all as it was
             database.with_name(copies[0]).rename(database.with_name("old.db"))
     store = await Store.open(database.with_name("old.db"))

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.config import Settings
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.times import now_ms
-from imgsvc.errors import StorageFull
+from imgsvc.errors import NotFound, StorageFull
 from imgsvc.service.delete import Deleter
 from imgsvc.upkeep.ballast import KeptBallast
 from imgsvc.upkeep.expiry import Expiry
@@ -104,7 +105,30 @@ async def test_a_job_taken_up_again_while_others_expire_is_kept(server: Running)
     await get_json(server, jobs[1]["links"]["self"])
 
 
-async def test_an_expired_job_keeps_its_files_while_its_rows_cannot_be_removed(
+async def test_where_the_rows_of_an_expired_job_find_no_space_its_files_go_first(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, taken_up = [await submit(server, (f"{n}.jpg", f"no image {n}".encode())) for n in "ab"]
+    store, later = server.core.store, now_ms() + DAY_MS
+    deleter = Deleter(store, server.core.blobs)
+    delete_job = store.delete_job
+
+    async def need_room(job_id: str, **guard: int) -> bool:
+        if job_id in await server.core.blobs.job_folders():
+            raise StorageFull("There is no space.")
+        with pytest.raises(NotFound):  # it has no files any more
+            await store.retry_images(job_id)
+        return await delete_job(job_id, **guard)
+
+    monkeypatch.setattr(store, "delete_job", need_room)
+    await store.retry_images(taken_up["id"])
+    for expired in (job, taken_up):
+        await deleter.delete_expired(expired["id"], later)
+    assert _folders(server) == {taken_up["id"]}
+    assert await store.job_ids([job["id"], taken_up["id"]]) == {taken_up["id"]}
+
+
+async def test_an_expired_job_that_lost_its_files_and_not_its_rows_is_seen_by_nobody(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
@@ -117,22 +141,33 @@ async def test_an_expired_job_keeps_its_files_while_its_rows_cannot_be_removed(
         patch.setattr(server.core.store, "delete_job", find_no_space)
         with pytest.raises(StorageFull):
             await deleter.delete_expired(job["id"], now_ms() + DAY_MS)
-    assert _folders(server) == {job["id"]}
-    await deleter.delete_expired(job["id"], now_ms() + DAY_MS)
+    await get_json(server, job["links"]["self"], 404)
     assert _folders(server) == set()
+    assert await Expiry(server.core.store, deleter.delete_expired).run_once(now_ms() + DAY_MS) == 1
+    assert await server.core.store.job_ids([job["id"]]) == set()
 
 
-async def test_where_no_space_can_be_set_aside_all_goes_on_without(
-    server: Running, monkeypatch: pytest.MonkeyPatch
+async def test_where_no_space_can_be_set_aside_all_goes_on_without_and_it_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    await server.core.blobs.give_up_ballast()
-    monkeypatch.setattr(os, "posix_fallocate", refuse)
-    ballast = KeptBallast(server.core.blobs, reserve_bytes=0)
-    assert [await ballast.run_once(0) for _ in range(2)] == [0, 0]
-    assert not (server.core.settings.storage.data_dir / "ballast").exists()
+    def write_zeros(file: int, offset: int, size_bytes: int) -> None:
+        """What the C library does where the disk cannot: it reads what it is about to write."""
+        os.pread(file, 1, offset)
+        os.pwrite(file, b"\0", size_bytes - 1)
+
+    blobs = BlobStore(tmp_path)
+    ballast = KeptBallast(blobs, reserve_bytes=0)
+    for is_refused in (True, False, True):
+        await blobs.give_up_ballast()
+        monkeypatch.setattr(os, "posix_fallocate", refuse if is_refused else write_zeros)
+        with capture_logs() as logs:
+            assert [await ballast.run_once(0) for _ in range(2)] == [0, 0]
+        assert [entry["event"] for entry in logs] == ["no_space_kept_aside"] * is_refused
+        assert await asyncio.to_thread((tmp_path / "ballast").exists) is not is_refused
+    blobs.close()
 
 
 async def test_a_job_appended_to_meanwhile_is_not_idle(server: Running) -> None:

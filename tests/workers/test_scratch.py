@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,20 @@ def scratch(tmp_path: Path) -> Scratch:
 
 def assert_empty(scratch: Scratch) -> None:
     assert [*scratch.folder.iterdir(), *scratch.inputs.iterdir()] == []
+
+
+@pytest.mark.parametrize("make", [Scratch.make, Scratch.restore])
+def test_folders_of_a_slot_are_made_anew_but_no_data_folder(
+    tmp_path: Path, make: Callable[[Scratch], object]
+) -> None:
+    data = tmp_path / "data"
+    scratch = Scratch(data / "slots" / "0")
+    with pytest.raises(FileNotFoundError):
+        make(scratch)
+    assert not data.exists()
+    data.mkdir()
+    make(scratch)
+    assert scratch.is_there
 
 
 def test_a_child_reads_nothing_outside_its_slot(scratch: Scratch, tmp_path: Path) -> None:

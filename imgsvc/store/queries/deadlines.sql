@@ -45,10 +45,13 @@ WHERE state = 'pending' AND next_at > :now_ms + :longest_ms;
 UPDATE jobs SET expires_at = :now_ms + retain_s * 1000
 WHERE expires_at > :now_ms AND expires_at > :now_ms + retain_s * 1000;
 
--- name: renew_expiries
--- Every finished job is kept for its whole time from now.
-UPDATE jobs SET expires_at = :now_ms + retain_s * 1000
-WHERE expires_at < :now_ms + retain_s * 1000;
+-- name: postpone_expiries
+-- To the end of the year 9999: the next start cuts that.
+UPDATE jobs SET expires_at = 253402300799999 WHERE expires_at IS NOT NULL;
+
+-- name: postpone_appends
+-- The same for how long open jobs have been idle.
+UPDATE jobs SET appended_at = 253402300799999 WHERE finished_at IS NULL;
 
 -- name: cut_appends
 -- Nothing was appended later than now.

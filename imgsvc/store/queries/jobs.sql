@@ -34,6 +34,10 @@ UPDATE jobs SET appended_at = :now_ms WHERE id = :id;
 -- A job and, by its foreign key, its images.
 DELETE FROM jobs WHERE id = :id;
 
+-- name: hide_job
+-- A job that is about to be deleted.
+UPDATE jobs SET hidden = 1 WHERE id = :id;
+
 -- name: job
 -- One job; hidden ones only where hidden is 1.
 SELECT * FROM jobs WHERE id = :id AND hidden <= :hidden;
@@ -117,7 +121,7 @@ SELECT id FROM jobs WHERE finished_at >= min(:now_ms, (
 )) - :within_ms;
 
 -- name: hidden_jobs
--- Jobs whose submit never came to its end.
+-- Jobs whose submit, or whose removal, never came to its end.
 SELECT * FROM jobs WHERE hidden = 1;
 
 -- name: probe_write

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from imgsvc.domain.input_names import MAX_NAME_CHARS, clean_name
+from imgsvc.domain.job import MAX_LABEL_CHARS
 from imgsvc.domain.states import Priority
 from imgsvc.domain.webhook import WebhookEvent, check_secret
 from imgsvc.errors import Fault, InvalidRequest, MalformedRequest, PayloadTooLarge
@@ -15,8 +16,6 @@ from imgsvc.intake.faults import MAX_FAULTS, faults_of, pointer_to
 from imgsvc.intake.json_document import parse_document
 from imgsvc.net.guard import Bar, Blocked, find_host
 
-DEFAULT_PRESET = "standard"
-MAX_LABEL_CHARS = 200
 MAX_WEBHOOK_URL_CHARS = 2048
 MAX_RETAIN_S = 100 * 366 * 86_400
 """A hundred years: longer ends in dates that cannot be written."""
@@ -106,11 +105,6 @@ class JobSpec(_Strict):
     retain_s: Annotated[int, Field(ge=0, le=MAX_RETAIN_S)] | None = None
     analyze: bool = True
     reuse: bool = True
-
-    @property
-    def preset_name(self) -> str | None:
-        """The preset to take, None when the job brings its own recipe."""
-        return None if self.recipe is not None else self.preset or DEFAULT_PRESET
 
 
 def parse_spec(document: object, *, takes_images: bool = True) -> JobSpec:

@@ -39,10 +39,10 @@ def copy_database(source, target, real=schema.copy_database):
     real(source, target)
     die_at("after the copy")
 
-async def apply(connection, steps, real=schema._apply):
+async def apply(connection, path, steps, real=schema._apply):
     await connection.create_function("die", 0, lambda: die_at("between two statements"))
     die_at("before the steps")
-    await real(connection, steps)
+    await real(connection, path, steps)
     die_at("after the steps")
 
 schema.copy_database, schema._apply = copy_database, apply

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from imgsvc.files.errnos import will_pass
-from imgsvc.files.places import Places, takes_files
+from imgsvc.files.places import Placement, Places
 from imgsvc.folders.scan import is_gone
 
 
 class OutGone(Exception):
     """The output folder is not there, or takes nothing now: everything waits for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """source: a finished file. target: its path in the output folder, with `/`."""
-
-    source: Path
-    target: str
 
 
 class DeliveryFolder:
@@ -74,6 +64,6 @@ class DeliveryFolder:
             places.sync()
             self._is_proven = True
         except OSError as exc:
-            if will_pass(exc) or not takes_files(self.root):
+            if places.takes_nothing(exc):
                 raise OutGone(exc.strerror or str(exc)) from exc
             raise

@@ -86,7 +86,7 @@ class Guard:
         authority = re.split(r"[/?#]", text.partition("://")[2], maxsplit=1)[0]
         if "@" in authority or url.user or url.password:
             raise Blocked(Bar.LOGIN)
-        if not host or "%" in authority.partition("%25")[0]:
+        if not host or not port or "%" in authority.partition("%25")[0]:
             raise Blocked(Bar.URL)
         if not _is_open(port):
             raise Blocked(Bar.PORT)
@@ -118,9 +118,7 @@ class Guard:
             raise Blocked(Bar.HOST)
 
 
-def _is_open(port: int | None) -> bool:
-    if port is None:
-        return False
+def _is_open(port: int) -> bool:
     return port in _WEB_PORTS or (port >= _FIRST_FREE_PORT and port not in _OTHER_PORTS)
 
 

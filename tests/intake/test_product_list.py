@@ -201,6 +201,7 @@ def test_what_cannot_be_read_is_refused_with_what_to_do(
         ("1,Shoe,http://a.example/b\\c", ["/Input Image Urls"]),
         ("1,Shoe,http://a.example\\@b.example/", ["/Input Image Urls"]),
         ("1,Shoe,http://1.2.3/", ["/Input Image Urls"]),
+        ("1,Shoe,http://a.example:0/", ["/Input Image Urls"]),
         ("one,,nothing", ["/S. No.", "/Product Name", "/Input Image Urls"]),
         ("1,Shoe", [""]),
         ("1,Shoe,{url},{url}", [""]),

@@ -65,7 +65,8 @@ def test_what_is_no_plain_web_address_is_refused_unasked(url: str) -> None:
         ("http://0x7f.1/", Bar.URL), ("http://%31.example/", Bar.URL),
         ("", Bar.SCHEME), ("ftp://example.org/", Bar.SCHEME),
         ("http://user@example.org/", Bar.LOGIN), ("http://:@example.org/", Bar.LOGIN),
-        ("http://example.org:22/", Bar.PORT), ("http://example.org:6379/", Bar.PORT),
+        ("http://example.org:0/", Bar.URL), ("http://example.org:22/", Bar.PORT),
+        ("http://example.org:6379/", Bar.PORT),
         ("http://example.net/", Bar.HOST), ("http://localhost/", Bar.ADDRESS),
     ],
 )  # fmt: skip

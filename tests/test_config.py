@@ -6,7 +6,7 @@ import pytest
 
 from imgsvc.config import Settings, is_loopback, load_settings, parse_size
 from imgsvc.errors import StartError
-from imgsvc.net import Guard
+from imgsvc.net.guard import Guard
 
 
 @pytest.fixture

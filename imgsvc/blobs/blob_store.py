@@ -68,9 +68,6 @@ class BlobStore:
     def watermark_path(self, sha256: str) -> Path:
         return self._layout.watermark(sha256)
 
-    def slot_path(self, number: int) -> Path:
-        return self._layout.slot(number)
-
     async def publish(self, items: Sequence[Publication]) -> tuple[Unpublished, ...]:
         """Outputs to where they stay, durably; returns what could not be published."""
         return await publication.publish(self._layout, self._threads, items)
@@ -81,9 +78,6 @@ class BlobStore:
             self._postponed += paths
             return
         await self._threads.run(remove_files, list(paths))
-
-    async def remove_input(self, job_id: str, image_id: str) -> None:
-        await self.discard([self.input_path(job_id, image_id)])
 
     async def delete_job(self, job_id: str) -> None:
         """Remove everything of a job; a job without a folder is fine."""

@@ -64,9 +64,6 @@ class Layout:
         """Raises ValueError for anything not spelled as an id: no way out of the folder."""
         return JobFolder(self.jobs / checked_id(job_id))
 
-    def slot(self, number: int) -> Path:
-        return self.slots / str(number)
-
     def new_deleted_folder(self) -> Path:
         """Where a job folder is moved before its files are removed, one by one."""
         return self.jobs / f"{DELETED}{new_id()}"

@@ -28,13 +28,12 @@ from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.shipping import Spec
 from imgsvc.client.watching.watch import FolderWatch, Reports
+from imgsvc.domain.job import MAX_LABEL_CHARS
 from imgsvc.domain.names import without_controls
 from imgsvc.files.state import STATE_FOLDER
 from imgsvc.folders.scan import Folder
 from imgsvc.recipes.presets import DEFAULT_PRESET
 from imgsvc.recipes.validation import parse_recipe
-
-MAX_LABEL_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)

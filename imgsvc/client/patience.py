@@ -59,7 +59,7 @@ class Patience:
             return True
         return asyncio.get_running_loop().time() - self._last_heard_s > PATIENCE_S
 
-    def will_pass(self, error: ApiError) -> bool:
+    def is_worth_repeating(self, error: ApiError) -> bool:
         """Whether the same request may be answered later."""
         return error.code in _PASSING
 
@@ -79,7 +79,7 @@ class Patience:
                     raise
                 self.note_trouble(exc)
             except ApiError as exc:
-                if not self.will_pass(exc) or self.is_at_its_end:
+                if not self.is_worth_repeating(exc) or self.is_at_its_end:
                     raise
                 self.note_trouble(exc)
                 pause = max(pause, exc.retry_after_s or 0)
@@ -106,9 +106,9 @@ class Persistence(Patience):
     def is_at_its_end(self) -> bool:
         return False
 
-    def will_pass(self, error: ApiError) -> bool:
+    def is_worth_repeating(self, error: ApiError) -> bool:
         """It also lives through a server's own mistakes."""
-        return error.status >= 500 or super().will_pass(error)
+        return error.status >= 500 or super().is_worth_repeating(error)
 
     def note_answer(self) -> None:
         super().note_answer()

@@ -9,6 +9,8 @@ from imgsvc.domain.product_list import ProductList
 from imgsvc.domain.states import JobState, Priority
 from imgsvc.domain.webhook import Webhook, WebhookEvent
 
+MAX_LABEL_CHARS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class NewJob:

@@ -28,7 +28,8 @@ from imgsvc.fetching.url_images import blocked
 from imgsvc.fetching.ways import Way
 from imgsvc.intake.patient_reader import PatientReader, TooSlow
 from imgsvc.intake.reception import EMPTY, too_many_bytes
-from imgsvc.net import Bar, Blocked, Guard, host_of, open_session
+from imgsvc.net.guard import Bar, Blocked, Guard, host_of
+from imgsvc.net.session import open_session
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)

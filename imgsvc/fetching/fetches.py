@@ -26,9 +26,9 @@ from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.picks import Picker
 from imgsvc.fetching.turns import FetchTurns
 from imgsvc.fetching.unfetched import LedOn, Unfetched
-from imgsvc.fetching.url_images import find_host
 from imgsvc.fetching.ways import Way, Ways
 from imgsvc.intake.headers import read_header
+from imgsvc.net.guard import find_host
 from imgsvc.recipes.cost import predict_cost_ms
 from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchRelease
 from imgsvc.store.full_disk import FullDisk

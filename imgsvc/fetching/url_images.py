@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import NewImage, SourceKind
 from imgsvc.domain.logins import without_login
 from imgsvc.domain.picture import Picture
 from imgsvc.domain.rendering import Failure
 from imgsvc.errors import ImageErrorCode
-from imgsvc.net import MAX_URL_CHARACTERS, Bar, Blocked, Guard, host_of
-
-_ANYWHERE = Guard(allow_private=True)
-"""Which addresses and hosts are allowed is asked when it is fetched."""
-
-_PLAIN_URL = re.compile(r"(https?://[a-z0-9.-]+/)[!-\[\]-~]*")
-"""What most URLs are. All that could be wrong with one is its host or its length."""
+from imgsvc.net.guard import MAX_URL_CHARS, Bar, Blocked, find_host
 
 _GUESS = Picture("jpeg", 1600, 1200)
 """What it costs is told by this until its first bytes are there."""
@@ -46,8 +37,7 @@ def url_image(url: str, name: str | None, max_bytes: int | None = None) -> NewIm
     """
     shown = _show(url)
     try:
-        plain = _PLAIN_URL.fullmatch(url)
-        host = find_host(plain[1] if plain else url)
+        host = find_host(url)
         if shown != url:
             raise Blocked(Bar.URL)  # noqa: TRY301
     except Blocked as exc:
@@ -69,14 +59,8 @@ def url_image(url: str, name: str | None, max_bytes: int | None = None) -> NewIm
     )
 
 
-@lru_cache(256)  # ten thousand images of a list stand at few hosts
-def find_host(url: str) -> str:
-    """Who is asked for a URL. Raises Blocked."""
-    return host_of(_ANYWHERE.check_url(url))
-
-
 def _show(url: str) -> str | None:
     """A URL as far as it can be stored; None for one that is too long."""
-    if len(url) > MAX_URL_CHARACTERS:
+    if len(url) > MAX_URL_CHARS:
         return None
     return url.encode(errors="replace").decode().replace("\0", "\ufffd")

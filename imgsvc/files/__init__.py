@@ -1,1 +1,1 @@
-"""Files that stand in other people's folders."""
+"""What is done with files and folders, whoever they belong to."""

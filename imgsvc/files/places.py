@@ -16,7 +16,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
+
+from imgsvc.files.errnos import will_pass
 
 BLOCK_BYTES = 1 << 20
 
@@ -29,6 +31,13 @@ os.umask(_UMASK)  # it cannot be read without being set
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OLD_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Placement(NamedTuple):
+    """source: a finished file. target: its path in the folder for results, with `/`."""
+
+    source: Path
+    target: str
 
 
 class Places:
@@ -106,6 +115,10 @@ class Places:
             with self._opened(above) as folder:
                 os.fsync(folder)
             self._changed.discard(above)
+
+    def takes_nothing(self, error: OSError) -> bool:
+        """Whether what is wrong is wrong with the folder or its disk, and not with one file."""
+        return will_pass(error) or not takes_files(self.root)
 
     @contextmanager
     def _placing(self, target: str) -> Iterator[tuple[int, str]]:

@@ -21,8 +21,9 @@ from imgsvc.domain.states import ImageState
 from imgsvc.domain.times import now_ms
 from imgsvc.domain.watched import CANCELLED, FileEnd, FileState, WatchedFile
 from imgsvc.errors import NotFound, StorageFull
+from imgsvc.files.places import Placement
 from imgsvc.folders.failure_list import LIST_IS_TAKEN, ListedFailure, write_failures
-from imgsvc.folders.placing import DeliveryFolder, OutGone, Placement
+from imgsvc.folders.placing import DeliveryFolder, OutGone
 from imgsvc.folders.scan import Folder, printable
 from imgsvc.recipes.model import load_recipe
 from imgsvc.store.folder_lookups import ImageKey

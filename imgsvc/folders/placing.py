@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from imgsvc.files.errnos import will_pass
-from imgsvc.files.places import Places, takes_files
+from imgsvc.files.places import Placement, Places
 from imgsvc.files.state import STATE_FOLDER
 from imgsvc.folders.scan import is_gone
 
 
 class OutGone(Exception):
     """The output folder is not there, or takes nothing now: everything waits for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """source: a finished file. target: its path in the output folder, with `/`."""
-
-    source: Path
-    target: str
 
 
 class DeliveryFolder:
@@ -69,6 +59,6 @@ class DeliveryFolder:
                 places.remove(name)
             places.sync()
         except OSError as exc:
-            if will_pass(exc) or not takes_files(self.root):
+            if places.takes_nothing(exc):
                 raise OutGone(exc.strerror or str(exc)) from exc
             raise

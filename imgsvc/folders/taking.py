@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 
 from imgsvc.domain.image import NewImage, SourceKind
 from imgsvc.domain.input_names import clean_name
-from imgsvc.domain.job import Job
+from imgsvc.domain.job import MAX_LABEL_CHARS, Job
 from imgsvc.domain.stable_names import StableNames
 from imgsvc.domain.watched import FileState, TakenFile, WatchedFile
 from imgsvc.errors import QueueFull
 from imgsvc.folders.scan import FileChanged, Fingerprint, Folder, Sighting
 from imgsvc.folders.steady import hash_file, open_steady
 from imgsvc.intake.reception import conclude, too_many_bytes
-from imgsvc.intake.spec import MAX_LABEL_CHARS, JobSpec
+from imgsvc.intake.spec import JobSpec
 from imgsvc.recipes.model import load_recipe
 from imgsvc.service.submit import Submission, Submitter
 from imgsvc.store.store import Store

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from imgsvc.domain.input_names import MAX_NAME_CHARS, clean_name
+from imgsvc.domain.job import MAX_LABEL_CHARS
 from imgsvc.domain.states import Priority
 from imgsvc.domain.webhook import WebhookEvent, check_secret
 from imgsvc.errors import Fault, InvalidRequest, MalformedRequest, PayloadTooLarge
 from imgsvc.intake.faults import MAX_FAULTS, faults_of, pointer_to
 from imgsvc.intake.json_document import parse_document
+from imgsvc.net.guard import Bar, Blocked, find_host
 
-DEFAULT_PRESET = "standard"
-MAX_LABEL_CHARS = 200
-MAX_URL_CHARS = 2048
+MAX_WEBHOOK_URL_CHARS = 2048
 MAX_RETAIN_S = 100 * 366 * 86_400
 """A hundred years: longer ends in dates that cannot be written."""
 MAX_DIGITS = 18
@@ -37,16 +36,14 @@ def _check_storable(text: str) -> str:
 
 
 def check_web_url(url: str) -> str:
-    """The URL as it is. Raises ValueError."""
+    """The URL as it is. Raises ValueError. Which ports are asked is judged when it is used."""
     try:
-        parts = urlsplit(url)
-        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname and parts.port != 0)
-    except ValueError:  # a port that is none, half a bracket
-        is_whole = False
-    if not is_whole or not url.isprintable() or " " in url:
-        raise ValueError("Must be an http or https URL.")
-    if "@" in parts.netloc:
-        raise ValueError("Must not hold a user or a password.")
+        find_host(url)
+    except Blocked as exc:
+        if exc.bar is Bar.LOGIN:
+            raise ValueError("Must not hold a user or a password.") from exc
+        if exc.bar is not Bar.PORT:
+            raise ValueError("Must be an http or https URL.") from exc
     return url
 
 
@@ -60,7 +57,7 @@ _Name = Annotated[
 ]
 _WebUrl = Annotated[
     str,
-    Field(max_length=MAX_URL_CHARS),
+    Field(max_length=MAX_WEBHOOK_URL_CHARS),
     AfterValidator(_check_storable),
     AfterValidator(check_web_url),
 ]
@@ -108,11 +105,6 @@ class JobSpec(_Strict):
     retain_s: Annotated[int, Field(ge=0, le=MAX_RETAIN_S)] | None = None
     analyze: bool = True
     reuse: bool = True
-
-    @property
-    def preset_name(self) -> str | None:
-        """The preset to take, None when the job brings its own recipe."""
-        return None if self.recipe is not None else self.preset or DEFAULT_PRESET
 
 
 def parse_spec(document: object, *, takes_images: bool = True) -> JobSpec:

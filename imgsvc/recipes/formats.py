@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
-COPYRIGHT_BLOCKS = frozenset({"exif", "xmp", "iptc"})
-
-
 MAX_PROFILE_BYTES = 1 << 20
 """In JPEG it goes into as many segments as it needs (ICC.1:2010, B.4)."""
 

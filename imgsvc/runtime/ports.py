@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
-from contextlib import suppress
 from pathlib import Path
 
 from imgsvc.errors import StartError
+from imgsvc.files.open_files import find_holders
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -45,23 +45,7 @@ def _explain(exc: OSError, host: str, port: int) -> str:
 def find_listener(port: int) -> str | None:
     """`name (pid 123)` of the process that listens on a TCP port, if /proc tells."""
     inodes = _listening_inodes(port)
-    if not inodes:
-        return None
-    for process in Path("/proc").glob("[0-9]*"):
-        if inodes & _open_files(process):
-            with suppress(OSError):
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
-    return None
-
-
-def _open_files(process: Path) -> set[str]:
-    """What the descriptors of a process link to; none when it is another user's."""
-    links = set()
-    with suppress(OSError):
-        for fd in (process / "fd").iterdir():
-            with suppress(OSError):  # closed meanwhile
-                links.add(str(fd.readlink()))
-    return links
+    return next(iter(find_holders(inodes).values()), None) if inodes else None
 
 
 def _listening_inodes(port: int) -> set[str]:

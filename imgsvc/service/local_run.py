@@ -26,8 +26,7 @@ from imgsvc.domain.states import ImageState, Priority
 from imgsvc.domain.times import now_ms
 from imgsvc.domain.watched import NOT_SAVED
 from imgsvc.errors import ImageError, StorageFull
-from imgsvc.files.errnos import will_pass
-from imgsvc.files.places import Places, takes_files
+from imgsvc.files.places import Placement, Places
 from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub, HubClosed, Reader
 from imgsvc.recipes.model import Recipe, canonical_json
@@ -44,10 +43,6 @@ from imgsvc.store.store import Store
 
 APPEND = 1000
 """Images appended to the run's job at a time."""
-
-
-Placement = tuple[Path, str]
-"""A finished file, and where it belongs in the folder for results, with `/`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +255,7 @@ class LocalRun:
                 image.job_id, image.id, image.claim, output.variant, output.format
             )
             file = ExportedFile(output.variant, output.format, target, output.size_bytes)
-            files.append((file, (source, target)))
+            files.append((file, Placement(source, target)))
         return files
 
     async def _put(self, made: Sequence[tuple[Made, list[Placement]]]) -> list[Made]:
@@ -359,7 +354,7 @@ def _put_all(
                     raise FileExistsError(errno.EEXIST, f"{target} there is an image of this run")
                 places.link(source, target)
         except OSError as exc:
-            if will_pass(exc) or not takes_files(out_dir):
+            if places.takes_nothing(exc):
                 raise
             reason = exc.strerror or "it cannot be written"
             failure = LocalFailure(NOT_SAVED, f"Its result cannot be saved: {reason}")

@@ -36,6 +36,7 @@ from imgsvc.store import (
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import open_witness, open_writer
 from imgsvc.store.copying import copy_database, postpone_deadlines
+from imgsvc.store.database_files import DatabaseFiles
 from imgsvc.store.deadlines import LongestWaits
 from imgsvc.store.examination import Damage, check_copy, examine
 from imgsvc.store.exports import Export, forget_exports, record_exports
@@ -46,7 +47,6 @@ from imgsvc.store.images import ImageResult, Release
 from imgsvc.store.keys import NewKey
 from imgsvc.store.ledger import PendingTally
 from imgsvc.store.lookups import Lookups
-from imgsvc.store.place import Place
 from imgsvc.store.readers import Readers
 from imgsvc.store.recovery import Recovered
 from imgsvc.store.sql import JOBS
@@ -75,7 +75,7 @@ class Store(Lookups):
         readers: Readers,
         tally: PendingTally,
         breakdown: Breakdown,
-        place: Place,
+        files: DatabaseFiles,
         thread: Executor,
     ) -> None:
         super().__init__(readers)
@@ -84,9 +84,9 @@ class Store(Lookups):
         self._connection = connection
         self._tally = tally
         self._breakdown = breakdown
-        self._place = place
+        self._files = files
         self._thread = thread
-        self._writer = Writer(connection, breakdown=breakdown, place=place, thread=thread)
+        self._writer = Writer(connection, breakdown=breakdown, files=files, thread=thread)
         self._writer.subscribe(tally.update)
         self._task = asyncio.create_task(self._writer.run(), name="store writer")
 
@@ -105,12 +105,12 @@ class Store(Lookups):
         try:
             await readers.open(path, READERS)
             tally = PendingTally(await Lookups(readers).unfinished_jobs())
-            place = await asyncio.to_thread(Place, path)
+            files = await asyncio.to_thread(DatabaseFiles, path)
         except BaseException:
             await readers.close()
             await connection.close()
             raise
-        return cls(path, connection, readers, tally, breakdown, place, thread)
+        return cls(path, connection, readers, tally, breakdown, files, thread)
 
     async def close(self) -> None:
         """Finish what is queued, then close. The writer is closed last: the last connection
@@ -121,14 +121,14 @@ class Store(Lookups):
         self._writer.close()
         await self._task
         await self._readers.close()
-        await asyncio.to_thread(self._place.spare_others)
-        if self._breakdown.has_come and not await asyncio.to_thread(self._place.find_fault):
+        await asyncio.to_thread(self._files.spare_others)
+        if self._breakdown.has_come and not await asyncio.to_thread(self._files.find_fault):
             with suppress(sqlite3.Error):
                 witness = await open_witness(self._path)
                 await self._connection.close()
                 await witness.close()
         await self._connection.close()
-        await asyncio.to_thread(self._place.close)
+        await asyncio.to_thread(self._files.close)
         self._thread.shutdown(wait=False)
 
     async def watch(self) -> NoReturn:

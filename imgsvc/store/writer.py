@@ -32,7 +32,7 @@ from imgsvc.domain.job import JobChange
 from imgsvc.errors import ShuttingDown
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import is_busy
-from imgsvc.store.place import Place
+from imgsvc.store.database_files import DatabaseFiles
 from imgsvc.store.rows import images_from_rows
 
 log = logging.getLogger(__name__)
@@ -120,14 +120,14 @@ class Writer:
         connection: aiosqlite.Connection,
         *,
         breakdown: Breakdown | None = None,
-        place: Place | None = None,
+        files: DatabaseFiles | None = None,
         thread: Executor | None = None,
         linger_s: float = LINGER_S,
         quiet_s: float = QUIET_S,
     ) -> None:
         self._connection = connection
         self._breakdown = breakdown or Breakdown()
-        self._place = place
+        self._files = files
         self._thread = thread
         self._turn = asyncio.Lock()
         self._linger_s = linger_s
@@ -256,10 +256,10 @@ class Writer:
         """Whether the files are in their place; if not, that is the database's breakdown: what is
         committed would be gone with the process.
         """
-        if self._place is None:
+        if self._files is None:
             return True
         loop = asyncio.get_running_loop()
-        fault = await loop.run_in_executor(self._thread, self._place.find_fault)
+        fault = await loop.run_in_executor(self._thread, self._files.find_fault)
         if fault is not None:
             self._breakdown.note(*fault)
         return fault is None

@@ -11,7 +11,8 @@ import aiohttp
 from imgsvc import __version__
 from imgsvc.domain.retry_after import read_retry_after
 from imgsvc.domain.webhook import DeliveryError
-from imgsvc.net import Blocked, Guard, open_session
+from imgsvc.net.guard import Blocked, Guard
+from imgsvc.net.session import open_session
 from imgsvc.webhooks.schedule import Answer, judge_status
 
 

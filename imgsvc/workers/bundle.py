@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from imgsvc.domain.rendering import EngineEvent, Finished, LossCause, Lost, RenderTask, Started
 from imgsvc.domain.retries import MAX_INNOCENT
-from imgsvc.workers.notes import Place
+from imgsvc.workers.notes import TaskMark
 from imgsvc.workers.report import BundleReport
 
 
@@ -41,17 +41,17 @@ class Bundle:
     def first_open(self) -> RenderTask | None:
         return next(iter(self._open.values()), None)
 
-    def task_at(self, place: Place) -> RenderTask | None:
+    def task_at(self, mark: TaskMark) -> RenderTask | None:
         """The task there, if it is one of this bundle's and still open."""
-        if place.ordinal != self.ordinal or place.position >= len(self.tasks):
+        if mark.ordinal != self.ordinal or mark.position >= len(self.tasks):
             return None
-        return self._open.get(self.tasks[place.position].key)
+        return self._open.get(self.tasks[mark.position].key)
 
-    def announce(self, place: Place) -> list[EngineEvent]:
-        """A Started for every task begun up to `place` which has had none."""
-        if place.ordinal != self.ordinal:
+    def announce(self, mark: TaskMark) -> list[EngineEvent]:
+        """A Started for every task begun up to `mark` which has had none."""
+        if mark.ordinal != self.ordinal:
             return []
-        return self._announce_up_to(place.position + 1)
+        return self._announce_up_to(mark.position + 1)
 
     def _announce_up_to(self, count: int) -> list[EngineEvent]:
         begun = self.tasks[self._announced : count]
@@ -73,14 +73,14 @@ class Bundle:
         """The events of tasks that never reach the child."""
         return [one for one in refused if self._open.pop(one.task.key, None) is not None]
 
-    def give_back(self, beyond: Place | None = None) -> list[EngineEvent]:
+    def give_back(self, beyond: TaskMark | None = None) -> list[EngineEvent]:
         """Whatever is open is lost through no fault of its own; with `beyond`, only what
-        had not begun when the child was at that place.
+        had not begun when the child was at that mark.
         """
         begun = {
             task.key
             for position, task in enumerate(self.tasks)
-            if beyond is not None and Place(self.ordinal, position) <= beyond
+            if beyond is not None and TaskMark(self.ordinal, position) <= beyond
         }
         keys = [key for key in self._open if key not in begun]
         for key in keys:

@@ -17,7 +17,7 @@ from imgsvc.domain.rendering import Failure, Outcome, RenderFailed, RenderTask
 from imgsvc.errors import ImageErrorCode
 from imgsvc.files.errnos import is_disk_full
 from imgsvc.workers import limits, surroundings
-from imgsvc.workers.notes import Notes, Place
+from imgsvc.workers.notes import Notes, TaskMark
 from imgsvc.workers.parcel import REPORT_BYTES, ship, unpack
 from imgsvc.workers.report import MAX_TRACEBACK, BundleReport, Greeting, write_report
 from imgsvc.workers.sandbox import confine
@@ -104,7 +104,7 @@ class _Child:
         outcomes: list[Outcome] = []
         tracebacks: dict[int, str] = {}
         for position, task in enumerate(tasks):
-            if not self._may_begin(Place(ordinal, position), makes_way=makes_way):
+            if not self._may_begin(TaskMark(ordinal, position), makes_way=makes_way):
                 self._scratch.remove_all_of(tasks[position:])
                 break
             outcome, trace = self._run_task(task)
@@ -131,10 +131,10 @@ class _Child:
         report = BundleReport(outcomes, {}, self._settle_memory())
         return ship(write_report(report), REPORT_BYTES, report_path)
 
-    def _may_begin(self, place: Place, *, makes_way: bool) -> bool:
-        if makes_way and self._notes.must_yield(place.ordinal):
+    def _may_begin(self, mark: TaskMark, *, makes_way: bool) -> bool:
+        if makes_way and self._notes.must_yield(mark.ordinal):
             return False
-        self._notes.write_place(place)
+        self._notes.write_mark(mark)
         return not self._notes.stop_asked
 
     def _run_task(self, task: RenderTask) -> tuple[Outcome, str | None]:

@@ -17,22 +17,22 @@ from typing import NamedTuple
 
 MAX_TASKS_PER_BUNDLE = 1 << 16
 
-_PLACE, _STOP, _URGENT = range(3)
+_BEGUN, _STOP, _URGENT = range(3)
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
-class Place(NamedTuple):
+class TaskMark(NamedTuple):
     """The last task begun: the bundle's ordinal and the position in it, from 0.
 
-    Ordinals rise from 1 within a slot, so places are ordered as tasks are.
+    Ordinals rise from 1 within a slot, so marks are ordered as tasks are.
     """
 
     ordinal: int
     position: int
 
 
-NOWHERE = Place(0, 0)
+NO_TASK = TaskMark(0, 0)
 """Before the first task."""
 
 
@@ -57,15 +57,15 @@ class Notes:
         self._arena = arena
         self._cells = (ctypes.c_int64 * 3).from_buffer(arena.buffer)
 
-    def write_place(self, place: Place) -> None:
-        self._cells[_PLACE] = place.ordinal * MAX_TASKS_PER_BUNDLE + place.position
+    def write_mark(self, mark: TaskMark) -> None:
+        self._cells[_BEGUN] = mark.ordinal * MAX_TASKS_PER_BUNDLE + mark.position
 
-    def read_place(self) -> Place:
-        return Place(*divmod(self._cells[_PLACE], MAX_TASKS_PER_BUNDLE))
+    def read_mark(self) -> TaskMark:
+        return TaskMark(*divmod(self._cells[_BEGUN], MAX_TASKS_PER_BUNDLE))
 
     def ask_to_stop(self) -> None:
-        """The child begins no further task. It looks after it has noted its place, so
-        whoever asks first and reads the place then knows what will not be begun.
+        """The child begins no further task. It looks after it has noted its mark, so
+        whoever asks first and reads the mark then knows what will not be begun.
         """
         self._cells[_STOP] = 1
 

@@ -204,8 +204,8 @@ class Slot:
         for worker in self._workers:
             worker.ask_to_stop()
         for bundle in self._bundles.values():
-            place = next((w.place for w in self._workers if bundle.ordinal in w.bundles), None)
-            self._settings.emit(bundle.give_back(beyond=place))
+            mark = next((w.mark for w in self._workers if bundle.ordinal in w.bundles), None)
+            self._settings.emit(bundle.give_back(beyond=mark))
         self.leave()
 
     def kill(self) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 from imgsvc.domain.rendering import EngineEvent, RenderTask
 from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.workers.bundle import Bundle
-from imgsvc.workers.notes import NOWHERE, Place
+from imgsvc.workers.notes import NO_TASK, TaskMark
 from imgsvc.workers.process import WorkerProcess
 from imgsvc.workers.report import Greeting
 
@@ -45,7 +45,7 @@ class Worker:
         self.dead = False
         self.dismissed = False
         self.retired = False
-        self.sentence: Place | None = None
+        self.sentence: TaskMark | None = None
         self.tasks_done = 0
         self.resident_bytes = 0
         self.started = asyncio.Event()
@@ -55,8 +55,8 @@ class Worker:
         self._settled = False
         self._abandoned = False
         self._loop = asyncio.get_running_loop()
-        self._place = NOWHERE
-        self._seen = NOWHERE, False
+        self._mark = NO_TASK
+        self._seen = NO_TASK, False
         self._yields_before = 0
         self._must_stop = False
         self.unchanged_s = 0.0
@@ -100,20 +100,20 @@ class Worker:
         return self._must_stop or (bundle.makes_way and bundle.ordinal < self._yields_before)
 
     @property
-    def place(self) -> Place:
+    def mark(self) -> TaskMark:
         """The furthest that the child has noted, of those where it has a task. A hijacked one may
         note anything: going back and forth it would have no deadline.
         """
-        noted = self.process.notes.read_place()
+        noted = self.process.notes.read_mark()
         bundle = self.bundles.get(noted.ordinal)
-        if noted > self._place and bundle is not None and noted.position < len(bundle.tasks):
-            self._place = noted
-        return self._place
+        if noted > self._mark and bundle is not None and noted.position < len(bundle.tasks):
+            self._mark = noted
+        return self._mark
 
-    def running_task(self, place: Place) -> RenderTask | None:
-        """The task at `place`, unless its outcome is known or it was given back."""
-        bundle = self.bundles.get(place.ordinal)
-        return bundle.task_at(place) if bundle else None
+    def running_task(self, mark: TaskMark) -> RenderTask | None:
+        """The task at `mark`, unless its outcome is known or it was given back."""
+        bundle = self.bundles.get(mark.ordinal)
+        return bundle.task_at(mark) if bundle else None
 
     def find_guilty(self) -> RenderTask | None:
         """The task that the process died of; None if it seems to have been at none.
@@ -124,22 +124,22 @@ class Worker:
         bundle = next((b for b in self.bundles.values() if b.sent), None)
         if bundle is None or self.dismissed or self.greeting is None:
             return None
-        place = self.sentence or self.place
+        mark = self.sentence or self.mark
         first = bundle.first_open
-        if first is None or bundle.task_at(place) is not None:
-            return bundle.task_at(place)
-        is_ahead = place.ordinal > bundle.ordinal
+        if first is None or bundle.task_at(mark) is not None:
+            return bundle.task_at(mark)
+        is_ahead = mark.ordinal > bundle.ordinal
         return first if is_ahead or first.key.claim > MAX_INNOCENT else None
 
     def announce(self) -> list[EngineEvent]:
         """A Started for every task begun since the last look. Nothing while the report of an
         earlier bundle is still on its way: what it says comes first.
         """
-        place = self.place
-        bundle = self.bundles.get(place.ordinal)
-        if bundle is None or min(self.bundles) < place.ordinal:
+        mark = self.mark
+        bundle = self.bundles.get(mark.ordinal)
+        if bundle is None or min(self.bundles) < mark.ordinal:
             return []
-        return bundle.announce(place)
+        return bundle.announce(mark)
 
     def look(self, elapsed_s: float, timeout_s: float) -> None:
         """Keep the deadlines, `elapsed_s` after the last look.
@@ -147,10 +147,10 @@ class Worker:
         Time is added up look by look and not taken from a clock, so that a machine, or a
         terminal's group of processes, that was stopped for a while kills nothing.
         """
-        place = self.place
+        mark = self.mark
         has_work = any(bundle.sent for bundle in self.bundles.values())
-        if (place, has_work) != self._seen or (self.ready and not self.bundles):
-            self._seen = place, has_work
+        if (mark, has_work) != self._seen or (self.ready and not self.bundles):
+            self._seen = mark, has_work
             self.unchanged_s = 0.0
             return
         self.unchanged_s += elapsed_s
@@ -159,16 +159,16 @@ class Worker:
         elif not self.ready:
             if self.unchanged_s >= START_TIMEOUT_S:
                 self.process.kill()
-        elif self.running_task(place) is not None:
-            if self.unchanged_s >= timeout_s and not self._is_answered(place):
-                self.sentence = self.sentence or place
+        elif self.running_task(mark) is not None:
+            if self.unchanged_s >= timeout_s and not self._is_answered(mark):
+                self.sentence = self.sentence or mark
                 self.process.kill()
         elif self.unchanged_s >= (timeout_s if has_work else max(timeout_s, STALL_TIMEOUT_S)):
             self.process.kill()
 
-    def _is_answered(self, place: Place) -> bool:
+    def _is_answered(self, mark: TaskMark) -> bool:
         """Whether the outcome is already on its way to the loop."""
-        return self.bundles[place.ordinal].answered
+        return self.bundles[mark.ordinal].answered
 
     def _post_ready(self, ready: Future[Greeting]) -> None:
         greeting = ready.result() if ready.exception() is None else None

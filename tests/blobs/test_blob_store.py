@@ -15,8 +15,12 @@ from imgsvc.domain.ids import new_id
 from imgsvc.errors import StorageFull
 
 
+def data_dir(blobs: BlobStore) -> Path:
+    return blobs.watermark_path("0" * 64).parents[1]
+
+
 def make_output(blobs: BlobStore, name: str, data: bytes = b"made") -> Path:
-    path = blobs.slot_path(0) / name
+    path = data_dir(blobs) / "slots" / "0" / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     return path
@@ -99,7 +103,7 @@ async def test_outputs_of_a_deleted_job_are_removed_and_told(blobs: BlobStore) -
 
     assert [(u.publication, u.obstacle) for u in unpublished] == [(items[1], Obstacle.JOB_GONE)]
     assert target(blobs, items[0], "small").exists()
-    assert list(blobs.slot_path(0).iterdir()) == []
+    assert list((data_dir(blobs) / "slots" / "0").iterdir()) == []
     assert await blobs.job_folders() == [kept]
 
 
@@ -144,7 +148,7 @@ async def test_a_full_disk_refuses_the_group_and_leaves_nothing_of_it(
             await blobs.publish(items)
 
     assert not any(target(blobs, item, "small").exists() for item in items)
-    assert list(blobs.slot_path(0).iterdir()) == []
+    assert list((data_dir(blobs) / "slots" / "0").iterdir()) == []
 
 
 async def test_nothing_to_publish_is_fine(blobs: BlobStore) -> None:
@@ -157,7 +161,7 @@ async def test_delete_takes_everything_and_may_come_twice(blobs: BlobStore) -> N
     await blobs.delete_job(job_id)
     await blobs.delete_job(job_id)
 
-    assert list(blobs.slot_path(0).parent.parent.joinpath("jobs").iterdir()) == []
+    assert list((data_dir(blobs) / "jobs").iterdir()) == []
 
 
 async def test_prepare_finishes_a_delete_that_a_crash_cut_short(tmp_path: Path) -> None:
@@ -174,7 +178,7 @@ async def test_prepare_finishes_a_delete_that_a_crash_cut_short(tmp_path: Path) 
 
 async def test_only_folders_of_jobs_are_listed(blobs: BlobStore) -> None:
     job_id = await make_job(blobs)
-    jobs = blobs.slot_path(0).parent.parent / "jobs"
+    jobs = data_dir(blobs) / "jobs"
     (jobs / "lost+found").mkdir()
 
     assert await blobs.job_folders() == [job_id]
@@ -196,9 +200,8 @@ async def test_removing_what_is_not_there_is_fine(blobs: BlobStore) -> None:
     file = blobs.stage(job_id).new_file()
     await file.write(b"x")
     await file.finish()
-    await blobs.remove_input(job_id, file.image_id)
-    await blobs.remove_input(job_id, file.image_id)
-    await blobs.remove_input(new_id(), new_id())
+    await blobs.discard([file.path])
+    await blobs.discard([file.path])
 
     assert not file.path.exists()
 

@@ -96,7 +96,7 @@ async def _until(met: Callable[[], bool]) -> None:
 
 def _has_begun(server: Running) -> bool:
     workers = [worker for slot in server.core.pool._slots.values() for worker in slot._workers]
-    return any(worker.place.ordinal for worker in workers)
+    return any(worker.mark.ordinal for worker in workers)
 
 
 def _slot_files(server: Running) -> list[str]:

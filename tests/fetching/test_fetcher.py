@@ -24,7 +24,7 @@ from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.unfetched import LedOn, Unfetched
 from imgsvc.fetching.url_images import blocked
 from imgsvc.fetching.ways import Way
-from imgsvc.net import Bar, Guard, host_of
+from imgsvc.net.guard import Bar, Guard, host_of
 from tests.fetching.hosts import Act, Host, answer, hang_up, redirect
 from tests.pictures import make_jpeg, make_svg
 

@@ -6,7 +6,7 @@ import pytest
 
 from imgsvc.errors import ImageErrorCode
 from imgsvc.fetching.url_images import blocked, url_image
-from imgsvc.net import Bar
+from imgsvc.net.guard import Bar
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,11 @@ def test_what_cannot_be_read_is_refused_with_what_to_do(
         ("1,Shoe,https://a b/c", ["/Input Image Urls"]),
         ("1,Shoe,https://a.example:x/", ["/Input Image Urls"]),
         ('1,Shoe,"{url},h_200/b.jpg"', ["/Input Image Urls"]),
-        ("1,Shoe,https://a.example/" + "x" * 2048, ["/Input Image Urls"]),
+        ("1,Shoe,https://a.example/" + "x" * 8192, ["/Input Image Urls"]),
+        ("1,Shoe,http://a.example/b\\c", ["/Input Image Urls"]),
+        ("1,Shoe,http://a.example\\@b.example/", ["/Input Image Urls"]),
+        ("1,Shoe,http://1.2.3/", ["/Input Image Urls"]),
+        ("1,Shoe,http://a.example:0/", ["/Input Image Urls"]),
         ("one,,nothing", ["/S. No.", "/Product Name", "/Input Image Urls"]),
         ("1,Shoe", [""]),
         ("1,Shoe,{url},{url}", [""]),
@@ -216,7 +220,9 @@ def test_every_wrong_cell_is_told_by_row_and_column(
 
 
 @pytest.mark.parametrize("row", ["-5,S,{url}", "+5,S,{url}", " 5 ,  S  , {url} ",
-                                 "1," + "n" * 255 + ",{url}"])  # fmt: skip
+                                 "1," + "n" * 255 + ",{url}",
+                                 "1,S,{url}?" + "x" * 8000,
+                                 "1,S,http://a.example:22/b.jpg"])  # fmt: skip
 def test_what_is_at_the_edge_is_taken(tmp_path: Path, row: str) -> None:
     assert len(read(f"{HEADER}\n{row.format(url=URL)}\n", tmp_path)[1]) == 1
 

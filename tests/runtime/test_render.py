@@ -144,7 +144,7 @@ async def test_a_server_that_stops_finishes_what_runs_and_takes_no_more(
 ) -> None:
     lane, slots = server.core.dispatcher.urgent, server.core.pool._slots
     running = asyncio.create_task(_post(server.http, _gated(gate)))
-    await _until(lambda: any(w.place.ordinal for s in slots.values() for w in s._workers))
+    await _until(lambda: any(w.mark.ordinal for s in slots.values() for w in s._workers))
     waiting = [asyncio.create_task(_post(server.http, make_jpeg())) for _ in range(3)]
     await _until(lambda: lane.in_flight == 2 and len(lane._waiting) == 2)
     stopping = asyncio.create_task(server.core.stop())

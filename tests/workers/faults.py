@@ -30,7 +30,7 @@ from imgsvc.domain.rendering import (
 from imgsvc.recipes.model import load_recipe
 from imgsvc.workers import child
 from imgsvc.workers.answers import AnswerQueue
-from imgsvc.workers.notes import NOWHERE, Place
+from imgsvc.workers.notes import NO_TASK, TaskMark
 from imgsvc.workers.scratch import NO_SPACE
 
 GLIB_CRY = "GLib-ERROR **: 12:00:00.000: gmem.c:106: failed to allocate 99 bytes"
@@ -154,7 +154,7 @@ def fill_calls(task: RenderTask, _: str) -> Outcome:
 
 def hide(task: RenderTask, _: str) -> Outcome:
     """Die, and never have begun."""
-    vars(child)["_child"]._notes.write_place(NOWHERE)
+    vars(child)["_child"]._notes.write_mark(NO_TASK)
     os._exit(1)
 
 
@@ -162,9 +162,9 @@ def stray_about(task: RenderTask, fifo: str) -> Outcome:
     """Let through, never end, and say all the time that another task has begun."""
     wait_for_gate(task, fifo)
     notes = vars(child)["_child"]._notes
-    ordinal = notes.read_place().ordinal
+    ordinal = notes.read_mark().ordinal
     for position in itertools.cycle(range(60_000)):
-        notes.write_place(Place(ordinal + position % 2, position))
+        notes.write_mark(TaskMark(ordinal + position % 2, position))
         time.sleep(0.001)
     raise AssertionError
 

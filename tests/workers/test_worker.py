@@ -15,7 +15,7 @@ from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import DecodeLimits, RenderTask, Started, TaskKey
 from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.workers.bundle import Bundle
-from imgsvc.workers.notes import NOWHERE, Notes, Place
+from imgsvc.workers.notes import NO_TASK, Notes, TaskMark
 from imgsvc.workers.process import WorkerProcess
 from imgsvc.workers.report import Greeting
 from imgsvc.workers.worker import Worker
@@ -54,30 +54,30 @@ def make_bundle(ordinal: int, *indexes: int, claim: int = 1) -> Bundle:
 async def test_a_task_is_announced_after_those_whose_report_is_on_its_way(worker: Worker) -> None:
     first, second = make_bundle(1, 0, 1), make_bundle(2, 2, 3)
     worker.bundles = {1: first, 2: second}
-    worker.process.notes.write_place(Place(1, 1))
+    worker.process.notes.write_mark(TaskMark(1, 1))
     assert worker.announce() == [Started(TaskKey("job", i, 1)) for i in (0, 1)]
-    worker.process.notes.write_place(Place(2, 0))
+    worker.process.notes.write_mark(TaskMark(2, 0))
     assert worker.announce() == []
     worker.landed(first)
     assert worker.announce() == [Started(TaskKey("job", 2, 1))]
     assert worker.announce() == []
 
 
-async def test_only_places_further_on_where_there_is_a_task_are_believed(worker: Worker) -> None:
+async def test_only_marks_further_on_where_there_is_a_task_are_believed(worker: Worker) -> None:
     worker.bundles = {1: make_bundle(1, 0, 1)}
     for noted, believed in [
-        (Place(1, 0), Place(1, 0)),
-        (Place(1, 2), Place(1, 0)),
-        (Place(2, 0), Place(1, 0)),
-        (Place(1, 1), Place(1, 1)),
-        (Place(1, 0), Place(1, 1)),
-        (NOWHERE, Place(1, 1)),
+        (TaskMark(1, 0), TaskMark(1, 0)),
+        (TaskMark(1, 2), TaskMark(1, 0)),
+        (TaskMark(2, 0), TaskMark(1, 0)),
+        (TaskMark(1, 1), TaskMark(1, 1)),
+        (TaskMark(1, 0), TaskMark(1, 1)),
+        (NO_TASK, TaskMark(1, 1)),
     ]:
-        worker.process.notes.write_place(noted)
-        assert worker.place == believed
+        worker.process.notes.write_mark(noted)
+        assert worker.mark == believed
 
 
-async def test_whoever_changes_its_place_back_and_forth_is_past_its_deadline(
+async def test_whoever_changes_its_mark_back_and_forth_is_past_its_deadline(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[WorkerProcess] = []
@@ -85,32 +85,32 @@ async def test_whoever_changes_its_place_back_and_forth_is_past_its_deadline(
     worker.ready = True
     worker.bundles = {1: make_bundle(1, 0, 1)}
     for position in (0, 1, 0, 1, 0):
-        worker.process.notes.write_place(Place(1, position))
+        worker.process.notes.write_mark(TaskMark(1, position))
         worker.look(1.0, 3.0)
     assert killed == [worker.process]
-    assert worker.sentence == Place(1, 1)
+    assert worker.sentence == TaskMark(1, 1)
 
 
 @pytest.mark.parametrize(
     ("noted", "claim", "guilty"),
     [
-        (Place(1, 1), 1, 1),
-        (NOWHERE, 1, None),  # it died between two tasks, perhaps
-        (NOWHERE, MAX_INNOCENT + 1, 0),
-        (Place(2, 0), 1, 0),  # without an answer to the first
+        (TaskMark(1, 1), 1, 1),
+        (NO_TASK, 1, None),  # it died between two tasks, perhaps
+        (NO_TASK, MAX_INNOCENT + 1, 0),
+        (TaskMark(2, 0), 1, 0),  # without an answer to the first
     ],
 )
 async def test_who_is_guilty_of_a_death(
-    worker: Worker, noted: Place, claim: int, guilty: int | None
+    worker: Worker, noted: TaskMark, claim: int, guilty: int | None
 ) -> None:
     worker.greeting = Greeting(Formats(), Confinement(0))
     worker.bundles = {1: make_bundle(1, 0, 1, claim=claim), 2: make_bundle(2, 2)}
-    worker.process.notes.write_place(noted)
+    worker.process.notes.write_mark(noted)
     task = worker.find_guilty()
     assert (task and task.key.index) == guilty
 
 
-async def test_a_worker_that_notes_no_place_has_the_same_deadline(
+async def test_a_worker_that_notes_no_mark_has_the_same_deadline(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[WorkerProcess] = []
@@ -124,7 +124,7 @@ async def test_a_worker_that_notes_no_place_has_the_same_deadline(
     assert killed == []
     bundle.sent = True
     for position in range(1, 5):  # where it has no task
-        worker.process.notes.write_place(Place(1, position))
+        worker.process.notes.write_mark(TaskMark(1, position))
         worker.look(1.0, 3.0)
     assert killed == [worker.process]
 

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from imgsvc.client.errors import LocalFileError
-from imgsvc.files.errnos import PASSING
+from imgsvc.files.errnos import will_pass
 
 T = TypeVar("T")
 
 PAUSE_S = 3.0
 
 
-def will_pass(error: LocalFileError) -> bool:
+def is_the_disks_fault(error: LocalFileError) -> bool:
     """Whether what is wrong is wrong with the disk, and not with this one file."""
     cause = error.__cause__
-    return isinstance(cause, OSError) and cause.errno in PASSING
+    return isinstance(cause, OSError) and will_pass(cause)
 
 
 class Disk:

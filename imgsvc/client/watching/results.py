@@ -20,7 +20,7 @@ from imgsvc.client.errors import (
 )
 from imgsvc.client.patience import Patience
 from imgsvc.client.variants import Variants, check_outputs, variants_of
-from imgsvc.client.watching.disk import Disk, will_pass
+from imgsvc.client.watching.disk import Disk, is_the_disks_fault
 from imgsvc.client.watching.entries import Batch, Entry, Failure, SavedFile, State
 from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.out_folder import OutFolder
@@ -207,7 +207,7 @@ class Results:
                 await asyncio.to_thread(out.settle)
                 await self._client.save_outputs(job_id, image, out.root, targets)
             except LocalFileError as exc:
-                if not will_pass(exc) and await asyncio.to_thread(out.takes_files):
+                if not is_the_disks_fault(exc) and await asyncio.to_thread(out.takes_files):
                     return Failure(NOT_SAVED, f"Its result cannot be saved: {exc.reason}", now_ms())
                 await self._disk.pause(exc)
             except (ApiError, ServerUnreachable):

@@ -20,7 +20,7 @@ _PUT_BACK = "Put it back, or restore the last backup, and start it again: docs/b
 _START_AGAIN = "What that log held is saved into the database: start it again."
 
 
-class Place:
+class DatabaseFiles:
     """Of a database that is open, and has a log. Blocking; `close` it after all connections."""
 
     def __init__(self, path: Path) -> None:

@@ -141,6 +141,8 @@ class FolderWatch:
     async def _keep_out(self, out: OutFolder) -> None:
         """For ever: what is lost with the out folder is brought back when it was made anew."""
         while True:
+            if not await asyncio.to_thread(out.is_there):
+                await self._results.wait_until_still(out, LOOK_S)
             await self._disk.insist(out.settle)
             if self._journal.has_lost:
                 await self._results.restore()
@@ -210,7 +212,7 @@ class FolderWatch:
         choices: Mapping[str, str] = {}
         if self._out is not None:
             self._held_up = len(sightings)
-            await self._disk.insist(self._out.settle)  # what is sent is remembered there
+            await self._disk.insist(self._out.check)  # what is sent is remembered there
             self._held_up = 0
             choices = self._out.choose(one.name for one in sightings)
         batch = await self._shipping.send(sightings, choices)

@@ -85,7 +85,7 @@ class ListReader:
             header = next(records).cells
             (place,) = find_columns(header)[Column.URLS]
             for record in records:
-                yield ListedProduct(tuple(record.cells), _split_urls(record.cells[place]))
+                yield ListedProduct(tuple(record.cells), split_urls(record.cells[place]))
 
     def _open(self) -> TextIO:
         return self._file.open(encoding=self._codec, newline="")
@@ -146,6 +146,10 @@ def _read_header(record: Record | None) -> list[str]:
     if faults:
         raise _refusal(faults)
     return record.cells
+
+
+def split_urls(cell: str) -> tuple[str, ...]:
+    return tuple(url.strip() for url in _URL_ENDS.split(cell) if url.strip())
 
 
 def _check_header(record: Record) -> Iterator[Fault]:
@@ -216,7 +220,7 @@ def _check_name(cell: str) -> Iterator[str]:
 
 
 def _check_urls(cell: str) -> Iterator[str]:
-    urls = _split_urls(cell)
+    urls = split_urls(cell)
     if not urls:
         yield "has no URL"
     for url in urls:
@@ -234,12 +238,8 @@ def _check_urls(cell: str) -> Iterator[str]:
 _CHECKS = {Column.SERIAL: _check_serial, Column.NAME: _check_name, Column.URLS: _check_urls}
 
 
-def _split_urls(cell: str) -> tuple[str, ...]:
-    return tuple(url.strip() for url in _URL_ENDS.split(cell) if url.strip())
-
-
 def _count_urls(record: Record, place: int) -> int:
-    return len(_split_urls(record.cells[place])) if place < len(record.cells) else 0
+    return len(split_urls(record.cells[place])) if place < len(record.cells) else 0
 
 
 def _is_url(text: str) -> bool:

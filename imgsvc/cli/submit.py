@@ -31,6 +31,7 @@ from imgsvc.client import (
     Upload,
     UrlUpload,
 )
+from imgsvc.client.download import make_folder
 from imgsvc.client.sending import fits_one_request
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.logins import without_login
@@ -132,6 +133,8 @@ async def submit(
     if dry_run:
         await asyncio.to_thread(_show_dry_run, client.server, sending, spec, charset, as_json)
         return
+    if out:  # before much is sent, and then has no place to come back to
+        await asyncio.to_thread(make_folder, out)
     journal = await asyncio.to_thread(_open_journal, client.server, sending, spec)
     with journal or nullcontext():
         job = await _send(client, sending, spec, journal, charset)

@@ -23,12 +23,13 @@ from imgsvc.intake.spec import check_web_url
 from imgsvc.net.guard import MAX_URL_CHARS
 
 MAX_LIST_BYTES = 64 << 20
+MAX_SERIAL_DIGITS = 18
 MAX_PRODUCT_NAME_CHARS = 255
 MAX_TITLE_CHARS = 255
 MAX_COLUMNS = 1 << 14
 """Those that the common spreadsheet programs take."""
 
-_SERIAL = re.compile(r"[+-]?[0-9]{1,18}")
+_SERIAL = re.compile(r"[+-]?[0-9]+")
 _HINT = re.compile(r"sep=[,;\t]*", re.IGNORECASE)
 _URL_ENDS = re.compile(r"[,\r\n]")
 _SHOWN_CHARS = 80
@@ -193,7 +194,8 @@ def _check_row(
     if len(cells) != len(header):
         is_spilt = any(map(_is_url, cells[columns[Column.URLS] + 1 :]))
         hint = "; several URLs in one cell need quotes around it" if is_spilt else ""
-        counts = f"{len(cells)} cells where the header has {len(header)}{hint}"
+        noun = "cell" if len(cells) == 1 else "cells"
+        counts = f"{len(cells)} {noun} where the header has {len(header)}{hint}"
         yield _fault(record, None, counts)
         return
     marred = next((place for place, cell in enumerate(cells) if "\0" in cell), None)
@@ -209,6 +211,8 @@ def _check_serial(cell: str) -> Iterator[str]:
     text = cell.strip()
     if not _SERIAL.fullmatch(text):
         yield f"{_show(text)} is no whole number" if text else "is empty"
+    elif len(text.lstrip("+-")) > MAX_SERIAL_DIGITS:
+        yield f"{_show(text)} has more than {MAX_SERIAL_DIGITS} digits"
 
 
 def _check_name(cell: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ from imgsvc.cli.session import read_key, server_options
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.cli.stopping import run_until_stopped
 from imgsvc.cli.watch_reports import Reporter, sum_up
-from imgsvc.client import Client
+from imgsvc.client import Client, JournalBusy
 from imgsvc.client.patience import Persistence
 from imgsvc.client.variants import Variants, variants_of
 from imgsvc.client.watching.disk import Disk
@@ -196,7 +196,15 @@ def _place_journal(wish: _Wish, server: str) -> Path:
 
 def _open_journal(wish: _Wish, path: Path) -> WatchJournal:
     """Blocking. Raises click.UsageError, and JournalBusy or LocalFileError."""
-    journal = WatchJournal(path)
+    try:
+        journal = WatchJournal(path)
+    except JournalBusy as exc:
+        if wish.out is None:
+            raise
+        raise click.UsageError(
+            f"Another process saves its results in {wish.out}: stop that, or give this one "
+            "another --out."
+        ) from exc
     if journal.folder is None:
         journal.begin(str(wish.folder))
     elif journal.folder != str(wish.folder):

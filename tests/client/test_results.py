@@ -1,9 +1,9 @@
-"""Results of a watch that are missing, brought back from a real server."""
+"""Results of a watch: those of jobs that are lost, and missing ones brought back."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,16 +53,17 @@ async def finish_job(client: Client, journal: WatchJournal, tmp_path: Path) -> s
         await asyncio.to_thread(file.write_bytes, picture("red"))
     job = await client.submit(files, preset="thumbnail")
     await client.wait(job["id"])
-    await asyncio.to_thread(note_all_done, journal, job["id"])
+    await asyncio.to_thread(note_all_sent, journal, job["id"])
+    for name in NAMES:
+        saved = [("thumbnail", "webp", f"{name}.webp")]
+        await asyncio.to_thread(journal.note_done, "1", f"{name}.png", saved)
     return str(job["id"])
 
 
-def note_all_done(journal: WatchJournal, job_id: str) -> None:
+def note_all_sent(journal: WatchJournal, job_id: str) -> None:
     sightings = [Sighting(f"{name}.png", "/in", 1, 2, 3) for name in NAMES]
     journal.note_batch("1", "r", {}, sightings, {one.name: "[]" for one in sightings})
     journal.note_job("1", job_id, [(i, f"{name}.png", "ab") for i, name in enumerate(NAMES)])
-    for name in NAMES:
-        journal.note_done("1", f"{name}.png", [("thumbnail", "webp", f"{name}.webp")])
 
 
 def standing(out: Path) -> set[str]:
@@ -146,3 +147,25 @@ async def test_where_results_vanish_it_waits_until_no_more_do(
     folder.stands_whole = look  # type: ignore[method-assign]
     await results.wait_until_still(folder, 0)
     assert await asyncio.to_thread(standing, out) == set()
+
+
+async def test_a_job_that_the_server_has_lost_is_not_taken_for_a_deleted_one(
+    client: Client,
+    journal: WatchJournal,
+    results: Results,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was there when its progress began."""
+    job_id = await finish_job(client, journal, tmp_path)
+    job = {**await client.job(job_id), "status": "processing"}
+    await client.delete(job_id)
+    await asyncio.to_thread(note_all_sent, journal, job_id)
+
+    async def follow(_: str) -> AsyncIterator[Any]:
+        yield {"type": "snapshot", "job": job}
+        await client.job(job_id)
+
+    monkeypatch.setattr(client, "follow", follow)
+    assert await results.collect(journal.batches["1"]) == [f"{name}.png" for name in NAMES]
+    assert not journal.failed

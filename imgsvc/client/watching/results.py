@@ -144,7 +144,7 @@ class Results:
                     except ApiError as exc:
                         if exc.code != "not_found" or job["status"] in FINAL_STATUSES:
                             raise
-                        await self._give_up(batch)
+                        # a job that was deleted ends next; one that the server has lost is gone
 
     async def _take(self, batch: Batch, message: ProgressMessage, variants: Variants) -> None:
         if message["type"] == "image":

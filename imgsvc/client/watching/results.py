@@ -53,6 +53,7 @@ class Results:
         self._out = out
         self._on_outcome = on_outcome
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._restored: set[str] = set()
 
     async def collect(self, batch: Batch) -> list[str]:
         """Follow a batch's job until every file of it is dealt with.
@@ -73,10 +74,13 @@ class Results:
 
         Without the rest its files count as done; they are sent again when they are touched. What
         has gone meanwhile was not asked for: it is for another call, which the journal remembers.
+        Each comes back once: somebody may be taking results away.
         """
         if self._out is None:
             return
         missing = await asyncio.to_thread(self._find_missing, self._out)
+        for name in self._restored:
+            missing.pop(name, None)
         found: set[str] = set()
         for job_id, names in _by_job(missing).items():
             found |= await self._patience.insist(partial(self._restore, self._out, job_id, names))
@@ -89,11 +93,15 @@ class Results:
             log.warning("results_lost", folder=str(self._out.root), count=len(lost))
 
     async def wait_until_still(self, out: OutFolder, look_s: float) -> None:
-        """Until no more results vanish: in a folder that somebody is deleting nothing is made."""
+        """Until no more results vanish: in a folder that somebody is deleting nothing is made.
+
+        All of them may come back once more then.
+        """
         before, missing = -1, await asyncio.to_thread(self._find_missing, out)
         while len(missing) != before:
             await asyncio.sleep(look_s)
             before, missing = len(missing), await asyncio.to_thread(self._find_missing, out)
+        self._restored.clear()
 
     def _find_missing(self, out: OutFolder) -> dict[str, Entry]:
         """By name. Blocking."""
@@ -114,6 +122,7 @@ class Results:
                         with passing_over_gone():
                             await self._restore_one(out, job_id, image, name)
                             found.add(name)
+                            self._restored.add(name)
         return found
 
     async def _restore_one(self, out: OutFolder, job_id: str, image: Image, name: str) -> None:

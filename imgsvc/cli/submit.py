@@ -31,12 +31,16 @@ from imgsvc.client import (
     Upload,
     UrlUpload,
 )
+from imgsvc.client.download import make_folder
 from imgsvc.client.sending import fits_one_request
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
 
 STDIN = "-"
+
+SPREADSHEETS = (".xlsx", ".xls", ".ods")
+"""Endings of what holds product lists, and is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,8 @@ async def submit(
     if dry_run:
         await asyncio.to_thread(_show_dry_run, client.server, sending, spec, charset, as_json)
         return
+    if out:  # before much is sent, and then has no place to come back to
+        await asyncio.to_thread(make_folder, out)
     journal = await asyncio.to_thread(_open_journal, client.server, sending, spec)
     with journal or nullcontext():
         job = await _send(client, sending, spec, journal, charset)
@@ -232,7 +238,7 @@ def _amount(sending: _Sending, noun: str) -> str:
 
 def _check_list(sending: _Sending, charset: str | None) -> None:
     """Read a product list, if it is one, as the server would, whose limit on images is not known
-    here. Raises InvalidCsv.
+    here, and say how many it has. Raises InvalidCsv.
     """
     if not sending.table:
         return
@@ -245,9 +251,13 @@ def _check_list(sending: _Sending, charset: str | None) -> None:
             copy.write(table.data)
             copy.flush()
         try:
-            ListReader(file, charset, max_images=sys.maxsize).check()
+            reader = ListReader(file, charset, max_images=sys.maxsize)
+            reader.check()
+            counts = [len(product.urls) for product in reader.products()]
         except OSError as exc:
             raise click.UsageError(f"{file} cannot be read: {exc.strerror}.") from exc
+    products, images = count_text(len(counts), "product"), count_text(sum(counts), "image")
+    say(f"{without_controls(table.name)} has {products} with {images}.")
 
 
 async def _finish(client: Client, job_id: str, out: Path | None, files: Collection[Path]) -> Job:
@@ -275,6 +285,8 @@ def _gather(paths: Sequence[str], out: Path | None, *, as_list: bool) -> _Sendin
         if len(paths) > 1 or len(tables) > 1:
             raise click.UsageError(f"{tables[0]} is a product list, which is a job of its own.")
         return _gather_list(tables[0])
+    if sheet := next((path for path in paths if path.lower().endswith(SPREADSHEETS)), None):
+        raise click.UsageError(f"{sheet} is a spreadsheet: save it as CSV, and submit that.")
     urls = [UrlUpload(path, name_of_url(path)) for path in paths if is_url(path)]
     given = [path for path in paths if not is_url(path)]
     named = [path for path in given if path != STDIN]

@@ -20,7 +20,7 @@ from imgsvc.cli.session import read_key, server_options
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.cli.stopping import run_until_stopped
 from imgsvc.cli.watch_reports import Reporter, sum_up
-from imgsvc.client import Client
+from imgsvc.client import Client, JournalBusy
 from imgsvc.client.patience import Persistence
 from imgsvc.client.variants import Variants, variants_of
 from imgsvc.client.watching.disk import Disk
@@ -108,18 +108,19 @@ def watch(
     api_key = read_key(api_key_file) if api_key_file else None
     wish = _Wish(folder.absolute(), out and out.absolute(), preset, own, label, priority)
     _check_folders(wish)
+    path = _place_journal(wish, server)
     line = StatusLine()
     say_folder_notes(line.say)
-    with _open_journal(wish, server) as journal:
-        code = asyncio.run(
-            _run(wish, journal, line, server, api_key, as_json=as_json, polling=polling or None)
+    sys.exit(
+        asyncio.run(
+            _run(wish, path, line, server, api_key, as_json=as_json, polling=polling or None)
         )
-    sys.exit(code)
+    )
 
 
 async def _run(
     wish: _Wish,
-    journal: WatchJournal,
+    journal_path: Path,
     line: StatusLine,
     server: str,
     api_key: str | None,
@@ -137,22 +138,24 @@ async def _run(
             server, api_key, agent="imgsvc-watch", patience=lambda: patience
         ) as client:
             variants = await _find_variants(client, patience, wish)
-            out = OutFolder(wish.out, journal, variants) if wish.out else None
-            reporter.out = out
-            watch = FolderWatch(
-                client,
-                folder,
-                journal,
-                wish.spec(),
-                out,
-                patience,
-                disk,
-                Reports(reporter.tell_outcome, reporter.list_failures),
-                polling=polling,
-            )
-            reporter.watch = watch
-            async with reporter.showing(str(wish.folder)):
-                await watch.run()
+            # only now: it marks the out folder, and what is refused leaves no mark
+            with await asyncio.to_thread(_open_journal, wish, journal_path) as journal:
+                out = OutFolder(wish.out, journal, variants) if wish.out else None
+                reporter.out = out
+                watch = FolderWatch(
+                    client,
+                    folder,
+                    journal,
+                    wish.spec(),
+                    out,
+                    patience,
+                    disk,
+                    Reports(reporter.tell_outcome, reporter.list_failures),
+                    polling=polling,
+                )
+                reporter.watch = watch
+                async with reporter.showing(str(wish.folder)):
+                    await watch.run()
 
     code = await run_until_stopped(work())
     line.say(f"Stopped: {sum_up(reporter.progress)}. The same command again goes on from here.")
@@ -180,16 +183,28 @@ def _check_folders(wish: _Wish) -> None:
     refuse_results(wish.folder)
 
 
-def _open_journal(wish: _Wish, server: str) -> WatchJournal:
-    """Raises click.UsageError, and JournalBusy or LocalFileError."""
+def _place_journal(wish: _Wish, server: str) -> Path:
+    """Raises click.UsageError when there is neither a folder nor a journal of it."""
     if wish.out is not None:
         path = wish.out / STATE_FOLDER / "watch.jsonl"
     else:
-        spec = wish.spec()
-        path = place_watch_journal([server, str(wish.folder), spec.recipe])
+        path = place_watch_journal([server, str(wish.folder), wish.spec().recipe])
     if not wish.folder.exists() and not path.exists():
         raise click.UsageError(f"There is no folder {wish.folder}.")
-    journal = WatchJournal(path)
+    return path
+
+
+def _open_journal(wish: _Wish, path: Path) -> WatchJournal:
+    """Blocking. Raises click.UsageError, and JournalBusy or LocalFileError."""
+    try:
+        journal = WatchJournal(path)
+    except JournalBusy as exc:
+        if wish.out is None:
+            raise
+        raise click.UsageError(
+            f"Another process saves its results in {wish.out}: stop that, or give this one "
+            "another --out."
+        ) from exc
     if journal.folder is None:
         journal.begin(str(wish.folder))
     elif journal.folder != str(wish.folder):

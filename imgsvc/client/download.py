@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import random
@@ -16,7 +17,7 @@ from typing import BinaryIO
 from imgsvc.client.connection import Connection
 from imgsvc.client.errors import ClientError, LocalFileError, ServerUnreachable
 from imgsvc.client.patience import pause_s
-from imgsvc.files.places import Places
+from imgsvc.files.places import Places, takes_files
 
 CHUNK_BYTES = 256 << 10
 FILES_AT_ONCE = 8
@@ -205,9 +206,11 @@ def translating(path: Path) -> Iterator[None]:
 
 
 def make_folder(root: Path) -> None:
-    """Blocking. Raises LocalFileError."""
+    """One that files can be put into. Blocking. Raises LocalFileError."""
     with translating(root):
         root.mkdir(parents=True, exist_ok=True)
+        if not takes_files(root):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(root))
 
 
 def make_places(root: Path) -> Places:

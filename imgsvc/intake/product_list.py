@@ -23,12 +23,13 @@ from imgsvc.intake.spec import check_web_url
 from imgsvc.net.guard import MAX_URL_CHARS
 
 MAX_LIST_BYTES = 64 << 20
+MAX_SERIAL_DIGITS = 18
 MAX_PRODUCT_NAME_CHARS = 255
 MAX_TITLE_CHARS = 255
 MAX_COLUMNS = 1 << 14
 """Those that the common spreadsheet programs take."""
 
-_SERIAL = re.compile(r"[+-]?[0-9]{1,18}")
+_SERIAL = re.compile(r"[+-]?[0-9]+")
 _HINT = re.compile(r"sep=[,;\t]*", re.IGNORECASE)
 _URL_ENDS = re.compile(r"[,\r\n]")
 _SHOWN_CHARS = 80
@@ -85,7 +86,7 @@ class ListReader:
             header = next(records).cells
             (place,) = find_columns(header)[Column.URLS]
             for record in records:
-                yield ListedProduct(tuple(record.cells), _split_urls(record.cells[place]))
+                yield ListedProduct(tuple(record.cells), split_urls(record.cells[place]))
 
     def _open(self) -> TextIO:
         return self._file.open(encoding=self._codec, newline="")
@@ -148,6 +149,10 @@ def _read_header(record: Record | None) -> list[str]:
     return record.cells
 
 
+def split_urls(cell: str) -> tuple[str, ...]:
+    return tuple(url.strip() for url in _URL_ENDS.split(cell) if url.strip())
+
+
 def _check_header(record: Record) -> Iterator[Fault]:
     if record.fault:
         yield _fault(record, None, record.fault)
@@ -189,7 +194,8 @@ def _check_row(
     if len(cells) != len(header):
         is_spilt = any(map(_is_url, cells[columns[Column.URLS] + 1 :]))
         hint = "; several URLs in one cell need quotes around it" if is_spilt else ""
-        counts = f"{len(cells)} cells where the header has {len(header)}{hint}"
+        noun = "cell" if len(cells) == 1 else "cells"
+        counts = f"{len(cells)} {noun} where the header has {len(header)}{hint}"
         yield _fault(record, None, counts)
         return
     marred = next((place for place, cell in enumerate(cells) if "\0" in cell), None)
@@ -205,6 +211,8 @@ def _check_serial(cell: str) -> Iterator[str]:
     text = cell.strip()
     if not _SERIAL.fullmatch(text):
         yield f"{_show(text)} is no whole number" if text else "is empty"
+    elif len(text.lstrip("+-")) > MAX_SERIAL_DIGITS:
+        yield f"{_show(text)} has more than {MAX_SERIAL_DIGITS} digits"
 
 
 def _check_name(cell: str) -> Iterator[str]:
@@ -216,7 +224,7 @@ def _check_name(cell: str) -> Iterator[str]:
 
 
 def _check_urls(cell: str) -> Iterator[str]:
-    urls = _split_urls(cell)
+    urls = split_urls(cell)
     if not urls:
         yield "has no URL"
     for url in urls:
@@ -234,12 +242,8 @@ def _check_urls(cell: str) -> Iterator[str]:
 _CHECKS = {Column.SERIAL: _check_serial, Column.NAME: _check_name, Column.URLS: _check_urls}
 
 
-def _split_urls(cell: str) -> tuple[str, ...]:
-    return tuple(url.strip() for url in _URL_ENDS.split(cell) if url.strip())
-
-
 def _count_urls(record: Record, place: int) -> int:
-    return len(_split_urls(record.cells[place])) if place < len(record.cells) else 0
+    return len(split_urls(record.cells[place])) if place < len(record.cells) else 0
 
 
 def _is_url(text: str) -> bool:

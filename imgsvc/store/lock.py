@@ -187,5 +187,5 @@ class DataFolderLock:
             who = f"process {holder.pid}" + (f" at {holder.url}" if holder.url else "")
         return (
             f"The data folder {folder} is in use by {who}: "
-            "stop that server, or start this one with another data folder"
+            "stop that, or give this one another folder"
         )

@@ -78,6 +78,7 @@ def test_a_dry_run_sends_nothing(imgsvc: Run, table: Path) -> None:
     ran = imgsvc("submit", table, "--dry-run")
     assert (ran.exit_code, ran.stdout) == (0, "Products.CSV\n")
     assert "1 product list" in ran.stderr
+    assert "Products.CSV has 1 product with 1 image." in ran.stderr
 
 
 def test_a_dry_run_judges_a_list_as_the_server_would(imgsvc: Run, table: Path) -> None:
@@ -92,6 +93,12 @@ def test_a_list_goes_alone(imgsvc: Run, table: Path, photos: Path) -> None:
     ran = imgsvc("submit", table, photos)
     assert ran.exit_code == 2
     assert "a job of its own" in ran.stderr
+
+
+def test_a_spreadsheet_is_to_be_saved_as_csv(imgsvc: Run, table: Path) -> None:
+    ran = imgsvc("submit", table.rename(table.with_name("Products.XLSX")))
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "save it as CSV" in ran.stderr
 
 
 def test_a_list_that_is_not_there_is_said_so(imgsvc: Run, tmp_path: Path) -> None:

@@ -150,6 +150,13 @@ def test_a_path_that_means_no_image_ends_with_2_and_sends_nothing(
     assert imgsvc("list", "--label=nothing sent", "--json").document == []
 
 
+def test_where_results_have_no_place_nothing_is_sent(imgsvc: Run, photos: Path) -> None:
+    ran = imgsvc("submit", photos, "--out", photos / "a.png" / "out", "--label=no place")
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "Not a directory" in ran.stderr
+    assert imgsvc("list", "--label=no place", "--json").document == []
+
+
 def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(imgsvc: Run, photos: Path) -> None:
     ran = imgsvc("submit", photos, "--label=dry", "--dry-run")
     assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")

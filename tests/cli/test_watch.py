@@ -371,7 +371,7 @@ def test_a_server_that_has_lost_its_jobs_gets_what_was_not_done_again(
         (["in", "--out=in"], "would be taken for new images"),
         (["in/trip", "--out=in"], "would be taken for new images"),
         (["results"], "has results of imgsvc"),
-        (["in", "--preset=nonsense"], "thumbnail"),
+        (["in", "--out=new", "--preset=nonsense"], "thumbnail"),
         (["in", "--preset=web", "--recipe=x"], "either"),
     ],
 )
@@ -389,3 +389,4 @@ def test_what_cannot_be_watched_is_refused(
     ran = imgsvc("watch", *arguments)
     assert ran.exit_code == 2
     assert words in ran.stderr
+    assert not (tmp_path / "new").exists()

@@ -150,9 +150,12 @@ def test_an_out_folder_belongs_to_one_folder(
 ) -> None:
     watching = start_watch(photos, "--out", out)
     watching.wait_for("a.png")
-    watching.stop()
     other = tmp_path / "other"
     shutil.copytree(photos, other)
+    ran = imgsvc("watch", other, "--out", out)
+    assert ran.exit_code == 2
+    assert "another --out" in ran.stderr
+    watching.stop()
     ran = imgsvc("watch", other, "--out", out)
     assert ran.exit_code == 2
     assert str(photos) in ran.stderr.replace("\n", "")

@@ -61,7 +61,7 @@ def test_what_it_knew_is_kept_and_what_is_missing_is_remembered(
         entry = second.entries["a.png"]
         assert (second.has_lost, entry.state) == (True, State.DONE)
         assert (entry.job_id, entry.index, entry.fingerprint) == ("job", 4, (1, 9, 3))
-        second.note_restored(["a.png"])
+        second.note_restored(["a.png"], is_over=True)
         with again(second.path) as third:
             assert (third.has_lost, third.entries["a.png"].sha256) == (False, None)
             assert third.is_known(SEEN._replace(mtime_ns=9), "r")

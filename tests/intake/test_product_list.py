@@ -260,6 +260,17 @@ def test_urls_that_spill_out_of_their_cell_are_told_what_is_missing(tmp_path: Pa
     assert "quotes" in detail
 
 
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (f"{'9' * 19},Shoe,{URL}", f"Row 2, S. No.: '{'9' * 19}' has more than 18 digits."),
+        ("1", "Row 2: 1 cell where the header has 3."),
+    ],
+)
+def test_a_fault_is_told_as_what_it_is(tmp_path: Path, row: str, words: str) -> None:
+    assert list(faults(f"{HEADER}\n{row}\n", tmp_path).values()) == [words]
+
+
 def test_a_quoted_cell_of_many_lines_is_one_row(tmp_path: Path) -> None:
     content = f'{HEADER}\n1,"Shoe\n\n\nof leather",{URL}\nx,Hat,{URL}\n'
     assert list(faults(content, tmp_path)) == ["/rows/3/S. No."]

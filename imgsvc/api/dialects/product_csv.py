@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from itertools import islice
 from typing import Any
 
 from aiohttp import web
@@ -37,7 +38,7 @@ from imgsvc.errors import (
 from imgsvc.intake.filenames import parse_header
 from imgsvc.intake.json_body import read_plain_json
 from imgsvc.intake.multipart import FilePart, read_multipart
-from imgsvc.intake.product_list import stage_list
+from imgsvc.intake.product_list import split_urls, stage_list
 from imgsvc.intake.spec import WebhookSpec, parse_fields
 from imgsvc.service.products import Product, iter_products
 
@@ -248,7 +249,16 @@ async def _results(
     yield [*map(guard_cell, titles), OUTPUT_TITLE]
     async for product in iter_products(request.app[CONTEXT].store, job):
         cells = map(guard_cell, _row_of(columns, len(titles), product))
-        yield [*cells, ",".join(_output_urls(request, product))]
+        yield [*cells, _output_cell(columns, product, _output_urls(request, product))]
+
+
+def _output_cell(columns: Columns, product: Product, urls: Sequence[str]) -> str:
+    """With an empty place wherever the input cell has one: positions match."""
+    if product.cells is None:
+        return ",".join(urls)
+    rest = iter(urls)
+    places = map(split_urls, product.cells[columns[Column.URLS]].split(","))
+    return ",".join(",".join(islice(rest, len(place))) for place in places)
 
 
 def _row_of(columns: Columns, width: int, product: Product) -> Sequence[str]:

@@ -192,9 +192,9 @@ class WatchJournal:
         """A file has changed in everything but its content."""
         self._append("touched", name=sighting.name, fingerprint=sighting.fingerprint)
 
-    def note_restored(self, lost: Sequence[str]) -> None:
-        """Results that were missing are there again, but for those of the lost files."""
-        self._append("restored", lost=list(lost))
+    def note_restored(self, lost: Sequence[str], *, is_over: bool) -> None:
+        """Results of the lost files will not come back. is_over: nor are any others missing."""
+        self._append("restored", lost=list(lost), is_over=is_over)
 
     def drop(self, batch_id: str, names: Sequence[str]) -> None:
         """Files of a batch are unknown again, but for what their results are called; not those
@@ -309,8 +309,8 @@ class WatchJournal:
     def _replay_lost(self) -> None:
         self.has_lost = True
 
-    def _replay_restored(self, lost: Iterable[str]) -> None:
-        self.has_lost = False
+    def _replay_restored(self, lost: Iterable[str], *, is_over: bool = True) -> None:
+        self.has_lost = not is_over
         for name in lost:
             if entry := self.entries.get(name):
                 entry.sha256, entry.files = None, ()

@@ -53,6 +53,7 @@ class Results:
         self._out = out
         self._on_outcome = on_outcome
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._restored: set[str] = set()
 
     async def collect(self, batch: Batch) -> list[str]:
         """Follow a batch's job until every file of it is dealt with.
@@ -71,19 +72,36 @@ class Results:
     async def restore(self) -> None:
         """Save again what has been saved and is missing, as far as the server still has it.
 
-        Without the rest its files count as done; they are sent again when they are touched.
+        Without the rest its files count as done; they are sent again when they are touched. What
+        has gone meanwhile was not asked for: it is for another call, which the journal remembers.
+        Each comes back once: somebody may be taking results away.
         """
         if self._out is None:
             return
         missing = await asyncio.to_thread(self._find_missing, self._out)
+        for name in self._restored:
+            missing.pop(name, None)
+        found: set[str] = set()
         for job_id, names in _by_job(missing).items():
-            await self._patience.insist(partial(self._restore, self._out, job_id, names))
-        lost = await asyncio.to_thread(self._find_missing, self._out)
-        await self._disk.insist(partial(self._journal.note_restored, list(lost)))
-        saved = len(missing.keys() - lost.keys())
-        log.info("results_restored", folder=str(self._out.root), count=saved)
+            found |= await self._patience.insist(partial(self._restore, self._out, job_id, names))
+        lost = missing.keys() - found
+        note = partial(self._journal.note_restored, list(lost), is_over=not found)
+        await self._disk.insist(note)
+        if found:
+            log.info("results_restored", folder=str(self._out.root), count=len(found))
         if lost:
             log.warning("results_lost", folder=str(self._out.root), count=len(lost))
+
+    async def wait_until_still(self, out: OutFolder, look_s: float) -> None:
+        """Until no more results vanish: in a folder that somebody is deleting nothing is made.
+
+        All of them may come back once more then.
+        """
+        before, missing = -1, await asyncio.to_thread(self._find_missing, out)
+        while len(missing) != before:
+            await asyncio.sleep(look_s)
+            before, missing = len(missing), await asyncio.to_thread(self._find_missing, out)
+        self._restored.clear()
 
     def _find_missing(self, out: OutFolder) -> dict[str, Entry]:
         """By name. Blocking."""
@@ -93,13 +111,19 @@ class Results:
             if entry.state is State.DONE and entry.files and not out.stands_whole(entry.files)
         }
 
-    async def _restore(self, out: OutFolder, job_id: str, names: Mapping[int, str]) -> None:
-        """names: by the index of the image."""
+    async def _restore(self, out: OutFolder, job_id: str, names: Mapping[int, str]) -> set[str]:
+        """Returns those that the server still has. names: by the index of the image."""
+        found: set[str] = set()
         with passing_over_gone():
             async with aclosing(self._client.images(job_id)) as images:
                 async for image in images:
-                    if name := names.get(image["index"]):
-                        await self._restore_one(out, job_id, image, name)
+                    name = names.get(image["index"])
+                    if name and image["outputs"]:
+                        with passing_over_gone():
+                            await self._restore_one(out, job_id, image, name)
+                            found.add(name)
+                            self._restored.add(name)
+        return found
 
     async def _restore_one(self, out: OutFolder, job_id: str, image: Image, name: str) -> None:
         turn = self._turns.setdefault(name, asyncio.Lock())
@@ -129,7 +153,7 @@ class Results:
                     except ApiError as exc:
                         if exc.code != "not_found" or job["status"] in FINAL_STATUSES:
                             raise
-                        await self._give_up(batch)
+                        # a job that was deleted ends next; one that the server has lost is gone
 
     async def _take(self, batch: Batch, message: ProgressMessage, variants: Variants) -> None:
         if message["type"] == "image":
@@ -204,7 +228,7 @@ class Results:
         targets = {variant: path for variant, _, path in files}
         while True:
             try:
-                await asyncio.to_thread(out.settle)
+                await asyncio.to_thread(out.check)
                 await self._client.save_outputs(job_id, image, out.root, targets)
             except LocalFileError as exc:
                 if not is_the_disks_fault(exc) and await asyncio.to_thread(out.takes_files):

@@ -118,6 +118,7 @@ class FolderWatch:
                 tasks.create_task(self._listing.tidy(), name="watch-tidy")
                 if self._out is not None:
                     tasks.create_task(self._keep_out(self._out), name="watch-out")
+                    tasks.create_task(self._restore(), name="watch-restore")
                 await self._watch(self._watcher, tasks)
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
@@ -139,9 +140,16 @@ class FolderWatch:
                         tasks.create_task(self._collect(watcher, batch))
 
     async def _keep_out(self, out: OutFolder) -> None:
-        """For ever: what is lost with the out folder is brought back when it was made anew."""
+        """For ever: go on in the out folder when it was made anew."""
         while True:
+            if not await asyncio.to_thread(out.is_there):
+                await self._results.wait_until_still(out, LOOK_S)
             await self._disk.insist(out.settle)
+            await asyncio.sleep(LOOK_S)
+
+    async def _restore(self) -> None:
+        """For ever: what was lost with the out folder is brought back."""
+        while True:
             if self._journal.has_lost:
                 await self._results.restore()
                 self._listing.note_change()
@@ -210,7 +218,7 @@ class FolderWatch:
         choices: Mapping[str, str] = {}
         if self._out is not None:
             self._held_up = len(sightings)
-            await self._disk.insist(self._out.settle)  # what is sent is remembered there
+            await self._disk.insist(self._out.check)  # what is sent is remembered there
             self._held_up = 0
             choices = self._out.choose(one.name for one in sightings)
         batch = await self._shipping.send(sightings, choices)

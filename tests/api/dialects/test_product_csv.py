@@ -161,6 +161,19 @@ def test_the_result_is_written_as_the_list_was(client: UrllibClient, shop: Shop)
     assert client.get(rows[1][4]).status == 200
 
 
+@pytest.mark.parametrize("cell", [",{a},,{gone},{b}, ", "{a},\n{b}\n{a}", "{a} , {b}"])
+def test_places_of_the_result_match_those_of_the_list(
+    client: UrllibClient, shop: Shop, cell: str
+) -> None:
+    sent = cell.format(a=shop.url("/a.jpg"), b=shop.url("/b.jpg"), gone=shop.url("/gone.jpg"))
+    request_id = upload(client, f'{HEADER}\n1,SKU,"{sent}"\n')
+    poll(client, request_id)
+    (_, row) = rows_of(client.get(f"/api/download/{request_id}"))
+    places = sent.replace(",\n", ",").replace("\n", ",").split(",")
+    fetched = [bool(place.strip()) and "gone" not in place for place in places]
+    assert [bool(url) for url in row[-1].split(",")] == fetched
+
+
 def test_a_result_can_be_uploaded_again(client: UrllibClient, shop: Shop) -> None:
     content: str | bytes = f"{HEADER}\n1,S,{shop.url('/a.jpg')}\n"
     titles = []

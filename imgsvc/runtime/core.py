@@ -27,6 +27,7 @@ from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.fetches import Fetches
 from imgsvc.progress.hub import Hub
 from imgsvc.progress.pace import Paces
+from imgsvc.runtime.data_folder import holding
 from imgsvc.service.backup import DATABASE
 from imgsvc.service.delete import Deleter
 from imgsvc.service.idempotency import KEPT_S
@@ -146,9 +147,7 @@ async def open_core(
     _check_sandbox(settings.workers)
     data_dir = settings.storage.data_dir.absolute()
     await asyncio.to_thread(_make_folder, data_dir)
-    lock = DataFolderLock(data_dir / "lock")
-    await asyncio.to_thread(lock.acquire)
-    try:
+    async with holding(data_dir) as lock:
         await asyncio.to_thread(check_database_is_there, data_dir)
         async with _open_store(data_dir / DATABASE) as store:
             blobs = BlobStore(data_dir)
@@ -164,8 +163,6 @@ async def open_core(
             finally:
                 await core.stop()
                 blobs.close()
-    finally:
-        lock.release()
 
 
 @asynccontextmanager

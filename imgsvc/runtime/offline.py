@@ -13,6 +13,7 @@ from imgsvc.blobs.disk import naming_full_disk
 from imgsvc.errors import StartError
 from imgsvc.files.places import PRIVATE, Places
 from imgsvc.files.zip_archive import ZipArchive
+from imgsvc.runtime.data_folder import holding
 from imgsvc.service.backup import DATABASE, open_backup
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import open_witness
@@ -93,16 +94,12 @@ async def looking_up(data_dir: Path) -> AsyncIterator[Lookups | None]:
 
 @asynccontextmanager
 async def _opened(data_dir: Path) -> AsyncIterator[Store]:
-    lock = DataFolderLock(data_dir / "lock")
-    await asyncio.to_thread(lock.acquire)
-    try:
+    async with holding(data_dir):
         store = await Store.open(data_dir / DATABASE)
         try:
             yield store
         finally:
             await store.close()
-    finally:
-        lock.release()
 
 
 def _write(archive: ZipArchive, file: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import zipfile
@@ -262,6 +263,21 @@ def test_doctor_names_what_is_wrong(tmp_path: Path, env: dict[str, str], subject
     result = run("doctor", "--data", tmp_path / "data", **env)
     assert result.exit_code == 1
     assert verdicts(result)[subject] == "✗"
+
+
+@pytest.mark.parametrize(("free", "missing"), [(0, "1.0 MB"), (1 << 19, "524.3 kB")])
+def test_doctor_says_how_much_room_is_missing_even_where_no_reserve_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, missing: str
+) -> None:
+    class Facts:
+        f_bavail, f_frsize, f_files = free, 1, 0
+
+    monkeypatch.setattr(os, "statvfs", lambda _path: Facts())
+    env = {"IMGSVC_STORAGE__RESERVE_BYTES": "0"}
+    result = run("doctor", "--data", tmp_path / "data", "--json", **env)
+    (finding,) = [f for f in json.loads(result.stdout) if f["subject"] == "disk"]
+    assert finding["verdict"] == "problem"
+    assert finding["fact"].endswith(f", {missing} too little")
 
 
 def test_doctor_disturbs_nothing(tmp_path: Path) -> None:

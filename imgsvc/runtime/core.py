@@ -36,6 +36,7 @@ from imgsvc.service.readiness import Readiness
 from imgsvc.service.submit import Submitter
 from imgsvc.service.watermarks import Watermarks
 from imgsvc.store.deadlines import LongestWaits
+from imgsvc.store.examination import damaged
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
@@ -339,11 +340,7 @@ def check_database_is_there(data_dir: Path) -> None:
         return
     jobs = sum(1 for _ in data_dir.glob("jobs/*-*"))
     if jobs:
-        raise StartError(
-            f"The database {database} is missing or empty, but files of {jobs} jobs are here. "
-            "Nothing was changed. Restore the last backup, or move the files away if nobody wants "
-            f"them:\n  mv {data_dir / 'jobs'} {data_dir / 'jobs'}.old"
-        )
+        raise damaged(database, f"it is missing or empty, but files of {jobs} jobs are here")
 
 
 def _check_sandbox(workers: WorkerSettings) -> None:

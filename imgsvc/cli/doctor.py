@@ -287,12 +287,13 @@ async def _check_folders(settings: Settings) -> None:
 
 def _files(settings: Settings) -> Finding:
     folder = settings.storage.data_dir.absolute()
-    if not is_data_folder(folder):
-        return Finding("files", "ok", f"none yet in {folder}")
     try:
-        found = check_files(folder)
-    except sqlite3.Error as exc:
-        return Finding("files", "problem", f"nobody knows them: {exc}", "See database.")
+        check_database_is_there(folder)
+        if not is_data_folder(folder):
+            return Finding("files", "ok", f"none yet in {folder}")
+        found = check_files(folder, keep_inputs=settings.storage.keep_inputs)
+    except (StartError, sqlite3.Error):
+        return Finding("files", "problem", "nobody knows them", "See database.")
     fact = f"{count_text(found.read, 'file')} read, {size_text(found.size_bytes)}"
     if not found.missing and not found.changed:
         return Finding("files", "ok", f"{fact}: as they were kept")

@@ -35,15 +35,15 @@ class LinkFolder:
 
     def add_watermark(self, sha256: str) -> None:
         with naming_full_disk():
-            self._target.watermarks.mkdir(exist_ok=True)
+            self._target.watermarks.mkdir(mode=0o750, exist_ok=True)
         _link(self._source.watermark(sha256), self._target.watermark(sha256))
 
     def _folder(self, job_id: str) -> JobFolder:
         folder = self._target.job(job_id)
         if job_id not in self._made:
             with naming_full_disk():
-                folder.inputs.mkdir(parents=True, exist_ok=True)
-                folder.outputs.mkdir(exist_ok=True)
+                for path in (self._target.jobs, folder.path, folder.inputs, folder.outputs):
+                    path.mkdir(mode=0o750, exist_ok=True)
             self._made.add(job_id)
         return folder
 

@@ -155,6 +155,22 @@ async def test_a_folder_that_no_server_has_is_read_itself(tmp_path: Path) -> Non
         assert await describe(server) == before
 
 
+async def test_what_is_unpacked_is_closed_to_others(tmp_path: Path) -> None:
+    """As far as the unpacking program keeps modes, as unzip does."""
+    async with (
+        running_server(make_settings(tmp_path / "data")) as server,
+        Client(server.url) as client,
+    ):
+        await submit(server, ("a.jpg", make_jpeg(20, 20)))
+        await client.save_watermark("logo", make_jpeg(8, 8))
+        await client.backup(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
+    top = {name for name in modes if name.rstrip("/").count("/") == 0}
+    assert top == {"imgsvc.db", "jobs/", "watermarks/"}
+    assert [name for name in top if modes[name] & 0o007] == []
+
+
 async def test_a_backup_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     async with running_server(make_settings(tmp_path / "data")) as server:
         with pytest.raises(ZeroDivisionError):

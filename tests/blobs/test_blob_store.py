@@ -223,6 +223,21 @@ def test_free_space_is_what_the_disk_says(tmp_path: Path, monkeypatch: pytest.Mo
     assert find_free_bytes(tmp_path) == 3 * 4096
 
 
+async def test_a_full_disk_has_no_room_even_where_no_reserve_is_kept(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Facts:
+        f_bavail, f_frsize, f_files = 0, 1, 0
+
+    await blobs.keep_ballast(0)
+    monkeypatch.setattr(os, "statvfs", lambda _path: Facts())
+    assert not await blobs.has_room(0)
+    Facts.f_bavail = 1
+    assert await blobs.has_room(0)
+    await blobs.give_up_ballast()
+    assert not await blobs.has_room(0)
+
+
 async def test_space_is_kept_aside_where_it_leaves_the_reserve_until_it_is_given_up(
     blobs: BlobStore, tmp_path: Path
 ) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -36,13 +37,19 @@ async def get_archive(request: web.Request) -> web.StreamResponse:
     return await stream_zip(request, archive, f"{job.id}.zip")
 
 
-async def stream_zip(request: web.Request, archive: ZipArchive, name: str) -> web.StreamResponse:
+async def stream_zip(
+    request: web.Request,
+    archive: ZipArchive,
+    name: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> web.StreamResponse:
     """The archive, called `name`, made while it is sent."""
     response = web.StreamResponse(
         headers={
             "Content-Type": "application/zip",
             "Content-Disposition": disposition("attachment", name),
             "Content-Length": str(archive.size_bytes),
+            **headers,
         }
     )
     await response.prepare(request)

@@ -9,6 +9,8 @@ from imgsvc.api.context import CONTEXT
 from imgsvc.api.pages import check_query
 from imgsvc.service.backup import open_backup
 
+MISSING_FILES = "Imgsvc-Missing-Files"
+
 routes = web.RouteTableDef()
 
 
@@ -17,5 +19,7 @@ async def make_backup(request: web.Request) -> web.StreamResponse:
     """A POST, although it changes nothing: no other site's page may ask for it."""
     check_query(request.query)
     context = request.app[CONTEXT]
-    async with open_backup(context.store, context.blobs) as archive:
-        return await stream_zip(request, archive, "imgsvc-backup.zip")
+    keep_inputs = context.settings.storage.keep_inputs
+    async with open_backup(context.store, context.blobs, keep_inputs=keep_inputs) as made:
+        headers = {MISSING_FILES: str(made.missing_files)}
+        return await stream_zip(request, made.archive, "imgsvc-backup.zip", headers)

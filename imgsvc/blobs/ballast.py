@@ -26,6 +26,11 @@ class Ballast:
         except FileNotFoundError:
             return False
 
+    @property
+    def missing_bytes(self) -> int:
+        """What others are to leave for it."""
+        return 0 if self.is_kept else SIZE_BYTES
+
     def keep(self) -> None:
         """Take the space, all of it or none. Raises OSError."""
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)

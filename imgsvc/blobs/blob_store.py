@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from imgsvc.blobs import publication
-from imgsvc.blobs.ballast import SIZE_BYTES, Ballast
-from imgsvc.blobs.disk import DiskThreads, remove_files, sync_path, sync_paths
+from imgsvc.blobs.ballast import Ballast
+from imgsvc.blobs.disk import DiskThreads, find_free_bytes, remove_files, sync_path, sync_paths
 from imgsvc.blobs.layout import BACKUP, DELETED, Layout, output_name
 from imgsvc.blobs.links import LinkFolder
 from imgsvc.blobs.publication import Publication, Unpublished
@@ -145,11 +144,9 @@ class BlobStore:
         names = frozenset(self._layout.watermark(sha256).name for sha256 in known)
         return await self._threads.run(_keep_only, self._layout.watermarks, names)
 
-    async def free_bytes(self) -> int:
-        """What this process may still write to the data folder's disk; 0 where there is no place
-        for another file.
-        """
-        return await self._threads.run(_free_bytes, self._layout.data_dir)
+    async def has_room(self, reserve_bytes: int) -> bool:
+        """Whether more may be written than leaves the reserve, and the space kept aside."""
+        return await self._threads.run(self._has_room, reserve_bytes)
 
     async def keep_ballast(self, reserve_bytes: int) -> None:
         """Take the space kept aside, if it is not taken and that leaves the reserve."""
@@ -162,8 +159,12 @@ class BlobStore:
     def _keep_ballast(self, reserve_bytes: int) -> None:
         if self._ballast.is_kept or not self._layout.data_dir.is_dir():
             return
-        if _free_bytes(self._layout.data_dir) >= reserve_bytes + SIZE_BYTES:
+        if self._has_room(reserve_bytes):
             self._ballast.keep()
+
+    def _has_room(self, reserve_bytes: int) -> bool:
+        needed_bytes = reserve_bytes + self._ballast.missing_bytes
+        return find_free_bytes(self._layout.data_dir) > needed_bytes
 
     def _prepare(self) -> None:
         for folder in (self._layout.jobs, self._layout.slots, self._layout.watermarks):
@@ -191,10 +192,3 @@ def _keep_only(folder: Path, known_names: frozenset[str]) -> int:
         return 0
     remove_files(unknown)
     return len(unknown)
-
-
-def _free_bytes(folder: Path) -> int:
-    facts = os.statvfs(folder)
-    if facts.f_files and not facts.f_favail:  # some file systems do not count files
-        return 0
-    return facts.f_bavail * facts.f_frsize

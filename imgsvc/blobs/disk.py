@@ -103,6 +103,16 @@ def remove_files(paths: Iterable[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
+def find_free_bytes(folder: Path) -> int:
+    """What this process may still write to the folder's disk; 0 where there is no place for
+    another file.
+    """
+    facts = os.statvfs(folder)
+    if facts.f_files and not facts.f_favail:  # some file systems do not count files
+        return 0
+    return facts.f_bavail * facts.f_frsize
+
+
 def write_all(fd: int, chunks: Sequence[bytes]) -> None:
     """os.writev may write less than it is given. At most IOV_MAX, 1024, chunks."""
     written = os.writev(fd, chunks)

@@ -12,8 +12,8 @@ from imgsvc.files.errnos import is_disk_full
 
 
 class LinkFolder:
-    """All methods block. A file that is gone is passed over; where the file system has no
-    hard links it is copied. Raises StorageFull.
+    """All methods block. A file that is gone is passed over, and False returned; where the file
+    system has no hard links it is copied. Raises StorageFull.
     """
 
     def __init__(self, source: Layout, target: Layout) -> None:
@@ -24,37 +24,38 @@ class LinkFolder:
     def add_job(self, job_id: str) -> None:
         self._folder(job_id)
 
-    def add_input(self, job_id: str, image_id: str) -> None:
-        _link(self._source.job(job_id).input(image_id), self._folder(job_id).input(image_id))
+    def add_input(self, job_id: str, image_id: str) -> bool:
+        return _link(self._source.job(job_id).input(image_id), self._folder(job_id).input(image_id))
 
     def add_output(
         self, job_id: str, image_id: str, claim: int, variant: str, format_: str
-    ) -> None:
+    ) -> bool:
         name = (image_id, claim, variant, format_)
-        _link(self._source.job(job_id).output(*name), self._folder(job_id).output(*name))
+        return _link(self._source.job(job_id).output(*name), self._folder(job_id).output(*name))
 
-    def add_watermark(self, sha256: str) -> None:
+    def add_watermark(self, sha256: str) -> bool:
         with naming_full_disk():
-            self._target.watermarks.mkdir(exist_ok=True)
-        _link(self._source.watermark(sha256), self._target.watermark(sha256))
+            self._target.watermarks.mkdir(mode=0o750, exist_ok=True)
+        return _link(self._source.watermark(sha256), self._target.watermark(sha256))
 
     def _folder(self, job_id: str) -> JobFolder:
         folder = self._target.job(job_id)
         if job_id not in self._made:
             with naming_full_disk():
-                folder.inputs.mkdir(parents=True, exist_ok=True)
-                folder.outputs.mkdir(exist_ok=True)
+                for path in (self._target.jobs, folder.path, folder.inputs, folder.outputs):
+                    path.mkdir(mode=0o750, exist_ok=True)
             self._made.add(job_id)
         return folder
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: Path, target: Path) -> bool:
     try:
         os.link(source, target)
     except FileNotFoundError:
-        return
+        return False
     except OSError as exc:
         with naming_full_disk():
             if is_disk_full(exc):
                 raise
             shutil.copy2(source, target)
+    return True

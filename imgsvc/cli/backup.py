@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from imgsvc.cli.output import json_option, print_json, say, size_text
+from imgsvc.cli import exits
+from imgsvc.cli.output import count_text, json_option, print_json, say, size_text
 from imgsvc.cli.session import read_key
 from imgsvc.client import Client, LocalFileError
 from imgsvc.config import load_settings
+from imgsvc.domain.backup import SavedBackup
 from imgsvc.runtime.offline import back_up, find_server, is_data_folder
 
 
@@ -63,7 +66,8 @@ def backup(
     if data or (server is None and is_data_folder(data_dir)):
         holder = _find_holder(data_dir)
         if holder is None:
-            _report(_back_up_folder(data_dir, file), file, as_json=as_json)
+            keep_inputs = settings.storage.keep_inputs
+            _report(_back_up_folder(data_dir, file, keep_inputs), file, as_json=as_json)
             return
         server = holder
     api_key = read_key(api_key_file) if api_key_file else None
@@ -82,20 +86,24 @@ def _find_holder(data_dir: Path) -> str | None:
     return holder.url if holder else None
 
 
-def _back_up_folder(data_dir: Path, file: Path) -> int:
+def _back_up_folder(data_dir: Path, file: Path, keep_inputs: bool) -> SavedBackup:
     try:
-        return asyncio.run(back_up(data_dir, file))
+        return asyncio.run(back_up(data_dir, file, keep_inputs=keep_inputs))
     except OSError as exc:
         raise LocalFileError(file, exc.strerror or "it cannot be written") from exc
 
 
-async def _fetch(server: str | None, api_key: str | None, file: Path) -> int:
+async def _fetch(server: str | None, api_key: str | None, file: Path) -> SavedBackup:
     async with Client(server, api_key, agent="imgsvc-cli") as client:
         return await client.backup(file)
 
 
-def _report(size_bytes: int, file: Path, *, as_json: bool) -> None:
+def _report(saved: SavedBackup, file: Path, *, as_json: bool) -> None:
     if as_json:
-        print_json({"path": str(file), "size_bytes": size_bytes})
+        print_json({"path": str(file), **saved._asdict()})
     else:
-        say(f"Saved {file}, {size_text(size_bytes)}.")
+        say(f"Saved {file}, {size_text(saved.size_bytes)}.")
+    if saved.missing_files:
+        missing = count_text(saved.missing_files, "file")
+        say(f"Not there to be saved: {missing}. imgsvc doctor --files names what is missing.")
+        sys.exit(exits.SOME_FAILED)

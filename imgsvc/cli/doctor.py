@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import resource
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from typing import Literal
 import click
 
 from imgsvc import __version__
+from imgsvc.blobs.ballast import SIZE_BYTES
+from imgsvc.blobs.disk import find_free_bytes
 from imgsvc.cli import exits
 from imgsvc.cli.output import count_text, json_option, print_json, print_rows, size_text
 from imgsvc.client import Client, ClientError
@@ -201,9 +202,11 @@ def _disk(settings: Settings) -> Finding:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         advice = "Give the right to write there, or choose another with --data."
         return Finding("disk", "problem", f"{there} cannot be written", advice)
-    free_bytes = shutil.disk_usage(there).free
+    free_bytes = find_free_bytes(there)
     fact = f"{size_text(free_bytes)} free at {there}"
-    if free_bytes < settings.storage.reserve_bytes:
+    missing_bytes = max(settings.storage.reserve_bytes, SIZE_BYTES) - free_bytes
+    if missing_bytes > 0:
+        fact += f", {size_text(missing_bytes)} too little"
         advice = "Make room: below storage.reserve_bytes nothing is accepted."
         return Finding("disk", "problem", fact, advice)
     return Finding("disk", "ok", fact)
@@ -284,12 +287,13 @@ async def _check_folders(settings: Settings) -> None:
 
 def _files(settings: Settings) -> Finding:
     folder = settings.storage.data_dir.absolute()
-    if not is_data_folder(folder):
-        return Finding("files", "ok", f"none yet in {folder}")
     try:
-        found = check_files(folder)
-    except sqlite3.Error as exc:
-        return Finding("files", "problem", f"nobody knows them: {exc}", "See database.")
+        check_database_is_there(folder)
+        if not is_data_folder(folder):
+            return Finding("files", "ok", f"none yet in {folder}")
+        found = check_files(folder, keep_inputs=settings.storage.keep_inputs)
+    except (StartError, sqlite3.Error):
+        return Finding("files", "problem", "nobody knows them", "See database.")
     fact = f"{count_text(found.read, 'file')} read, {size_text(found.size_bytes)}"
     if not found.missing and not found.changed:
         return Finding("files", "ok", f"{fact}: as they were kept")

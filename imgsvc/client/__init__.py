@@ -27,6 +27,7 @@ from imgsvc.client.errors import (
 from imgsvc.client.journal import Journal
 from imgsvc.client.sync import SyncClient
 from imgsvc.client.upload import BytesUpload, FileUpload, Upload, UrlUpload
+from imgsvc.domain.backup import SavedBackup
 
 __all__ = [
     "DEFAULT_SERVER",
@@ -48,6 +49,7 @@ __all__ = [
     "Output",
     "Preset",
     "ProgressMessage",
+    "SavedBackup",
     "ServerUnreachable",
     "SyncClient",
     "Upload",

@@ -44,6 +44,7 @@ from imgsvc.client.queries import as_query
 from imgsvc.client.sending import Sending, make_parcels
 from imgsvc.client.upload import MultipartBody, Upload, UrlUpload, read_whole
 from imgsvc.client.variants import check_outputs, variants_of
+from imgsvc.domain.backup import SavedBackup
 from imgsvc.domain.names import ResultNames
 from imgsvc.files.places import PRIVATE, Places
 
@@ -325,20 +326,22 @@ class Client(Collections):
         params = {"variant": variant} if variant else None
         parts = ("jobs", job_id, "archive.zip")
         places = await asyncio.to_thread(make_places, path.parent)
-        return await fetch_to_file(self._connection, parts, places, path.name, params=params)
+        fetched = await fetch_to_file(self._connection, parts, places, path.name, params=params)
+        return fetched.size_bytes
 
-    async def backup(self, path: Path) -> int:
+    async def backup(self, path: Path) -> SavedBackup:
         """Save the server's whole data folder, as of one moment, as one ZIP file, which only its
-        owner may read. Returns its bytes.
+        owner may read.
         """
         await asyncio.to_thread(make_folder, path.parent)
         places = Places(path.parent, mode=PRIVATE)
-        size_bytes = await fetch_to_file(
+        fetched = await fetch_to_file(
             self._connection, ("backup",), places, path.name, method="POST"
         )
         with translating(path):
             await asyncio.to_thread(places.sync)
-        return size_bytes
+        missing_files = int(fetched.headers.get("Imgsvc-Missing-Files", 0))
+        return SavedBackup(fetched.size_bytes, missing_files)
 
     async def _results(self, job_id: str) -> list[Result]:
         variants = variants_of((await self.job(job_id))["recipe"])

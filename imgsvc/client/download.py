@@ -8,11 +8,11 @@ import hashlib
 import os
 import random
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from imgsvc.client.connection import Connection
 from imgsvc.client.errors import ClientError, LocalFileError, ServerUnreachable
@@ -109,6 +109,13 @@ async def _save(connection: Connection, job_id: str, places: Places, result: Res
             return
 
 
+class Fetched(NamedTuple):
+    """headers: of the answer."""
+
+    size_bytes: int
+    headers: Mapping[str, str]
+
+
 async def fetch_to_file(
     connection: Connection,
     parts: Iterable[str | int],
@@ -118,8 +125,8 @@ async def fetch_to_file(
     method: str = "GET",
     params: dict[str, str] | None = None,
     sha256: str | None = None,
-) -> int:
-    """One resource to a file, which appears whole or not at all. Returns its bytes.
+) -> Fetched:
+    """One resource to a file, which appears whole or not at all.
 
     method, parts, params: as for Connection.request. sha256: hexadecimal; None is not checked.
     Raises LocalFileError, ServerUnreachable, ApiError, and ClientError on other bytes.
@@ -133,7 +140,7 @@ async def fetch_to_file(
         except BaseException:
             await _to_the_end(asyncio.create_task(asyncio.to_thread(part.discard)))
             raise
-    return part.size_bytes
+    return Fetched(part.size_bytes, response.headers)
 
 
 async def _to_the_end(cleaning: asyncio.Task[None]) -> None:

@@ -21,6 +21,7 @@ from imgsvc.client.client import Client
 from imgsvc.client.download import Downloaded
 from imgsvc.client.journal import Journal
 from imgsvc.client.upload import Upload, UrlUpload
+from imgsvc.domain.backup import SavedBackup
 
 T = TypeVar("T")
 
@@ -207,7 +208,7 @@ class SyncClient:
     def download_archive(self, job_id: str, path: Path, *, variant: str | None = None) -> int:
         return self._run(self._client.download_archive(job_id, path, variant=variant))
 
-    def backup(self, path: Path) -> int:
+    def backup(self, path: Path) -> SavedBackup:
         return self._run(self._client.backup(path))
 
     def _run(self, call: Coroutine[Any, Any, T]) -> T:

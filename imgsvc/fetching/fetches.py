@@ -179,7 +179,7 @@ class Fetches:
 
     async def _check_space(self) -> None:
         """Raises StorageFull: what is fetched must not take the place of what is made of it."""
-        if await self._blobs.free_bytes() < self._reserve_bytes:
+        if not await self._blobs.has_room(self._reserve_bytes):
             raise StorageFull("Free disk space is below the reserve.")
 
     def _begin(self, image: Image, job: Job) -> None:

@@ -83,11 +83,11 @@ class ZipArchive:
             self._blocks.append(zlib.compress(json.dumps(block).encode()))
 
     def add_all_of(self, folder: Path) -> None:
-        """What is in a folder; folders in it have entries of their own where they are empty."""
+        """What is in a folder; folders in it come before what is in them, with their modes."""
         self.add(
             (Path(place, name), os.path.relpath(Path(place, name), folder))
             for place, folders, files in os.walk(folder)
-            for name in files or ([] if folders or Path(place) == folder else [""])
+            for name in (*folders, *files)
         )
 
     def __iter__(self) -> Iterator[bytes]:

@@ -27,6 +27,7 @@ from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.fetches import Fetches
 from imgsvc.progress.hub import Hub
 from imgsvc.progress.pace import Paces
+from imgsvc.runtime.data_folder import holding
 from imgsvc.service.backup import DATABASE
 from imgsvc.service.delete import Deleter
 from imgsvc.service.idempotency import KEPT_S
@@ -35,6 +36,7 @@ from imgsvc.service.readiness import Readiness
 from imgsvc.service.submit import Submitter
 from imgsvc.service.watermarks import Watermarks
 from imgsvc.store.deadlines import LongestWaits
+from imgsvc.store.examination import damaged
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
@@ -146,9 +148,7 @@ async def open_core(
     _check_sandbox(settings.workers)
     data_dir = settings.storage.data_dir.absolute()
     await asyncio.to_thread(_make_folder, data_dir)
-    lock = DataFolderLock(data_dir / "lock")
-    await asyncio.to_thread(lock.acquire)
-    try:
+    async with holding(data_dir) as lock:
         await asyncio.to_thread(check_database_is_there, data_dir)
         async with _open_store(data_dir / DATABASE) as store:
             blobs = BlobStore(data_dir)
@@ -164,8 +164,6 @@ async def open_core(
             finally:
                 await core.stop()
                 blobs.close()
-    finally:
-        lock.release()
 
 
 @asynccontextmanager
@@ -342,11 +340,7 @@ def check_database_is_there(data_dir: Path) -> None:
         return
     jobs = sum(1 for _ in data_dir.glob("jobs/*-*"))
     if jobs:
-        raise StartError(
-            f"The database {database} is missing or empty, but files of {jobs} jobs are here. "
-            "Nothing was changed. Restore the last backup, or move the files away if nobody wants "
-            f"them:\n  mv {data_dir / 'jobs'} {data_dir / 'jobs'}.old"
-        )
+        raise damaged(database, f"it is missing or empty, but files of {jobs} jobs are here")
 
 
 def _check_sandbox(workers: WorkerSettings) -> None:

@@ -26,13 +26,16 @@ class FileCheck:
     changed: list[Path] = field(default_factory=list)
 
 
-def check_files(data_dir: Path) -> FileCheck:
-    """Beside a server that uses the folder, too. Blocking. Raises sqlite3.Error."""
+def check_files(data_dir: Path, *, keep_inputs: bool = True) -> FileCheck:
+    """Beside a server that uses the folder, too. Blocking. Raises sqlite3.Error.
+
+    keep_inputs: False when inputs of completed images are dropped.
+    """
     check, missing = FileCheck(), set()
     layout = Layout(data_dir)
     uri = f"{(data_dir / DATABASE).absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
-        for path, sha256, may_be_gone in _list_files(connection, layout):
+        for path, sha256, may_be_gone in _list_files(connection, layout, keep_inputs):
             try:
                 with path.open("rb") as file:
                     is_same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
@@ -47,21 +50,23 @@ def check_files(data_dir: Path) -> FileCheck:
             if not is_same:
                 check.changed.append(path)
         if missing:  # a server may have removed them together with their rows
-            missing &= {path for path, _, gone in _list_files(connection, layout) if not gone}
+            listed = _list_files(connection, layout, keep_inputs)
+            missing &= {path for path, _, may_be_gone in listed if not may_be_gone}
     check.missing = sorted(missing)
     check.changed.sort()
     return check
 
 
-def _list_files(connection: sqlite3.Connection, layout: Layout) -> Iterator[tuple[Path, str, bool]]:
-    """Path and sha256 of each, and whether it may be gone: inputs of completed images may have
-    been dropped, as storage.keep_inputs was.
-    """
+def _list_files(
+    connection: sqlite3.Connection, layout: Layout, keep_inputs: bool
+) -> Iterator[tuple[Path, str, bool]]:
+    """Path and sha256 of each, and whether it may be gone."""
     for sha256 in read_watermark_files(connection):
         yield layout.watermark(sha256), sha256, False
     for image in read_image_files(connection):
         folder = layout.job(image.job_id)
         if image.input_sha256 is not None:
-            yield folder.input(image.image_id), image.input_sha256, image.is_completed
+            may_be_gone = image.is_completed and not keep_inputs
+            yield folder.input(image.image_id), image.input_sha256, may_be_gone
         for variant, format_, sha256 in image.outputs:
             yield folder.output(image.image_id, image.claim, variant, format_), sha256, False

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.disk import naming_full_disk
+from imgsvc.domain.backup import SavedBackup
 from imgsvc.errors import StartError
 from imgsvc.files.places import PRIVATE, Places
 from imgsvc.files.zip_archive import ZipArchive
+from imgsvc.runtime.data_folder import holding
 from imgsvc.service.backup import DATABASE, open_backup
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import open_witness
@@ -45,16 +47,18 @@ def find_server(data_dir: Path) -> Holder | None:
     return lock.holder() if lock.is_held() else None
 
 
-async def back_up(data_dir: Path, file: Path) -> int:
+async def back_up(data_dir: Path, file: Path, *, keep_inputs: bool = True) -> SavedBackup:
     """A folder that no server has, as one ZIP file, which appears whole or not at all.
 
-    Returns its bytes. Raises StartError when a server has the folder, StorageFull, OSError.
+    keep_inputs: as for `open_backup`. Raises StartError when a server has the folder,
+    StorageFull, OSError.
     """
     async with _opened(data_dir) as store:
         blobs = BlobStore(data_dir)
         try:
-            async with open_backup(store, blobs) as archive:
-                return await asyncio.to_thread(_write, archive, file)
+            async with open_backup(store, blobs, keep_inputs=keep_inputs) as made:
+                size_bytes = await asyncio.to_thread(_write, made.archive, file)
+                return SavedBackup(size_bytes, made.missing_files)
         finally:
             blobs.close()
 
@@ -93,16 +97,12 @@ async def looking_up(data_dir: Path) -> AsyncIterator[Lookups | None]:
 
 @asynccontextmanager
 async def _opened(data_dir: Path) -> AsyncIterator[Store]:
-    lock = DataFolderLock(data_dir / "lock")
-    await asyncio.to_thread(lock.acquire)
-    try:
+    async with holding(data_dir):
         store = await Store.open(data_dir / DATABASE)
         try:
             yield store
         finally:
             await store.close()
-    finally:
-        lock.release()
 
 
 def _write(archive: ZipArchive, file: Path) -> int:

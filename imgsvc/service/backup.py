@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
@@ -24,36 +25,54 @@ log = get_logger(__name__)
 DATABASE = "imgsvc.db"
 
 
-@asynccontextmanager
-async def open_backup(store: Store, blobs: BlobStore) -> AsyncIterator[ZipArchive]:
-    """A ZIP that holds a whole data folder: unpacked, it is one. Raises StorageFull.
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """archive: a ZIP that holds a whole data folder: unpacked, it is one. missing_files: how many
+    it should hold and does not, because they were not there.
+    """
 
-    It is read from links that are gone with the context.
+    archive: ZipArchive
+    missing_files: int
+
+
+@asynccontextmanager
+async def open_backup(
+    store: Store, blobs: BlobStore, *, keep_inputs: bool
+) -> AsyncIterator[Backup]:
+    """It is read from links that are gone with the context. Raises StorageFull.
+
+    keep_inputs: False when inputs of completed images are dropped.
     """
     folder = await blobs.make_backup_folder()
     try:
         async with blobs.removing_nothing():
             await store.copy_to(folder / DATABASE)
-            await asyncio.to_thread(_link_files, blobs, folder)
+            missing_files = await asyncio.to_thread(_link_files, blobs, folder, keep_inputs)
+        if missing_files:
+            log.warning("backup_lacks_files", missing_files=missing_files)
         archive = await asyncio.to_thread(_build, folder)
         log.info("backup_begun", size_bytes=archive.size_bytes)
-        yield archive
+        yield Backup(archive, missing_files)
     finally:
         await blobs.remove_backup_folder(folder)
 
 
-def _link_files(blobs: BlobStore, folder: Path) -> None:
+def _link_files(blobs: BlobStore, folder: Path, keep_inputs: bool) -> int:
+    """Returns how many are missing."""
     links = blobs.link_folder(folder)
+    missing = 0
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
         for sha256 in read_watermark_files(connection):
-            links.add_watermark(sha256)
+            missing += not links.add_watermark(sha256)
         for job_id in read_job_ids(connection):
             links.add_job(job_id)
         for image in read_image_files(connection):
-            if image.input_sha256 is not None:
-                links.add_input(image.job_id, image.image_id)
+            job_id, image_id = image.job_id, image.image_id
+            if image.input_sha256 is not None and not links.add_input(job_id, image_id):
+                missing += keep_inputs or not image.is_completed
             for variant, format_, _ in image.outputs:
-                links.add_output(image.job_id, image.image_id, image.claim, variant, format_)
+                missing += not links.add_output(job_id, image_id, image.claim, variant, format_)
+    return missing
 
 
 def _build(folder: Path) -> ZipArchive:

@@ -30,7 +30,7 @@ class Readiness:
         found = []
         if self.draining:
             found.append("draining")
-        if await self._blobs.free_bytes() < self._reserve_bytes:
+        if not await self._blobs.has_room(self._reserve_bytes):
             found.append("storage_full")
         try:
             async with asyncio.timeout(PING_S):  # another program may have it locked
@@ -47,7 +47,7 @@ class Readiness:
 
     async def check_space(self) -> None:
         """Raises StorageFull."""
-        if await self._blobs.free_bytes() < self._reserve_bytes:
+        if not await self._blobs.has_room(self._reserve_bytes):
             raise StorageFull("Free disk space is below the reserve.")
 
     def take_place(self) -> None:

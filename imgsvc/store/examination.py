@@ -227,11 +227,13 @@ def damaged(path: Path, what: str) -> StartError:
 
 
 def _damaged_log(path: Path, what: str) -> StartError:
-    file = _log_of(path)
+    file, jobs = _log_of(path), path.parent / "jobs"
     return StartError(
         f"The log {file} of the database is damaged: {what}. It holds what was accepted last. "
-        "Nothing was changed. Restore the last backup, or go on without what only the log "
-        f"holds:\n  mv {file} {file}.damaged"
+        "Nothing was changed. Restore the last backup into another folder, or go on without what "
+        "only the log holds; a start removes files that the database does not know, so save them "
+        f"first:\n  cp -al {jobs} {jobs}.saved\n  mv {file} {file}.damaged\n"
+        "How to send them again, docs/backup.md says."
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from imgsvc.blobs import disk
 from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.blobs.disk import find_free_bytes
 from imgsvc.blobs.publication import Obstacle, Publication
 from imgsvc.domain.ids import new_id
 from imgsvc.errors import StorageFull
@@ -206,9 +207,7 @@ async def test_removing_what_is_not_there_is_fine(blobs: BlobStore) -> None:
     assert not file.path.exists()
 
 
-async def test_free_space_is_what_the_disk_says(
-    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_free_space_is_what_the_disk_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Facts:
         f_bavail = 3
         f_frsize = 4096
@@ -217,11 +216,26 @@ async def test_free_space_is_what_the_disk_says(
 
     monkeypatch.setattr(os, "statvfs", lambda _path: Facts())
 
-    assert await blobs.free_bytes() == 3 * 4096
+    assert find_free_bytes(tmp_path) == 3 * 4096
     Facts.f_files = 100
-    assert await blobs.free_bytes() == 0
+    assert find_free_bytes(tmp_path) == 0
     Facts.f_favail = 1
-    assert await blobs.free_bytes() == 3 * 4096
+    assert find_free_bytes(tmp_path) == 3 * 4096
+
+
+async def test_a_full_disk_has_no_room_even_where_no_reserve_is_kept(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Facts:
+        f_bavail, f_frsize, f_files = 0, 1, 0
+
+    await blobs.keep_ballast(0)
+    monkeypatch.setattr(os, "statvfs", lambda _path: Facts())
+    assert not await blobs.has_room(0)
+    Facts.f_bavail = 1
+    assert await blobs.has_room(0)
+    await blobs.give_up_ballast()
+    assert not await blobs.has_room(0)
 
 
 async def test_space_is_kept_aside_where_it_leaves_the_reserve_until_it_is_given_up(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import sqlite3
 import zipfile
 from collections.abc import Callable
@@ -14,12 +16,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from imgsvc.cli.main import cli
-from imgsvc.client import SyncClient
+from imgsvc.client import BytesUpload, SyncClient
 from imgsvc.domain.ids import new_id
 from imgsvc.imaging.formats import list_formats
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.workers.landlock import get_version
 from imgsvc.workers.sandbox import find_gaps
+from tests.pictures import make_jpeg
 from tests.server_process import ServerProcess
 
 
@@ -69,6 +72,32 @@ def test_a_backup_is_private_and_replaces_a_file_only_by_force(
     assert zipfile.is_zipfile(file)
     assert file.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+@pytest.mark.parametrize(("keeps", "missing"), [("true", 3), ("false", 2)])
+def test_a_backup_says_how_many_files_were_not_there_to_be_saved(
+    tmp_path: Path, is_running: bool, keeps: str, missing: int
+) -> None:
+    """A result, an input of an image that failed, and one of an image that is completed."""
+    env = {"IMGSVC_STORAGE__KEEP_INPUTS": keeps}
+    data_dir = tmp_path / "data"
+    server = ServerProcess(data_dir, settings=env)
+    try:
+        with SyncClient(server.url) as client:
+            images = [BytesUpload(make_jpeg(20, 20), "a.jpg"), BytesUpload(b"no image", "b.jpg")]
+            client.wait(client.submit(images)["id"])
+        next(data_dir.glob("jobs/*/out/*")).unlink()
+        shutil.rmtree(next(data_dir.glob("jobs/*/in")))
+        if not is_running:
+            server.stop()
+        result = run("backup", tmp_path / "all.zip", "--data", data_dir, **env)
+    finally:
+        server.stop()
+    assert result.exit_code == 1
+    assert f"{missing} files" in result.stderr
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert archive.testzip() is None
 
 
 def test_backup_of_nothing_is_an_error(tmp_path: Path, unused_tcp_port: int) -> None:
@@ -262,6 +291,21 @@ def test_doctor_names_what_is_wrong(tmp_path: Path, env: dict[str, str], subject
     result = run("doctor", "--data", tmp_path / "data", **env)
     assert result.exit_code == 1
     assert verdicts(result)[subject] == "✗"
+
+
+@pytest.mark.parametrize(("free", "missing"), [(0, "1.0 MB"), (1 << 19, "524.3 kB")])
+def test_doctor_says_how_much_room_is_missing_even_where_no_reserve_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, missing: str
+) -> None:
+    class Facts:
+        f_bavail, f_frsize, f_files = free, 1, 0
+
+    monkeypatch.setattr(os, "statvfs", lambda _path: Facts())
+    env = {"IMGSVC_STORAGE__RESERVE_BYTES": "0"}
+    result = run("doctor", "--data", tmp_path / "data", "--json", **env)
+    (finding,) = [f for f in json.loads(result.stdout) if f["subject"] == "disk"]
+    assert finding["verdict"] == "problem"
+    assert finding["fact"].endswith(f", {missing} too little")
 
 
 def test_doctor_disturbs_nothing(tmp_path: Path) -> None:

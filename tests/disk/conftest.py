@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -46,6 +47,13 @@ async def http(server: ServerProcess, disk: SmallDisk) -> AsyncIterator[aiohttp.
         for job in jobs:
             async with session.delete(f"/api/v1/jobs/{job['id']}") as answer:
                 assert answer.status == 204
+        await keeps_ballast(disk)
+
+
+async def keeps_ballast(disk: SmallDisk) -> None:
+    """Returns once the server there has set its space aside."""
+    while not (disk.outside / "data" / "ballast").exists():  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
 
 
 def serve_on(disk: SmallDisk, name: str = "data", **settings: str) -> ServerProcess:

@@ -23,7 +23,7 @@ from imgsvc.blobs.ballast import SIZE_BYTES
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.domain.ids import new_id
 from imgsvc.errors import StorageFull
-from tests.disk.conftest import RESERVE_BYTES, serve_on
+from tests.disk.conftest import RESERVE_BYTES, keeps_ballast, serve_on
 from tests.disk.small_disk import SmallDisk, small_disk
 from tests.fetching.hosts import answer, running_host
 from tests.pictures import encode, make_jpeg
@@ -216,6 +216,35 @@ def test_an_expired_job_is_deleted_however_much_its_rows_need(tmp_path: Any) -> 
         assert deleting.returncode == 0
 
 
+async def test_a_server_that_died_on_a_full_disk_starts_again_so_that_jobs_can_be_deleted(
+    tmp_path: Any,
+) -> None:
+    with small_disk(tmp_path / "disk", size="8m") as disk:
+        settings = {"IMGSVC_STORAGE__RESERVE_BYTES": "0"}
+        server = serve_on(disk, **settings)
+        try:
+            async with aiohttp.ClientSession(base_url=server.url) as http:
+                job = await submit(http, ("a.jpg", make_jpeg(30, 20)))
+                await completed(http, job)
+                await keeps_ballast(disk)
+            disk.fill()
+            server.kill()
+            server = serve_on(disk, **settings)
+            async with aiohttp.ClientSession(base_url=server.url) as http:
+                await completed(http, job)
+                assert disk.free_bytes() > 0
+                form = form_of(("b.jpg", make_jpeg(20, 20)))
+                await refused(http, "POST", "/api/v1/jobs", data=form)
+                problems = (await call(http, "GET", "/readyz", 503))["problems"]
+                assert problems == ["storage_full"]
+                await call(http, "DELETE", job["links"]["self"], 204)
+                disk.clear()
+                await completed(http, await submit(http, ("b.jpg", make_jpeg(20, 20))))
+                await keeps_ballast(disk)
+        finally:
+            server.stop()
+
+
 async def test_a_zip_needs_no_space(disk: SmallDisk, http: aiohttp.ClientSession) -> None:
     job = await submit(http, ("a.jpg", make_jpeg(30, 20)), preset="thumbnail")
     (image,) = await completed(http, job)
@@ -312,6 +341,7 @@ def test_a_start_on_a_full_disk_says_so_and_a_later_one_goes_well(
     with small_disk(tmp_path / "disk", size="4m") as disk:
         if not is_new:
             ServerProcess(disk.path / "data", within=disk.enter).stop()
+            (disk.outside / "data" / "ballast").unlink(missing_ok=True)
         disk.fill(left_bytes)
         command = [*disk.enter, sys.executable, "-m", "imgsvc", "serve", "--port=0"]
         result = subprocess.run(

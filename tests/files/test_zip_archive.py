@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import time
 import tracemalloc
 import zipfile
@@ -73,15 +74,17 @@ def test_an_archive_of_nothing_is_one() -> None:
         assert opened.namelist() == []
 
 
-def test_a_folder_comes_out_with_its_empty_folders(tmp_path: Path) -> None:
+def test_a_folder_comes_out_with_its_folders_empty_ones_among_them(tmp_path: Path) -> None:
     (tmp_path / "all" / "jobs" / "none").mkdir(parents=True)
     (tmp_path / "all" / "jobs" / "file").write_bytes(b"1")
     (tmp_path / "all" / "top").write_bytes(b"22")
+    (tmp_path / "all" / "jobs").chmod(0o710)
     archive = ZipArchive()
     archive.add_all_of(tmp_path / "all")
     with read_whole(archive) as opened:
-        assert sorted(opened.namelist()) == ["jobs/file", "jobs/none/", "top"]
+        assert sorted(opened.namelist()) == ["jobs/", "jobs/file", "jobs/none/", "top"]
         assert opened.getinfo("jobs/none/").is_dir()
+        assert opened.getinfo("jobs/").external_attr >> 16 == stat.S_IFDIR | 0o710
         opened.extractall(tmp_path / "again")
     assert (tmp_path / "again" / "jobs" / "none").is_dir()
     assert (tmp_path / "again" / "jobs" / "file").read_bytes() == b"1"

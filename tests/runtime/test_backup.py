@@ -87,8 +87,8 @@ async def test_a_backup_of_a_running_server_can_be_gone_on_from(tmp_path: Path) 
                 pass
         before = await describe(server)
         async with Client(server.url) as client:
-            size_bytes = await client.backup(tmp_path / "all.zip")
-        assert size_bytes == (tmp_path / "all.zip").stat().st_size
+            saved = await client.backup(tmp_path / "all.zip")
+        assert saved == ((tmp_path / "all.zip").stat().st_size, 0)
     assert list((tmp_path / "data").glob("backup-*")) == []
     unpack(tmp_path / "all.zip", tmp_path / "restored")
     async with running_server(make_settings(tmp_path / "restored")) as server:
@@ -148,17 +148,33 @@ async def test_a_folder_that_no_server_has_is_read_itself(tmp_path: Path) -> Non
         with pytest.raises(Exception, match="in use"):
             await back_up(data_dir, tmp_path / "all.zip")
     assert await asyncio.to_thread(find_server, data_dir) is None
-    size_bytes = await back_up(data_dir, tmp_path / "all.zip")
-    assert size_bytes == (tmp_path / "all.zip").stat().st_size
+    saved = await back_up(data_dir, tmp_path / "all.zip")
+    assert saved == ((tmp_path / "all.zip").stat().st_size, 0)
     unpack(tmp_path / "all.zip", tmp_path / "restored")
     async with running_server(make_settings(tmp_path / "restored")) as server:
         assert await describe(server) == before
 
 
+async def test_what_is_unpacked_is_closed_to_others(tmp_path: Path) -> None:
+    """As far as the unpacking program keeps modes, as unzip does."""
+    async with (
+        running_server(make_settings(tmp_path / "data")) as server,
+        Client(server.url) as client,
+    ):
+        await submit(server, ("a.jpg", make_jpeg(20, 20)))
+        await client.save_watermark("logo", make_jpeg(8, 8))
+        await client.backup(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        modes = {info.filename: info.external_attr >> 16 for info in archive.infolist()}
+    top = {name for name in modes if name.rstrip("/").count("/") == 0}
+    assert top == {"imgsvc.db", "jobs/", "watermarks/"}
+    assert [name for name in top if modes[name] & 0o007] == []
+
+
 async def test_a_backup_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     async with running_server(make_settings(tmp_path / "data")) as server:
         with pytest.raises(ZeroDivisionError):
-            async with open_backup(server.core.store, server.core.blobs):
+            async with open_backup(server.core.store, server.core.blobs, keep_inputs=True):
                 raise ZeroDivisionError
         assert list((tmp_path / "data").glob("backup-*")) == []
 
@@ -181,11 +197,12 @@ async def test_an_upload_that_is_still_coming_in_does_not_spoil_a_backup(tmp_pat
             server.http.post("/api/v1/jobs", data=body(), headers=headers).__aenter__()
         )
         await sent.wait()
-        async with open_backup(server.core.store, server.core.blobs) as archive:
+        store, blobs = server.core.store, server.core.blobs
+        async with open_backup(store, blobs, keep_inputs=True) as made:
             go.set()
             async with await posting as answer:
                 assert answer.status == 202
-            content = await asyncio.to_thread(b"".join, archive)
+            content = await asyncio.to_thread(b"".join, made.archive)
     (tmp_path / "all.zip").write_bytes(content)
     unpack(tmp_path / "all.zip", tmp_path / "restored")
     async with running_server(make_settings(tmp_path / "restored")) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import shutil
 import signal
@@ -79,7 +80,7 @@ async def test_without_its_database_no_file_is_swept(data_dir: Path, is_empty: b
         async with running_server(make_settings(data_dir)):
             pass
     assert sorted(path for path in (data_dir / "jobs").rglob("*")) == files
-    (data_dir / "jobs").rename(data_dir / "jobs.old")
+    data_dir.rename(data_dir.with_name("data.damaged"))
     async with running_server(make_settings(data_dir)) as server:
         assert (await get_json(server, "/api/v1/jobs"))["items"] == []
 
@@ -100,6 +101,26 @@ async def test_what_a_death_left_is_swept_although_a_start_in_between_failed(
     async with running_server(make_settings(data_dir)):
         pass
     assert (output.exists(), orphan.exists()) == (True, False)
+
+
+def test_whoever_does_what_the_start_says_of_a_damaged_log_loses_no_input(data_dir: Path) -> None:
+    known = sorted(path.name for path in data_dir.glob("jobs/*/in/*"))
+    server = ServerProcess(data_dir, workers=1)
+    try:
+        photo = base64.b64encode(make_jpeg(20, 20)).decode()
+        server.post("/api/v1/jobs", {"images": [{"data": photo}]})
+    finally:
+        server.kill()
+    accepted = sorted(path.name for path in data_dir.glob("jobs/*/in/*"))
+    with (data_dir / "imgsvc.db-wal").open("r+b") as log:
+        log.write(b"no log")
+    said = _serve(data_dir).stderr
+    commands = [line for line in said.splitlines() if line.startswith("  ")]
+    subprocess.run(["sh", "-ec", "\n".join(commands)], check=True)
+    ServerProcess(data_dir, workers=1).stop()
+    assert sorted(path.name for path in data_dir.glob("jobs/*/in/*")) == known
+    assert sorted(path.name for path in data_dir.glob("jobs.saved/*/in/*")) == accepted
+    assert len(accepted) > len(known)
 
 
 def test_a_newer_schema_stops_the_start_with_both_versions(data_dir: Path) -> None:

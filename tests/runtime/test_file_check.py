@@ -55,6 +55,20 @@ def test_what_is_missing_or_changed_is_named(data_dir: Path) -> None:
     assert f"changed: {output}" in result.stdout
 
 
-def test_an_input_may_be_gone_only_when_its_image_is_completed(data_dir: Path) -> None:
+def test_an_input_may_be_gone_only_when_its_image_is_completed_and_inputs_are_not_kept(
+    data_dir: Path,
+) -> None:
     shutil.rmtree(_one(data_dir, "jobs/*/in"))
-    assert len(check_files(data_dir).missing) == 1
+    arguments = ["doctor", "--data", str(data_dir), "--files"]
+    result = CliRunner().invoke(cli, arguments)
+    assert "2 missing" in result.stdout
+    env = {"IMGSVC_STORAGE__KEEP_INPUTS": "false"}
+    result = CliRunner().invoke(cli, arguments, env=env)
+    assert "1 missing" in result.stdout
+
+
+def test_without_the_database_nobody_knows_the_files(data_dir: Path) -> None:
+    (data_dir / "imgsvc.db").unlink()
+    result = CliRunner().invoke(cli, ["doctor", "--data", str(data_dir), "--files"])
+    assert result.exit_code == 1
+    assert "nobody knows them" in result.stdout

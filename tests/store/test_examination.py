@@ -178,7 +178,9 @@ async def test_a_log_with_a_broken_beginning_is_refused_and_can_be_moved_away(
     before = log.read_bytes()
     with pytest.raises(StartError, match=r"log .* is damaged") as caught:
         await Store.open(killed)
-    assert f"mv {log} {log}.damaged" in caught.value.message
+    jobs = log.with_name("jobs")
+    advice = f"cp -al {jobs} {jobs}.saved\n  mv {log} {log}.damaged\n"
+    assert advice in caught.value.message
     assert log.read_bytes() == before
     log.rename(f"{log}.damaged")
     assert await _count_jobs(killed) == 0

@@ -139,8 +139,6 @@ BOMBS = {
     + bytes(49)
     + b"\x03"
     + bytes(100),
-    "ppm": b"P6 65535 65535 255\n",
-    "ppm as text": b"P3 65535 65535 255\n",
     "qoi": struct.pack(">4sIIBB", b"qoif", SIDE, SIDE, 4, 0),
     "dds": foreign.make_dds()[:12] + struct.pack("<II", SIDE, SIDE) + foreign.make_dds()[20:],
     "heic": make_bomb_heic(),

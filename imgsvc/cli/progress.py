@@ -30,16 +30,20 @@ async def follow_job(client: Client, job_id: str) -> Job:
 async def save_results(
     client: Client, job_id: str, out: Path, protected: Collection[Path] = ()
 ) -> Downloaded:
-    """Show a bar while the finished files are saved, then say what was done."""
+    """Show a bar while the finished files are saved, then say what was done, and what is lost."""
     with count_bar("Saving") as show:
         done = await client.download(
             job_id,
             out,
             protected=protected,
-            on_file=lambda d: show(d.saved + d.skipped, d.total, ""),
+            on_file=lambda d: show(d.saved + d.skipped + len(d.lost), d.total, ""),
         )
     there = f", {done.skipped} there already" if done.skipped else ""
     say(f"Saved {count_text(done.saved, 'file')} in {out}, {size_text(done.saved_bytes)}{there}.")
+    if done.lost:
+        say(f"{count_text(len(done.lost), 'file')} lost or damaged on the server:")
+        for target in sorted(done.lost):
+            say(f"  {target}")
     return done
 
 

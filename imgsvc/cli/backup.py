@@ -10,9 +10,11 @@ from click.core import ParameterSource
 
 from imgsvc.cli.output import json_option, print_json, say, size_text
 from imgsvc.cli.session import read_key
+from imgsvc.cli.stopping import interrupt_on_sigterm
 from imgsvc.client import Client, LocalFileError
 from imgsvc.config import load_settings
 from imgsvc.runtime.offline import back_up, find_server, is_data_folder
+from imgsvc.telemetry.logs import configure_logs
 
 
 @click.command()
@@ -58,6 +60,8 @@ def backup(
     source = click.get_current_context().get_parameter_source("server")
     if data and source is ParameterSource.COMMANDLINE:
         raise click.UsageError("Give either --data or --server.")
+    configure_logs("warning", "console")
+    interrupt_on_sigterm()
     settings = load_settings(config, flags={"storage": {"data_dir": data}})
     data_dir = settings.storage.data_dir.absolute()
     if data or (server is None and is_data_folder(data_dir)):

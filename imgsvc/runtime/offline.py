@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Event
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.disk import naming_full_disk
@@ -50,12 +51,14 @@ async def back_up(data_dir: Path, file: Path) -> int:
 
     Returns its bytes. Raises StartError when a server has the folder, StorageFull, OSError.
     """
+    given_up = Event()
     async with _opened(data_dir) as store:
         blobs = BlobStore(data_dir)
         try:
             async with open_backup(store, blobs) as archive:
-                return await asyncio.to_thread(_write, archive, file)
+                return await asyncio.to_thread(_write, archive, file, given_up)
         finally:
+            given_up.set()  # a cancelled task leaves its thread running
             blobs.close()
 
 
@@ -105,10 +108,12 @@ async def _opened(data_dir: Path) -> AsyncIterator[Store]:
         lock.release()
 
 
-def _write(archive: ZipArchive, file: Path) -> int:
+def _write(archive: ZipArchive, file: Path, given_up: Event) -> int:
     places = Places(file.parent, mode=PRIVATE)
     with naming_full_disk(), places.writing(file.name) as out:
         for chunk in archive:
+            if given_up.is_set():
+                raise asyncio.CancelledError
             out.write(chunk)
         size_bytes = out.tell()
     places.sync()

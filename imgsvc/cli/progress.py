@@ -9,8 +9,12 @@ from typing import Any, cast
 
 from imgsvc.cli.output import count_bar, count_text, say, size_text
 from imgsvc.client import Client, ClientError, Downloaded, Job
+from imgsvc.domain.logins import without_login
 
 MAX_FAILURES_SHOWN = 20
+
+_PASSING = frozenset({"worker_crashed", "timeout", "fetch_failed", "fetch_timeout"})
+"""Codes of failures that need not be the image's own fault."""
 
 
 async def follow_job(client: Client, job_id: str) -> Job:
@@ -54,6 +58,8 @@ async def say_failures(client: Client, job: Job) -> bool:
     if job["failed"]:
         say(f"{count_text(job['failed'], 'image')} failed:")
         await _name_failures(client, job)
+        if not _PASSING.isdisjoint(job["errors"]):
+            say(f"Another try may help some of them: imgsvc retry {job['id']}")
     return bool(job["failed"] or job["cancelled"])
 
 
@@ -62,7 +68,8 @@ async def _name_failures(client: Client, job: Job) -> None:
     async with aclosing(client.images(job["id"], status="failed")) as images:
         async for image in images:
             if shown == MAX_FAILURES_SHOWN:
-                say(f"  … and {job['failed'] - shown} more")
+                url = f"{without_login(client.server)}{job['links']['images']}?status=failed"
+                say(f"  … and {job['failed'] - shown} more, see {url}")
                 return
             shown += 1
             error = image["error"] or {"code": "internal", "message": ""}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.client import Client, Job
 from tests.cli.conftest import Run
 from tests.server_process import ServerProcess
 
@@ -35,6 +36,18 @@ def test_status_of_a_job_with_failures_names_them_and_ends_with_1(
     assert ran.exit_code == 1
     assert "(1 failed)" in ran.stdout
     assert "bad.png: " in ran.stderr
+
+
+def test_where_a_worker_died_another_try_is_named(
+    imgsvc: Run, partial: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Client.job
+
+    async def blame_a_worker(client: Client, job_id: str) -> Job:
+        return {**await ask(client, job_id), "errors": {"worker_crashed": 1}}
+
+    monkeypatch.setattr(Client, "job", blame_a_worker)
+    assert f": imgsvc retry {partial}\n" in imgsvc("status", partial).stderr
 
 
 def test_status_can_be_followed_to_the_end(imgsvc: Run, photos: Path) -> None:

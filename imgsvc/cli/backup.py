@@ -12,10 +12,12 @@ from click.core import ParameterSource
 from imgsvc.cli import exits
 from imgsvc.cli.output import count_text, json_option, print_json, say, size_text
 from imgsvc.cli.session import read_key
+from imgsvc.cli.stopping import interrupt_on_sigterm
 from imgsvc.client import Client, LocalFileError
 from imgsvc.config import load_settings
 from imgsvc.domain.backup import SavedBackup
 from imgsvc.runtime.offline import back_up, find_server, is_data_folder
+from imgsvc.telemetry.logs import configure_logs
 
 
 @click.command()
@@ -61,6 +63,8 @@ def backup(
     source = click.get_current_context().get_parameter_source("server")
     if data and source is ParameterSource.COMMANDLINE:
         raise click.UsageError("Give either --data or --server.")
+    configure_logs("warning", "console")
+    interrupt_on_sigterm()
     settings = load_settings(config, flags={"storage": {"data_dir": data}})
     data_dir = settings.storage.data_dir.absolute()
     if data or (server is None and is_data_folder(data_dir)):

@@ -9,8 +9,12 @@ from typing import Any, cast
 
 from imgsvc.cli.output import count_bar, count_text, say, size_text
 from imgsvc.client import Client, ClientError, Downloaded, Job
+from imgsvc.domain.logins import without_login
 
 MAX_FAILURES_SHOWN = 20
+
+_PASSING = frozenset({"worker_crashed", "timeout", "fetch_failed", "fetch_timeout"})
+"""Codes of failures that need not be the image's own fault."""
 
 
 async def follow_job(client: Client, job_id: str) -> Job:
@@ -30,16 +34,20 @@ async def follow_job(client: Client, job_id: str) -> Job:
 async def save_results(
     client: Client, job_id: str, out: Path, protected: Collection[Path] = ()
 ) -> Downloaded:
-    """Show a bar while the finished files are saved, then say what was done."""
+    """Show a bar while the finished files are saved, then say what was done, and what is lost."""
     with count_bar("Saving") as show:
         done = await client.download(
             job_id,
             out,
             protected=protected,
-            on_file=lambda d: show(d.saved + d.skipped, d.total, ""),
+            on_file=lambda d: show(d.saved + d.skipped + len(d.lost), d.total, ""),
         )
     there = f", {done.skipped} there already" if done.skipped else ""
     say(f"Saved {count_text(done.saved, 'file')} in {out}, {size_text(done.saved_bytes)}{there}.")
+    if done.lost:
+        say(f"{count_text(len(done.lost), 'file')} lost or damaged on the server:")
+        for target in sorted(done.lost):
+            say(f"  {target}")
     return done
 
 
@@ -50,6 +58,8 @@ async def say_failures(client: Client, job: Job) -> bool:
     if job["failed"]:
         say(f"{count_text(job['failed'], 'image')} failed:")
         await _name_failures(client, job)
+        if not _PASSING.isdisjoint(job["errors"]):
+            say(f"Another try may help some of them: imgsvc retry {job['id']}")
     return bool(job["failed"] or job["cancelled"])
 
 
@@ -58,7 +68,8 @@ async def _name_failures(client: Client, job: Job) -> None:
     async with aclosing(client.images(job["id"], status="failed")) as images:
         async for image in images:
             if shown == MAX_FAILURES_SHOWN:
-                say(f"  … and {job['failed'] - shown} more")
+                url = f"{without_login(client.server)}{job['links']['images']}?status=failed"
+                say(f"  … and {job['failed'] - shown} more, see {url}")
                 return
             shown += 1
             error = image["error"] or {"code": "internal", "message": ""}

@@ -214,4 +214,4 @@ def _report(summary: RunSummary, out: Path, *, as_json: bool) -> None:
     for name, code, message in summary.failures[:MAX_FAILURES_SHOWN]:
         say(f"  {name}: {message} ({code})")
     if summary.failed > MAX_FAILURES_SHOWN:
-        say(f"  … and {summary.failed - MAX_FAILURES_SHOWN} more")
+        say(f"  … and {summary.failed - MAX_FAILURES_SHOWN} more, which --json names")

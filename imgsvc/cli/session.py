@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
+from imgsvc.cli.stopping import interrupt_on_sigterm
 from imgsvc.cli.waiting import SpokenPatience
 from imgsvc.client import DEFAULT_SERVER, Client
 
@@ -51,6 +52,7 @@ def talks_to_server(
             ) as client:
                 await command(client, *args, **kwargs)
 
+        interrupt_on_sigterm()
         api_key = read_key(api_key_file) if api_key_file else None
         asyncio.run(main())
 

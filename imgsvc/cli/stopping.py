@@ -1,4 +1,4 @@
-"""Commands that go on until somebody stops them."""
+"""How commands are stopped."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from imgsvc.cli import exits
+
+
+def interrupt_on_sigterm() -> None:
+    """Have SIGTERM do what Ctrl-C does, so that nothing half-written is left behind."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 async def run_until_stopped(work: Coroutine[Any, Any, None]) -> int:

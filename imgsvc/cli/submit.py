@@ -143,13 +143,14 @@ async def submit(
         job = await _send(client, sending, spec, journal, charset)
         if not as_json:
             click.echo(job["id"])
+        lost: Sequence[str] = ()
         if wait or out:
-            job = await _finish(client, job["id"], out, sending.files)
+            job, lost = await _finish(client, job["id"], out, sending.files)
         if journal:
             await asyncio.to_thread(journal.forget)
     if as_json:
         print_json(job)
-    if await say_failures(client, job):
+    if await say_failures(client, job) or lost:
         sys.exit(exits.SOME_FAILED)
 
 
@@ -260,11 +261,13 @@ def _check_list(sending: _Sending, charset: str | None) -> None:
     say(f"{without_controls(table.name)} has {products} with {images}.")
 
 
-async def _finish(client: Client, job_id: str, out: Path | None, files: Collection[Path]) -> Job:
+async def _finish(
+    client: Client, job_id: str, out: Path | None, files: Collection[Path]
+) -> tuple[Job, Sequence[str]]:
+    """The job as it ended, and which results of it are lost."""
     try:
         job = await follow_job(client, job_id)
-        if out:
-            await save_results(client, job_id, out, protected=files)
+        done = await save_results(client, job_id, out, protected=files) if out else None
     except asyncio.CancelledError:
         say(f"The server goes on with it: imgsvc status {job_id} --follow")
         raise
@@ -272,7 +275,7 @@ async def _finish(client: Client, job_id: str, out: Path | None, files: Collecti
         if not isinstance(exc, ApiError) or exc.code != "not_found":
             say(f"The job is {job_id}. To save its results: imgsvc download {job_id} --out DIR")
         raise
-    return job
+    return job, done.lost if done else ()
 
 
 def _gather(paths: Sequence[str], out: Path | None, *, as_list: bool) -> _Sending:

@@ -282,7 +282,7 @@ class Client(Collections):
         """Save every output that is finished under `out_dir`, named as in the ZIP archive.
 
         A file that is there already with the same bytes is left alone; one with other
-        bytes is replaced.
+        bytes is replaced. Those that the server has lost are told in `lost`.
 
         protected: files that must not be replaced, such as the inputs; if a result would
             stand in the place of one, ClientError is raised and nothing is saved.
@@ -313,7 +313,7 @@ class Client(Collections):
             for output in image["outputs"]
         ]
         places = Places(out_dir)
-        done = await save_results(self._connection, job_id, places, results)
+        done = await save_results(self._connection, job_id, places, results, all_or_error=True)
         with translating(out_dir):
             await asyncio.to_thread(places.sync)
         return done

@@ -10,12 +10,12 @@ import random
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from imgsvc.client.connection import Connection
-from imgsvc.client.errors import ClientError, LocalFileError, ServerUnreachable
+from imgsvc.client.errors import ApiError, ClientError, LocalFileError, ServerUnreachable
 from imgsvc.client.patience import pause_s
 from imgsvc.files.places import Places, takes_files
 
@@ -42,13 +42,15 @@ class Result:
 class Downloaded:
     """How far a download is. `total`, `saved` and `skipped` count files.
 
-    skipped: were there already, with the same bytes.
+    skipped: were there already, with the same bytes. lost: targets of those that the server does
+    not have any more as it made them.
     """
 
     total: int
     saved: int = 0
     skipped: int = 0
     saved_bytes: int = 0
+    lost: list[str] = field(default_factory=list)
 
 
 async def save_results(
@@ -57,15 +59,20 @@ async def save_results(
     places: Places,
     results: Collection[Result],
     on_file: Callable[[Downloaded], None] | None = None,
+    *,
+    all_or_error: bool = False,
 ) -> Downloaded:
     """Bring every result to its place; what stands there and differs is replaced.
 
+    all_or_error: do not go on without one that is lost.
     Raises LocalFileError, ServerUnreachable, ApiError; what was saved by then stays.
     """
     done = Downloaded(total=len(results))
     waiting = iter(results)
     workers = [
-        asyncio.create_task(_save_each(connection, job_id, places, waiting, done, on_file))
+        asyncio.create_task(
+            _save_each(connection, job_id, places, waiting, done, on_file, all_or_error)
+        )
         for _ in range(min(FILES_AT_ONCE, len(results)))
     ]
     try:
@@ -84,16 +91,29 @@ async def _save_each(
     waiting: Iterator[Result],
     done: Downloaded,
     on_file: Callable[[Downloaded], None] | None,
+    all_or_error: bool,
 ) -> None:
     for result in waiting:
         if await asyncio.to_thread(_is_there, places, result):
             done.skipped += 1
         else:
-            await _save(connection, job_id, places, result)
-            done.saved += 1
-            done.saved_bytes += result.size_bytes
+            try:
+                await _save(connection, job_id, places, result)
+            except ClientError as exc:
+                if all_or_error or not _is_lost(exc):
+                    raise
+                done.lost.append(result.target)
+            else:
+                done.saved += 1
+                done.saved_bytes += result.size_bytes
         if on_file:
             on_file(done)
+
+
+def _is_lost(error: ClientError) -> bool:
+    return isinstance(error, _OtherBytes) or (
+        isinstance(error, ApiError) and error.code == "not_found"
+    )
 
 
 async def _save(connection: Connection, job_id: str, places: Places, result: Result) -> None:
@@ -176,7 +196,7 @@ class _PartFile:
     def publish(self, sha256: str | None) -> None:
         """Let it appear. sha256: what it must be; None is not checked."""
         if sha256 is not None and self._digest.hexdigest() != sha256:
-            raise ClientError(f"{self._target} did not arrive as the server made it.")
+            raise _OtherBytes(f"{self._target} did not arrive as the server made it.")
         with self._lock, self._translated():
             self._opened()  # nothing may have been written to it
             self._placing.close()
@@ -197,6 +217,10 @@ class _PartFile:
 
     def _translated(self) -> AbstractContextManager[None]:
         return translating(self._places.root / self._target)
+
+
+class _OtherBytes(ClientError):
+    """A file is not what the server once made."""
 
 
 class _GivenUp(Exception):

@@ -13,8 +13,8 @@ from imgsvc.errors import ImageError, ImageErrorCode
 
 _OUT_OF_MEMORY = ("out of memory", "unable to allocate", "failed to allocate", "memory allocation")
 _TOO_LARGE = ("maximum image size",)
-_NONSENSE = ("security limit", "out of memory reading of")
-"""libheif and libtiff call sizes that no file has a matter of memory."""
+_NONSENSE = ("security limit", "out of memory reading of", "(0 elements of")
+"""libheif and libtiff call sizes that no file has a matter of memory, and libtiff also nothing."""
 _BEYOND_LIBTIFF = ("defined in open options",)
 """More than libvips lets libtiff have, such as for a strip of 80 MB: no matter of our memory."""
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Event
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.disk import naming_full_disk
@@ -53,13 +54,15 @@ async def back_up(data_dir: Path, file: Path, *, keep_inputs: bool = True) -> Sa
     keep_inputs: as for `open_backup`. Raises StartError when a server has the folder,
     StorageFull, OSError.
     """
+    given_up = Event()
     async with _opened(data_dir) as store:
         blobs = BlobStore(data_dir)
         try:
             async with open_backup(store, blobs, keep_inputs=keep_inputs) as made:
-                size_bytes = await asyncio.to_thread(_write, made.archive, file)
+                size_bytes = await asyncio.to_thread(_write, made.archive, file, given_up)
                 return SavedBackup(size_bytes, made.missing_files)
         finally:
+            given_up.set()  # a cancelled task leaves its thread running
             blobs.close()
 
 
@@ -105,10 +108,12 @@ async def _opened(data_dir: Path) -> AsyncIterator[Store]:
             await store.close()
 
 
-def _write(archive: ZipArchive, file: Path) -> int:
+def _write(archive: ZipArchive, file: Path, given_up: Event) -> int:
     places = Places(file.parent, mode=PRIVATE)
     with naming_full_disk(), places.writing(file.name) as out:
         for chunk in archive:
+            if given_up.is_set():
+                raise asyncio.CancelledError
             out.write(chunk)
         size_bytes = out.tell()
     places.sync()

@@ -6,7 +6,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import sqlite3
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
@@ -24,6 +27,8 @@ from imgsvc.workers.landlock import get_version
 from imgsvc.workers.sandbox import find_gaps
 from tests.pictures import make_jpeg
 from tests.server_process import ServerProcess
+
+TIMEOUT_S = 40
 
 
 def run(*arguments: object, **env: str) -> Result:
@@ -98,6 +103,27 @@ def test_a_backup_says_how_many_files_were_not_there_to_be_saved(
     assert f"{missing} files" in result.stderr
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
         assert archive.testzip() is None
+
+
+def test_backup_prints_nothing_but_its_document(tmp_path: Path) -> None:
+    ServerProcess(tmp_path / "data").stop()
+    result = run("backup", tmp_path / "all.zip", "--data", tmp_path / "data", "--json")
+    assert json.loads(result.stdout)["path"] == str(tmp_path / "all.zip")
+
+
+def test_a_backup_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        command = [sys.executable, "-m", "imgsvc", "backup", f"{tmp_path}/all.zip"]
+        process = subprocess.Popen([*command, "--server", url], stderr=subprocess.DEVNULL)
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")
+            connection.sendall(bytes(32 << 20))  # most of it is in the file then
+            process.terminate()
+            assert process.wait(TIMEOUT_S) == 130
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_backup_of_nothing_is_an_error(tmp_path: Path, unused_tcp_port: int) -> None:

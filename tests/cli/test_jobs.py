@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.client import Client, Job
 from tests.cli.conftest import Run
+from tests.server_process import ServerProcess
 
 NOBODY = "01936f00-0000-7000-8000-000000000000"
 
@@ -34,6 +36,18 @@ def test_status_of_a_job_with_failures_names_them_and_ends_with_1(
     assert ran.exit_code == 1
     assert "(1 failed)" in ran.stdout
     assert "bad.png: " in ran.stderr
+
+
+def test_where_a_worker_died_another_try_is_named(
+    imgsvc: Run, partial: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Client.job
+
+    async def blame_a_worker(client: Client, job_id: str) -> Job:
+        return {**await ask(client, job_id), "errors": {"worker_crashed": 1}}
+
+    monkeypatch.setattr(Client, "job", blame_a_worker)
+    assert f": imgsvc retry {partial}\n" in imgsvc("status", partial).stderr
 
 
 def test_status_can_be_followed_to_the_end(imgsvc: Run, photos: Path) -> None:
@@ -77,6 +91,18 @@ def test_download_saves_what_was_made_and_ends_with_1_if_not_all_was(
     assert {path.name for path in out.rglob("*.*")} == {"a.webp", "b.webp", "c.webp"}
     again = imgsvc("download", partial, "--out", out, "--json")
     assert (again.document["saved"], again.document["skipped"]) == (0, 3)
+
+
+def test_download_goes_on_without_a_lost_file_names_it_and_ends_with_1(
+    server: ServerProcess, imgsvc: Run, photos: Path, tmp_path: Path
+) -> None:
+    job_id = imgsvc("submit", photos, "--preset=thumbnail", "--wait").stdout.strip()
+    next((server.data_dir / "jobs" / job_id / "out").iterdir()).unlink()
+    ran = imgsvc("download", job_id, "--out", tmp_path / "out", "--json")
+    assert (ran.exit_code, ran.document["saved"]) == (1, 2)
+    (lost,) = ran.document["lost"]
+    assert f"1 file lost or damaged on the server:\n  {lost}\n" in ran.stderr
+    assert not (tmp_path / "out" / lost).exists()
 
 
 def test_download_can_save_one_zip(imgsvc: Run, partial: str, tmp_path: Path) -> None:

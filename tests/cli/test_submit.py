@@ -86,13 +86,17 @@ def test_images_that_fail_are_named_with_the_reason_and_end_with_1(
     assert "\u202e" not in ran.stderr
 
 
-def test_a_long_list_of_failures_is_cut_short(imgsvc: Run, tmp_path: Path) -> None:
+def test_a_long_list_of_failures_is_cut_short_and_all_of_it_has_a_place(
+    server: ServerProcess, imgsvc: Run, tmp_path: Path
+) -> None:
     for number in range(25):
         (tmp_path / f"{number:02}.png").write_bytes(b"no image")
     ran = imgsvc("submit", tmp_path, "--wait")
     assert "  19.png: " in ran.stderr
     assert "  20.png: " not in ran.stderr
-    assert "and 5 more" in ran.stderr
+    url = f"{server.url}/api/v1/jobs/{ran.stdout.strip()}/images?status=failed"
+    assert f"  … and 5 more, see {url}\n" in ran.stderr
+    assert "retry" not in ran.stderr
 
 
 def test_one_image_can_come_from_stdin(imgsvc: Run, tmp_path: Path) -> None:

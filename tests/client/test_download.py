@@ -205,7 +205,28 @@ async def test_a_file_that_arrives_with_other_bytes_is_not_saved(
     content = bytearray(made.read_bytes())
     content[-1] ^= 0xFF
     made.write_bytes(content)
-    with pytest.raises(ClientError, match="as the server made it"):
-        await client.download(job["id"], tmp_path)
-    assert bytes(content) not in files_below(tmp_path).values()
-    assert not list(tmp_path.rglob("*.part"))
+    done = await client.download(job["id"], tmp_path)
+    (lost,) = done.lost
+    assert (done.total, done.saved) == (8, 7)
+    assert set(files_below(tmp_path)) == EXPECTED - {lost}
+
+
+async def test_a_file_that_is_lost_is_named_and_the_others_are_saved(
+    server: ServerProcess, client: Client, job: Job, tmp_path: Path
+) -> None:
+    next((server.data_dir / "jobs" / job["id"] / "out").iterdir()).unlink()
+    done = await client.download(job["id"], tmp_path)
+    (lost,) = done.lost
+    assert (done.total, done.saved) == (8, 7)
+    assert set(files_below(tmp_path)) == EXPECTED - {lost}
+
+
+async def test_outputs_of_one_image_are_all_saved_or_it_is_an_error(
+    server: ServerProcess, client: Client, job: Job, tmp_path: Path
+) -> None:
+    for made in (server.data_dir / "jobs" / job["id"] / "out").iterdir():
+        made.unlink()
+    image = await anext(client.images(job["id"]))
+    targets = {output["variant"]: output["variant"] for output in image["outputs"]}
+    with pytest.raises(ApiError, match="not there any more"):
+        await client.save_outputs(job["id"], image, tmp_path, targets)

@@ -9,7 +9,7 @@ import pytest
 import pyvips
 from PIL import Image
 
-from imgsvc.domain.rendering import NeedsMemory, Rendered
+from imgsvc.domain.rendering import NeedsMemory, Rendered, RenderFailed
 from imgsvc.errors import ImageErrorCode
 from imgsvc.imaging import excess
 from tests import foreign, pictures
@@ -184,6 +184,26 @@ def test_a_tag_of_more_values_than_a_file_holds_is_no_matter_of_memory(studio: S
     entry = data.index(struct.pack("<HHI", 259, 3, 1))  # how it is compressed
     data[entry + 4 : entry + 8] = b"\xff\xff\xff\x7f"
     assert studio.fail(bytes(data)).code is ImageErrorCode.CORRUPT_IMAGE
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"II*\0\x08\0\0\0" + bytes(6),
+        b"II*\0\x08\0\0\0" + bytes(2) + b"\x08\0\0\0",
+        b"II+\0\x08\0\0\0" + struct.pack("<Q", 16) + bytes(16),
+        b"P6\n99999999 1\n255\n",
+        b"P3\n1 99999999\n255\n",
+        b"P4\n65535 65535\n",
+    ],
+    ids=["no tags", "no tags, next is itself", "big", "wide", "high text", "bits"],
+)
+def test_a_few_bytes_are_no_matter_of_memory_whatever_they_promise(
+    studio: Studio, data: bytes
+) -> None:
+    outcome = studio.run(data, [{"name": "v"}], memory_bytes=1)
+    assert isinstance(outcome, RenderFailed)
+    assert outcome.failure.code is ImageErrorCode.CORRUPT_IMAGE
 
 
 def test_colours_that_libvips_does_not_read_are_unsupported(studio: Studio) -> None:

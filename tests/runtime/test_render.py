@@ -17,7 +17,6 @@ from tests.server_process import ServerProcess
 from tests.servers import (
     Running,
     form_of,
-    get_json,
     leftovers,
     make_settings,
     running_server,
@@ -38,8 +37,7 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Running]:
-    settings = make_settings(tmp_path / "data", workers={"timeout_s": 3.0})
-    async with running_server(settings, render) as running:
+    async with running_server(make_settings(tmp_path / "data"), render) as running:
         yield running
 
 
@@ -55,6 +53,12 @@ async def _until(met: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
+def _is_at_work(server: Running) -> bool:
+    """Whether a worker has begun with an image."""
+    slots = server.core.pool._slots.values()
+    return any(worker.mark.ordinal for slot in slots for worker in slot._workers)
+
+
 async def _post(http: aiohttp.ClientSession, content: bytes) -> tuple[int, Any]:
     async with http.post(RENDER, data=content) as answer:
         if answer.status != 200:
@@ -62,15 +66,20 @@ async def _post(http: aiohttp.ClientSession, content: bytes) -> tuple[int, Any]:
         return answer.status, await answer.read()
 
 
-async def test_it_is_answered_while_a_job_of_many_images_runs(server: Running) -> None:
+async def test_it_is_answered_while_a_job_of_many_images_runs(server: Running, gate: Gate) -> None:
+    """The only worker is held up by the first image, and half-way for as long as it takes."""
     files = [(f"{n}.jpg", make_jpeg(400 + n, 300)) for n in range(200)]
+    files[0] = files[100] = ("gated", _gated(gate))
     async with server.http.post("/api/v1/jobs", data=form_of(*files, spec=SPEC)) as answer:
         job = await answer.json()
-    for _ in range(3):
-        status, content = await _post(server.http, make_jpeg(60, 40))
+    await _until(lambda: _is_at_work(server))
+    lane = server.core.dispatcher.urgent
+    waiting = [asyncio.create_task(_post(server.http, make_jpeg(60, 40))) for _ in range(3)]
+    await _until(lambda: lane.in_flight + len(lane._waiting) == 3)
+    gate.open()
+    for status, content in await asyncio.gather(*waiting):
         assert (status, content[:4]) == (200, b"\x89PNG")
-    half_way = await get_json(server, job["links"]["self"])
-    assert half_way["completed"] < 100
+    gate.open()
     async with server.http.ws_connect(job["links"]["events"]) as socket:
         messages = [json.loads(message.data) async for message in socket]
     assert messages[-1]["job"]["completed"] == 200
@@ -85,10 +94,12 @@ async def test_it_is_answered_while_a_job_of_many_images_runs(server: Running) -
     ],
 )
 async def test_an_image_that_harms_its_worker_is_a_problem(
-    server: Running, content: bytes, status: int, code: str
+    tmp_path: Path, content: bytes, status: int, code: str
 ) -> None:
-    assert await _post(server.http, content) == (status, code)
-    assert (await _post(server.http, make_jpeg()))[0] == 200
+    settings = make_settings(tmp_path / "data", workers={"timeout_s": 3.0})
+    async with running_server(settings, render) as server:
+        assert await _post(server.http, content) == (status, code)
+        assert (await _post(server.http, make_jpeg()))[0] == 200
 
 
 async def test_a_client_that_goes_away_leaves_no_file_and_no_work(
@@ -142,9 +153,9 @@ async def test_when_too_many_wait_the_next_is_asked_to_come_again(
 async def test_a_server_that_stops_finishes_what_runs_and_takes_no_more(
     server: Running, gate: Gate
 ) -> None:
-    lane, slots = server.core.dispatcher.urgent, server.core.pool._slots
+    lane = server.core.dispatcher.urgent
     running = asyncio.create_task(_post(server.http, _gated(gate)))
-    await _until(lambda: any(w.mark.ordinal for s in slots.values() for w in s._workers))
+    await _until(lambda: _is_at_work(server))
     waiting = [asyncio.create_task(_post(server.http, make_jpeg())) for _ in range(3)]
     await _until(lambda: lane.in_flight == 2 and len(lane._waiting) == 2)
     stopping = asyncio.create_task(server.core.stop())

@@ -27,6 +27,8 @@ def read_outline(file: BoundedFile, format_: str) -> Outline:
     PpmImageFile(io.BytesIO(file.read_at(0, _MOST_HEADER_BYTES)))  # raises if it goes on
     file.seek(0)
     picture = PpmImageFile(file)
+    if picture.width * picture.height > 8 * file.size_bytes:  # none takes less than a bit a pixel
+        raise EOFError("the picture is cut off")
     outline = outline_of(picture)
     if picture.tile[0].codec_name != _ONE_BY_ONE:
         return outline

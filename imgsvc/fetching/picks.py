@@ -48,7 +48,8 @@ class Picker:
         if picks or not jobs:
             return picks
         # None of these jobs has anybody to be asked, but others have.
-        return [FetchPick(priority, host, jobs[-1]) for host in free[:room]]
+        still_free = [host for host in free if self._turns.room(host)]
+        return [FetchPick(priority, host, jobs[-1]) for host in still_free[:room]]
 
     async def _pick_in_turn(
         self, priority: Priority, jobs: list[str], busy: list[str], room: int
@@ -56,16 +57,19 @@ class Picker:
         """Of each job one image after the other, each from another host."""
         picks: dict[FetchPick, None] = {}
         taken: Counter[str] = Counter()
+        rooms: dict[str, int] = {}  # as first seen: a failure meanwhile makes them smaller
         last_hosts = {job_id: self._turns.last_host(job_id) for job_id in jobs}
         while last_hosts and len(picks) < room:
-            full = [host for host, count in taken.items() if count == self._turns.room(host)]
+            full = [host for host, most in rooms.items() if taken[host] >= most]
             offers = await self._store.fetch_offers(priority, last_hosts, [*busy, *full])
             for job_id in list(last_hosts):
                 host = offers.get(job_id, "")
                 pick = FetchPick(priority, host, job_id)
                 if not host or pick in picks:
                     del last_hosts[job_id]
-                elif len(picks) < room and taken[host] < self._turns.room(host):
+                elif len(picks) < room and taken[host] < rooms.setdefault(
+                    host, self._turns.room(host)
+                ):
                     picks[pick] = None
                     taken[host] += 1
                     last_hosts[job_id] = host

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.states import Priority
+from imgsvc.fetching.breakers import Breakers
 from imgsvc.fetching.picks import JOBS_AT_ONCE, Picker
 from imgsvc.fetching.turns import FetchTurns
 from imgsvc.fetching.url_images import url_image
@@ -142,3 +145,29 @@ async def test_nothing_is_picked_without_room_or_work(queue: Queue) -> None:
     assert await queue.begin(9) == []
     await queue.submit("a")
     assert await queue.begin(0) == []
+
+
+async def test_a_host_that_fails_while_it_is_picked_does_not_hold_up_the_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await Store.open(tmp_path / "imgsvc.db")
+    for hosts in ("h", "h", "gh", "gh"):
+        images = [url_image(f"http://{host}.example/", None) for host in hosts]
+        await store.create_job(new_job(), images, 1_000)
+    breakers = Breakers()
+    turns = FetchTurns(4, breakers.is_on_trial)
+    turns.begin("h.example", "another job")
+    asked, ask = 0, store.fetch_offers
+
+    async def fail_meanwhile(*wanted: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            breakers.note_failure("h.example")
+            turns.end("h.example")
+        return await ask(*wanted)
+
+    monkeypatch.setattr(store, "fetch_offers", fail_meanwhile)
+    picks = await Picker(store, turns).pick(32)
+    assert Counter(pick.host for pick in picks) == {"h.example": 3, "g.example": 2}
+    await store.close()

@@ -290,7 +290,7 @@ class WatchJournal:
             if entry := self._current(batch, name):
                 entry.sha256, entry.job_id, entry.index = sha256, job, index
         arrived = set(sent.images.values())
-        self._replay_dropped(batch, [n for n in self.find_left(sent) if n not in arrived])
+        self._replay_dropped([n for n in self.find_left(sent) if n not in arrived], batch)
 
     def _replay_done(self, batch: str, name: str, files: Iterable[Sequence[str]]) -> None:
         if entry := self._current(batch, name):
@@ -315,9 +315,10 @@ class WatchJournal:
             if entry := self.entries.get(name):
                 entry.sha256, entry.files = None, ()
 
-    def _replay_dropped(self, batch: str, names: Iterable[str]) -> None:
+    def _replay_dropped(self, names: Iterable[str], batch: str | None = None) -> None:
+        """batch: None in journals of old."""
         for name in names:
-            entry = self._current(batch, name)
+            entry = self._current(batch, name) if batch else self.entries.get(name)
             if entry is None:
                 continue
             self.failed.pop(name, None)

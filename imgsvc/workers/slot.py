@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,6 +29,8 @@ DEPTH = 2
 
 URGENT_DEPTH = DEPTH + 1
 """The same while one of them is urgent: there is a place for it when all others are taken."""
+
+COLLECT_AFTER_S = 1.0
 
 _T = TypeVar("_T")
 
@@ -403,6 +406,8 @@ class Slot:
         finally:  # or nobody could ever leave
             self._workers.remove(worker)
             worker.gone.set()
+            # What the executor leaves holds itself, and with it files, until it is searched for.
+            self._loop.call_later(COLLECT_AFTER_S, gc.collect)
 
     def _judge(self, worker: Worker, stderr: str) -> list[EngineEvent]:
         """The end of the task that the worker died of, if there is one."""

@@ -106,7 +106,8 @@ def _add_entries(archive: ZipArchive, entries: Iterable[tuple[Path, str]]) -> No
         archive.add(entries)
     except FileNotFoundError as exc:
         raise NotFound(
-            "Files of the job are not there any more; those that are can be fetched one by one."
+            "Files of the job are not there any more; those that are can be fetched one by one, "
+            "as `imgsvc download` does without --zip."
         ) from exc
 
 

@@ -88,7 +88,7 @@ def _choose_form(request: web.Request) -> Callable[[web.Request, Receiver], Awai
     if form is None:
         raise UnsupportedMediaType(
             "Send images as multipart/form-data, application/json, image/* or "
-            "application/octet-stream; text/csv is a job of its own."
+            "application/octet-stream, and a product list as text/csv, to begin a job with."
         )
     return form
 

@@ -20,15 +20,22 @@ Cell = str | int | None
 
 
 def rename_taken(titles: Sequence[str], taken: Collection[str]) -> list[str]:
-    """Titles from outside; one that is taken, in whatever case, begins with `source `."""
-    known = {title.casefold() for title in taken}
+    """Titles from outside, two of which may be the same; one that is taken, in whatever case,
+    begins with `source `, as often as it needs to differ from the others.
+    """
+    barred = {title.casefold() for title in taken}
+    known = barred | {title.strip().casefold() for title in titles}
+    instead: dict[str, str] = {}  # found once: thousands may be alike
     renamed = []
     for title in titles:
-        text = title
-        while text.strip().casefold() in known:
-            text = f"source {text.strip()}"
-        known.add(text.strip().casefold())
-        renamed.append(text)
+        key = title.strip().casefold()
+        if key in barred and key not in instead:
+            text = title.strip()
+            while text.casefold() in known:
+                text = f"source {text}"
+            known.add(text.casefold())
+            instead[key] = text
+        renamed.append(instead.get(key, title))
     return renamed
 
 

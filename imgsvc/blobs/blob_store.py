@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -10,12 +11,16 @@ from pathlib import Path
 
 from imgsvc.blobs import publication
 from imgsvc.blobs.ballast import Ballast
-from imgsvc.blobs.disk import DiskThreads, find_free_bytes, remove_files, sync_path, sync_paths
-from imgsvc.blobs.layout import BACKUP, DELETED, Layout, output_name
+from imgsvc.blobs.disk import DiskThreads, excuse, remove_files, sync_path, sync_paths
+from imgsvc.blobs.layout import BACKUP, DELETED, JobFolder, Layout, output_name
 from imgsvc.blobs.links import LinkFolder
 from imgsvc.blobs.publication import Publication, Unpublished
+from imgsvc.blobs.room import Room, find_room
 from imgsvc.blobs.stage import Stage, remove_folder
 from imgsvc.domain.ids import is_id
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 
 class BlobStore:
@@ -33,6 +38,7 @@ class BlobStore:
         self._may_remove.set()
         self._keepers = 0
         self._postponed: list[Path] = []
+        self._had_room = True
 
     async def prepare(self) -> None:
         """Make the folders, and finish deletes that a crash cut short."""
@@ -115,6 +121,13 @@ class BlobStore:
         """Ids of the jobs that have a folder, in no order."""
         return await self._threads.run(self._job_folders)
 
+    async def jobs_changed_since(self, since_ns: int) -> list[str]:
+        """Ids of the jobs whose folders had a file added or taken away since then, in no order.
+
+        since_ns: nanoseconds since 1970, by the clock of the disk.
+        """
+        return await self._threads.run(self._jobs_changed_since, since_ns)
+
     async def sweep_outputs(self, job_id: str, known_names: Collection[str]) -> int:
         """Remove the outputs that no row names; returns how many.
 
@@ -145,26 +158,35 @@ class BlobStore:
         return await self._threads.run(_keep_only, self._layout.watermarks, names)
 
     async def has_room(self, reserve_bytes: int) -> bool:
-        """Whether more may be written than leaves the reserve, and the space kept aside."""
-        return await self._threads.run(self._has_room, reserve_bytes)
+        """Whether more may be written than leaves the reserve, and the space kept aside; told
+        when that changes.
+        """
+        room = await self._threads.run(self._find_room, reserve_bytes)
+        has_room = not room.missing_bytes
+        if has_room != self._had_room:
+            self._had_room = has_room
+            facts = {"what": "submits", "disk_of": str(self._layout.data_dir), **room._asdict()}
+            if has_room:
+                log.info("storage_has_room", **facts)
+            else:
+                log.warning("storage_full", **facts, advice=_MAKE_ROOM)
+        return has_room
 
     async def keep_ballast(self, reserve_bytes: int) -> None:
         """Take the space kept aside, if it is not taken and that leaves the reserve."""
-        await self._threads.run(self._keep_ballast, reserve_bytes)
+        if await self.has_room(reserve_bytes):
+            await self._threads.run(self._keep_ballast)
 
     async def give_up_ballast(self) -> None:
         """Let somebody have it who is about to make room."""
         await self._threads.run(self._ballast.give_up)
 
-    def _keep_ballast(self, reserve_bytes: int) -> None:
-        if self._ballast.is_kept or not self._layout.data_dir.is_dir():
-            return
-        if self._has_room(reserve_bytes):
+    def _keep_ballast(self) -> None:
+        if not self._ballast.is_kept:
             self._ballast.keep()
 
-    def _has_room(self, reserve_bytes: int) -> bool:
-        needed_bytes = reserve_bytes + self._ballast.missing_bytes
-        return find_free_bytes(self._layout.data_dir) > needed_bytes
+    def _find_room(self, reserve_bytes: int) -> Room:
+        return find_room(self._layout.data_dir, self._ballast, reserve_bytes)
 
     def _prepare(self) -> None:
         for folder in (self._layout.jobs, self._layout.slots, self._layout.watermarks):
@@ -178,6 +200,16 @@ class BlobStore:
     def _job_folders(self) -> list[str]:
         return [path.name for path in self._layout.jobs.iterdir() if is_id(path.name)]
 
+    def _jobs_changed_since(self, since_ns: int) -> list[str]:
+        return [
+            job_id
+            for job_id in self._job_folders()
+            if _changed_since(self._layout.job(job_id), since_ns)
+        ]
+
+
+_MAKE_ROOM = "nothing is accepted: free some space, delete jobs, or lower storage.reserve_bytes"
+
 
 def _move(source: Path, target: Path) -> None:
     sync_path(source)
@@ -185,10 +217,27 @@ def _move(source: Path, target: Path) -> None:
     sync_path(target.parent)
 
 
+def _changed_since(job: JobFolder, since_ns: int) -> bool:
+    for folder in (job.inputs, job.outputs):
+        try:
+            if folder.stat().st_mtime_ns >= since_ns:
+                return True
+        except OSError as exc:
+            excuse(exc, folder)
+    return False
+
+
 def _keep_only(folder: Path, known_names: frozenset[str]) -> int:
+    """Folders, as some storage systems put them everywhere, and links are none of ours."""
     try:
-        unknown = [path for path in folder.iterdir() if path.name not in known_names]
-    except FileNotFoundError:
+        with os.scandir(folder) as entries:
+            unknown = [
+                folder / entry.name
+                for entry in entries
+                if entry.name not in known_names and entry.is_file(follow_symlinks=False)
+            ]
+    except OSError as exc:
+        excuse(exc, folder)
         return 0
     remove_files(unknown)
     return len(unknown)

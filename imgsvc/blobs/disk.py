@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +13,10 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from imgsvc.errors import StorageFull
-from imgsvc.files.errnos import TOO_MANY_FILES, is_disk_full
+from imgsvc.files.errnos import TOO_MANY_FILES, is_disk_full, may_be_its_own
+from imgsvc.telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,6 +92,18 @@ def sync_paths(paths: Sequence[Path]) -> list[Path]:
     return gone
 
 
+def sync_each(paths: Sequence[Path]) -> list[Path]:
+    """The same, and those that have a trouble of their own are among what is returned."""
+    lost = []
+    for path in paths:
+        try:
+            sync_path(path)
+        except OSError as exc:
+            excuse(exc, path)
+            lost.append(path)
+    return lost
+
+
 def sync_path(path: Path) -> None:
     """Put one file or folder on stable storage. Raises FileNotFoundError when it is gone."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -98,19 +114,30 @@ def sync_path(path: Path) -> None:
 
 
 def remove_files(paths: Iterable[Path]) -> None:
-    """Remove files, whether they are there or not."""
+    """Remove files, whether they are there or not; what has a trouble of its own stays."""
     for path in paths:
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as exc:
+            excuse(exc, path)
+
+
+def excuse(error: OSError, path: Path) -> None:
+    """Raises the error, unless it is this file's alone: then nothing else ends of it."""
+    if not may_be_its_own(error):
+        raise error
+    if not isinstance(error, FileNotFoundError):  # whose job was deleted, in most cases
+        log.error("file_unusable", path=str(path), why=error.strerror)
 
 
 def find_free_bytes(folder: Path) -> int:
     """What this process may still write to the folder's disk; 0 where there is no place for
-    another file.
+    another file. sys.maxsize where nobody counts, as on a tmpfs without a limit.
     """
     facts = os.statvfs(folder)
     if facts.f_files and not facts.f_favail:  # some file systems do not count files
         return 0
-    return facts.f_bavail * facts.f_frsize
+    return facts.f_bavail * facts.f_frsize if facts.f_blocks else sys.maxsize
 
 
 def write_all(fd: int, chunks: Sequence[bytes]) -> None:

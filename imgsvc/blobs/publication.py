@@ -5,16 +5,13 @@ there, those made before for another image are linked.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from imgsvc.blobs.disk import (
-    DiskThreads,
-    remove_files,
-    sync_paths,
-)
+from imgsvc.blobs.disk import DiskThreads, excuse, remove_files, sync_each
 from imgsvc.blobs.layout import JobFolder, Layout
 from imgsvc.errors import StorageFull
 from imgsvc.files.errnos import is_disk_full
@@ -46,7 +43,7 @@ class Link:
 
 class Obstacle(StrEnum):
     JOB_GONE = "job_gone"  # the job's folder was deleted: nobody wants the outputs
-    OUTPUT_MISSING = "output_missing"  # the worker's file is not where it was promised
+    OUTPUT_MISSING = "output_missing"  # the worker's file is not where it was promised, or unusable
     LINK_FAILED = "link_failed"  # the other output is gone, damaged, or cannot be linked
 
 
@@ -64,8 +61,9 @@ async def publish(
     """Rename and link, then fsync new files side by side, then each folder once.
 
     Everything not returned is on stable storage; what is returned is gone, and so is
-    everything when StorageFull is raised. Other OSErrors come as they are. Publishing an
-    item again is harmless.
+    everything when StorageFull is raised: also where nothing may be written to the folder of
+    all jobs. A trouble of one file spoils its own item; OSErrors of the disk come as they are.
+    Publishing an item again is harmless.
     """
     moves = [_Move.plan(layout, item) for item in items]
     if not moves:
@@ -74,6 +72,8 @@ async def publish(
         gone = set(await threads.run(_carry_out, moves))
         gone |= await _sync(threads, [path for move in moves for path in move.targets])
         gone |= await _sync(threads, sorted({move.folder.outputs for move in moves}))
+        if gone:
+            await threads.run(_check_may_write, layout.jobs)
     except StorageFull:
         await threads.run(_give_up, moves)
         raise
@@ -114,7 +114,13 @@ class _Move:
 
 
 async def _sync(threads: DiskThreads, paths: Sequence[Path]) -> set[Path]:
-    return set(await threads.spread(sync_paths, paths))
+    return set(await threads.spread(sync_each, paths))
+
+
+def _check_may_write(folder: Path) -> None:
+    """Raises StorageFull. A folder that is gone is made again with the next job."""
+    if folder.exists() and not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        raise StorageFull("The server may not write to its data folder.")
 
 
 def _carry_out(moves: Iterable[_Move]) -> list[Path]:
@@ -123,16 +129,24 @@ def _carry_out(moves: Iterable[_Move]) -> list[Path]:
     for move in moves:
         for source, target in zip(move.sources, move.targets, strict=True):
             try:
-                source.replace(target)
-            except FileNotFoundError:
-                if not target.exists():
-                    gone.append(target)
+                _move(source, target)
+            except OSError as exc:
+                excuse(exc, target)
+                gone.append(target)
         gone += [
             twin
             for origin, twin in zip(move.origins, move.twins, strict=True)
             if not _link(origin, twin)
         ]
     return gone
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.replace(target)
+    except FileNotFoundError:
+        if not target.exists():  # else it was moved before
+            raise
 
 
 def _link(origin: Link, twin: Path) -> bool:
@@ -163,8 +177,11 @@ def _give_up(moves: Iterable[_Move]) -> list[Unpublished]:
 
 
 def _find_obstacle(move: _Move) -> Obstacle:
-    if not move.folder.outputs.is_dir():
-        return Obstacle.JOB_GONE
-    if all(target.exists() for target in move.targets):
-        return Obstacle.LINK_FAILED
+    try:
+        if not move.folder.path.is_dir():
+            return Obstacle.JOB_GONE
+        if move.twins and all(target.exists() for target in move.targets):
+            return Obstacle.LINK_FAILED
+    except OSError as exc:
+        excuse(exc, move.folder.path)
     return Obstacle.OUTPUT_MISSING

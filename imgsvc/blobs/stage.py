@@ -160,7 +160,7 @@ class _HashedFile:
         with self._lock:
             self._removed = True
             self._close()
-            self._path.unlink(missing_ok=True)
+            remove_files([self._path])
 
     def _close(self) -> None:
         if self._file is not None:

@@ -21,21 +21,21 @@ from typing import Literal
 import click
 
 from imgsvc import __version__
-from imgsvc.blobs.ballast import SIZE_BYTES
-from imgsvc.blobs.disk import find_free_bytes
+from imgsvc.blobs.ballast import Ballast
+from imgsvc.blobs.layout import Layout
+from imgsvc.blobs.room import find_room
 from imgsvc.cli import exits
 from imgsvc.cli.output import count_text, json_option, print_json, print_rows, size_text
 from imgsvc.client import Client, ClientError
 from imgsvc.config import Settings, load_settings
 from imgsvc.errors import ImgsvcError, StartError
 from imgsvc.files.state import is_out_folder
-from imgsvc.runtime.core import check_database_is_there
 from imgsvc.runtime.file_check import check_files
 from imgsvc.runtime.folders import check_folders
 from imgsvc.runtime.offline import find_server, is_data_folder, looking_up
 from imgsvc.service.backup import DATABASE
 from imgsvc.service.presets import KnownPresets
-from imgsvc.store.examination import check_writable, examine
+from imgsvc.store.examination import check_there, check_writable, examine
 from imgsvc.store.lock import DataFolderLock
 
 PACKAGES = ("aiohttp", "aiosqlite", "pyvips", "pillow", "pydantic")
@@ -202,11 +202,10 @@ def _disk(settings: Settings) -> Finding:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         advice = "Give the right to write there, or choose another with --data."
         return Finding("disk", "problem", f"{there} cannot be written", advice)
-    free_bytes = find_free_bytes(there)
-    fact = f"{size_text(free_bytes)} free at {there}"
-    missing_bytes = max(settings.storage.reserve_bytes, SIZE_BYTES) - free_bytes
-    if missing_bytes > 0:
-        fact += f", {size_text(missing_bytes)} too little"
+    room = find_room(there, Ballast(Layout(folder).ballast), settings.storage.reserve_bytes)
+    fact = f"{size_text(room.free_bytes)} free at {there}"
+    if room.missing_bytes:
+        fact += f", {size_text(room.missing_bytes)} too little"
         advice = "Make room: below storage.reserve_bytes nothing is accepted."
         return Finding("disk", "problem", fact, advice)
     return Finding("disk", "ok", fact)
@@ -216,13 +215,12 @@ def _database(settings: Settings) -> Finding:
     folder = settings.storage.data_dir.absolute()
     database, in_use = folder / DATABASE, _refuses_lock(folder) is not None
     try:
-        check_database_is_there(folder)
-        examine(database, thoroughly=True, in_use=in_use)
-        if is_data_folder(folder) and not in_use:
+        version = examine(database, thoroughly=True, in_use=in_use)
+        if version and not in_use:
             check_writable(database)
     except StartError as exc:
         return _refusal("database", exc)
-    if not is_data_folder(folder):
+    if not version:
         return Finding("database", "ok", f"none yet in {folder}")
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         (jobs,) = connection.execute("SELECT count(*) FROM jobs").fetchone()
@@ -288,7 +286,7 @@ async def _check_folders(settings: Settings) -> None:
 def _files(settings: Settings) -> Finding:
     folder = settings.storage.data_dir.absolute()
     try:
-        check_database_is_there(folder)
+        check_there(folder / DATABASE)
         if not is_data_folder(folder):
             return Finding("files", "ok", f"none yet in {folder}")
         found = check_files(folder, keep_inputs=settings.storage.keep_inputs)

@@ -17,16 +17,20 @@ _SENTENCES = {
     "results_restored": "{folder} was made anew. Images whose results were saved again: {count}.",
     "results_lost": "Images whose results the server has no more: {count}. "
     "Touch them to have them made again.",
-    "folder_is_polled": "{folder} is looked at again and again, changes are not told: {reason}",
+    "folder_is_polled": "The system does not tell what changes in {folder}. So all of it is looked "
+    "at every few seconds; nothing is missed. ({reason})",
 }
 
 
 def say_folder_notes(say: Callable[[str], None]) -> None:
-    """Have notes said instead of logged; of the rest only errors are logged."""
+    """Have notes said instead of logged. Of the rest only errors are logged: what a command dies
+    of it says itself.
+    """
     configure_logs("info", "console")
     root = logging.getLogger()
     for handler in root.handlers:
         handler.setLevel(logging.ERROR)
+        handler.addFilter(lambda record: record.levelno < logging.CRITICAL)
     root.addHandler(_Sayer(say))
 
 

@@ -79,7 +79,7 @@ def find_files(
 
     leave_out: a folder that is not looked into; the results of an earlier run stand there.
     left_out: gets the files of folders that are taken for no images, and are not found otherwise.
-    Raises click.UsageError when a path means nothing, or cannot be read.
+    Raises click.UsageError when a path means nothing, cannot be read, or is `leave_out` itself.
     """
     found: dict[Path, FoundFile] = {}
     skipped = leave_out.resolve() if leave_out else None
@@ -110,6 +110,11 @@ class _Search:
             raise click.UsageError("There is no file of an empty name.")
         path = Path(given)
         if path.is_dir():
+            if path.resolve() == self.skipped:
+                raise click.UsageError(
+                    f"Results in {given} itself would be taken for new images the next time: "
+                    "give --out another folder, inside of it if you like."
+                )
             above = "" if alone else f"{path.resolve().name}/"
             yield from self._files_below(path, above)
         elif path.exists():

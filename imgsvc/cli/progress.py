@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from imgsvc.cli.output import count_bar, count_text, say, size_text
-from imgsvc.client import Client, ClientError, Downloaded, Job
+from imgsvc.client import Client, ClientError, Downloaded, Image, Job, ResultsLost
 from imgsvc.domain.logins import without_login
 
 MAX_FAILURES_SHOWN = 20
@@ -36,12 +36,15 @@ async def save_results(
 ) -> Downloaded:
     """Show a bar while the finished files are saved, then say what was done, and what is lost."""
     with count_bar("Saving") as show:
-        done = await client.download(
-            job_id,
-            out,
-            protected=protected,
-            on_file=lambda d: show(d.saved + d.skipped + len(d.lost), d.total, ""),
-        )
+        try:
+            done = await client.download(
+                job_id,
+                out,
+                protected=protected,
+                on_file=lambda d: show(d.saved + d.skipped + len(d.lost), d.total, ""),
+            )
+        except ResultsLost as exc:
+            done = exc.done
     there = f", {done.skipped} there already" if done.skipped else ""
     say(f"Saved {count_text(done.saved, 'file')} in {out}, {size_text(done.saved_bytes)}{there}.")
     if done.lost:
@@ -57,23 +60,32 @@ async def say_failures(client: Client, job: Job) -> bool:
         say(f"{count_text(job['cancelled'], 'image')} cancelled.")
     if job["failed"]:
         say(f"{count_text(job['failed'], 'image')} failed:")
-        await _name_failures(client, job)
-        if not _PASSING.isdisjoint(job["errors"]):
+        if await _name_failures(client, job):
             say(f"Another try may help some of them: imgsvc retry {job['id']}")
     return bool(job["failed"] or job["cancelled"])
 
 
-async def _name_failures(client: Client, job: Job) -> None:
+async def _name_failures(client: Client, job: Job) -> bool:
+    """Returns whether another try may help one of them; of those not named it says their code."""
     shown = 0
+    may_pass = False
     async with aclosing(client.images(job["id"], status="failed")) as images:
         async for image in images:
             if shown == MAX_FAILURES_SHOWN:
                 url = f"{without_login(client.server)}{job['links']['images']}?status=failed"
                 say(f"  … and {job['failed'] - shown} more, see {url}")
-                return
+                return may_pass or not _PASSING.isdisjoint(job["errors"])
             shown += 1
+            may_pass |= _may_pass(image)
             error = image["error"] or {"code": "internal", "message": ""}
             say(f"  {image['name']}: {error['message']} ({error['code']})")
+    return may_pass
+
+
+def _may_pass(image: Image) -> bool:
+    """What the server had fetched once, and did not try again, the host refuses for good."""
+    code = image["error"] and image["error"]["code"]
+    return code in _PASSING and not (code == "fetch_failed" and image["attempts"] == 1)
 
 
 def final_images(job: Mapping[str, Any]) -> int:

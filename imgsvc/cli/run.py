@@ -117,12 +117,6 @@ def run(
 
 def _find(paths: Sequence[str], out: Path) -> list[FoundFile]:
     """Raises click.UsageError."""
-    for path in paths:
-        if out.is_dir() and Path(path).is_dir() and out.samefile(path):
-            raise click.UsageError(
-                f"Results in {path} itself would be taken for new images the next time: "
-                "give --out another folder, inside of it if you like."
-            )
     left_out: list[Path] = []
     found = find_files(paths, leave_out=out, left_out=left_out)
     say_left_out(left_out)

@@ -12,7 +12,10 @@ from imgsvc.cli import exits
 
 def interrupt_on_sigterm() -> None:
     """Have SIGTERM do what Ctrl-C does, so that nothing half-written is left behind."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script's command in the background
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 async def run_until_stopped(work: Coroutine[Any, Any, None]) -> int:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import hashlib
+import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -20,6 +24,7 @@ from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, sa
 from imgsvc.cli.progress import follow_job, save_results, say_failures
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.session import talks_to_server
+from imgsvc.cli.webhook_addresses import say_if_not_asked
 from imgsvc.client import (
     ApiError,
     BytesUpload,
@@ -28,14 +33,17 @@ from imgsvc.client import (
     FileUpload,
     Job,
     Journal,
+    LocalFileError,
+    ServerUnreachable,
     Upload,
     UrlUpload,
 )
 from imgsvc.client.download import make_folder
-from imgsvc.client.sending import fits_one_request
+from imgsvc.client.patience import Patience
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
+from imgsvc.files.places import takes_files
 
 STDIN = "-"
 
@@ -47,8 +55,8 @@ SPREADSHEETS = (".xlsx", ".xls", ".ods")
 class _Sending:
     """What is to be sent, and the files of this machine that it is read from.
 
-    sources: the paths and URLs that were given, as they are the same from everywhere.
-    is_small: it goes in one request, whole or not at all.
+    sources: the paths and URLs that were given, as they are the same from everywhere; what is sent
+        as it now is, from stdin or as a list, by its bytes.
     table: the one upload is a product list.
     """
 
@@ -57,7 +65,6 @@ class _Sending:
     files: Collection[Path]
     total_bytes: int
     sources: Sequence[str]
-    is_small: bool
     table: bool = False
 
     @property
@@ -122,9 +129,7 @@ async def submit(
     if preset and recipe:
         raise click.UsageError("Give either --preset or --recipe.")
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
-    sending = await asyncio.to_thread(_gather, paths, out, as_list=as_list)
-    if charset and not sending.table:
-        raise click.UsageError("--charset is for a product list.")
+    sending = await asyncio.to_thread(_gather, paths, out, as_list=as_list, charset=charset)
     spec = {
         "preset": preset,
         "recipe": own,
@@ -133,16 +138,18 @@ async def submit(
         "webhook": webhook,
         "analyze": False if no_analysis else None,
     }
+    identity = [client.server, sending.sources, spec, charset]
     if dry_run:
-        await asyncio.to_thread(_show_dry_run, client.server, sending, spec, charset, as_json)
+        await asyncio.to_thread(_show_dry_run, sending, identity, charset, as_json)
         return
-    if out:  # before much is sent, and then has no place to come back to
-        await asyncio.to_thread(make_folder, out)
-    journal = await asyncio.to_thread(_open_journal, client.server, sending, spec)
+    if out:
+        await asyncio.to_thread(_make_out, out)
+    journal = await asyncio.to_thread(open_journal, identity)
     with journal or nullcontext():
         job = await _send(client, sending, spec, journal, charset)
         if not as_json:
             click.echo(job["id"])
+        say_if_not_asked(webhook, job["id"])
         lost: Sequence[str] = ()
         if wait or out:
             job, lost = await _finish(client, job["id"], out, sending.files)
@@ -154,12 +161,19 @@ async def submit(
         sys.exit(exits.SOME_FAILED)
 
 
+def _make_out(out: Path) -> None:
+    """Before much is sent, and then has no place to come back to. Raises LocalFileError."""
+    make_folder(out)
+    if not takes_files(out):
+        raise LocalFileError(out, os.strerror(errno.EACCES))
+
+
 def _show_dry_run(
-    server: str, sending: _Sending, spec: Mapping[str, Any], charset: str | None, as_json: bool
+    sending: _Sending, identity: Sequence[object], charset: str | None, as_json: bool
 ) -> None:
-    _check_list(sending, charset)
-    _show_plan(sending, as_json=as_json)
-    if job_id := find_job([server, sending.sources, spec]):
+    listed = _check_list(sending, charset)
+    _show_plan(sending, listed, as_json=as_json)
+    if job_id := find_job(identity):
         say(f"An earlier submit broke off: what job {job_id} has of them would not be.")
 
 
@@ -170,48 +184,54 @@ async def _send(
     journal: Journal | None,
     charset: str | None,
 ) -> Job:
-    if sending.table:
-        return await _send_list(client, sending.uploads[0], spec, charset)
-    is_resumed = journal is not None and journal.job_id is not None
-    if journal and journal.job_id:
-        say(f"Going on with job {journal.job_id}.")
+    earlier = journal.job_id if journal else None
+    if earlier:
+        say(f"Going on with job {earlier}.")
     try:
-        with bytes_bar("Sending", sending.total_bytes) as on_sent:
-            job = await client.submit(
-                sending.uploads, urls=sending.urls, **spec, journal=journal, on_sent=on_sent
-            )
-    except (asyncio.CancelledError, ClientError):
+        if sending.table:
+            job = await _send_list(client, sending.uploads[0], spec, journal, charset)
+        else:
+            with bytes_bar("Sending", sending.total_bytes) as on_sent:
+                job = await client.submit(
+                    sending.uploads, urls=sending.urls, **spec, journal=journal, on_sent=on_sent
+                )
+    except (asyncio.CancelledError, ClientError) as exc:
         if journal and journal.job_id:
             say("What was sent is safe. The same command again sends the rest.")
-        elif journal:
+        elif journal and _is_refused_for_good(exc):  # else it may have arrived
             await asyncio.to_thread(journal.forget)
         raise
+    if sending.table:
+        if job["id"] != earlier:
+            say(f"Sent {sending.uploads[0].name}: {count_text(job['total'], 'image')} to fetch.")
+        return job
     count = _amount(sending, "image")
-    say(f"All of {count} have arrived." if is_resumed else f"Sent {count}.")
+    say(f"All of {count} have arrived." if job["id"] == earlier else f"Sent {count}.")
     if (more := job["total"] - sending.count) > 0:
         say(f"The job has {more} more, sent before: files that were changed or removed since.")
     return job
 
 
+def _is_refused_for_good(error: BaseException) -> bool:
+    if not isinstance(error, ApiError) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return False
+    return not Patience().is_worth_repeating(error)
+
+
 async def _send_list(
-    client: Client, table: Upload, spec: Mapping[str, Any], charset: str | None
+    client: Client,
+    table: Upload,
+    spec: Mapping[str, Any],
+    journal: Journal | None,
+    charset: str | None,
 ) -> Job:
     options = {**spec, "webhook_url": spec["webhook"], "webhook": None}
     content = table.path if isinstance(table, FileUpload) else table.data
-    job = await client.submit_list(content, charset=charset, **options)
-    say(f"Sent {without_controls(table.name)}: {count_text(job['total'], 'image')} to fetch.")
-    return job
+    return await client.submit_list(content, charset=charset, journal=journal, **options)
 
 
-def _open_journal(server: str, sending: _Sending, spec: Mapping[str, Any]) -> Journal | None:
-    """Where to go on from, should it break off; what is sent at a stroke needs none."""
-    if sending.is_small:
-        return None
-    return open_journal([server, sending.sources, spec])
-
-
-def _show_plan(sending: _Sending, *, as_json: bool) -> None:
-    """What would be sent."""
+def _show_plan(sending: _Sending, listed: Mapping[str, int] | None, *, as_json: bool) -> None:
+    """What would be sent. listed: how much is in a product list."""
     if as_json:
         images = [{"name": u.name, "path": None, "url": without_login(u.url)} for u in sending.urls]
         images += [
@@ -222,7 +242,7 @@ def _show_plan(sending: _Sending, *, as_json: bool) -> None:
             }
             for u in sending.uploads
         ]
-        print_json({"images": images, "total_bytes": sending.total_bytes})
+        print_json({"images": images, "list": listed, "total_bytes": sending.total_bytes})
         return
     for url in sending.urls:
         click.echo(without_controls(without_login(url.url)))
@@ -237,12 +257,12 @@ def _amount(sending: _Sending, noun: str) -> str:
     return f"{count} ({size_text(sending.total_bytes)})" if sending.uploads else count
 
 
-def _check_list(sending: _Sending, charset: str | None) -> None:
+def _check_list(sending: _Sending, charset: str | None) -> Mapping[str, int] | None:
     """Read a product list, if it is one, as the server would, whose limit on images is not known
     here, and say how many it has. Raises InvalidCsv.
     """
     if not sending.table:
-        return
+        return None
     from imgsvc.intake.product_list import ListReader  # loads much that others do without
 
     (table,) = sending.uploads
@@ -258,7 +278,8 @@ def _check_list(sending: _Sending, charset: str | None) -> None:
         except OSError as exc:
             raise click.UsageError(f"{file} cannot be read: {exc.strerror}.") from exc
     products, images = count_text(len(counts), "product"), count_text(sum(counts), "image")
-    say(f"{without_controls(table.name)} has {products} with {images}.")
+    say(f"{table.name} has {products} with {images}.")
+    return {"products": len(counts), "images": sum(counts)}
 
 
 async def _finish(
@@ -272,13 +293,17 @@ async def _finish(
         say(f"The server goes on with it: imgsvc status {job_id} --follow")
         raise
     except ClientError as exc:
-        if not isinstance(exc, ApiError) or exc.code != "not_found":
+        if isinstance(exc, ServerUnreachable):
+            say(f"The job is {job_id}. The same command again goes on with it.")
+        elif not isinstance(exc, ApiError) or exc.code != "not_found":
             say(f"The job is {job_id}. To save its results: imgsvc download {job_id} --out DIR")
         raise
     return job, done.lost if done else ()
 
 
-def _gather(paths: Sequence[str], out: Path | None, *, as_list: bool) -> _Sending:
+def _gather(
+    paths: Sequence[str], out: Path | None, *, as_list: bool, charset: str | None
+) -> _Sending:
     if lists := [path for path in paths if as_list or is_list(path)]:
         if paths == (STDIN,):
             return _gather_stdin_list()
@@ -288,6 +313,8 @@ def _gather(paths: Sequence[str], out: Path | None, *, as_list: bool) -> _Sendin
         if len(paths) > 1 or len(tables) > 1:
             raise click.UsageError(f"{tables[0]} is a product list, which is a job of its own.")
         return _gather_list(tables[0])
+    if charset:
+        raise click.UsageError("--charset is for a product list.")
     if sheet := next((path for path in paths if path.lower().endswith(SPREADSHEETS)), None):
         raise click.UsageError(f"{sheet} is a spreadsheet: save it as CSV, and submit that.")
     urls = [UrlUpload(path, name_of_url(path)) for path in paths if is_url(path)]
@@ -298,31 +325,29 @@ def _gather(paths: Sequence[str], out: Path | None, *, as_list: bool) -> _Sendin
     say_left_out(left_out)
     uploads: list[Upload] = [FileUpload(file.path, file.name) for file in found]
     total_bytes = sum(file.size_bytes for file in found)
+    sources = [*(url.url for url in urls), *(str(Path(path).absolute()) for path in named)]
     if len(named) < len(given):
         data = sys.stdin.buffer.read()
         uploads.append(BytesUpload(data, "stdin"))
         total_bytes += len(data)
-    sources = [*(url.url for url in urls), *(str(Path(path).absolute()) for path in named)]
-    is_one_kind = not (urls and uploads)
-    fits = is_one_kind and fits_one_request(len(uploads), total_bytes)
-    is_small = len(named) < len(given) or fits
-    files = [file.path for file in found]
-    return _Sending(uploads, urls, files, total_bytes, sources, is_small)
+        sources.append(hashlib.sha256(data).hexdigest())
+    return _Sending(uploads, urls, [file.path for file in found], total_bytes, sources)
 
 
 def _gather_list(table: Path) -> _Sending:
     if table.is_dir():
         raise click.UsageError(f"{table} is a folder, and no product list.")
     try:
-        size_bytes = table.stat().st_size
+        with table.open("rb") as file:
+            sources = [hashlib.file_digest(file, "sha256").hexdigest()]
+            size_bytes = file.tell()
     except OSError as exc:
         raise click.UsageError(f"{table} cannot be read: {exc.strerror}.") from exc
     uploads = [FileUpload(table, table.name)]
-    sources = [str(table.absolute())]
-    return _Sending(uploads, [], [table], size_bytes, sources, is_small=True, table=True)
+    return _Sending(uploads, [], [table], size_bytes, sources, table=True)
 
 
 def _gather_stdin_list() -> _Sending:
     data = sys.stdin.buffer.read()
-    uploads = [BytesUpload(data, "stdin")]
-    return _Sending(uploads, [], [], len(data), [], is_small=True, table=True)
+    sources = [hashlib.sha256(data).hexdigest()]
+    return _Sending([BytesUpload(data, "stdin")], [], [], len(data), sources, table=True)

@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 import json
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +141,8 @@ async def _run(
         ) as client:
             variants = await _find_variants(client, patience, wish)
             # only now: it marks the out folder, and what is refused leaves no mark
-            with await asyncio.to_thread(_open_journal, wish, journal_path) as journal:
+            opening = partial(_open_journal, wish, journal_path)
+            with await disk.insist(opening, whatever=False) as journal:
                 out = OutFolder(wish.out, journal, variants) if wish.out else None
                 reporter.out = out
                 watch = FolderWatch(
@@ -205,13 +208,15 @@ def _open_journal(wish: _Wish, path: Path) -> WatchJournal:
             f"Another process saves its results in {wish.out}: stop that, or give this one "
             "another --out."
         ) from exc
-    if journal.folder is None:
-        journal.begin(str(wish.folder))
-    elif journal.folder != str(wish.folder):
-        journal.close()
-        raise click.UsageError(
-            f"{wish.out} has the results of {journal.folder}. Give {wish.folder} an out folder of "
-            f"its own; or, if it is the same folder in another place, remove {path}: everything is "
-            "made again then."
-        )
+    with ExitStack() as failing:
+        failing.enter_context(journal)
+        if journal.folder is None:
+            journal.begin(str(wish.folder))
+        elif journal.folder != str(wish.folder):
+            raise click.UsageError(
+                f"{wish.out} has the results of {journal.folder}. Give {wish.folder} an out folder "
+                f"of its own; or, if it is the same folder in another place, remove {path}: "
+                "everything is made again then."
+            )
+        failing.pop_all()
     return journal

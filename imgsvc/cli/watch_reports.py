@@ -46,6 +46,7 @@ class Reporter:
         self._as_json = as_json
         self._is_server_away = False
         self._is_disk_away = False
+        self._has_said_disk = False
         self._said_s: dict[str, float] = {}
 
     def tell_outcome(self, outcome: Outcome) -> None:
@@ -88,11 +89,13 @@ class Reporter:
     def tell_disk_trouble(self, error: LocalFileError) -> None:
         self._is_disk_away = True
         if self._is_news(f"disk: {error.reason}"):
+            self._has_said_disk = True
             self._line.say(f"{error.message}. Waiting until that is over.")
 
     def tell_disk_well(self) -> None:
-        if self._is_disk_away:
-            self._is_disk_away = False
+        self._is_disk_away = False
+        if self._has_said_disk:
+            self._has_said_disk = False
             self._line.say("Files can be written again.")
 
     def _is_news(self, trouble: str) -> bool:

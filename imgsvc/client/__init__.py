@@ -22,6 +22,7 @@ from imgsvc.client.errors import (
     ClientError,
     JournalBusy,
     LocalFileError,
+    ResultsLost,
     ServerUnreachable,
 )
 from imgsvc.client.journal import Journal
@@ -49,6 +50,7 @@ __all__ = [
     "Output",
     "Preset",
     "ProgressMessage",
+    "ResultsLost",
     "SavedBackup",
     "ServerUnreachable",
     "SyncClient",

@@ -30,13 +30,13 @@ from imgsvc.client.connection import DEFAULT_SERVER, Connection
 from imgsvc.client.download import (
     Downloaded,
     Result,
+    check_protected,
     fetch_to_file,
     make_folder,
     make_places,
     save_results,
-    translating,
 )
-from imgsvc.client.errors import ClientError
+from imgsvc.client.errors import ClientError, translating
 from imgsvc.client.journal import Journal
 from imgsvc.client.patience import Patience
 from imgsvc.client.progress import follow
@@ -132,29 +132,40 @@ class Client(Collections):
         spec = _spec(preset, recipe, label, priority, reuse, analyze, webhook)
         if journal is not None:
             parcels = await asyncio.to_thread(make_parcels, images)
-            sending = Sending(self._connection, self.images, journal, on_sent, self._patience())
-            return await sending.send(spec, parcels, urls)
+            return await self._sending(journal, on_sent).send(spec, parcels, urls)
         if urls:
             return await self._submit_urls(spec, urls, list(images), on_sent)
         return cast("Job", await self._upload("jobs", body=MultipartBody(spec, images, on_sent)))
 
     async def submit_list(
-        self, table: Path | bytes, *, charset: str | None = None, **options: Any
+        self,
+        table: Path | bytes,
+        *,
+        charset: str | None = None,
+        journal: Journal | None = None,
+        **options: Any,
     ) -> Job:
         """A product list in CSV as one job, of the images whose URLs it holds.
 
         charset: None leaves it to the server, which knows UTF-8 and UTF-16 by themselves.
         options: `preset`, `recipe`, `label`, `priority`, `reuse`, `analyze`, `retain_s`, `open`
             as a job has them, and `webhook_url`.
+        journal: as for `submit`, of this list and these options alone.
 
         Raises ApiError `invalid_csv` with every wrong place, LocalFileError.
         """
         data = table if isinstance(table, bytes) else await read_whole(table)
-        headers = {"Content-Type": f"text/csv; charset={charset}" if charset else "text/csv"}
-        answer = await self._connection.json(
-            "POST", "jobs", params=as_query(options), data=data, headers=headers
-        )
-        return cast("Job", answer)
+        kind = {"Content-Type": f"text/csv; charset={charset}" if charset else "text/csv"}
+        params = as_query(options)
+
+        async def submit(headers: Mapping[str, str]) -> Any:
+            return await self._connection.json(
+                "POST", "jobs", params=params, data=data, headers={**kind, **headers}
+            )
+
+        if journal is not None:
+            return await self._sending(journal).send_once(submit)
+        return cast("Job", await submit(headers={}))
 
     async def render(
         self,
@@ -282,7 +293,7 @@ class Client(Collections):
         """Save every output that is finished under `out_dir`, named as in the ZIP archive.
 
         A file that is there already with the same bytes is left alone; one with other
-        bytes is replaced. Those that the server has lost are told in `lost`.
+        bytes is replaced. Raises ResultsLost in the end when the server has lost any.
 
         protected: files that must not be replaced, such as the inputs; if a result would
             stand in the place of one, ClientError is raised and nothing is saved.
@@ -291,7 +302,7 @@ class Client(Collections):
         results = await self._results(job_id)
         if protected:
             paths = [out_dir / result.target for result in results]
-            await asyncio.to_thread(_check_protected, paths, protected)
+            await asyncio.to_thread(check_protected, paths, protected)
         places = await asyncio.to_thread(make_places, out_dir)
         return await save_results(self._connection, job_id, places, results, on_file)
 
@@ -363,6 +374,9 @@ class Client(Collections):
             for index, output in outputs
         ]
 
+    def _sending(self, journal: Journal, on_sent: Callable[[int], None] | None = None) -> Sending:
+        return Sending(self._connection, self.images, journal, on_sent, self._patience())
+
     async def _submit_urls(
         self,
         spec: Mapping[str, Any],
@@ -431,10 +445,3 @@ def _spec(
         "webhook": {"url": webhook} if isinstance(webhook, str) else webhook,
     }
     return {key: value for key, value in given.items() if value is not None}
-
-
-def _check_protected(paths: Iterable[Path], protected: Collection[Path]) -> None:
-    kept = {path.resolve() for path in protected}
-    for path in paths:
-        if path.resolve() in kept:
-            raise ClientError(f"A result would replace {path}, one of the images that were sent.")

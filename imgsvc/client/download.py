@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import os
 import random
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from imgsvc.client.connection import Connection
-from imgsvc.client.errors import ApiError, ClientError, LocalFileError, ServerUnreachable
+from imgsvc.client.errors import (
+    ApiError,
+    ClientError,
+    ResultsLost,
+    ServerUnreachable,
+    translating,
+)
 from imgsvc.client.patience import pause_s
-from imgsvc.files.places import Places, takes_files
+from imgsvc.files.places import Places
 
 CHUNK_BYTES = 256 << 10
 FILES_AT_ONCE = 8
@@ -65,7 +70,8 @@ async def save_results(
     """Bring every result to its place; what stands there and differs is replaced.
 
     all_or_error: do not go on without one that is lost.
-    Raises LocalFileError, ServerUnreachable, ApiError; what was saved by then stays.
+    Raises LocalFileError, ServerUnreachable, ApiError; what was saved by then stays. In the end
+    ResultsLost, when any is.
     """
     done = Downloaded(total=len(results))
     waiting = iter(results)
@@ -81,6 +87,8 @@ async def save_results(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+    if done.lost:
+        raise ResultsLost(done)
     return done
 
 
@@ -102,6 +110,7 @@ async def _save_each(
             except ClientError as exc:
                 if all_or_error or not _is_lost(exc):
                     raise
+                await connection.json("GET", "jobs", job_id)  # where all is gone, that is told
                 done.lost.append(result.target)
             else:
                 done.saved += 1
@@ -121,7 +130,7 @@ async def _save(connection: Connection, job_id: str, places: Places, result: Res
     for attempt in range(1, TRIES + 1):
         try:
             await fetch_to_file(connection, parts, places, result.target, sha256=result.sha256)
-        except ServerUnreachable:
+        except (ServerUnreachable, _OtherBytes):  # which may come of the way alone
             if attempt == TRIES:
                 raise
             await asyncio.sleep(pause_s(attempt, random.random()))  # noqa: S311  (no secret)
@@ -227,21 +236,18 @@ class _GivenUp(Exception):
     """A file is not wanted any more."""
 
 
-@contextmanager
-def translating(path: Path) -> Iterator[None]:
-    """OSErrors are LocalFileErrors of this path."""
-    try:
-        yield
-    except OSError as exc:
-        raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
+def check_protected(paths: Iterable[Path], protected: Collection[Path]) -> None:
+    """Blocking. Raises ClientError for a path that is one of those."""
+    kept = {path.resolve() for path in protected}
+    for path in paths:
+        if path.resolve() in kept:
+            raise ClientError(f"A result would replace {path}, one of the images that were sent.")
 
 
 def make_folder(root: Path) -> None:
-    """One that files can be put into. Blocking. Raises LocalFileError."""
+    """Blocking. Raises LocalFileError."""
     with translating(root):
         root.mkdir(parents=True, exist_ok=True)
-        if not takes_files(root):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(root))
 
 
 def make_places(root: Path) -> Places:

@@ -4,6 +4,7 @@ ClientError
 ├── ServerUnreachable     nobody answers, or the connection broke, or it is no imgsvc
 ├── ApiError              the server refused; `code` is stable (see the API's errors)
 ├── LocalFileError        a file here cannot be read or written
+├── ResultsLost           files of a job are not there any more as they were made
 └── JournalBusy           another process is at this submission
 """
 
@@ -12,9 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgsvc.domain.logins import without_login
 from imgsvc.errors import Fault, ImgsvcError
+
+if TYPE_CHECKING:
+    from imgsvc.client.download import Downloaded
 
 
 class ClientError(ImgsvcError):
@@ -63,6 +68,18 @@ class LocalFileError(ClientError):
         self.reason = reason
 
 
+class ResultsLost(ClientError):
+    """The server does not have all files any more as it made them; all others were saved.
+
+    done: how the download ended, with their names in `lost`.
+    """
+
+    def __init__(self, done: Downloaded) -> None:
+        noun = "file is" if len(done.lost) == 1 else "files are"
+        super().__init__(f"{len(done.lost)} {noun} lost or damaged on the server.")
+        self.done = done
+
+
 class JournalBusy(ClientError):
     """Another process has the journal open."""
 
@@ -79,3 +96,12 @@ def passing_over_gone() -> Iterator[None]:
     except ApiError as exc:
         if exc.code != "not_found":
             raise
+
+
+@contextmanager
+def translating(path: Path) -> Iterator[None]:
+    """OSErrors are LocalFileErrors of this path."""
+    try:
+        yield
+    except OSError as exc:
+        raise LocalFileError(path, exc.strerror or "it cannot be written") from exc

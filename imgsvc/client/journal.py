@@ -9,10 +9,12 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
-from imgsvc.client.errors import JournalBusy, LocalFileError
+from imgsvc.client.errors import JournalBusy, translating
 
 Kind = tuple[str, int]
 """The name of an image and its size in bytes."""
@@ -22,19 +24,20 @@ class Journal:
     """Give one to `Client.submit`, and once more after an interruption; `forget` it at the end.
 
     It says which job the images go to and which of them go together. What has arrived it does
-    not say: the server knows that best. All methods block for a moment. One process at a time
-    has a journal open.
+    not say: the server knows that best. All methods block for a moment. Where they raise
+    LocalFileError nothing has changed but what a later try puts right. One process at a time has
+    a journal open.
 
     key: names the submission to the server. begun_at: seconds since 1970.
     job_id: None until there is a job. groups: what was on its way together, by the key that
         went with it: name and size in bytes of each image.
     """
 
-    def __init__(self, path: Path, file: IO[str]) -> None:
+    def __init__(self, path: Path, file: FileIO) -> None:
         self.path = path
         self._file = file
         self._turn = threading.Lock()
-        lines = [_parse(line) for line in file]
+        lines = [_parse(line) for line in file.readall().splitlines()]
         known = {key: value for line in lines for key, value in line.items()}
         self.key = str(known.get("key") or "")
         self.begun_at = float(known.get("begun_at") or 0.0)
@@ -49,18 +52,17 @@ class Journal:
 
         Raises JournalBusy when another process has it open, LocalFileError.
         """
-        try:
+        with translating(path), ExitStack() as failing:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+", encoding="utf-8")
-        except OSError as exc:
-            raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            file.close()
-            raise JournalBusy(path) from exc
-        file.seek(0)
-        return cls(path, file)
+            file = failing.enter_context(path.open("ab+", buffering=0))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as exc:
+                raise JournalBusy(path) from exc
+            file.seek(0)
+            journal = cls(path, file)
+            failing.pop_all()
+        return journal
 
     def __enter__(self) -> Self:
         return self
@@ -71,15 +73,15 @@ class Journal:
 
     def begin_anew(self) -> None:
         """The submission that stands here is over, or gone: this is another one."""
-        self.key, self.begun_at, self.job_id = str(uuid.uuid4()), time.time(), None
-        self.groups = {}
-        self._file.seek(0)
-        self._file.truncate()
-        self._append({"key": self.key, "begun_at": self.begun_at})
+        key, begun_at = str(uuid.uuid4()), time.time()
+        with translating(self.path):
+            self._file.truncate(0)
+        self._append({"key": key, "begun_at": begun_at})
+        self.key, self.begun_at, self.job_id, self.groups = key, begun_at, None, {}
 
     def note_job(self, job_id: str) -> None:
-        self.job_id = job_id
         self._append({"job_id": job_id})
+        self.job_id = job_id
 
     def note_group(self, kinds: Sequence[Kind]) -> str:
         """Before these images are sent together: the key to send them with."""
@@ -91,20 +93,23 @@ class Journal:
 
     def forget(self) -> None:
         """The submission is finished."""
-        self.path.unlink(missing_ok=True)
+        with translating(self.path):
+            self.path.unlink(missing_ok=True)
 
     def _append(self, facts: dict[str, Any]) -> None:
         """A line of its own, which begins it: one that is torn takes no other with it."""
-        self._file.write("\n" + json.dumps(facts))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        rest = memoryview(f"\n{json.dumps(facts)}".encode())
+        with translating(self.path):
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
 
 
 def _kinds_of(line: dict[str, Any]) -> list[Kind]:
     return [(name, size_bytes) for name, size_bytes in line["images"]]
 
 
-def _parse(line: str) -> dict[str, Any]:
+def _parse(line: bytes) -> dict[str, Any]:
     try:
         facts = json.loads(line)
     except ValueError:

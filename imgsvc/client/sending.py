@@ -1,9 +1,9 @@
 """Sending thousands of images to one job, over a few connections, so that it can break off.
 
-The job is open. Images are appended in groups; the server takes a group whole or not at all,
-and each has a key of its own, so that one whose answer was lost is not taken twice. After an
-interruption the server's own list says what is missing, and what may still be on its way goes
-once more in the same groups, with the same keys.
+A job of URLs alone is one request. Else the job is open, and images are appended in groups; the
+server takes a group whole or not at all. Each request has a key of its own, so that one whose
+answer was lost is not taken twice. After an interruption the server's own list says what is
+missing, and what may still be on its way goes once more in the same groups, with the same keys.
 """
 
 from __future__ import annotations
@@ -11,8 +11,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +39,9 @@ GROUP_IMAGES = 32
 GROUP_BYTES = 32 << 20
 """What one request brings, unless a single image is larger."""
 
+
+_Submit = Callable[..., Awaitable[Any]]
+"""A request for a job, which takes `headers`."""
 
 _Group = tuple[str | None, Sequence["Parcel"]]
 """What goes together, and the key that it once had."""
@@ -112,17 +124,26 @@ class Sending:
         job, missing = await self._take_up()
         if job is None:
             await self._check_limit(len(parcels) + len(urls))
-            job = await self._open({**spec, "images": [url.document() for url in urls]})
+            images = [url.document() for url in urls]
+            # the key is for this body: it stays the same where no file is left to be sent
+            body = {**spec, "images": images, "open": bool(parcels) or not urls}
+            job = await self._begin(partial(self._connection.json, "POST", "jobs", json=body))
         if not job["open"]:
             return job
         groups = _groups_of(missing, self._journal.groups)
         await _run_side_by_side(self._send_groups(job["id"], groups) for _ in range(CONNECTIONS))
-        return await self._post(job["id"], "close")
+        return await self._close(job["id"])
+
+    async def send_once(self, submit: _Submit) -> Job:
+        """The job of what goes in one request, unless it is there from an earlier try."""
+        job, _ = await self._take_up()
+        return job or await self._begin(submit)
 
     async def _take_up(self) -> tuple[Job | None, Sequence[Parcel]]:
         """The job of an earlier try and what is missing of it; None to begin a new one.
 
-        One that was closed or cancelled meanwhile is of use only if it has everything.
+        One that was closed meanwhile is of use only if it has everything; whoever cancelled it
+        wants another.
         """
         job_id = self._journal.job_id
         if job_id is None:
@@ -135,7 +156,7 @@ class Sending:
                 raise
         else:
             self._patience.note_answer()
-            if job["open"] or not missing:
+            if job["open"] or (not missing and job["status"] != "cancelled"):
                 self._arrived_bytes = _size_of(self._parcels) - _size_of(missing)
                 return job, missing
         await asyncio.to_thread(self._journal.begin_anew)
@@ -157,18 +178,15 @@ class Sending:
             detail = f"A job takes at most {most} images."
             raise ApiError("too_many_images", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
-    async def _open(self, spec: Mapping[str, Any]) -> Job:
-        job = await self._post(json={**spec, "open": True}, key=self._journal.key)
+    async def _begin(self, submit: _Submit) -> Job:
+        headers = {"Idempotency-Key": self._journal.key}
+        job = cast("Job", await self._patience.insist(lambda: submit(headers=headers)))
         await asyncio.to_thread(self._journal.note_job, job["id"])
         return job
 
-    async def _post(
-        self, *parts: str, json: Mapping[str, Any] | None = None, key: str | None = None
-    ) -> Job:
-        headers = {"Idempotency-Key": key} if key else {}
-        answer = await self._patience.insist(
-            lambda: self._connection.json("POST", "jobs", *parts, json=json, headers=headers)
-        )
+    async def _close(self, job_id: str) -> Job:
+        parts = ("jobs", job_id, "close")
+        answer = await self._patience.insist(lambda: self._connection.json("POST", *parts))
         return cast("Job", answer)
 
     async def _send_groups(self, job_id: str, groups: Iterator[_Group]) -> None:
@@ -203,22 +221,28 @@ class Sending:
         await self._patience.insist(lambda: self._send_group(job_id, key, group))
 
     async def _send_group(self, job_id: str, key: str, group: Sequence[Parcel]) -> None:
+        headers = {"Idempotency-Key": key}
+        await self._upload("jobs", job_id, "images", spec=None, parcels=group, headers=headers)
+
+    async def _upload(
+        self,
+        *parts: str,
+        spec: Mapping[str, Any] | None,
+        parcels: Sequence[Parcel],
+        headers: Mapping[str, str],
+    ) -> Any:
         def tell(sent_bytes: int) -> None:
-            self._under_way[key] = sent_bytes
+            self._under_way[headers["Idempotency-Key"]] = sent_bytes
             self._tell()
 
-        body = MultipartBody(None, [parcel.upload for parcel in group], tell)
+        body = MultipartBody(spec, [parcel.upload for parcel in parcels], tell)
         try:
-            await self._connection.upload(
-                "jobs",
-                job_id,
-                "images",
-                content_type=body.content_type,
-                body=body.stream(),
-                headers={"Idempotency-Key": key},
+            return await self._connection.upload(
+                *parts, content_type=body.content_type, body=body.stream(), headers=headers
             )
         except ClientError as exc:
-            raise (body.failure or exc) from exc
+            failure = body.failure or exc
+            raise failure from failure.__cause__  # which says what is wrong with a file
 
     def _tell(self) -> None:
         if self._on_sent:

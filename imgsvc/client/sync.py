@@ -115,9 +115,16 @@ class SyncClient:
         )
 
     def submit_list(
-        self, table: Path | bytes, *, charset: str | None = None, **options: Any
+        self,
+        table: Path | bytes,
+        *,
+        charset: str | None = None,
+        journal: Journal | None = None,
+        **options: Any,
     ) -> Job:
-        return self._run(self._client.submit_list(table, charset=charset, **options))
+        return self._run(
+            self._client.submit_list(table, charset=charset, journal=journal, **options)
+        )
 
     def render(
         self,

@@ -71,7 +71,7 @@ class Admission:
         """Count a task in; nothing else is admitted until it ends."""
         self._is_taken = True
         memory_bytes = max(cost_bytes or 0, self._share_bytes())
-        return Allowance(memory_bytes, is_heavy=False, is_alone=True)
+        return Allowance(memory_bytes, is_heavy=self.is_heavy(cost_bytes), is_alone=True)
 
     def end(self, allowance: Allowance) -> None:
         """Count a task out."""

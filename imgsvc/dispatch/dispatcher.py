@@ -41,6 +41,7 @@ from imgsvc.domain.retries import STORAGE_DELAY_S, Retry, Trouble, decide_retry
 from imgsvc.domain.states import Priority
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import StorageFull
+from imgsvc.store.full_disk import FullDisk
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.engine import Engine, PoolClosed
@@ -87,6 +88,7 @@ class Dispatcher:
         self._timers: set[asyncio.TimerHandle] = set()
         self._stopping = False
         self._overtaken = 0
+        self._disk = FullDisk("claims of images")
         self.urgent = UrgentLane(
             engine, self._admission, limits, self.wake, partial(find_watermarks, blobs)
         )
@@ -132,9 +134,9 @@ class Dispatcher:
                 return
             if self.recorder.backlog > MAX_BACKLOG:  # woken again when it has been recorded
                 return
-            try:
+            with self._disk:
                 await self._claim(self._engine.room())
-            except StorageFull:
+            if self._disk.is_full:
                 self._wake_later(STORAGE_DELAY_S)
                 return
 
@@ -318,7 +320,7 @@ class Dispatcher:
         allowance = self._suspects.begin(piece.image)
         self._in_flight[piece.image.key] = piece, allowance
         with suppress(PoolClosed):  # as in _submit
-            await self._engine.submit([self._task(piece, allowance.memory_bytes)])
+            await self._engine.submit([self._task(piece, allowance)])
         return True
 
     async def _submit(self, bundle: Sequence[Piece], cost_bytes: int | None) -> None:
@@ -326,11 +328,11 @@ class Dispatcher:
         for piece in bundle:
             allowance = self._admission.begin(cost_bytes)
             self._in_flight[piece.image.key] = piece, allowance
-            tasks.append(self._task(piece, allowance.memory_bytes))
+            tasks.append(self._task(piece, allowance))
         with suppress(PoolClosed):  # what is in flight is given back at the end of the drain
             await self._engine.submit(tasks)
 
-    def _task(self, piece: Piece, memory_bytes: int) -> RenderTask:
+    def _task(self, piece: Piece, allowance: Allowance) -> RenderTask:
         image = piece.image
         path = (
             unquote_path(image.path)
@@ -344,9 +346,10 @@ class Dispatcher:
             output_prefix="",
             recipe=recipe,
             limits=self._limits,
-            memory_bytes=memory_bytes,
+            memory_bytes=allowance.memory_bytes,
             analyse=piece.lacks_analysis,
             watermarks=find_watermarks(self._blobs, recipe),
+            is_heavy=allowance.is_heavy,
         )
 
     def _handle(self, event: EngineEvent) -> None:

@@ -103,7 +103,8 @@ class Recorder:
         self._on_returned = on_returned
         self._on_recorded = on_recorded
         self._records: list[Record] = []
-        self._disk = FullDisk("images")
+        self._disk = FullDisk("results")
+        self._space = FullDisk("images")
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -145,7 +146,6 @@ class Recorder:
             failed = await self._blobs.publish([record.publication() for record in made])
         except StorageFull as exc:
             failure = Failure(ImageErrorCode.STORAGE_FULL, exc.message)
-            log.warning("storage_full", images=len(made))
             return [
                 Returned(record.image, False, failure, STORAGE_DELAY_S)
                 if isinstance(record, Made)
@@ -158,10 +158,18 @@ class Recorder:
     async def _record(self, records: Sequence[Record]) -> None:
         results = [result for record in records if (result := _result(record))]
         returned = [record for record in records if isinstance(record, Returned)]
+        self._note_space(records)
         now = now_ms()
         won = await self._commit(results, [_release(record, now) for record in returned], now)
         await self._clear_away([r for r in records if not isinstance(r, Returned)], won)
         self._on_returned(returned)
+
+    def _note_space(self, records: Sequence[Record]) -> None:
+        """Tell when images begin to wait for space, and when the next ones find some."""
+        waiting = (r.failure for r in records if isinstance(r, Returned) and r.failure)
+        reason = next((f.message for f in waiting if f.code is ImageErrorCode.STORAGE_FULL), None)
+        if reason is not None or any(isinstance(record, Made) for record in records):
+            self._space.note(reason)
 
     async def _commit(
         self, results: Sequence[ImageResult], releases: Sequence[Release], now: int
@@ -207,7 +215,7 @@ def _after_obstacle(record: Record, obstacles: Mapping[tuple[str, int], Obstacle
     if obstacle is Obstacle.LINK_FAILED:
         return Returned(record.image, counts=False, unlinked=True)
     log.error("output_missing", job_id=record.image.job_id, index=record.image.index)
-    message = "The finished file was lost before it could be kept."
+    message = "The finished file could not be kept."
     return Refused(record.image, Failure(ImageErrorCode.INTERNAL, message))
 
 

@@ -163,6 +163,7 @@ class UrgentLane:
             limits=self._limits,
             memory_bytes=allowance.memory_bytes,
             watermarks=self._find_watermarks(errand.recipe),
+            is_heavy=allowance.is_heavy,
         )
         with suppress(PoolClosed):  # answered at the end of the drain
             await self._engine.submit([task], urgent=True)

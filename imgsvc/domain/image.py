@@ -77,9 +77,10 @@ class Image:
     cost_ms: predicted milliseconds of one worker; 0 where nothing is known.
     fetch_host: who is asked next for its bytes; None where they came with the request.
     fetch_max_bytes: what may come from there; None for the server's own limit.
+    fetch_way: how far it was led from host to host, as JSON; None where its own URL comes next.
     analysis: None until completed, and where the job does not want it.
-    interruptions: times the server died while the image was with the workers; of a suspect,
-        while it was alone there.
+    interruptions: times the server died while the image was being processed; of a suspect, while
+        it was alone, where those with a worker weigh more.
     outputs: in the order of the recipe's variants; empty until completed.
     """
 
@@ -108,6 +109,7 @@ class Image:
     analysis: AnalysisFacts | None = None
     fetch_host: str | None = None
     fetch_max_bytes: int | None = None
+    fetch_way: str | None = None
     interruptions: int = 0
 
     @property

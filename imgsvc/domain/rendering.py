@@ -45,6 +45,7 @@ class RenderTask:
     recipe: canonical JSON of a Recipe, as `Recipe.model_dump_json` gives it.
     output_prefix: path to which `-<variant>.<ext>` is added for each output.
     memory_bytes: what the decode may cost; if the header says more, NeedsMemory comes back.
+    is_heavy: whether that was more than a worker's share when it began.
     analyse: also say what the picture is like.
     watermarks: the files of all pictures that the recipe lays over others.
     """
@@ -57,6 +58,7 @@ class RenderTask:
     memory_bytes: int
     analyse: bool = False
     watermarks: tuple[WatermarkFile, ...] = ()
+    is_heavy: bool = False
 
     @property
     def read_paths(self) -> tuple[str, ...]:

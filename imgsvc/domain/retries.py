@@ -24,16 +24,24 @@ tried with nothing beside it.
 """
 
 MAX_DEATHS_ALONE = 3
-"""The server has died so often with that image alone that it is no accident: it has failed. Where
-servers die for other reasons, few good images are met alone even twice.
+"""The server has died so often while a worker had that image, alone, that it is no accident: it has
+failed. Where servers die for other reasons, few good images are met so even twice.
 """
+
+MAX_UNEXPLAINED_DEATHS = 12
+"""The same while it was alone, but as it seems no worker had it yet, or any more. A hijacked worker
+can make it seem so.
+"""
+
+DEATH_WITH_A_WORKER = MAX_UNEXPLAINED_DEATHS // MAX_DEATHS_ALONE
+"""For how many of those of which nothing is known each of these counts."""
 
 MAX_INNOCENT = 4
 """Dispatches of an image that may come to nothing while nobody asks why. From then on it travels
 alone, and is blamed when a worker that has it dies without having said what it was at.
 """
 
-MAX_INTERRUPTIONS = SUSPECT_AFTER + MAX_DEATHS_ALONE
+MAX_INTERRUPTIONS = SUSPECT_AFTER + MAX_UNEXPLAINED_DEATHS
 
 TOOK_THE_SERVER_DOWN = Failure(
     ImageErrorCode.WORKER_CRASHED, "The server died each time it worked on this image."

@@ -114,7 +114,7 @@ class Fetcher:
 
     def _go_on(self, way: Way, address: str) -> None:
         most = self._settings.max_redirects
-        if way.redirects == most:
+        if way.redirects >= most:  # it may have been more when the image was led on
             raise fetch_failed(f"The host redirects more than {most} times.")
         way.address = address
         way.redirects += 1

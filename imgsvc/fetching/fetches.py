@@ -26,7 +26,7 @@ from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.picks import Picker
 from imgsvc.fetching.turns import FetchTurns
 from imgsvc.fetching.unfetched import LedOn, Unfetched
-from imgsvc.fetching.ways import Way, Ways
+from imgsvc.fetching.ways import Way, way_of
 from imgsvc.intake.headers import read_header
 from imgsvc.net.guard import find_host
 from imgsvc.recipes.cost import predict_cost_ms
@@ -82,7 +82,6 @@ class Fetches:
         self._clock = clock
         self._turns = FetchTurns(per_host, breakers.is_on_trial)
         self._picker = Picker(store, self._turns)
-        self._ways = Ways()
         self._disk = FullDisk("fetches")
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._open: dict[str, _Try] = {}
@@ -195,7 +194,7 @@ class Fetches:
         if self._tasks.get(image.id) is task:
             del self._tasks[image.id]
         self._close(image, task)
-        self._turns.end(host)
+        self._turns.end(host, image.job_id)
         if not task.cancelled() and (exc := task.exception()):
             self._failure = exc
         self._wake.set()
@@ -209,7 +208,7 @@ class Fetches:
     async def _fetch(self, image: Image, job: Job, before: asyncio.Task[None] | None) -> None:
         """before: an earlier try that is being broken off; they share a file."""
         stage = self._blobs.stage_late(image.job_id)
-        way = self._ways.take_up(image.id) or Way(image.url or "")
+        way = way_of(image)
         try:
             if before is not None:
                 await asyncio.wait([before])
@@ -217,13 +216,14 @@ class Fetches:
         except asyncio.CancelledError:
             self._close(image, asyncio.current_task())
             await stage.discard()
-            await self._release(image, FetchRelease(image.key, count_attempt=False))
+            release = FetchRelease(image.key, count_attempt=False, way=image.fetch_way)
+            await self._release(image, release)
             raise
         except LedOn as exc:
             self._close(image, asyncio.current_task())
             await stage.discard()
-            self._ways.remember(image.id, way)
-            await self._release(image, FetchRelease(image.key, count_attempt=False, host=exc.host))
+            release = FetchRelease(image.key, count_attempt=False, host=exc.host, way=way.dump())
+            await self._release(image, release)
         except Unfetched as exc:
             self._close(image, asyncio.current_task())
             await stage.discard()

@@ -1,4 +1,4 @@
-"""What is fetched next: strict by priority, and round-robin over the jobs of one priority."""
+"""What is fetched next: strict by priority, and the same share for each job of one priority."""
 
 from __future__ import annotations
 
@@ -54,24 +54,32 @@ class Picker:
     async def _pick_in_turn(
         self, priority: Priority, jobs: list[str], busy: list[str], room: int
     ) -> list[FetchPick]:
-        """Of each job one image after the other, each from another host."""
+        """One image after the other, always of a job that has the fewest in flight, so that those
+        which get no answer never fill the places of others. Until that is one which had an image
+        of the same host: a pick says no more than job and host, so it is the next round's.
+        """
         picks: dict[FetchPick, None] = {}
         taken: Counter[str] = Counter()
-        rooms: dict[str, int] = {}  # as first seen: a failure meanwhile makes them smaller
+        full = set(busy)
+        shares = {job_id: self._turns.in_flight_of(job_id) for job_id in jobs}
         last_hosts = {job_id: self._turns.last_host(job_id) for job_id in jobs}
-        while last_hosts and len(picks) < room:
-            full = [host for host, most in rooms.items() if taken[host] >= most]
-            offers = await self._store.fetch_offers(priority, last_hosts, [*busy, *full])
-            for job_id in list(last_hosts):
+        while shares and len(picks) < room:
+            fewest = min(shares.values())
+            next_jobs = {job: last_hosts[job] for job, share in shares.items() if share == fewest}
+            offers = await self._store.fetch_offers(priority, next_jobs, list(full))
+            for job_id in next_jobs:
                 host = offers.get(job_id, "")
                 pick = FetchPick(priority, host, job_id)
-                if not host or pick in picks:
-                    del last_hosts[job_id]
-                elif len(picks) < room and taken[host] < rooms.setdefault(
-                    host, self._turns.room(host)
-                ):
+                if pick in picks or len(picks) == room:
+                    return list(picks)
+                if not host:
+                    del shares[job_id]
+                elif taken[host] >= self._turns.room(host):
+                    full.add(host)
+                else:
                     picks[pick] = None
                     taken[host] += 1
+                    shares[job_id] += 1
                     last_hosts[job_id] = host
         return list(picks)
 

@@ -25,6 +25,7 @@ class FetchTurns:
         self._per_host = per_host
         self._is_on_trial = is_on_trial
         self._in_flight: Counter[str] = Counter()
+        self._in_flight_of: Counter[str] = Counter()
         self._last_hosts: OrderedDict[str, str] = OrderedDict()
         self.last_jobs = dict.fromkeys(Priority, "")
 
@@ -32,6 +33,10 @@ class FetchTurns:
         """How many more images may be fetched from the host."""
         most = 1 if self._is_on_trial(host) else self._per_host
         return max(most - self._in_flight[host], 0)
+
+    def in_flight_of(self, job_id: str) -> int:
+        """Images of the job that are being fetched."""
+        return self._in_flight_of[job_id]
 
     def busy_hosts(self) -> list[str]:
         """Hosts without room."""
@@ -43,12 +48,14 @@ class FetchTurns:
 
     def begin(self, host: str, job_id: str) -> None:
         self._in_flight[host] += 1
+        self._in_flight_of[job_id] += 1
         self._last_hosts[job_id] = host
         self._last_hosts.move_to_end(job_id)
         if len(self._last_hosts) > MAX_REMEMBERED:
             self._last_hosts.popitem(last=False)
 
-    def end(self, host: str) -> None:
-        self._in_flight[host] -= 1
-        if not self._in_flight[host]:
-            del self._in_flight[host]
+    def end(self, host: str, job_id: str) -> None:
+        for counter, key in ((self._in_flight, host), (self._in_flight_of, job_id)):
+            counter[key] -= 1
+            if not counter[key]:
+                del counter[key]

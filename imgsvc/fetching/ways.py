@@ -1,12 +1,11 @@
-"""How far images have got that were led from one host to another, and wait there for a turn."""
+"""How far an image has got that is led from one host to another, and waits there for a turn."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass
+import json
+from dataclasses import astuple, dataclass
 
-MAX_REMEMBERED = 10_000
-"""Images of which is known where they were led; any other begins anew at its own URL."""
+from imgsvc.domain.image import Image
 
 BELIEVED_S = 60
 """A target that is refused so long after the redirect may have been one for a while only."""
@@ -26,16 +25,10 @@ class Way:
     def may_have_expired(self, now_ms: int) -> bool:
         return 0 < self.led_ms < now_ms - BELIEVED_S * 1000
 
+    def dump(self) -> str:
+        """As an image keeps it while it waits."""
+        return json.dumps(astuple(self))
 
-class Ways:
-    def __init__(self) -> None:
-        self._ways: OrderedDict[str, Way] = OrderedDict()
 
-    def remember(self, image_id: str, way: Way) -> None:
-        """Until it is taken up, or those of many others are known."""
-        self._ways[image_id] = way
-        if len(self._ways) > MAX_REMEMBERED:
-            self._ways.popitem(last=False)
-
-    def take_up(self, image_id: str) -> Way | None:
-        return self._ways.pop(image_id, None)
+def way_of(image: Image) -> Way:
+    return Way(*json.loads(image.fetch_way)) if image.fetch_way else Way(image.url or "")

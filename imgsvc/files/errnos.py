@@ -21,3 +21,10 @@ def is_disk_full(error: OSError) -> bool:
 def will_pass(error: OSError) -> bool:
     """Whether waiting helps: what is wrong is wrong with the disk, and not with this one file."""
     return error.errno in PASSING
+
+
+def may_be_its_own(error: OSError) -> bool:
+    """Whether it may be wrong with this one file for ever, and nobody should wait, nor stop, for
+    it: so may EIO be, of a bad place on the disk.
+    """
+    return not will_pass(error) or error.errno == errno.EIO

@@ -7,6 +7,7 @@ nothing is lost by a kill, and nothing is done for a content that is not the new
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
@@ -87,14 +88,13 @@ class Delivery:
         self._news = asyncio.Event()
 
     async def load(self) -> None:
-        """What an earlier run has left to do. The output folder is made at the first one."""
+        """What an earlier run has left to do."""
         keys = await self._store.folders.taken_files(self._key)
         while keys:
             self._todo |= dict.fromkeys(keys)
             keys = await self._store.folders.taken_files(self._key, keys[-1])
-        if self._out is not None and not await self._has_files():
-            with suppress(OutGone):  # said, and waited for, when there is something to deliver
-                await asyncio.to_thread(self._out.make)
+        if self._out is not None:
+            self._out.token = await self._store.folders.out_token(str(self._out.root))
 
     def follow(self, changes: Sequence[JobChange]) -> None:
         """Called with the changes of a commit."""
@@ -125,6 +125,8 @@ class Delivery:
             return
         try:
             with self._disk:
+                if self._out is not None:
+                    await self._claim(self._out)
                 await self._deliver_all()
                 if self._list_due_s <= self._now_s():
                     await self._list_failures()
@@ -140,6 +142,25 @@ class Delivery:
             if self._waits_for is not None and self._out is not None:
                 log.info("out_folder_is_back", out=str(self._out.root))
             self._waits_for = None
+
+    async def _claim(self, out: DeliveryFolder) -> None:
+        """See that it is this server's. Raises OutGone and StorageFull."""
+        if out.token is None and not await self._lacks_results(out):
+            await asyncio.to_thread(out.make)
+        if not await asyncio.to_thread(out.find_token):
+            # Known before it stands there: a token that nobody knows would be another server's.
+            out.token = secrets.token_hex(16)
+            await self._store.save_out_token(str(out.root), out.token)
+            await asyncio.to_thread(out.mark, out.token)
+            log.info("out_folder_taken", out=str(out.root))
+        await asyncio.to_thread(out.check)
+
+    async def _lacks_results(self, out: DeliveryFolder) -> bool:
+        """Whether none of some results that were delivered before stands in a folder."""
+        async for files in self._store.folders.iter_files(self._key):
+            if targets := [target for file in files for target in file.files]:
+                return await asyncio.to_thread(out.lacks, targets)
+        return False
 
     def _note(self, job_id: str, indexes: Iterable[int]) -> None:
         keys = [(job_id, index) for index in indexes]
@@ -299,12 +320,6 @@ class Delivery:
             log.warning("failures_not_listed", folder=self._key, reason=LIST_IS_TAKEN)
         self._is_list_written = is_written
 
-    async def _has_files(self) -> bool:
-        async for files in self._store.folders.iter_files(self._key):
-            if any(file.files for file in files):
-                return True
-        return False
-
 
 def _fail(file: WatchedFile, error: tuple[str, str]) -> FileEnd:
     return FileEnd(file, FileState.FAILED, error=error)
@@ -328,8 +343,7 @@ def _find_used_up(
 ) -> list[WatchedFile]:
     """Blocking. Raises OutGone."""
     gone = folder.find_gone(file.name for file in files)
-    return [
-        file
-        for file in files
-        if file.name in gone and (out is None or not file.files or out.has_lost(file.files))
-    ]
+    found = [file for file in files if file.name in gone and (out is None or out.lacks(file.files))]
+    if out is not None:
+        out.check()  # afterwards: where it went away meanwhile, nothing was lost
+    return found

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from imgsvc.files.places import Placement, Places
-from imgsvc.files.state import STATE_FOLDER
+from imgsvc.files.state import STATE_FOLDER, is_out_folder
 from imgsvc.folders.scan import is_gone
+
+TOKEN = f"{STATE_FOLDER}/server"
+"""The file that says whose folder it is: only one server knows what stands in it."""
+
+_MOST_BYTES = 100
+
+_UNMARKED = f"It has no folder {STATE_FOLDER}: mount what was there, or make it"
+_ANOTHERS = (
+    f"{TOKEN} in it is another server's, or an older one: mount what was there, or end that "
+    "server and remove the file"
+)
 
 
 class OutGone(Exception):
@@ -15,7 +27,9 @@ class OutGone(Exception):
 
 
 class DeliveryFolder:
-    """An output folder of the server, known by its mark and its disk; every method blocks.
+    """An output folder of the server, known by the token in it; every method blocks.
+
+    token: what is to stand in it; None while this server has never marked it.
 
     Results are copies. A link would let whoever changes a result change what the server keeps,
     and everything that is made from it later.
@@ -23,34 +37,43 @@ class DeliveryFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
-        self._device: int | None = None
-        self._is_proven = False
+        self.token: str | None = None
 
     def make(self) -> None:
-        """At a first start. Raises OutGone."""
-        try:
-            (self.root / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise OutGone(exc.strerror or str(exc)) from exc
+        """Whoever's it is, it is nobody's from now on. Raises OutGone."""
+        with _waiting():
+            self.root.mkdir(parents=True, exist_ok=True)
+        self.mark("")
+
+    def mark(self, token: str) -> None:
+        """Raises OutGone."""
+        with _waiting():
+            places = Places(self.root)
+            places.write(token.encode(), TOKEN)
+            places.sync()
+
+    def find_token(self) -> str:
+        """Empty where somebody has made the folder of the mark by hand. Raises OutGone, also for
+        the bare folder that an unmounted share leaves behind.
+        """
+        with _waiting():
+            try:
+                with Places(self.root).reading(TOKEN) as file:
+                    return file.read(_MOST_BYTES).decode(errors="replace")
+            except FileNotFoundError:
+                if is_out_folder(self.root):
+                    return ""
+                self.root.stat()
+        raise OutGone(_UNMARKED)
 
     def check(self) -> None:
-        """Raises OutGone, also for the bare folder that an unmounted share leaves behind."""
-        try:
-            device = self.root.stat().st_dev
-            if not (self.root / STATE_FOLDER).is_dir():
-                raise OutGone(f"It has no folder {STATE_FOLDER}: mount what was there, or make it")
-            if self._device not in {None, device} and len(list(self.root.iterdir())) == 1:
-                raise OutGone("It is empty: what was mounted there is gone")
-        except OSError as exc:
-            raise OutGone(exc.strerror or str(exc)) from exc
-        self._device = device
+        """Raises OutGone where it is not this server's."""
+        if self.find_token() != self.token:
+            raise OutGone(_ANOTHERS)
 
-    def has_lost(self, targets: Iterable[str]) -> bool:
-        """Whether none of these is there, as far as that is certain: something was put there
-        before, and since then it is the same folder. Raises OutGone.
-        """
-        self.check()
-        return self._is_proven and all(is_gone(self.root / target) for target in targets)
+    def lacks(self, targets: Iterable[str]) -> bool:
+        """Whether none of these is there, as far as that is certain."""
+        return all(is_gone(self.root / target) for target in targets)
 
     def place(self, placements: Sequence[Placement], stale: Iterable[str]) -> None:
         """Put all files of one image where they belong, durably.
@@ -65,8 +88,16 @@ class DeliveryFolder:
             for name in set(stale) - {placement.target for placement in placements}:
                 places.remove(name)
             places.sync()
-            self._is_proven = True
         except OSError as exc:
             if places.takes_nothing(exc):
                 raise OutGone(exc.strerror or str(exc)) from exc
             raise
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """Whatever the system says is waited for."""
+    try:
+        yield
+    except OSError as exc:
+        raise OutGone(exc.strerror or str(exc)) from exc

@@ -31,6 +31,7 @@ MAX_COLUMNS = 1 << 14
 
 _SERIAL = re.compile(r"[+-]?[0-9]+")
 _HINT = re.compile(r"sep=[,;\t]*", re.IGNORECASE)
+_NEXT_URL = re.compile(r".https?://", re.IGNORECASE)
 _URL_ENDS = re.compile(r"[,\r\n]")
 _SHOWN_CHARS = 80
 
@@ -167,18 +168,12 @@ def _check_header(record: Record) -> Iterator[Fault]:
         elif len(places) > 1:
             named = " and ".join(_show(titles[place]) for place in places)
             yield _fault(record, TITLES[column], f"{named} are both the {column}")
-    known: set[str] = set()
     for number, title in enumerate(titles, start=1):
         if what := _wrong_title(title):
             yield _fault(record, None, f"column {number} has {what}")
-        elif title.casefold() in known:
-            yield _fault(record, title, "there are two columns of this title")
-        known.add(title.casefold())
 
 
 def _wrong_title(title: str) -> str | None:
-    if not title:
-        return "no title"
     if len(title) > MAX_TITLE_CHARS:  # faults name their column
         return f"a title of more than {MAX_TITLE_CHARS} characters"
     return "a NUL byte in its title" if "\0" in title else None
@@ -235,8 +230,16 @@ def _check_urls(cell: str) -> Iterator[str]:
             check_web_url(url)
         except ValueError as exc:
             why = str(exc).rstrip(".").lower()
-            hint = "" if "://" in url else "; write a comma within a URL as %2C"
-            yield f"{_show(without_login(url))} {why}{hint}"
+            yield f"{_show(without_login(url))} {why}{_hint_at(url)}"
+
+
+def _hint_at(url: str) -> str:
+    """What may have been meant by a URL that is none."""
+    if _NEXT_URL.search(url):
+        return "; separate URLs by commas"
+    if " " in url:
+        return "; write a blank within a URL as %20"
+    return "" if "://" in url else "; write a comma within a URL as %2C"
 
 
 _CHECKS = {Column.SERIAL: _check_serial, Column.NAME: _check_name, Column.URLS: _check_urls}
@@ -256,8 +259,8 @@ def _show(text: str) -> str:
 
 
 def _fault(record: Record, title: str | None, what: str) -> Fault:
-    """title: of the column; None for the whole row."""
-    row, column = f"Row {record.number}", [] if title is None else [title.strip()]
+    """title: of the column, if it has one; None for the whole row."""
+    row, column = f"Row {record.number}", [title.strip()] if title and title.strip() else []
     pointer = pointer_to(["rows", record.number, *column])
     return Fault(pointer, f"{', '.join([row, *column])}: {what}.")
 

@@ -37,6 +37,8 @@ def _check_storable(text: str) -> str:
 
 def check_web_url(url: str) -> str:
     """The URL as it is. Raises ValueError. Which ports are asked is judged when it is used."""
+    if not url.isprintable():  # such as a zero width space, which comes along when one is copied
+        raise ValueError("Must hold no invisible characters, unless percent-encoded.")
     try:
         find_host(url)
     except Blocked as exc:

@@ -179,9 +179,10 @@ class RunWatch:
         batch_id = uuid.uuid4().hex
         try:
             await self._make(batch_id, watched, sightings)
+            self._disk.note_success()
         except (StorageFull, OSError) as exc:
             await asyncio.to_thread(self._out.check)  # with it all that is known is gone
-            reason = exc.message if isinstance(exc, StorageFull) else exc.strerror
+            reason = exc.strerror if isinstance(exc, OSError) else exc.message.removesuffix(".")
             await self._disk.pause(LocalFileError(self._out.root, reason or "it cannot be written"))
         finally:
             self._under_way.difference_update(map(watched.name, sightings))

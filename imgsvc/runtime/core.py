@@ -36,7 +36,6 @@ from imgsvc.service.readiness import Readiness
 from imgsvc.service.submit import Submitter
 from imgsvc.service.watermarks import Watermarks
 from imgsvc.store.deadlines import LongestWaits
-from imgsvc.store.examination import damaged
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
@@ -54,8 +53,11 @@ from imgsvc.webhooks import schedule
 from imgsvc.workers.child import render_image
 from imgsvc.workers.pool import WorkerPool
 from imgsvc.workers.sandbox import find_gaps, protect_server
+from imgsvc.workers.scratch import find_held
 
 log = get_logger(__name__)
+
+SLOTS = "slots"
 
 RECORD_S = 10.0
 """How long the last results may take to become durable when everything stops."""
@@ -117,7 +119,10 @@ class Core:
             return
         self.is_stopped = True
         self.readiness.draining = True
-        await asyncio.to_thread(self.lock.note_stop)
+        if self.failure.done() and not self.store.has_broken_down:
+            self.lock.note_failure()  # the images that it was about may be why
+        else:
+            await asyncio.to_thread(self.lock.note_stop)
         log.info("draining", images=self.dispatcher.in_flight, fetches=self.fetches.in_flight)
         await self.fetches.stop()
         # What could not be stored is made again: no reason to wait for it.
@@ -148,31 +153,32 @@ async def open_core(
     _check_sandbox(settings.workers)
     data_dir = settings.storage.data_dir.absolute()
     await asyncio.to_thread(_make_folder, data_dir)
-    async with holding(data_dir) as lock:
-        await asyncio.to_thread(check_database_is_there, data_dir)
-        async with _open_store(data_dir / DATABASE) as store:
-            blobs = BlobStore(data_dir)
+    async with holding(data_dir) as lock, _open_store(data_dir / DATABASE, lock) as store:
+        blobs = BlobStore(data_dir)
+        with _needing_space(data_dir):
+            await blobs.prepare()
+            store.subscribe(_tell_ends)  # at a start, too, jobs end
+            await _recover(settings, lock, store, blobs)
+            await asyncio.to_thread(lock.note_recovered)
+        core = _build(settings, lock, store, blobs, render)
+        try:
             with _needing_space(data_dir):
-                await blobs.prepare()
-                await _recover(settings, lock, store, blobs)
-                await asyncio.to_thread(lock.note_recovered)
-            core = _build(settings, lock, store, blobs, render)
-            try:
-                with _needing_space(data_dir):
-                    await _start(core)
-                yield core
-            finally:
-                await core.stop()
-                blobs.close()
+                await _start(core)
+            yield core
+        finally:
+            await core.stop()
+            blobs.close()
 
 
 @asynccontextmanager
-async def _open_store(path: Path) -> AsyncIterator[Store]:
+async def _open_store(path: Path, lock: DataFolderLock) -> AsyncIterator[Store]:
     store = await Store.open(path)
     try:
         yield store
     finally:
         await store.close()
+        if store.has_broken_down:
+            lock.note_failure()  # which files have a row, only the next start will see
 
 
 @contextmanager
@@ -248,7 +254,7 @@ def _build_pool(
     workers: WorkerSettings, data_dir: Path, render: Callable[[RenderTask], Outcome]
 ) -> WorkerPool:
     return WorkerPool(
-        folder=data_dir.absolute() / "slots",
+        folder=data_dir.absolute() / SLOTS,
         size=workers.first_size,
         timeout_s=workers.timeout_s,
         memory_bytes=workers.memory_bytes,
@@ -284,13 +290,14 @@ async def _recover(
     settings: Settings, lock: DataFolderLock, store: Store, blobs: BlobStore
 ) -> None:
     """Put right what a crash left: interrupted images, unfinished submits, orphaned files."""
-    recovered = await store.recover(now_ms(), died=lock.died)
+    held = await asyncio.to_thread(find_held, settings.storage.data_dir / SLOTS)
+    recovered = await store.recover(now_ms(), died=lock.died, held=held)
     await store.cut_deadlines(now_ms(), LONGEST_WAITS)
     swept = await sweep_orphans(
         store,
         blobs,
         keep_inputs=settings.storage.keep_inputs,
-        after_crash=lock.was_abandoned,
+        since_ns=lock.since_ns if lock.was_abandoned else None,
     )
     if recovered.images or recovered.guilty or recovered.hidden_jobs or swept:
         log.info(
@@ -333,14 +340,18 @@ async def _start(core: Core) -> None:
     core.keep("expiry", Expiry(core.store, core.deleter.delete_expired).run())
 
 
-def check_database_is_there(data_dir: Path) -> None:
-    """Without it every file here would belong to no row, and be swept. Raises StartError."""
-    database = data_dir / DATABASE
-    if database.exists() and database.stat().st_size:
-        return
-    jobs = sum(1 for _ in data_dir.glob("jobs/*-*"))
-    if jobs:
-        raise damaged(database, f"it is missing or empty, but files of {jobs} jobs are here")
+def _tell_ends(changes: Sequence[JobChange]) -> None:
+    for job in (change.job for change in changes if not change.deleted):
+        if job.state.is_final:  # it became so by this change
+            log.info(
+                "job_finished",
+                job_id=job.id,
+                status=job.state.value,
+                completed=job.completed,
+                failed=job.failed,
+                cancelled=job.cancelled,
+                errors=job.errors,
+            )
 
 
 def _check_sandbox(workers: WorkerSettings) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Event
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.blobs.disk import naming_full_disk
 from imgsvc.domain.backup import SavedBackup
 from imgsvc.errors import StartError
 from imgsvc.files.places import PRIVATE, Places
@@ -51,8 +50,8 @@ def find_server(data_dir: Path) -> Holder | None:
 async def back_up(data_dir: Path, file: Path, *, keep_inputs: bool = True) -> SavedBackup:
     """A folder that no server has, as one ZIP file, which appears whole or not at all.
 
-    keep_inputs: as for `open_backup`. Raises StartError when a server has the folder,
-    StorageFull, OSError.
+    keep_inputs: as for `open_backup`. Raises StartError when a server has the folder, StorageFull
+    for the folder's own disk, OSError for the file's.
     """
     given_up = Event()
     async with _opened(data_dir) as store:
@@ -110,7 +109,7 @@ async def _opened(data_dir: Path) -> AsyncIterator[Store]:
 
 def _write(archive: ZipArchive, file: Path, given_up: Event) -> int:
     places = Places(file.parent, mode=PRIVATE)
-    with naming_full_disk(), places.writing(file.name) as out:
+    with places.writing(file.name) as out:
         for chunk in archive:
             if given_up.is_set():
                 raise asyncio.CancelledError

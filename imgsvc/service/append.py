@@ -17,7 +17,7 @@ from imgsvc.errors import Fault, InvalidRequest, JobClosed, TooManyImages
 from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.headers import weigh
 from imgsvc.intake.spec import JobSpec
-from imgsvc.service.commits import was_carried_out
+from imgsvc.service.commits import may_stand
 from imgsvc.service.idempotency import new_key
 from imgsvc.service.readiness import Readiness
 from imgsvc.store.keys import NewKey
@@ -73,7 +73,7 @@ class Append:
         trace: TracebackType | None,
     ) -> None:
         self._appender.readiness.give_places(len(self._arrived))
-        if not await was_carried_out(self._committing):
+        if not await may_stand(self._committing, self._appender.store):
             await self.stage.discard()
 
     async def describe(self, spec: JobSpec) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.errors import StorageFull
 from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.store.copies import read_image_files, read_job_ids, read_watermark_files
 from imgsvc.store.store import Store
@@ -43,11 +44,13 @@ async def open_backup(
 
     keep_inputs: False when inputs of completed images are dropped.
     """
-    folder = await blobs.make_backup_folder()
+    with _naming_disk():
+        folder = await blobs.make_backup_folder()
     try:
-        async with blobs.removing_nothing():
-            await store.copy_to(folder / DATABASE)
-            missing_files = await asyncio.to_thread(_link_files, blobs, folder, keep_inputs)
+        with _naming_disk():
+            async with blobs.removing_nothing():
+                await store.copy_to(folder / DATABASE)
+                missing_files = await asyncio.to_thread(_link_files, blobs, folder, keep_inputs)
         if missing_files:
             log.warning("backup_lacks_files", missing_files=missing_files)
         archive = await asyncio.to_thread(_build, folder)
@@ -55,6 +58,16 @@ async def open_backup(
         yield Backup(archive, missing_files)
     finally:
         await blobs.remove_backup_folder(folder)
+
+
+@contextmanager
+def _naming_disk() -> Iterator[None]:
+    """Whoever asked may have thought of the one to which the backup goes."""
+    try:
+        yield
+    except StorageFull as exc:
+        where = "A backup begins with a copy of the database, on the disk of the data folder."
+        raise StorageFull(f"{exc.message} {where}") from exc
 
 
 def _link_files(blobs: BlobStore, folder: Path, keep_inputs: bool) -> int:

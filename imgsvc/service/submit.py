@@ -29,7 +29,7 @@ from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.headers import weigh
 from imgsvc.intake.spec import JobSpec, WebhookSpec
 from imgsvc.recipes.model import canonical_json
-from imgsvc.service.commits import was_carried_out
+from imgsvc.service.commits import may_stand
 from imgsvc.service.delete import Deleter
 from imgsvc.service.idempotency import new_key
 from imgsvc.service.presets import Presets
@@ -107,7 +107,7 @@ class Submission:
         trace: TracebackType | None,
     ) -> None:
         self._submitter.readiness.give_places(self._places)
-        if await was_carried_out(self._committing):
+        if await may_stand(self._committing, self._submitter.store):
             return
         if self._flushing is not None:
             self._flushing.cancel()

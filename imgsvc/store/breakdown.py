@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
 from concurrent.futures import Executor
 from pathlib import Path
@@ -13,8 +12,11 @@ from imgsvc.errors import DatabaseBroken, ImgsvcError, ShuttingDown
 from imgsvc.files.errnos import is_disk_full
 from imgsvc.store.connections import is_broken, no_room, translate_error
 from imgsvc.store.room import find_obstacle, may_want_room
+from imgsvc.telemetry.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
+
+_OUTCOME = "the database is not read or written any more, and the program stops"
 
 
 class Breakdown:
@@ -41,12 +43,7 @@ class Breakdown:
         """Only the first is kept: others follow from it."""
         if not self.has_come:
             self._reason = reason
-            log.critical(
-                "the database cannot be used any more: %s. Nothing is read or written, and the "
-                "program stops. %s",
-                reason,
-                advice,
-            )
+            log.critical("database_broken", reason=reason, outcome=_OUTCOME, advice=advice)
             self._noted.set()
 
     async def translate(self, exc: sqlite3.Error) -> ImgsvcError:

@@ -21,7 +21,7 @@ Adjust = Callable[[Job, Sequence[Image]], Job]
 
 
 def no_such_job() -> NotFound:
-    return NotFound("There is no such job")
+    return NotFound("There is no such job.")
 
 
 async def load_job(tx: Transaction, job_id: str) -> Job:

@@ -1,11 +1,14 @@
-"""What a database says of files: read beside the store, and at leisure."""
+"""What a database says of files: also read beside the store, and at leisure."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from imgsvc.store.sql import IMAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,12 @@ def read_watermark_files(connection: sqlite3.Connection) -> list[str]:
 def read_image_files(connection: sqlite3.Connection) -> Iterator[ImageFiles]:
     """Of every image, job by job, and holding up nobody in between. Blocking."""
     for job_id in read_job_ids(connection):
-        rows = connection.execute(
-            "SELECT id, claim, state, iif(path IS NULL, sha256, NULL), outputs FROM images "
-            "WHERE job_id = ?",
-            (job_id,),
-        )
-        for image_id, claim, state, sha256, outputs in rows.fetchall():
-            named = tuple((facts[0], facts[1], facts[6]) for facts in json.loads(outputs))
-            yield ImageFiles(job_id, image_id, claim, state == "completed", sha256, named)
+        rows = connection.execute(IMAGES["image_files"], {"job_id": job_id})
+        yield from map(files_from_row, rows.fetchall())
+
+
+def files_from_row(row: Sequence[Any]) -> ImageFiles:
+    """row: as of the statement `image_files`."""
+    job_id, image_id, claim, is_completed, sha256, outputs = row
+    named = tuple((output[0], output[1], output[6]) for output in json.loads(outputs))
+    return ImageFiles(job_id, image_id, claim, bool(is_completed), sha256, named)

@@ -12,6 +12,7 @@ from pathlib import Path
 from struct import pack
 
 from imgsvc.files.errnos import will_pass
+from imgsvc.store.commit_count import CommitCount, Commits
 
 _SHARED_LOCKS_AT, _SHARED_LOCKS = 0x40000002, 510
 """Where readers lock a database (SQLite's os.h): who takes all of it is the last to have it."""
@@ -21,14 +22,25 @@ _START_AGAIN = "What that log held is saved into the database: start it again."
 
 
 class DatabaseFiles:
-    """Of a database that is open, and has a log. Blocking; `close` it after all connections."""
+    """Of a database that is open, and has a log. Blocking; `close` it after all connections.
 
-    def __init__(self, path: Path) -> None:
+    commits: those it has.
+    """
+
+    def __init__(self, path: Path, commits: Commits) -> None:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._identity = _identify(path)
         self._log_identity = _identify(self._log)
+        self._count = CommitCount(path, commits)
+
+    def look(self, commits: int) -> tuple[str, str] | None:
+        """Count the commits since it was opened, so that a start knows of those that a fault
+        costs, too; then `find_fault`.
+        """
+        self._count.note(commits)
+        return self.find_fault()
 
     def find_fault(self) -> tuple[str, str] | None:
         """What has happened to one of the files, and what to do; None when both are in their
@@ -62,6 +74,7 @@ class DatabaseFiles:
     def close(self) -> None:
         """Closing any descriptor of it lets go of SQLite's locks."""
         os.close(self._file)
+        self._count.close()
 
 
 def _identify(path: Path) -> tuple[int, int] | None:

@@ -70,7 +70,7 @@ async def redeliver(tx: Transaction, job_id: str, delivery_id: str, now_ms: int)
     parameters = {"id": delivery_id, "job_id": job_id, "now_ms": now_ms}
     rows = await tx.fetch(WEBHOOKS["redeliver"], parameters)
     if not rows:
-        raise NotFound("There is no such delivery")
+        raise NotFound("There is no such delivery.")
     await tx.fetch(WEBHOOKS["enable_webhook"], parameters)
     return delivery_from_row(rows[0])
 

@@ -6,8 +6,8 @@ Nothing is changed by it, so what is damaged stays as it was found.
 
 from __future__ import annotations
 
-import logging
 import math
+import shlex
 import sqlite3
 import time
 from contextlib import closing
@@ -18,11 +18,13 @@ from urllib.parse import quote
 from imgsvc import __version__
 from imgsvc.errors import StartError
 from imgsvc.store import wal
+from imgsvc.store.commit_count import COUNTED_SINCE, SELECT, count_file, read_count
 from imgsvc.store.holders import find_holders
 from imgsvc.store.room import wants_room
 from imgsvc.store.scripts import APPLICATION_ID, load_scripts
+from imgsvc.telemetry.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 MAGIC = b"SQLite format 3\0"
 
@@ -42,44 +44,78 @@ class Damage(Exception):
     """What is wrong with a database; for the log, not for clients."""
 
 
-def examine(path: Path, *, thoroughly: bool = False, in_use: bool = False) -> None:
-    """Whether this is our database, sound, and not a newer version's. Raises StartError. Blocking.
+def examine(path: Path, *, thoroughly: bool = False, in_use: bool = False) -> int:
+    """Whether this is our database, sound, whole, and not a newer version's. Raises StartError.
+    Blocking.
 
-    One that is not there, or empty, is fine: it is about to be made.
+    Returns its schema's version, 0 for one that holds nothing yet, or is not there: it is about to
+    be made.
     thoroughly: however long it takes. in_use: by a server, whose log cannot be judged while it is
     written.
     """
-    if not path.exists() or path.stat().st_size == 0:
-        return
+    if not check_there(path):
+        return 0
     try:
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
     except OSError as exc:
         raise StartError(f"The database {path} cannot be read: {exc.strerror}.") from exc
     if head != MAGIC:
-        raise damaged(path, "it does not begin as a database does")
+        raise _damaged(path, "it does not begin as a database does")
     if not in_use and wal.has_broken_header(_log_of(path)):
         raise _damaged_log(path, "its beginning is not that of a log")
     began_s = time.monotonic()
     try:
         with closing(_open(path)) as connection:
-            version = _check_ours(path, connection)
-            if not in_use:
-                _check_log(path)
-            _check_schema(connection, version)
-            limit_s = math.inf if thoroughly else CHECK_S
-            with_rules = thoroughly or path.stat().st_size <= SMALL_BYTES
-            _check_pages(path, with_rules=with_rules, limit_s=limit_s)
-            _check_references(connection, limit_s)
+            version = _check_all(path, connection, thoroughly=thoroughly, in_use=in_use)
     except (Damage, UnicodeError) as exc:  # a name in the schema may be no text any more
-        raise damaged(path, str(exc)) from exc
+        raise _damaged(path, str(exc)) from exc
     except sqlite3.Error as exc:
         raise explain(path, exc) from exc
     except OSError as exc:
-        raise damaged(path, f"the disk does not give it back: {exc.strerror}") from exc
+        raise _damaged(path, f"the disk does not give it back: {exc.strerror}") from exc
     took_s = time.monotonic() - began_s
     if took_s > _SHORT_S:
-        log.info("the database was checked in %.1f s", took_s)
+        log.info("database_checked", took_s=round(took_s, 1))
+    return version
+
+
+def _check_all(
+    path: Path, connection: sqlite3.Connection, *, thoroughly: bool, in_use: bool
+) -> int:
+    """Its schema's version. Raises StartError, Damage."""
+    version = _check_ours(path, connection)
+    if not version:
+        _check_no_jobs(path, "nothing is in it")
+    if not in_use:
+        _check_log(path)
+    _check_schema(connection, version)
+    limit_s = math.inf if thoroughly else CHECK_S
+    with_rules = thoroughly or path.stat().st_size <= SMALL_BYTES
+    _check_pages(path, with_rules=with_rules, limit_s=limit_s)
+    _check_references(connection, limit_s)
+    if version >= COUNTED_SINCE:
+        _check_commits(path, connection)
+    return version
+
+
+def check_there(path: Path) -> bool:
+    """Whether there is one, and it is not empty. Raises StartError where files of jobs are there
+    all the same. Blocking.
+    """
+    if path.exists() and path.stat().st_size:
+        return True
+    _check_no_jobs(path, "it is missing or empty")
+    return False
+
+
+def _check_no_jobs(path: Path, what: str) -> None:
+    """For a database that knows of none: every file of theirs would belong to no row, and be
+    swept. Raises StartError.
+    """
+    jobs = sum(1 for _ in path.parent.glob("jobs/*-*"))
+    if jobs:
+        raise _damaged(path, f"{what}, but files of {jobs} jobs are here")
 
 
 def check_writable(path: Path) -> None:
@@ -183,6 +219,17 @@ def _check_references(connection: sqlite3.Connection, limit_s: float) -> None:
         raise Damage(f"a row of {row[0]} belongs to one of {row[2]} that is not there")
 
 
+def _check_commits(path: Path, connection: sqlite3.Connection) -> None:
+    """Raises StartError where some are missing, Damage where nothing says how many there are."""
+    counted = read_count(path)  # before the others, to which a server may go on adding
+    found = connection.execute(SELECT).fetchone()
+    if found is None:
+        raise Damage("the number of its commits is missing")
+    token, number = found
+    if counted is not None and counted.token == token and number < counted.number:
+        raise _incomplete(path, counted.number - number)
+
+
 def _fetch_in_time(connection: sqlite3.Connection, check: str, deadline_s: float) -> Any:
     """The first row, if any; None when there is no time to find out."""
     connection.set_progress_handler(lambda: time.monotonic() > deadline_s, _STEPS_BETWEEN_LOOKS)
@@ -191,7 +238,7 @@ def _fetch_in_time(connection: sqlite3.Connection, check: str, deadline_s: float
     except sqlite3.OperationalError as exc:
         if exc.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
             raise
-        log.warning("the database is too large to be checked at once: run imgsvc doctor")
+        log.warning("database_half_checked", reason="it takes too long", advice="imgsvc doctor")
         return None
     finally:
         connection.set_progress_handler(None, 0)
@@ -216,24 +263,46 @@ def _log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def damaged(path: Path, what: str) -> StartError:
+def _quote(path: Path, suffix: str = "") -> str:
+    """For a shell."""
+    return shlex.quote(f"{path}{suffix}")
+
+
+def _damaged(path: Path, what: str) -> StartError:
     folder = path.parent
     return StartError(
         f"The database {path} is damaged: {what}. Nothing was changed. Move the folder aside and "
-        f"restore the last backup:\n  mv {folder} {folder}.damaged\n"
-        f"  unzip backup.zip -d {folder}\n"
+        f"restore the last backup:\n  mv {_quote(folder)} {_quote(folder, '.damaged')}\n"
+        f"  unzip backup.zip -d {_quote(folder)}\n"
         "Without a backup much can still be saved; docs/backup.md says how."
     )
 
 
 def _damaged_log(path: Path, what: str) -> StartError:
-    file, jobs = _log_of(path), path.parent / "jobs"
+    file = _log_of(path)
     return StartError(
         f"The log {file} of the database is damaged: {what}. It holds what was accepted last. "
         "Nothing was changed. Restore the last backup into another folder, or go on without what "
-        "only the log holds; a start removes files that the database does not know, so save them "
-        f"first:\n  cp -al {jobs} {jobs}.saved\n  mv {file} {file}.damaged\n"
+        f"only the log holds.\n{_going_on(path)}  mv {_quote(file)} {_quote(file, '.damaged')}\n"
         "How to send them again, docs/backup.md says."
+    )
+
+
+def _incomplete(path: Path, missing: int) -> StartError:
+    return StartError(
+        f"The database {path} lacks its last commits: {missing}. Its log {_log_of(path)} was "
+        "removed, emptied or cut off, or an older database was put in its place. Nothing was "
+        "changed. Put back what is missing; or restore the last backup into another folder; or go "
+        f"on without.\n{_going_on(path)}How to send them again, docs/backup.md says."
+    )
+
+
+def _going_on(path: Path) -> str:
+    """What is to be done before, where commits are lost."""
+    jobs = path.parent / "jobs"
+    return (
+        "A start removes files that the database does not know, so save them first:\n"
+        f"  cp -al {_quote(jobs)} {_quote(jobs, '.saved')}\n  rm -f {_quote(count_file(path))}\n"
     )
 
 
@@ -241,7 +310,7 @@ def explain(path: Path, exc: sqlite3.Error) -> StartError:
     """Why a database cannot be used, and what to do."""
     primary = getattr(exc, "sqlite_errorcode", 0) & 0xFF
     if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return damaged(path, str(exc))
+        return _damaged(path, str(exc))
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         holders = ", ".join(find_holders(path)) or "another program"
         return StartError(f"The database {path} is locked by {holders}: close it, and start again.")

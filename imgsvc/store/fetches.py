@@ -62,6 +62,7 @@ class FetchRelease:
     last_error: why it failed; None keeps what stood there.
     fetch_at: milliseconds since 1970; 0 when it may be fetched at once.
     host: who is asked then; None for the same as before.
+    way: how far it was led; None where its own URL is asked for.
     """
 
     key: TaskKey
@@ -69,6 +70,7 @@ class FetchRelease:
     last_error: Failure | None = None
     fetch_at: int = 0
     host: str | None = None
+    way: str | None = None
 
 
 async def begin_fetches(tx: Transaction, picks: Sequence[FetchPick], now_ms: int) -> list[Image]:
@@ -115,6 +117,7 @@ async def release_fetch(tx: Transaction, release: FetchRelease, now_ms: int) -> 
         "uncounted": 0 if release.count_attempt else 1,
         "fetch_at": release.fetch_at,
         "host": release.host,
+        "way": release.way,
     }
     images = await tx.fetch_images(FETCHES["release_fetch"], parameters)
     return bool(await change_jobs(tx, images, _unchanged, now_ms))

@@ -99,6 +99,11 @@ async def forget_unwatched_files(tx: Transaction, watched: Collection[str]) -> d
     return Counter(unquote_path(row["folder"]) for row in rows)
 
 
+async def save_out_token(tx: Transaction, path: str, token: str) -> None:
+    """What is to stand in an output folder from now on."""
+    await tx.fetch(FOLDERS["save_out_token"], {"path": quote_name(path), "token": token})
+
+
 async def is_undelivered(tx: Transaction, job_id: str) -> bool:
     return bool(await tx.fetch(FOLDERS["is_undelivered"], {"job_id": job_id}))
 

@@ -73,3 +73,8 @@ class FolderLookups:
         """What could not be made, by name."""
         rows = await self._readers.fetch(FOLDERS["failed_files"], {"folder": quote_name(folder)})
         return [file_from_row(row) for row in rows]
+
+    async def out_token(self, path: str) -> str | None:
+        """What stands in an output folder of this server; None where nothing does yet."""
+        rows = await self._readers.fetch(FOLDERS["out_token"], {"path": quote_name(path)})
+        return rows[0]["token"] if rows else None

@@ -26,14 +26,18 @@ class FullDisk:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        is_full = isinstance(error, StorageFull)
+        if error is None or isinstance(error, StorageFull):
+            self.note(error.message if error else None)
+        return isinstance(error, StorageFull)
+
+    def note(self, reason: str | None) -> None:
+        """What a step met that could not be done; None when one could."""
+        is_full = reason is not None
         if is_full and not self.is_full:
-            log.warning("storage_full", what=self._what)
-        if error is None and self.is_full:
+            log.warning("storage_full", what=self._what, reason=reason)
+        if self.is_full and not is_full:
             log.info("storage_has_room", what=self._what)
-        if is_full or error is None:
-            self.is_full = is_full
-        return is_full
+        self.is_full = is_full
 
     async def insist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Until there is space for it. What was stored is never written again."""

@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from imgsvc.errors import StartError
 from imgsvc.files.errnos import is_disk_full
@@ -26,9 +27,11 @@ class DataFolderLock:
     """An flock on a file, and on its folder. The kernel lets go when the process ends, however it
     ends.
 
-    was_abandoned: once it is held, whether the last holder ended without letting go. died:
-    whether it did not even say that it would. Both are kept for the next holder, too, until this
-    one has put right what was left: `note_recovered`.
+    was_abandoned: once it is held, whether the last holder ended without letting go, or left
+    something to be put right. died: whether it did not even say that it would. since_ns: whatever
+    it made is no older, in nanoseconds since 1970 by the clock of the disk; 0 when that is not
+    known. All are kept for the next holder, too, until this one has put right what was left:
+    `note_recovered`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,16 +40,21 @@ class DataFolderLock:
         self._folder: int | None = None
         self._url: str | None = None
         self._is_recovered = False
+        self._leaves_work = False
         self.was_abandoned = False
         self.died = False
+        self.since_ns = 0
 
     def acquire(self, url: str | None = None) -> None:
         """Take the lock. Raises StartError, naming the holder, when another one has it."""
         file = self._take(os.O_CREAT)
-        self.was_abandoned = os.fstat(file).st_size > 0
-        self.died = self.was_abandoned and not self._was_stopping()
+        said = self._read()
+        self.was_abandoned = self._leaves_work = os.fstat(file).st_size > 0
+        self.died = self.was_abandoned and not said.get("stopping")
         self._is_recovered = False
         try:
+            since_ns = said.get("since_ns", 0) if self.was_abandoned else self._read_clock()
+            self.since_ns = since_ns if isinstance(since_ns, int) else 0
             self.announce(url)
         except StartError:
             self.release()
@@ -76,6 +84,8 @@ class DataFolderLock:
     def note_recovered(self) -> None:
         """Say that what the last holder left is put right. Raises StartError."""
         self._is_recovered = True
+        self._leaves_work = False
+        self.since_ns = self._read_clock()
         self.announce(self._url)
 
     def note_stop(self) -> None:
@@ -83,11 +93,15 @@ class DataFolderLock:
         with suppress(OSError):  # it overwrites what is there, and needs hardly any space
             self._write(stopping=True)
 
+    def note_failure(self) -> None:
+        """Say that what this server leaves has to be put right, however it ends."""
+        self._leaves_work = True
+
     def release(self) -> None:
         """Let go; the file stays, because removing it could race another taker. It is empty,
-        unless it was abandoned and nothing was put right.
+        unless there is something to be put right.
         """
-        if self._file is not None and (self._is_recovered or not self.was_abandoned):
+        if self._file is not None and not self._leaves_work:
             with suppress(OSError):  # what it says then is looked after by the next start
                 os.ftruncate(self._file, 0)
         self._let_go()
@@ -110,10 +124,10 @@ class DataFolderLock:
 
     def holder(self) -> Holder | None:
         """Who says to have it; None when nobody does, or it cannot be read."""
+        said = self._read()
         try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-            return Holder(pid=int(content["pid"]), url=content["url"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return Holder(pid=int(said["pid"]), url=said["url"])
+        except (ValueError, KeyError, TypeError):
             return None
 
     def _take(self, flags: int = 0) -> int:
@@ -155,16 +169,29 @@ class DataFolderLock:
     def _write(self, *, stopping: bool) -> None:
         if self._file is None:
             raise RuntimeError("the lock is not held")
-        content = {"pid": os.getpid(), "url": self._url, "stopping": stopping}
-        text = json.dumps(content).encode()
+        said = {"pid": os.getpid(), "url": self._url, "stopping": stopping}
+        text = json.dumps(said | {"since_ns": self.since_ns}).encode()
         os.pwrite(self._file, text, 0)
         os.ftruncate(self._file, len(text))
+        os.fsync(self._file)  # after a power cut, too, the next start has to know
 
-    def _was_stopping(self) -> bool:
+    def _read_clock(self) -> int:
+        """The time by which the disk dates files, in nanoseconds since 1970. Raises StartError."""
+        if self._file is None:
+            raise RuntimeError("the lock is not held")
         try:
-            return bool(json.loads(self._path.read_text(encoding="utf-8"))["stopping"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+            os.utime(self._file)
+        except OSError as exc:
+            raise self._unusable("written", exc) from exc
+        return os.fstat(self._file).st_mtime_ns
+
+    def _read(self) -> dict[str, Any]:
+        """What the file says; nothing when it cannot be read."""
+        try:
+            said = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return said if isinstance(said, dict) else {}
 
     def _unusable(self, verb: str, exc: OSError) -> StartError:
         if is_disk_full(exc):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 
 from imgsvc.domain.image import Image
@@ -14,6 +15,7 @@ from imgsvc.domain.webhook import Delivery, Webhook
 from imgsvc.errors import NotFound
 from imgsvc.store.announcements import load_end
 from imgsvc.store.changes import no_such_job
+from imgsvc.store.copies import ImageFiles, files_from_row
 from imgsvc.store.deliveries import delivery_from_row, webhook_from_row
 from imgsvc.store.exports import Export, export_from_row
 from imgsvc.store.keys import KnownKey, key_from_row
@@ -77,14 +79,14 @@ class Lookups:
         """Raises NotFound."""
         rows = await self._readers.fetch(IMAGES["image"], {"job_id": job_id, "idx": index})
         if not rows:
-            raise NotFound("There is no such image")
+            raise NotFound("There is no such image.")
         return image_from_row(rows[0])
 
     async def image_by_id(self, image_id: str) -> Image:
         """Raises NotFound."""
         rows = await self._readers.fetch(IMAGES["image_by_id"], {"id": image_id})
         if not rows:
-            raise NotFound("There is no such image")
+            raise NotFound("There is no such image.")
         return image_from_row(rows[0])
 
     async def images(
@@ -142,6 +144,11 @@ class Lookups:
             except NotFound:
                 return
 
+    async def image_files(self, job_id: str) -> list[ImageFiles]:
+        """What files each image has, in no order; nothing for an unknown job."""
+        rows = await self._readers.fetch(IMAGES["image_files"], {"job_id": job_id})
+        return await asyncio.to_thread(lambda: list(map(files_from_row, rows)))
+
     async def reusable_images(
         self, sha256s: Collection[str], engine: str
     ) -> list[tuple[Image, str]]:
@@ -166,14 +173,6 @@ class Lookups:
     async def jobs_with_pending(self) -> list[str]:
         """Ids, oldest first, hidden ones among them."""
         rows = await self._readers.fetch(JOBS["jobs_with_pending"], {})
-        return [row["id"] for row in rows]
-
-    async def lately_active_jobs(self, within_ms: int, now_ms: int) -> list[str]:
-        """Ids of jobs that are not finished, or ended at most so long before the last one; all
-        that seem to have ended after `now_ms` are among them.
-        """
-        parameters = {"within_ms": within_ms, "now_ms": now_ms}
-        rows = await self._readers.fetch(JOBS["lately_active_jobs"], parameters)
         return [row["id"] for row in rows]
 
     async def next_try_ms(self, job_id: str) -> int | None:

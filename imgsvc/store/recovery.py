@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
-from imgsvc.domain.retries import MAX_INTERRUPTIONS, SUSPECT_AFTER, TOOK_THE_SERVER_DOWN
+from imgsvc.domain.retries import (
+    DEATH_WITH_A_WORKER,
+    MAX_INTERRUPTIONS,
+    SUSPECT_AFTER,
+    TOOK_THE_SERVER_DOWN,
+)
 from imgsvc.store import ledger
 from imgsvc.store.changes import change_jobs, tell_deleted
-from imgsvc.store.rows import job_from_row
+from imgsvc.store.rows import dump_json, job_from_row
 from imgsvc.store.sql import IMAGES, JOBS
 from imgsvc.store.writer import Transaction
 
@@ -27,23 +32,27 @@ class Recovered:
     guilty: int = 0
 
 
-async def recover(tx: Transaction, now_ms: int, died: bool = False) -> Recovered:
+async def recover(
+    tx: Transaction, now_ms: int, died: bool = False, held: Sequence[str] = ()
+) -> Recovered:
     """Remove half-submitted and half-removed jobs, and let what was being worked on wait again.
 
-    died: whether the last server ended without having been asked to.
+    died: whether the last server ended without having been asked to. held: what was with a worker
+    then, each as `<job>-<index>-<claim>`.
     """
     hidden = [job_from_row(row) for row in await tx.fetch(JOBS["hidden_jobs"], {})]
     for job in hidden:
         await tx.fetch(JOBS["delete_job"], {"id": job.id})
         tell_deleted(tx, job)
-    guilty = await _fail_guilty(tx, now_ms) if died else 0
-    parameters = {"died": died, "suspect_after": SUSPECT_AFTER}
-    images = await tx.fetch_images(IMAGES["recover_images"], parameters)
+    guilty = await _blame(tx, now_ms, held) if died else 0
+    images = await tx.fetch_images(IMAGES["recover_images"], {})
     await change_jobs(tx, images, _unchanged, now_ms)
     return Recovered(len(images), tuple(job.id for job in hidden), guilty)
 
 
-async def _fail_guilty(tx: Transaction, now_ms: int) -> int:
+async def _blame(tx: Transaction, now_ms: int, held: Sequence[str]) -> int:
+    weights = {"weight": DEATH_WITH_A_WORKER, "suspect_after": SUSPECT_AFTER}
+    await tx.fetch(IMAGES["count_death"], {**weights, "held": dump_json(held)})
     failure = TOOK_THE_SERVER_DOWN
     parameters = {
         "error_code": failure.code.value,

@@ -116,7 +116,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         error_code, error_message, last_error_code, last_error_message, warnings, input_, outputs,
         memory_bytes, _not_before, started_at, finished_at, duration_ms, _reuse_key, cost_ms,
         analysis, fetch_host, _fetch_at, fetch_max_bytes, _fetch_rank, interruptions,
-        _alone_claim,
+        _alone_claim, fetch_way,
     ) = row  # fmt: skip
     return Image(
         job_id=job_id,
@@ -144,6 +144,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         analysis=_load_analysis(analysis),
         fetch_host=fetch_host,
         fetch_max_bytes=fetch_max_bytes,
+        fetch_way=fetch_way,
         interruptions=interruptions,
     )
 

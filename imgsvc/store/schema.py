@@ -47,11 +47,11 @@ def _set_aside(path: Path, version: int) -> None:
     target = previous_copy(path, version)
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
-    needed, free = 2 * path.stat().st_size, shutil.disk_usage(path.parent).free
-    if free < needed:
+    needed, disk = 2 * path.stat().st_size, shutil.disk_usage(path.parent)
+    if disk.total and disk.free < needed:  # some file systems do not count
         raise StartError(
             f"The database {path} is to be brought to a newer schema and copied before that. "
-            f"There must be {needed >> 20} MiB of free disk space for it, not {free >> 20}."
+            f"There must be {needed >> 20} MiB of free disk space for it, not {disk.free >> 20}."
         )
     try:
         copy_database(path, part)

@@ -34,6 +34,7 @@ from imgsvc.store import (
     watermarks,
 )
 from imgsvc.store.breakdown import Breakdown
+from imgsvc.store.commit_count import SELECT, Commits
 from imgsvc.store.connections import open_witness, open_writer
 from imgsvc.store.copying import copy_database, postpone_deadlines
 from imgsvc.store.database_files import DatabaseFiles
@@ -64,8 +65,7 @@ class Store(Lookups):
     Writes raise StorageFull when there is no space for them, Internal when the database
     refuses them, and ShuttingDown once the store is closed. They find hidden jobs too. While
     another program has the database locked they wait. Once it is found to be damaged, reads
-    and writes alike raise ShuttingDown.
-    Times are milliseconds since 1970.
+    and writes alike raise ShuttingDown. Times are milliseconds since 1970.
     """
 
     def __init__(
@@ -105,7 +105,8 @@ class Store(Lookups):
         try:
             await readers.open(path, READERS)
             tally = PendingTally(await Lookups(readers).unfinished_jobs())
-            files = await asyncio.to_thread(DatabaseFiles, path)
+            ((token, number),) = await connection.execute_fetchall(SELECT)
+            files = await asyncio.to_thread(DatabaseFiles, path, Commits(token, number))
         except BaseException:
             await readers.close()
             await connection.close()
@@ -115,8 +116,7 @@ class Store(Lookups):
     async def close(self) -> None:
         """Finish what is queued, then close. The writer is closed last: the last connection
         makes the final checkpoint, and only the writer may make one. After a breakdown nobody
-        does: what the log holds stays there. Where only the place of a file has changed, there is
-        no damage: what the log holds is saved.
+        does, unless only the place of a file has changed: what the log holds stays there.
         """
         self._writer.close()
         await self._task
@@ -295,12 +295,11 @@ class Store(Lookups):
         """
         return await self._writer.apply(reversals.retry_images, job_id, codes, indexes)
 
-    async def recover(self, now_ms: int, *, died: bool = False) -> Recovered:
-        """To be called at the start, before anything is claimed.
-
-        died: whether the last server ended without having been asked to.
-        """
-        return await self._writer.apply(recovery.recover, now_ms, died)
+    async def recover(
+        self, now_ms: int, *, died: bool = False, held: Sequence[str] = ()
+    ) -> Recovered:
+        """To be called at the start, before anything is claimed. died, held: as in `recovery`."""
+        return await self._writer.apply(recovery.recover, now_ms, died, held)
 
     async def cut_deadlines(self, now_ms: int, longest: LongestWaits) -> None:
         """At the start: nothing waits for longer than it could if the clock had never been set."""
@@ -385,6 +384,10 @@ class Store(Lookups):
         """How many, by folder, nobody waits for any more: their jobs may expire."""
         return await self._writer.apply(folder_files.forget_unwatched_files, watched)
 
+    async def save_out_token(self, path: str, token: str) -> None:
+        """What is to stand in an output folder of a watched one, by which it is known again."""
+        await self._writer.apply(folder_files.save_out_token, path, token)
+
     async def record_exports(self, exports: Sequence[Export]) -> None:
         """Remember what a run without a server has put into its folder."""
         await self._writer.apply(record_exports, exports)
@@ -426,7 +429,7 @@ class Store(Lookups):
 
     @property
     def commits(self) -> int:
-        """How many there were since the start."""
+        """Since the start."""
         return self._writer.commits
 
     async def ping_writable(self) -> None:

@@ -17,7 +17,6 @@ disk is damaged, everything that waits is refused, and nothing is written any mo
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -34,8 +33,9 @@ from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import is_busy
 from imgsvc.store.database_files import DatabaseFiles
 from imgsvc.store.rows import images_from_rows
+from imgsvc.telemetry.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +48,9 @@ QUIET_S = 0.001
 """Lingering ends early when nothing new came for this long."""
 
 MAX_GROUP = 256
+
+_BEGIN = "BEGIN IMMEDIATE; UPDATE commits SET number = number + 1;"
+"""In one call: each is a hop to a thread."""
 
 LOCKED_S = 0.05
 """How often another program's lock is tried."""
@@ -226,7 +229,6 @@ class Writer:
             for pending in group:
                 await self._commit([pending])
             return
-        self.commits += 1
         if changes:
             self._publish(changes)
         for pending in group:
@@ -248,6 +250,7 @@ class Writer:
         except BaseException:
             await self._roll_back()
             raise
+        self.commits += 1
         if not await self.look():
             self._breakdown.check()
         return changes
@@ -259,7 +262,7 @@ class Writer:
         if self._files is None:
             return True
         loop = asyncio.get_running_loop()
-        fault = await loop.run_in_executor(self._thread, self._files.find_fault)
+        fault = await loop.run_in_executor(self._thread, self._files.look, self.commits)
         if fault is not None:
             self._breakdown.note(*fault)
         return fault is None
@@ -272,7 +275,7 @@ class Writer:
         note_at_s = clock() + LOCKED_S
         while True:
             try:
-                await self._connection.execute_fetchall("BEGIN IMMEDIATE")
+                await self._connection.executescript(_BEGIN)
             except sqlite3.Error as exc:
                 if not is_busy(exc):
                     raise
@@ -281,7 +284,7 @@ class Writer:
             else:
                 return
             if clock() >= note_at_s:
-                log.error("the database is locked by another program: nothing can be written")
+                log.error("database_locked", reason="another program has locked it: writes wait")
                 note_at_s = clock() + LOCKED_NOTE_S
             await asyncio.sleep(LOCKED_S)
 
@@ -300,4 +303,4 @@ class Writer:
                 subscriber(changes)
             except Exception:
                 # The commit stands whatever a listener makes of it, and so do its callers.
-                log.exception("a subscriber of the store failed")
+                log.exception("subscriber_failed")

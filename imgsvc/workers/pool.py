@@ -95,7 +95,6 @@ class WorkerPool:
             on_change=self._on_change,
             learn=self._learn,
             keep=self._keep,
-            share_bytes=lambda: self.share_bytes,
             anyone_ready=lambda: any(slot.is_ready for slot in self._slots.values()),
         )
 

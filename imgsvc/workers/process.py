@@ -119,6 +119,7 @@ class WorkerProcess:
     """
 
     executor: ProcessPoolExecutor
+    process: SpawnProcess
     pid: int
     pidfd: int
     notes: Notes
@@ -197,6 +198,16 @@ class WorkerProcess:
         except ProcessLookupError:
             return
 
+    @property
+    def end(self) -> str | None:
+        """The exit code, or the signal that ended it; None while it lives, and where its executor,
+        which waits for it, does not come to an end.
+        """
+        code = self.process.exitcode
+        if code is None or code >= 0:
+            return f"exit code {code}" if code is not None else None
+        return f"signal {-code} ({signal.strsignal(-code)})"
+
     def read_stderr(self) -> str:
         """The end of what it said during its last task; empty when it never got so far, or nobody
         can read it now.
@@ -243,17 +254,19 @@ def spawn(scratch: Scratch, equipment: child.Equipment) -> WorkerProcess:
     context.answers.guard(executor._pending_work_items)  # noqa: SLF001 - calls that wait
     try:
         ready = executor.submit(child.report_ready)
-        pid = context.process.pid if context.process else None
-        if pid is None:
+        process = context.process
+        if process is None or process.pid is None:
             raise ChildProcessError("the executor started no process")
-        pidfd = os.pidfd_open(pid)
+        pidfd = os.pidfd_open(process.pid)
     except OSError:
         context.end_process()
         raise
     except RuntimeError as exc:
         context.end_process()
         raise BlockingIOError(errno.EAGAIN, str(exc)) from exc
-    return WorkerProcess(executor, pid, pidfd, notes, scratch, settings.stderr_path, ready)
+    return WorkerProcess(
+        executor, process, process.pid, pidfd, notes, scratch, settings.stderr_path, ready
+    )
 
 
 def _lacks_space_again(task: RenderTask, outcome: Outcome) -> bool:

@@ -15,12 +15,19 @@ from secrets import token_hex
 
 from imgsvc.domain.rendering import Failure, RenderTask
 from imgsvc.errors import ImageErrorCode, ImgsvcError
-from imgsvc.files.errnos import is_disk_full, will_pass
+from imgsvc.files.errnos import is_disk_full, may_be_its_own, will_pass
 
 NO_SPACE = Failure(ImageErrorCode.STORAGE_FULL, "There is not enough free disk space.")
 NOT_NOW = Failure(
     ImageErrorCode.STORAGE_FULL, "Files of this image cannot be read or written at the moment."
 )
+
+
+def find_held(slots: Path) -> list[str]:
+    """The tasks whose inputs stand in the folders below `slots`, each as `<job>-<index>-<claim>`:
+    while a server is dead, those that a worker had when it died, for what ends is removed.
+    """
+    return [path.name.rpartition("-")[0] for path in slots.glob("*.in/*.input")]
 
 
 class InputUnavailable(ImgsvcError):
@@ -127,7 +134,15 @@ def _remove_all(folder: Path, starts: tuple[str, ...]) -> None:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(starts)]
     for name in names:
-        (folder / name).unlink(missing_ok=True)
+        _remove(folder / name)
+
+
+def _remove(path: Path) -> None:
+    """A file, whether it is there or not, or a folder that a child made in its place."""
+    try:
+        path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def bring_in_all(task: RenderTask, placed: RenderTask) -> None:
@@ -143,7 +158,7 @@ def bring_in_all(task: RenderTask, placed: RenderTask) -> None:
 def remove_inputs(placed: RenderTask) -> None:
     """Remove what was brought in, whether it is there or not."""
     for path in placed.read_paths:
-        Path(path).unlink(missing_ok=True)
+        _remove(Path(path))
 
 
 def bring_in(source: str, destination: str) -> None:
@@ -166,12 +181,12 @@ def _copy(source: str, destination: str) -> None:
 
 
 def find_passing(exc: OSError) -> Failure | None:
-    """What an image waits for that met this trouble; None for one that does not pass. EIO is
-    none that does: it may be one file's for ever, and the image would never end.
+    """What an image waits for that met this trouble; None for one that may never pass, or the
+    image would never end.
     """
     if is_disk_full(exc):
         return NO_SPACE
-    return NOT_NOW if will_pass(exc) and exc.errno != errno.EIO else None
+    return None if may_be_its_own(exc) else NOT_NOW
 
 
 def _failure(exc: OSError) -> Failure:

@@ -25,7 +25,7 @@ migrate_pages move_pages capset
 chmod fchmod fchmodat chown fchown lchown fchownat
 setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
 utime utimes utimensat futimesat truncate
-link linkat symlink symlinkat mknod mknodat name_to_handle_at open_by_handle_at
+link linkat symlink symlinkat mkdir mkdirat mknod mknodat name_to_handle_at open_by_handle_at
 inotify_init inotify_init1 fanotify_init fanotify_mark
 shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd msgrcv msgctl mq_open mq_unlink
 mount umount2 pivot_root chroot open_tree move_mount fsopen fsconfig fsmount fspick

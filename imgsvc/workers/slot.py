@@ -49,7 +49,6 @@ class SlotSettings:
     emit: takes events. on_change: told when a slot may take more, or has more to watch.
     learn: told what a process says when it is warm.
     keep: runs what a slot does on the side.
-    share_bytes: what one task may cost without being suspect when its worker dies.
     anyone_ready: whether any slot of the pool has a process that works.
     """
 
@@ -63,7 +62,6 @@ class SlotSettings:
     on_change: Callable[[], None]
     learn: Callable[[Greeting], None]
     keep: Keep
-    share_bytes: Callable[[], int]
     anyone_ready: Callable[[], bool]
 
 
@@ -403,6 +401,7 @@ class Slot:
             self._settings.on_change()
             self._dismiss_unneeded()
             await self._in_thread(worker.close)
+            worker.tell_end(self.number)
         finally:  # or nobody could ever leave
             self._workers.remove(worker)
             worker.gone.set()
@@ -423,21 +422,17 @@ class Slot:
             cause = judge_death(
                 past_deadline=worker.sentence is not None,
                 failure=failure,
-                charged_bytes=task.memory_bytes,
-                share_bytes=self._settings.share_bytes(),
+                is_heavy=task.is_heavy,
                 stderr=stderr,
             )
             events = bundle.condemn(task, cause)
-        log.warning(
-            "worker_died",
-            slot=self.number,
-            pid=worker.process.pid,
-            task=task.key if task else None,
-            cause=cause,
-            warm=worker.ready,
-            failure=str(failure) if failure else None,
-            stderr=stderr,
-        )
+        worker.obituary = {
+            "job_id": task.key.job_id if task else None,
+            "index": task.key.index if task else None,
+            "cause": cause,
+            "failure": str(failure) if failure else None,
+            "stderr": stderr,
+        }
         return events
 
     async def _remove(self, tasks: Sequence[RenderTask]) -> None:

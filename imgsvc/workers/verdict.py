@@ -17,20 +17,16 @@ def judge_death(
     *,
     past_deadline: bool,
     failure: BaseException | None,
-    charged_bytes: int,
-    share_bytes: int,
+    is_heavy: bool,
     stderr: str,
 ) -> LossCause:
     """The cause for the task that was running.
 
-    failure: what its call ended with; stderr: what the child said during the task.
+    failure: what its call ended with. is_heavy: as in RenderTask. stderr: what the child said
+    during the task.
     """
     if past_deadline:
         return LossCause.TIMEOUT
-    if (
-        isinstance(failure, MemoryError)
-        or charged_bytes > share_bytes
-        or any(cry in stderr for cry in _MEMORY_CRIES)
-    ):
+    if isinstance(failure, MemoryError) or is_heavy or any(cry in stderr for cry in _MEMORY_CRIES):
         return LossCause.OUT_OF_MEMORY
     return LossCause.CRASHED

@@ -8,10 +8,13 @@ from typing import Protocol
 
 from imgsvc.domain.rendering import EngineEvent, RenderTask
 from imgsvc.domain.retries import MAX_INNOCENT
+from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.bundle import Bundle
 from imgsvc.workers.notes import NO_TASK, TaskMark
 from imgsvc.workers.process import WorkerProcess
 from imgsvc.workers.report import Greeting
+
+log = get_logger(__name__)
 
 START_TIMEOUT_S = 60.0
 STALL_TIMEOUT_S = 30.0
@@ -32,6 +35,8 @@ class Worker:
 
     greeting: what it says when it is warm; None before.
     sentence: where it was when it was killed at the deadline; None otherwise.
+    deadline: which one it was killed at: start, task, or stall; None for none.
+    obituary: what it died of, where somebody is to be told.
     dismissed: killed because it was not wanted any more.
     retired: another has taken over; dismissed when its bundles are done.
     unchanged_s: how long it has been at its present task, as of the last look.
@@ -46,6 +51,8 @@ class Worker:
         self.dismissed = False
         self.retired = False
         self.sentence: TaskMark | None = None
+        self.deadline: str | None = None
+        self.obituary: dict[str, object] | None = None
         self.tasks_done = 0
         self.resident_bytes = 0
         self.started = asyncio.Event()
@@ -72,6 +79,13 @@ class Worker:
     def close(self) -> None:
         """Let go of the dead process; in a thread."""
         self.process.close(wait=not self._abandoned)
+
+    def tell_end(self, slot: int) -> None:
+        """For the log, after `close`: only then is it known how it ended."""
+        if self.obituary is not None:
+            pid, end = self.process.pid, self.process.end
+            facts = {"slot": slot, "pid": pid, "end": end, "deadline": self.deadline}
+            log.warning("worker_died", **facts, warm=self.ready, **self.obituary)
 
     def fail(self, bundle: Bundle, failure: BaseException) -> None:
         """A call ended without a report, so the process is broken, if not dead."""
@@ -158,13 +172,17 @@ class Worker:
             self._give_up_settling()
         elif not self.ready:
             if self.unchanged_s >= START_TIMEOUT_S:
-                self.process.kill()
+                self._kill_at("start")
         elif self.running_task(mark) is not None:
             if self.unchanged_s >= timeout_s and not self._is_answered(mark):
                 self.sentence = self.sentence or mark
-                self.process.kill()
+                self._kill_at("task")
         elif self.unchanged_s >= (timeout_s if has_work else max(timeout_s, STALL_TIMEOUT_S)):
-            self.process.kill()
+            self._kill_at("stall")
+
+    def _kill_at(self, deadline: str) -> None:
+        self.deadline = self.deadline or deadline
+        self.process.kill()
 
     def _is_answered(self, mark: TaskMark) -> bool:
         """Whether the outcome is already on its way to the loop."""

@@ -99,6 +99,25 @@ async def test_source_columns_come_back_in_the_report_on_every_row_of_their_imag
     assert [row[0] for row in rows] == ["0", "0", "1", "1", "2", "2"]
 
 
+@pytest.mark.parametrize("media_type", ["application/csv", "text/plain"])
+async def test_a_list_under_another_type_is_told_its_own(server: Running, media_type: str) -> None:
+    headers = {"Content-Type": media_type}
+    async with server.http.post("/api/v1/jobs", data=HEADER, headers=headers) as answer:
+        assert answer.status == 415
+        assert "a product list as text/csv" in (await answer.json())["detail"]
+
+
+async def test_columns_of_one_title_or_none_come_back_too(server: Running, host: Host) -> None:
+    url = host.url("/a.jpg")
+    content = f"Note,,index,{HEADER},note,source index\na,b,c,1,Shoe,{url},d,e\n"
+    _, (head, row, *_) = await read_report(server, await send(server, content))
+    assert head[len(COLUMNS) :] == [
+        "Note", "", "source source index", "S. No.", "Product Name", "Input Image Urls", "note",
+        "source index",
+    ]  # fmt: skip
+    assert row[len(COLUMNS) :] == ["a", "b", "c", "1", "Shoe", url, "d", "e"]
+
+
 async def test_no_cell_of_a_list_becomes_a_formula(server: Running, host: Host) -> None:
     url = host.url("/a.jpg")
     content = (

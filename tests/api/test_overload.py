@@ -242,9 +242,10 @@ async def server(tmp_path: Path) -> AsyncIterator[Running]:
         yield running
 
 
-async def test_one_upload_too_many_is_told_to_come_again_and_others_are_served(
+async def begin_slow_uploads(
     server: Running,
-) -> None:
+) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """As many as there are places, each with the beginning of its bytes."""
     url = urlsplit(server.url)
     head = (
         b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
@@ -254,6 +255,13 @@ async def test_one_upload_too_many_is_told_to_come_again_and_others_are_served(
     for _, writer in slow:
         writer.write(head + b"\xff\xd8")
         await writer.drain()
+    return slow
+
+
+async def test_one_upload_too_many_is_told_to_come_again_and_others_are_served(
+    server: Running,
+) -> None:
+    slow = await begin_slow_uploads(server)
     code = None
     while code != "rate_limited":  # until those two have begun; the queue may be full before
         async with server.http.post("/api/v1/jobs", data=bytes(100_000)) as answer:
@@ -274,15 +282,7 @@ async def test_the_slowest_upload_makes_way_for_one_that_finds_no_place(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patient_reader, "CROWDED_AFTER_S", -1.0)
-    url = urlsplit(server.url)
-    head = (
-        b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
-        b"Content-Length: 100000\r\n\r\n"
-    )
-    slow = [await asyncio.open_connection(url.hostname, url.port) for _ in range(2)]
-    for _, writer in slow:
-        writer.write(head + b"\xff\xd8")
-        await writer.drain()
+    slow = await begin_slow_uploads(server)
     answers = [asyncio.create_task(read_answer(reader)) for reader, _ in slow]
     given_up: list[asyncio.Task[tuple[int, dict[str, str], bytes]]] = []
     status = 0

@@ -11,6 +11,7 @@ from zipfile import ZipFile
 import pytest
 
 from imgsvc.api.report import COLUMNS
+from imgsvc.api.spreadsheet import rename_taken
 from imgsvc.domain.cells import guard_cell
 from tests.pictures import make_jpeg
 from tests.servers import Running, get_json, submit
@@ -90,6 +91,10 @@ async def test_what_starts_like_a_formula_is_quoted(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "a=1", "1-2", "photo.jpg", "'=1", "-5", "+3,20", "-1.000,5"])
 async def test_other_text_stays_as_it_is(text: str) -> None:
     assert guard_cell(text) == text
+
+
+async def test_as_many_titles_as_a_list_may_have_are_renamed_however_alike_they_are() -> None:
+    assert rename_taken(["Index"] * 16_000, ["index"]) == ["source Index"] * 16_000
 
 
 async def test_a_job_without_images_has_its_head_alone(server: Running) -> None:

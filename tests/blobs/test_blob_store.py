@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from imgsvc.blobs import disk
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.disk import find_free_bytes
-from imgsvc.blobs.publication import Obstacle, Publication
+from imgsvc.blobs.publication import Obstacle, Publication, Unpublished
 from imgsvc.domain.ids import new_id
 from imgsvc.errors import StorageFull
+from tests.rights import without_rights
 
 
 def data_dir(blobs: BlobStore) -> Path:
@@ -135,6 +141,112 @@ async def test_a_missing_output_spoils_its_own_image_only(blobs: BlobStore) -> N
     assert not target(blobs, bad, "small").exists()
 
 
+def _put_a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _end_the_way(path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.touch()
+
+
+def _close_the_way(path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.symlink_to(path.parent)
+
+
+@pytest.mark.parametrize("deed", [_put_a_folder, _end_the_way, _close_the_way])
+async def test_where_a_file_cannot_stay_its_own_image_alone_suffers(
+    blobs: BlobStore, deed: Callable[[Path], None]
+) -> None:
+    good = make_publication(blobs, await make_job(blobs))
+    bad = make_publication(blobs, await make_job(blobs))
+    deed(target(blobs, bad, "large"))
+    unpublished = await blobs.publish([bad, good])
+
+    assert [(u.publication, u.obstacle) for u in unpublished] == [(bad, Obstacle.OUTPUT_MISSING)]
+    assert target(blobs, good, "large").exists()
+    await blobs.discard([target(blobs, bad, "large")])
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EIO])
+async def test_a_file_that_cannot_be_synced_spoils_its_own_image_only(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    job_id = await make_job(blobs)
+    good, bad = make_publication(blobs, job_id), make_publication(blobs, job_id)
+    place = target(blobs, bad, "small")
+
+    def refuse(path: Path) -> None:
+        if path == place:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(disk, "sync_path", refuse)
+    unpublished = await blobs.publish([bad, good])
+
+    assert [(u.publication, u.obstacle) for u in unpublished] == [(bad, Obstacle.OUTPUT_MISSING)]
+    assert target(blobs, good, "small").exists()
+    assert not place.exists()
+
+
+async def test_a_job_whose_folder_is_a_bad_place_suffers_alone(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = make_publication(blobs, await make_job(blobs))
+    bad, again = (make_publication(blobs, job) for job in [await make_job(blobs)] * 2)
+    for path, _ in again.from_paths.values():
+        path.unlink()
+
+    def fail_at_bad_place(step: Any) -> Any:
+        def do(*paths: Any, **options: Any) -> Any:
+            if any(f"/{bad.job_id}" in str(path) for path in paths):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return step(*paths, **options)
+
+        return do
+
+    with monkeypatch.context() as patch:
+        for name in ("stat", "open", "replace", "unlink"):
+            patch.setattr(os, name, fail_at_bad_place(getattr(os, name)))
+        unpublished = await blobs.publish([bad, again, good])
+
+    assert unpublished == (
+        Unpublished(bad, Obstacle.OUTPUT_MISSING),
+        Unpublished(again, Obstacle.OUTPUT_MISSING),
+    )
+    assert target(blobs, good, "large").exists()
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """Also for a user to whom something is forbidden."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_without_the_right_to_write_one_image_fails_and_all_of_them_wait(
+    shared_folder: Path, everywhere: bool
+) -> None:
+    with without_rights():
+        blobs = BlobStore(shared_folder / "data")
+        await blobs.prepare()
+        good = make_publication(blobs, await make_job(blobs))
+        bad = make_publication(blobs, await make_job(blobs))
+        outputs = target(blobs, bad, "small").parent
+        for folder in (outputs, outputs.parents[1]) if everywhere else (outputs,):
+            folder.chmod(0o500)
+        if everywhere:
+            with pytest.raises(StorageFull, match="may not write"):
+                await blobs.publish([bad, good])
+        else:
+            (unpublished,) = await blobs.publish([bad, good])
+            assert unpublished == Unpublished(bad, Obstacle.OUTPUT_MISSING)
+        assert target(blobs, good, "small").exists() is not everywhere
+        blobs.close()
+
+
 async def test_a_full_disk_refuses_the_group_and_leaves_nothing_of_it(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +308,29 @@ async def test_outputs_without_a_row_are_swept(blobs: BlobStore) -> None:
     assert await blobs.sweep_outputs(new_id(), known) == 0
 
 
+async def test_what_is_no_plain_file_is_not_swept(blobs: BlobStore, tmp_path: Path) -> None:
+    job_id = await make_job(blobs)
+    outputs = data_dir(blobs) / "jobs" / job_id / "out"
+    (outputs / "@eaDir").mkdir()
+    (outputs / "link").symlink_to(tmp_path)
+
+    assert await blobs.sweep_outputs(job_id, set()) == 0
+    assert {path.name for path in outputs.iterdir()} == {"@eaDir", "link"}
+
+
+async def test_jobs_are_known_whose_folders_changed_since(blobs: BlobStore) -> None:
+    jobs = data_dir(blobs) / "jobs"
+    early, late, bare = [await make_job(blobs) for _ in range(3)]
+    for folder in jobs.glob("*/*"):
+        os.utime(folder, ns=(1000, 1000))
+    os.utime(jobs / late / "in", ns=(2000, 2000))
+    for folder in (jobs / bare).iterdir():
+        folder.rmdir()
+
+    assert await blobs.jobs_changed_since(2000) == [late]
+    assert set(await blobs.jobs_changed_since(1000)) == {early, late}
+
+
 async def test_removing_what_is_not_there_is_fine(blobs: BlobStore) -> None:
     job_id = await make_job(blobs)
     file = blobs.stage(job_id).new_file()
@@ -209,6 +344,7 @@ async def test_removing_what_is_not_there_is_fine(blobs: BlobStore) -> None:
 
 def test_free_space_is_what_the_disk_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Facts:
+        f_blocks = 9
         f_bavail = 3
         f_frsize = 4096
         f_files = 0
@@ -221,13 +357,15 @@ def test_free_space_is_what_the_disk_says(tmp_path: Path, monkeypatch: pytest.Mo
     assert find_free_bytes(tmp_path) == 0
     Facts.f_favail = 1
     assert find_free_bytes(tmp_path) == 3 * 4096
+    Facts.f_blocks = Facts.f_bavail = 0  # of a tmpfs without a limit
+    assert find_free_bytes(tmp_path) == sys.maxsize
 
 
 async def test_a_full_disk_has_no_room_even_where_no_reserve_is_kept(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Facts:
-        f_bavail, f_frsize, f_files = 0, 1, 0
+        f_blocks, f_bavail, f_frsize, f_files = 9, 0, 1, 0
 
     await blobs.keep_ballast(0)
     monkeypatch.setattr(os, "statvfs", lambda _path: Facts())
@@ -236,6 +374,25 @@ async def test_a_full_disk_has_no_room_even_where_no_reserve_is_kept(
     assert await blobs.has_room(0)
     await blobs.give_up_ballast()
     assert not await blobs.has_room(0)
+
+
+async def test_that_nothing_is_accepted_is_said_when_it_begins_and_when_it_is_over(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Facts:
+        f_blocks, f_bavail, f_frsize, f_files = 9, 100, 1, 0
+
+    await blobs.keep_ballast(0)
+    monkeypatch.setattr(os, "statvfs", lambda _path: Facts())
+    with capture_logs() as logs:
+        assert not await blobs.has_room(100)
+        await blobs.keep_ballast(100)
+        Facts.f_bavail = 101
+        await blobs.keep_ballast(100)  # which upkeep does again and again
+    (begun, over) = logs
+    assert (begun["event"], begun["log_level"]) == ("storage_full", "warning")
+    assert (begun["free_bytes"], begun["kept_bytes"]) == (100, 100)
+    assert (over["event"], over["log_level"]) == ("storage_has_room", "info")
 
 
 async def test_space_is_kept_aside_where_it_leaves_the_reserve_until_it_is_given_up(

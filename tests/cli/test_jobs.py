@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from imgsvc.client import Client, Job
+from imgsvc.client import Client, Image
 from tests.cli.conftest import Run
 from tests.server_process import ServerProcess
 
@@ -38,16 +40,33 @@ def test_status_of_a_job_with_failures_names_them_and_ends_with_1(
     assert "bad.png: " in ran.stderr
 
 
-def test_where_a_worker_died_another_try_is_named(
-    imgsvc: Run, partial: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("code", "attempts", "may_help"),
+    [
+        ("worker_crashed", 2, True),
+        ("fetch_timeout", 1, True),
+        ("fetch_failed", 0, True),  # its host was left alone
+        ("fetch_failed", 3, True),
+        ("fetch_failed", 1, False),  # a 404, say: others are tried again by themselves
+        ("corrupt_image", 1, False),
+    ],
+)
+def test_another_try_is_named_where_it_may_help(
+    imgsvc: Run,
+    partial: str,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    attempts: int,
+    may_help: bool,
 ) -> None:
-    ask = Client.job
+    ask = Client.images
 
-    async def blame_a_worker(client: Client, job_id: str) -> Job:
-        return {**await ask(client, job_id), "errors": {"worker_crashed": 1}}
+    async def fail_otherwise(client: Client, job_id: str, **query: Any) -> AsyncIterator[Image]:
+        async for image in ask(client, job_id, **query):
+            yield {**image, "error": {"code": code, "message": "No."}, "attempts": attempts}
 
-    monkeypatch.setattr(Client, "job", blame_a_worker)
-    assert f": imgsvc retry {partial}\n" in imgsvc("status", partial).stderr
+    monkeypatch.setattr(Client, "images", fail_otherwise)
+    assert (f": imgsvc retry {partial}\n" in imgsvc("status", partial).stderr) == may_help
 
 
 def test_status_can_be_followed_to_the_end(imgsvc: Run, photos: Path) -> None:
@@ -103,6 +122,7 @@ def test_download_goes_on_without_a_lost_file_names_it_and_ends_with_1(
     (lost,) = ran.document["lost"]
     assert f"1 file lost or damaged on the server:\n  {lost}\n" in ran.stderr
     assert not (tmp_path / "out" / lost).exists()
+    imgsvc("delete", job_id)  # a backup of this server would miss it
 
 
 def test_download_can_save_one_zip(imgsvc: Run, partial: str, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +90,34 @@ def test_a_key_file_without_a_key_ends_with_2(imgsvc: Run, tmp_path: Path) -> No
         ran = imgsvc("list", "--api-key-file", file)
         assert ran.exit_code == 2
         assert str(file) in ran.stderr
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
+def test_a_command_ends_by_sigterm_as_by_ctrl_c_also_where_that_is_ignored(
+    unused_tcp_port: int, handler: signal.Handlers
+) -> None:
+    """A script's shell has what it starts in the background ignore Ctrl-C."""
+    with (
+        socket.create_server(("127.0.0.1", unused_tcp_port)) as listener,
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "imgsvc",
+                "list",
+                f"--server=http://127.0.0.1:{unused_tcp_port}",
+            ],
+            preexec_fn=lambda: signal.signal(signal.SIGINT, handler),
+        ) as process,
+    ):
+        connection, _ = listener.accept()  # from now on it waits for an answer
+        with connection:
+            process.terminate()
+            try:
+                code = process.wait(timeout=20)
+            finally:
+                process.kill()
+    assert code == 130
 
 
 def test_a_wrong_setting_stops_the_server_before_it_starts(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def test_a_dry_run_sends_nothing(imgsvc: Run, table: Path) -> None:
     assert (ran.exit_code, ran.stdout) == (0, "Products.CSV\n")
     assert "1 product list" in ran.stderr
     assert "Products.CSV has 1 product with 1 image." in ran.stderr
+    document = imgsvc("submit", table, "--dry-run", "--json").document
+    assert document["list"] == {"products": 1, "images": 1}
 
 
 def test_a_dry_run_judges_a_list_as_the_server_would(imgsvc: Run, table: Path) -> None:

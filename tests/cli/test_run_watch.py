@@ -202,6 +202,7 @@ def test_it_ends_when_its_out_folder_is_gone(start: Start, photos: Path, out: Pa
     watching.wait_for_words("Error:")
     assert watching.process.wait(timeout=TIMEOUT_S) == 2
     assert "it is gone" in watching.said
+    assert "backup" not in watching.said
     assert not out.exists()
     put(photos / "late.png", picture("red"))
     away.rename(out)

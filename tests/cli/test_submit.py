@@ -1,12 +1,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imgsvc.client import ServerUnreachable, SyncClient
+from imgsvc.cli.progress import follow_job
+from imgsvc.client import (
+    ApiError,
+    Client,
+    ClientError,
+    Job,
+    Journal,
+    LocalFileError,
+    ServerUnreachable,
+    SyncClient,
+)
 from imgsvc.client.sending import Sending
 from tests.cli.conftest import Run
 from tests.client.pictures import picture
@@ -60,9 +71,17 @@ def test_results_of_a_first_run_are_not_sent_in_a_second(imgsvc: Run, photos: Pa
         assert ran.document["total"] == 3
 
 
+def test_a_folder_is_not_its_own_out_folder(imgsvc: Run, photos: Path) -> None:
+    """Else results of the first run would be sent in the second one."""
+    ran = imgsvc("submit", photos, "--preset=thumbnail", "--out", photos)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "would be taken for new images" in ran.stderr
+    assert files_below(photos) == {"a.png", "b.jpg", "trip/c.png"}
+
+
 def test_originals_are_never_replaced_by_results(imgsvc: Run, photos: Path) -> None:
     before = (photos / "a.png").read_bytes()
-    ran = imgsvc("submit", photos, "--preset=compress", "--out", photos)
+    ran = imgsvc("submit", photos / "a.png", "--preset=compress", "--out", photos)
     assert ran.exit_code == 2
     assert (photos / "a.png").read_bytes() == before
     assert f"imgsvc download {ran.stdout.strip()}" in ran.stderr
@@ -161,6 +180,35 @@ def test_where_results_have_no_place_nothing_is_sent(imgsvc: Run, photos: Path) 
     assert imgsvc("list", "--label=no place", "--json").document == []
 
 
+def test_nor_where_they_have_one_that_takes_no_files(
+    imgsvc: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgsvc.cli.submit.takes_files", lambda _: False)
+    ran = imgsvc("submit", photos, "--out", tmp_path / "out", "--label=no place")
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "out: Permission denied" in ran.stderr
+    assert imgsvc("list", "--label=no place", "--json").document == []
+
+
+def test_a_result_that_is_lost_is_named_and_ends_with_1(
+    server: ServerProcess,
+    imgsvc: Run,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def follow_and_lose(client: Client, job_id: str) -> Job:
+        job = await follow_job(client, job_id)
+        shutil.rmtree(server.data_dir / "jobs" / job_id / "out")
+        return job
+
+    monkeypatch.setattr("imgsvc.cli.submit.follow_job", follow_and_lose)
+    ran = imgsvc("submit", photos, "--preset=thumbnail", "--out", tmp_path / "out")
+    assert ran.exit_code == 1
+    assert "3 files lost or damaged on the server:\n  a.webp\n" in ran.stderr
+    imgsvc("delete", ran.stdout.strip())  # a backup of this server would miss them
+
+
 def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(imgsvc: Run, photos: Path) -> None:
     ran = imgsvc("submit", photos, "--label=dry", "--dry-run")
     assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")
@@ -184,15 +232,12 @@ def test_an_interrupted_submit_is_spoken_of(
 ) -> None:
     for number in range(100):
         (tmp_path / f"{number:02}.png").write_bytes(picture((number, 7, 7)))
-    close = Sending._post
 
-    async def break_off(self: Sending, *parts: str, **options: Any) -> Any:
-        if "close" in parts:
-            raise ServerUnreachable("http://nowhere", "the connection broke")
-        return await close(self, *parts, **options)
+    async def break_off(_self: Sending, _job_id: str) -> Any:
+        raise ServerUnreachable("http://nowhere", "the connection broke")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Sending, "_post", break_off)
+        patch.setattr(Sending, "_close", break_off)
         ran = imgsvc("submit", tmp_path)
     assert ran.exit_code == 3
     assert "The same command again" in ran.stderr
@@ -203,6 +248,67 @@ def test_an_interrupted_submit_is_spoken_of(
     assert "Going on with job" in again.stderr
     assert "All of 99 images" in again.stderr
     assert "The job has 1 more" in again.stderr
+
+
+TABLE = b"S. No.,Product Name,Input Image Urls\n1,Shoe,http://127.0.0.1:9/a.jpg\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [
+        (("{photos}",), b""),
+        (("-",), picture("red")),
+        (("http://127.0.0.1:9/a.jpg",), b""),
+        (("http://127.0.0.1:9/a.jpg", "{photos}"), b""),
+        (("--list", "-"), TABLE),
+        (("{photos}/list.csv",), b""),
+    ],
+)
+def test_what_broke_off_while_it_waited_is_waited_for_by_the_same_command(
+    imgsvc: Run,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    stdin: bytes,
+) -> None:
+    async def break_off(*_: object) -> Job:
+        raise ServerUnreachable("http://nowhere", "the connection broke")
+
+    (photos / "list.csv").write_bytes(TABLE)
+    submit = ("submit", *(argument.format(photos=photos) for argument in arguments), "--wait")
+    with monkeypatch.context() as patch:
+        patch.setattr("imgsvc.cli.submit.follow_job", break_off)
+        first = imgsvc(*submit, stdin=stdin)
+    assert (first.exit_code, first.stderr.count("The same command again")) == (3, 1)
+    other = imgsvc(*submit, "--label=other", stdin=stdin)
+    again = imgsvc(*submit, stdin=stdin)
+    assert f"Going on with job {first.stdout}".strip() in again.stderr
+    anew = imgsvc(*submit, stdin=stdin)
+    assert first.stdout == again.stdout
+    assert len({first.stdout, other.stdout, anew.stdout}) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ApiError("http_504", 504, "a gateway gave up"),
+        ApiError("idempotency_in_progress", 409, "the first one still runs"),
+        LocalFileError(Path("note.jsonl"), "it cannot be written"),
+    ],
+)
+def test_a_job_that_may_be_there_is_found_by_the_same_command(
+    imgsvc: Run, monkeypatch: pytest.MonkeyPatch, error: ClientError
+) -> None:
+    made = []
+
+    def break_off(_journal: Journal, job_id: str) -> None:
+        made.append(job_id)
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "note_job", break_off)
+        assert imgsvc("submit", "http://127.0.0.1:9/a.jpg").exit_code
+    assert imgsvc("submit", "http://127.0.0.1:9/a.jpg").stdout.split() == made
 
 
 def test_a_server_that_is_away_meanwhile_is_waited_for_and_that_is_said_once(

@@ -84,6 +84,8 @@ def test_links_that_lead_out_stay_here_and_names_in_no_encoding_are_sent(
     watching.wait(lambda: len(watching.documents) == 5)
     assert "link.png is a link that leads out" in watching.said
     assert len(sent_images(server, photos)) == 5
+    put(Path(os.fsdecode(os.fsencode(photos) + b"/\xfe.tmp")), picture("blue"))
+    watching.wait_for_words("nothing is missed")
     assert {name for name in results_in(out) if "caf" in name} == {
         "caf_.png.webp", "caf_.png-2.webp",
     }  # fmt: skip

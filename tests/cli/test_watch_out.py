@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from imgsvc.client import SyncClient
+from imgsvc.cli.watch import _open_journal, _Wish
+from imgsvc.client import LocalFileError, SyncClient
+from imgsvc.client.errors import translating
+from imgsvc.client.watching.disk import Disk
+from imgsvc.client.watching.journal import WatchJournal
 from tests.cli.conftest import Run, Start
 from tests.client.pictures import picture
 from tests.server_process import ServerProcess
@@ -159,3 +166,27 @@ def test_an_out_folder_belongs_to_one_folder(
     ran = imgsvc("watch", other, "--out", out)
     assert ran.exit_code == 2
     assert str(photos) in ran.stderr.replace("\n", "")
+
+
+async def test_an_out_folder_that_is_full_at_the_start_is_waited_for(
+    photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, troubles = WatchJournal.begin, list[LocalFileError]()
+
+    def begin_once_there_is_space(journal: WatchJournal, folder: str) -> None:
+        if not troubles:
+            with translating(journal.path):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        begin(journal, folder)
+
+    monkeypatch.setattr(WatchJournal, "begin", begin_once_there_is_space)
+    disk = Disk(troubles.append, lambda: None, pause_s=0)
+    wish = _Wish(photos, out, "thumbnail", None, None, None)
+    opening = partial(_open_journal, wish, out / ".imgsvc" / "watch.jsonl")
+    journal = await disk.insist(opening, whatever=False)
+    assert (journal.folder, len(troubles)) == (str(photos), 1)
+    await asyncio.to_thread(journal.close)
+    (photos.parent / "file").touch()
+    opening = partial(_open_journal, wish, photos.parent / "file" / "watch.jsonl")
+    with pytest.raises(LocalFileError):
+        await disk.insist(opening, whatever=False)

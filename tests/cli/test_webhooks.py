@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from imgsvc.cli.webhook_addresses import is_asked_by_default
 from imgsvc.domain.ids import new_id
 from tests.cli.conftest import Run
 
@@ -21,6 +24,26 @@ def test_messages_of_a_job_are_listed_and_sent_again(imgsvc: Run, photos: Path) 
     assert [item["id"] for item in one.document] == [found[0]["id"]]
     again = imgsvc("redeliver", job_id)
     assert (again.exit_code, again.stderr) == (0, "1 message will be sent again.\n")
+
+
+def test_a_webhook_that_may_never_be_asked_is_said(imgsvc: Run, photos: Path) -> None:
+    ran = imgsvc("submit", photos, "--webhook", INSIDE)
+    assert ran.exit_code == 0
+    assert f": imgsvc deliveries {ran.stdout}" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "is_asked"),
+    [
+        ("https://shop.example/hook", True),
+        ("http://8.8.8.8:8080/hook", True),
+        ("http://[::1]/", False),
+        ("http://localhost:8080/", False),
+        ("https://shop.example:22/", False),
+    ],
+)
+def test_which_those_are_is_seen_without_a_lookup(url: str, is_asked: bool) -> None:
+    assert is_asked_by_default(url) == is_asked
 
 
 def test_a_limit_cuts_the_list(imgsvc: Run, photos: Path) -> None:

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +19,10 @@ from imgsvc.client import (
     Downloaded,
     Job,
     LocalFileError,
+    ResultsLost,
 )
+from imgsvc.client import download as module
+from imgsvc.client.download import fetch_to_file
 from tests.client.pictures import picture
 from tests.server_process import ServerProcess
 
@@ -97,6 +104,15 @@ async def test_what_is_there_already_is_not_fetched_again(
     assert (done.saved, done.skipped) == (1, 7)
     assert kept.stat().st_ino == inode
     assert changed.read_bytes() == content
+
+
+async def test_a_folder_that_has_everything_need_not_take_files(
+    client: Client, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a medium that is mounted read-only, whose like only some users can make."""
+    await client.download(job["id"], tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    assert (await client.download(job["id"], tmp_path)).skipped == 8
 
 
 async def test_progress_is_told_after_every_file(client: Client, job: Job, tmp_path: Path) -> None:
@@ -198,27 +214,60 @@ async def test_a_folder_in_the_place_of_a_result_is_an_error_and_stays(
     assert not list(tmp_path.rglob("*.part"))
 
 
-async def test_a_file_that_arrives_with_other_bytes_is_not_saved(
-    server: ServerProcess, client: Client, job: Job, tmp_path: Path
-) -> None:
-    made = next((server.data_dir / "jobs" / job["id"] / "out").iterdir())
-    content = bytearray(made.read_bytes())
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
     content[-1] ^= 0xFF
-    made.write_bytes(content)
-    done = await client.download(job["id"], tmp_path)
-    (lost,) = done.lost
-    assert (done.total, done.saved) == (8, 7)
-    assert set(files_below(tmp_path)) == EXPECTED - {lost}
+    path.write_bytes(content)
 
 
-async def test_a_file_that_is_lost_is_named_and_the_others_are_saved(
-    server: ServerProcess, client: Client, job: Job, tmp_path: Path
+@pytest.fixture
+def made(server: ServerProcess, job: Job) -> Path:
+    """One of the job's files on the server."""
+    return next((server.data_dir / "jobs" / job["id"] / "out").iterdir())
+
+
+@pytest.mark.parametrize("spoil", [damage, Path.unlink])
+async def test_a_file_that_is_lost_or_damaged_is_named_and_the_others_are_saved(
+    client: Client, job: Job, made: Path, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
-    next((server.data_dir / "jobs" / job["id"] / "out").iterdir()).unlink()
-    done = await client.download(job["id"], tmp_path)
+    spoil(made)
+    with pytest.raises(ResultsLost, match=r"^1 file is lost") as caught:
+        await client.download(job["id"], tmp_path)
+    done = caught.value.done
     (lost,) = done.lost
     assert (done.total, done.saved) == (8, 7)
     assert set(files_below(tmp_path)) == EXPECTED - {lost}
+
+
+async def test_a_file_that_was_damaged_on_its_way_is_fetched_again(
+    client: Client, job: Job, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = made.read_bytes()
+    damage(made)
+
+    async def fetch_and_mend(*arguments: Any, **options: Any) -> object:
+        try:
+            return await fetch_to_file(*arguments, **options)
+        except ClientError:
+            await asyncio.to_thread(made.write_bytes, content)
+            raise
+
+    monkeypatch.setattr(module, "fetch_to_file", fetch_and_mend)
+    done = await client.download(job["id"], tmp_path)
+    assert (done.saved, done.lost) == (8, [])
+
+
+async def test_files_of_a_job_that_is_deleted_meanwhile_are_not_called_lost(
+    client: Client, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fetch_too_late(*arguments: Any, **options: Any) -> object:
+        with suppress(ApiError):
+            await client.delete(job["id"])
+        return await fetch_to_file(*arguments, **options)
+
+    monkeypatch.setattr(module, "fetch_to_file", fetch_too_late)
+    with pytest.raises(ApiError, match="no such job"):
+        await client.download(job["id"], tmp_path)
 
 
 async def test_outputs_of_one_image_are_all_saved_or_it_is_an_error(

@@ -59,12 +59,44 @@ def test_what_it_knew_is_kept_and_what_is_missing_is_remembered(
     journal.note_touched(SEEN._replace(mtime_ns=9))
     with again(path) as second:
         entry = second.entries["a.png"]
-        assert (second.has_lost, entry.state) == (True, State.DONE)
+        assert (second.loss, entry.state) == (journal.loss, State.DONE)
         assert (entry.job_id, entry.index, entry.fingerprint) == ("job", 4, (1, 9, 3))
-        second.note_restored(["a.png"], is_over=True)
+        second.note_restored([("1", "a.png")], second.loss)
         with again(second.path) as third:
-            assert (third.has_lost, third.entries["a.png"].sha256) == (False, None)
+            assert (third.loss, third.entries["a.png"].sha256) == (None, None)
             assert third.is_known(SEEN._replace(mtime_ns=9), "r")
+
+
+def test_what_is_brought_back_of_one_loss_ends_no_later_one(
+    journal: WatchJournal, path: Path
+) -> None:
+    losses = []
+    for _ in range(2):
+        make_anew(path)
+        journal.write_anew()
+        losses.append(journal.loss)
+    journal.note_restored([], losses[0])
+    assert journal.loss == losses[1]
+    journal.note_restored([], losses[1])
+    assert journal.loss is None
+
+
+def test_what_was_taken_again_is_not_lost(journal: WatchJournal) -> None:
+    journal.note_batch("2", "r", {}, [SEEN], {"a.png": "[]"})
+    journal.note_job("2", "other", [(0, "a.png", "cd")])
+    journal.note_restored([("1", "a.png")], None)
+    assert (journal.entries["a.png"].sha256, len(journal.entries["a.png"].files)) == ("cd", 1)
+
+
+def test_one_that_is_closed_is_written_no_more(journal: WatchJournal, path: Path) -> None:
+    """By a thread that comes late: its file's number may be another file's by then."""
+    journal.close()
+    with (path.parent / "another").open("xb") as other:
+        with pytest.raises(LocalFileError):
+            journal.drop("1", ["a.png"])
+        make_anew(path)
+        journal.write_anew()
+        assert (path.exists(), os.fstat(other.fileno()).st_size) == (False, 0)
 
 
 def test_the_file_alone_may_be_lost(journal: WatchJournal, path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,12 @@ from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.results import Results
 from imgsvc.folders.scan import Sighting
 from tests.client.pictures import picture
+from tests.server_process import ServerProcess
 
 NAMES = ["a", "b", "c"]
+
+GONE = "01936f00-0000-7000-8000-000000000000"
+"""A job that no server has."""
 
 
 def pass_over(*_: object) -> None:
@@ -35,7 +40,7 @@ def out(tmp_path: Path) -> Path:
 def journal(out: Path) -> Iterator[WatchJournal]:
     with WatchJournal(out / ".imgsvc" / "watch.jsonl") as journal:
         journal.begin("/in")
-        journal.has_lost = True
+        journal.loss = "first"
         yield journal
 
 
@@ -43,27 +48,37 @@ def journal(out: Path) -> Iterator[WatchJournal]:
 def results(client: Client, journal: WatchJournal, out: Path) -> Results:
     patience, disk = Persistence(pass_over, pass_over), Disk(pass_over, lambda: None)
     folder = OutFolder(out, journal, [("thumbnail", "webp")])
+    folder.choose_at_start(f"{name}.png" for name in NAMES)
     return Results(client, journal, patience, disk, folder, pass_over)
 
 
-async def finish_job(client: Client, journal: WatchJournal, tmp_path: Path) -> str:
+async def finish_job(
+    client: Client, journal: WatchJournal, tmp_path: Path, batch: str = "1"
+) -> str:
     """Every file of it is done by the journal, and none of its results stands; the job's id."""
     files = [tmp_path / f"{name}.png" for name in NAMES]
     for file in files:
         await asyncio.to_thread(file.write_bytes, picture("red"))
     job = await client.submit(files, preset="thumbnail")
     await client.wait(job["id"])
-    await asyncio.to_thread(note_all_sent, journal, job["id"])
+    await asyncio.to_thread(note_all_sent, journal, job["id"], batch)
     for name in NAMES:
         saved = [("thumbnail", "webp", f"{name}.webp")]
-        await asyncio.to_thread(journal.note_done, "1", f"{name}.png", saved)
+        await asyncio.to_thread(journal.note_done, batch, f"{name}.png", saved)
     return str(job["id"])
 
 
-def note_all_sent(journal: WatchJournal, job_id: str) -> None:
-    sightings = [Sighting(f"{name}.png", "/in", 1, 2, 3) for name in NAMES]
-    journal.note_batch("1", "r", {}, sightings, {one.name: "[]" for one in sightings})
-    journal.note_job("1", job_id, [(i, f"{name}.png", "ab") for i, name in enumerate(NAMES)])
+def note_all_sent(
+    journal: WatchJournal, job_id: str, batch: str = "1", names: Sequence[str] = NAMES
+) -> None:
+    sightings = [Sighting(f"{name}.png", "/in", 1, 2, 3) for name in names]
+    journal.note_batch(batch, "r", {}, sightings, {one.name: "[]" for one in sightings})
+    journal.note_job(batch, job_id, [(i, f"{name}.png", "ab") for i, name in enumerate(names)])
+
+
+def make_anew(out: Path) -> None:
+    shutil.rmtree(out)
+    out.mkdir()
 
 
 def standing(out: Path) -> set[str]:
@@ -104,11 +119,11 @@ async def test_what_vanishes_meanwhile_is_not_lost_but_looked_for_again(
 
     after(client, monkeypatch, remove)
     await results.restore()
-    assert (journal.has_lost, await asyncio.to_thread(standing, out)) == (True, {"b"})
+    assert (journal.loss, await asyncio.to_thread(standing, out)) == ("first", {"b"})
     await results.restore()
-    assert (journal.has_lost, await asyncio.to_thread(standing, out)) == (True, {"b", "c"})
+    assert (journal.loss, await asyncio.to_thread(standing, out)) == ("first", {"b", "c"})
     await results.restore()  # what was brought back once may be taken away
-    assert (journal.has_lost, await asyncio.to_thread(standing, out)) == (False, {"b", "c"})
+    assert (journal.loss, await asyncio.to_thread(standing, out)) == (None, {"b", "c"})
     assert all(entry.files for entry in journal.entries.values())
 
 
@@ -119,12 +134,94 @@ async def test_only_what_the_server_was_asked_for_and_lacks_is_lost(
     await asyncio.to_thread((out / "b.webp").touch)
     await client.delete(job_id)
     await results.restore()
-    assert not journal.has_lost
+    assert journal.loss is None
     assert {name: bool(entry.files) for name, entry in journal.entries.items()} == {
         "a.png": False,
         "b.png": True,
         "c.png": False,
     }
+
+
+async def test_what_was_saved_since_the_loss_is_not_brought_back(
+    client: Client, journal: WatchJournal, results: Results, out: Path, tmp_path: Path
+) -> None:
+    """Somebody takes it away while older ones come back."""
+    await finish_job(client, journal, tmp_path)
+    await results.restore()
+    job_id = await finish_job(client, journal, tmp_path, batch="2")
+    for name in NAMES:
+        await asyncio.to_thread((out / f"{name}.webp").unlink)
+    await results.restore()
+    assert (journal.loss, await asyncio.to_thread(standing, out)) == (None, set())
+    assert {(entry.job_id, len(entry.files)) for entry in journal.entries.values()} == {(job_id, 1)}
+
+
+async def test_a_folder_that_is_lost_while_it_is_filled_is_filled_again(
+    client: Client,
+    journal: WatchJournal,
+    results: Results,
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where nothing that was missing before is found."""
+    await finish_job(client, journal, tmp_path)
+    for name in NAMES:
+        await asyncio.to_thread((out / f"{name}.webp").touch)
+    await asyncio.to_thread(note_all_sent, journal, GONE, "gone", ["x"])
+    await asyncio.to_thread(journal.note_done, "gone", "x.png", [("thumbnail", "webp", "x.webp")])
+    images = client.images
+
+    async def lose_all(job_id: str) -> AsyncIterator[Any]:
+        if job_id == GONE:
+            await asyncio.to_thread(make_anew, out)
+            await asyncio.to_thread(journal.write_anew)
+        async for image in images(job_id):
+            yield image
+
+    monkeypatch.setattr(client, "images", lose_all)
+    await results.restore()
+    assert await asyncio.to_thread(standing, out) == set()
+    await results.restore()
+    assert await asyncio.to_thread(standing, out) == set(NAMES)
+
+
+async def test_an_image_that_the_server_has_to_make_anew_is_not_taken_for_saved(
+    client: Client,
+    journal: WatchJournal,
+    results: Results,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after an older backup was restored."""
+    job_id = await finish_job(client, journal, tmp_path)
+    images = [image async for image in client.images(job_id)]
+
+    async def forget(_: str) -> AsyncIterator[Any]:
+        for image in images:
+            yield {**image, "status": "pending", "outputs": []}
+
+    monkeypatch.setattr(client, "images", forget)
+    await results.restore()
+    assert journal.loss is None
+    assert not any(entry.files for entry in journal.entries.values())
+
+
+async def test_in_a_folder_that_was_made_anew_nothing_is_saved_before_it_is_gone_on_in(
+    client: Client, journal: WatchJournal, results: Results, out: Path, tmp_path: Path
+) -> None:
+    """Somebody may still be deleting it."""
+    job_id = await finish_job(client, journal, tmp_path)
+    await asyncio.to_thread(note_all_sent, journal, job_id)
+    await asyncio.to_thread(make_anew, out)
+    waits = asyncio.Event()
+    results._disk = Disk(lambda _: waits.set(), lambda: None, pause_s=0)
+    collecting = asyncio.create_task(results.collect(journal.batches["1"]))
+    await waits.wait()
+    assert not await asyncio.to_thread(lambda: list(out.iterdir()))
+    await asyncio.to_thread(journal.write_anew)
+    assert await collecting == []
+    assert await asyncio.to_thread(standing, out) == set(NAMES)
 
 
 async def test_where_results_vanish_it_waits_until_no_more_do(
@@ -170,3 +267,20 @@ async def test_a_job_that_the_server_has_lost_is_not_taken_for_a_deleted_one(
     monkeypatch.setattr(client, "follow", follow)
     assert await results.collect(journal.batches["1"]) == [f"{name}.png" for name in NAMES]
     assert not journal.failed
+
+
+async def test_one_result_that_the_server_has_lost_takes_no_other_with_it(
+    server: ServerProcess,
+    client: Client,
+    journal: WatchJournal,
+    results: Results,
+    out: Path,
+    tmp_path: Path,
+) -> None:
+    job_id = await finish_job(client, journal, tmp_path)
+    image = await anext(client.images(job_id))
+    (made,) = (server.data_dir / "jobs" / job_id / "out").glob(f"*{image['id']}*")
+    made.unlink()
+    await asyncio.to_thread(note_all_sent, journal, job_id)
+    assert await results.collect(journal.batches["1"]) == ["a.png"]
+    assert await asyncio.to_thread(standing, out) == {"b", "c"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from imgsvc.client.watching import journal as journals
 from imgsvc.client.watching.entries import Entry, Failure, State
 from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.client.watching.shipping import split_by_name
+from imgsvc.files.places import Places
 from imgsvc.folders.scan import Sighting
 
 RECIPE = "r"
@@ -153,6 +155,7 @@ def test_a_torn_line_takes_no_other_with_it(path: Path, monkeypatch: pytest.Monk
         {"event": "done"}, {"event": "ended", "batch": "1", "at": 5}, {"event": ["x"]},
         {"event": "job"}, {"event": "entry", "name": "a.png", "state": "odd"},
         {"event": "sent", "batch": "1", "recipe": "r", "spec": {}, "files": [[1]]},
+        {"event": "dropped", "names": ["a.png"]}, {"event": "folder", "folder": "/in"},
     ],
 )  # fmt: skip
 def test_a_line_of_another_version_is_said(path: Path, line: dict[str, object]) -> None:
@@ -270,3 +273,16 @@ def test_files_that_a_job_would_call_the_same_go_apart() -> None:
         ["a\udce9.png", "b.png", "\x01"],
         ["a\udcff.png", "\x02"],
     ]
+
+
+def test_where_there_is_no_space_for_a_new_one_that_is_said(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Places, "write", refuse)
+        with pytest.raises(LocalFileError, match="No space left"):
+            WatchJournal(path)
+    WatchJournal(path).close()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -276,12 +277,28 @@ async def test_a_backup_that_finds_no_space_is_refused_and_leaves_nothing(
 ) -> None:
     await completed(http, await submit(http, ("a.jpg", make_jpeg(30, 20))))
     disk.fill(64 << 10)
-    await refused(http, "POST", "/api/v1/backup")
+    problem = await call(http, "POST", "/api/v1/backup", 507)
+    assert "disk of the data folder" in problem["detail"]
     assert not list((disk.outside / "data").glob("backup*"))
     assert not list((disk.outside / "data").glob(".backup*"))
     disk.clear()
     async with http.post("/api/v1/backup") as reply:
         assert zipfile.ZipFile(io.BytesIO(await reply.read())).testzip() is None
+
+
+def test_a_backup_to_a_full_disk_names_it_and_leaves_nothing(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
+    ServerProcess(tmp_path / "data").stop()
+    file = disk.path / "all.zip"
+    disk.fill()
+    command = [*disk.enter, sys.executable, "-m", "imgsvc", "backup", str(file), "--data"]
+    made = subprocess.run(
+        [*command, str(tmp_path / "data")], capture_output=True, text=True, timeout=40, check=False
+    )
+    assert made.returncode == 2
+    assert f"{file}: No space left on device" in made.stderr
+    assert not list(disk.outside.glob("*.zip")) + list(disk.outside.glob(".*"))
 
 
 async def test_when_there_is_no_place_for_another_file_submits_are_refused_as_well(

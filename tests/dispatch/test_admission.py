@@ -62,7 +62,8 @@ def test_beside_a_suspect_there_is_nothing() -> None:
 
 
 def test_a_suspect_may_use_what_it_is_known_to_need() -> None:
-    assert _admission().begin_alone(300).memory_bytes == 300
+    heavy = _admission().begin_alone(300)
+    assert heavy == Allowance(300, is_heavy=True, is_alone=True)
 
 
 def test_more_than_the_whole_budget_can_never_fit() -> None:

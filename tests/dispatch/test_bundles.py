@@ -25,6 +25,12 @@ def test_quick_images_travel_together_up_to_the_limit() -> None:
     assert pace.bundle_size("job") == MAX_IMAGES
 
 
+def test_thumbnails_travel_in_small_groups() -> None:
+    pace = Pace()
+    pace.learn("job", 10)
+    assert pace.bundle_size("job") == 4
+
+
 def test_slow_images_travel_alone() -> None:
     pace = Pace()
     pace.learn("job", 150)

@@ -12,11 +12,10 @@ from imgsvc.config import FetchSettings
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.states import Priority
 from imgsvc.errors import ImageErrorCode
-from imgsvc.fetching import ways as ways_module
 from imgsvc.fetching.breakers import FAILURES, FIRST_PAUSE_S, Breakers
 from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.unfetched import LedOn, Unfetched
-from imgsvc.fetching.ways import BELIEVED_S, Way, Ways
+from imgsvc.fetching.ways import BELIEVED_S, Way
 from tests.fetching.background import Background, background
 from tests.fetching.hosts import Clock, Gate, Host, answer, redirect, running_host
 from tests.pictures import make_jpeg
@@ -181,19 +180,35 @@ async def test_a_target_that_is_refused_long_after_is_asked_for_anew(
     assert ((await back.image(job)).sha256 is None) is (asked == 1)
 
 
-async def test_who_was_led_on_before_a_restart_begins_at_its_own_url(
+async def test_who_was_led_on_before_a_restart_goes_on_from_there(
     tmp_path: Path, blobs: BlobStore, clock: Clock, host: Host, other_host: Host
 ) -> None:
-    other_host.answers["/a.jpg"] = answer(PICTURE)
+    other_host.answers["/a.jpg"] = gate = Gate(answer(PICTURE))
     async with background(tmp_path, blobs, clock) as back:
         job = await back.submit(host.url())
         await lead_on(back, host, other_host.url("/a.jpg"))
-        assert (await back.image(job)).fetch_host == f"127.0.0.2:{other_host.port}"
-    host.answers["/"] = redirect(other_host.url("/a.jpg"))
+    async with background(tmp_path, blobs, clock) as back:
+        await back.fetches.run_once()
+        await gate.reached.wait()
+    gate.opened.set()
     async with background(tmp_path, blobs, clock) as back:
         await back.run_through()
         assert (await back.image(job)).sha256 is not None
-    assert (len(host.asked), other_host.asked) == (2, ["/a.jpg"])
+    assert (len(host.asked), other_host.asked) == (1, ["/a.jpg"] * 2)
+
+
+async def test_fewer_redirects_may_be_allowed_by_the_time_that_an_image_goes_on(
+    tmp_path: Path, blobs: BlobStore, clock: Clock, host: Host, other_host: Host
+) -> None:
+    host.answers["/"] = redirect(host.url("/2"))
+    host.answers["/2"], other_host.answers["/"] = redirect(other_host.url()), redirect(host.url())
+    async with background(tmp_path, blobs, clock) as back:
+        job = await back.submit(host.url())
+        await back.run_once()
+    async with background(tmp_path, blobs, clock, max_redirects=1) as back:
+        await back.run_through()
+        assert (await back.image(job)).error is not None
+    assert len(other_host.asked) == 1
 
 
 async def test_the_time_it_took_so_far_is_kept_and_waiting_is_none_of_it(
@@ -215,13 +230,3 @@ async def test_the_time_it_took_so_far_is_kept_and_waiting_is_none_of_it(
     assert late.value.failure.code is ImageErrorCode.FETCH_TIMEOUT
     await file.abort()
     await fetcher.close()
-
-
-def test_how_many_ways_are_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ways_module, "MAX_REMEMBERED", 2)
-    ways = Ways()
-    for image_id in "123":
-        ways.remember(image_id, Way(f"http://{image_id}.example/"))
-    assert [way and way.address for way in map(ways.take_up, "1233")] == [
-        None, "http://2.example/", "http://3.example/", None,
-    ]  # fmt: skip

@@ -28,7 +28,7 @@ class Queue:
         self.store = store
         self.on_trial: set[str] = set()
         self.turns = FetchTurns(PER_HOST, self.on_trial.__contains__)
-        self._picker = Picker(store, self.turns)
+        self.picker = Picker(store, self.turns)
 
     async def submit(self, *hosts: str, priority: Priority = Priority.NORMAL) -> str:
         """Images, one from each of `hosts`, by their first letters: the job's id."""
@@ -37,13 +37,13 @@ class Queue:
 
     async def begin(self, room: int) -> list[tuple[str, str]]:
         """The job and the host of each image that begins in one round."""
-        begun = await self.store.begin_fetches(await self._picker.pick(room), 2_000)
+        begun = await self.store.begin_fetches(await self.picker.pick(room), 2_000)
         for image in begun:
             self.turns.begin(_host(image), image.job_id)
         return [(image.job_id, _host(image).partition(".")[0]) for image in begun]
 
-    def end(self, host: str) -> None:
-        self.turns.end(f"{host}.example")
+    def end(self, host: str, job_id: str) -> None:
+        self.turns.end(f"{host}.example", job_id)
 
 
 def _host(image: Image) -> str:
@@ -76,7 +76,7 @@ async def test_a_lower_priority_is_asked_for_where_the_higher_one_has_to_wait(
     assert [await queue.begin(4) for _ in range(4)] == [
         [(high, "a")], [(high, "a")], [(low, "b")], [],
     ]  # fmt: skip
-    queue.end("a")
+    queue.end("a", high)
     assert await queue.begin(4) == [(high, "a")]
 
 
@@ -100,18 +100,58 @@ async def test_jobs_take_turns_at_one_host(queue: Queue) -> None:
     jobs = [await queue.submit("a", "a", "a") for _ in range(2)]
     begun = []
     for _ in range(6):
-        begun += await queue.begin(1)
-        queue.end("a")
+        ((job, host),) = await queue.begin(1)
+        begun.append((job, host))
+        queue.end(host, job)
     assert begun == [(job, "a") for _ in range(3) for job in jobs]
+
+
+async def test_a_job_without_answers_leaves_the_others_their_places_at_a_host(queue: Queue) -> None:
+    silent = await queue.submit(*"aaaaaaaa")
+    answered = await queue.submit(*"aaaaaaaa")
+    for _ in range(6):
+        for job, host in await queue.begin(4):
+            if job == answered:
+                queue.end(host, job)
+    assert queue.turns.in_flight_of(silent) == 1  # of two places
+
+
+async def test_a_round_gives_nobody_more_because_another_has_had_one(queue: Queue) -> None:
+    queue.turns = FetchTurns(4, queue.on_trial.__contains__)
+    queue.picker = Picker(queue.store, queue.turns)
+    silent = await queue.submit(*"aaaa")
+    answered = await queue.submit(*"aaaa")
+    under_way = [one for _ in range(4) for one in await queue.begin(4)]
+    for job, host in under_way:
+        if job == answered:
+            queue.end(host, job)
+    assert await queue.begin(4) == [(answered, "a")]
+    assert await queue.begin(4) == [(answered, "a")]
+    assert queue.turns.in_flight_of(silent) == 2
+
+
+async def test_a_job_of_silent_hosts_leaves_the_others_their_share_of_all_places(
+    queue: Queue,
+) -> None:
+    silent = await queue.submit(*(f"s{n}" for n in range(30)))
+    answered = await queue.submit(*(f"a{n}" for n in range(30)))
+    under_way: list[tuple[str, str]] = []
+    for _ in range(6):
+        under_way += await queue.begin(8 - len(under_way))
+        for job, host in under_way:
+            if job == answered:
+                queue.end(host, job)
+        under_way = [one for one in under_way if one[0] == silent]
+    assert queue.turns.in_flight_of(silent) == 4
 
 
 async def test_hosts_take_turns_within_a_job(queue: Queue) -> None:
     await queue.submit(*["a", "b", "c"] * 3)
     begun = []
     for _ in range(6):
-        ((_, host),) = await queue.begin(1)
+        ((job, host),) = await queue.begin(1)
         begun.append(host)
-        queue.end(host)
+        queue.end(host, job)
     assert begun == ["a", "b", "c"] * 2
 
 
@@ -164,10 +204,10 @@ async def test_a_host_that_fails_while_it_is_picked_does_not_hold_up_the_round(
         asked += 1
         if asked == 2:
             breakers.note_failure("h.example")
-            turns.end("h.example")
+            turns.end("h.example", "another job")
         return await ask(*wanted)
 
     monkeypatch.setattr(store, "fetch_offers", fail_meanwhile)
     picks = await Picker(store, turns).pick(32)
-    assert Counter(pick.host for pick in picks) == {"h.example": 3, "g.example": 2}
+    assert Counter(pick.host for pick in picks) == {"h.example": 2, "g.example": 2}
     await store.close()

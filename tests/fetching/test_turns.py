@@ -20,7 +20,7 @@ def test_a_host_has_as_many_places_as_it_may() -> None:
     assert (turns.room("a"), turns.busy_hosts()) == (1, [])
     turns.begin("a", "1")
     assert (turns.room("a"), turns.room("b"), turns.busy_hosts()) == (0, 2, ["a"])
-    turns.end("a")
+    turns.end("a", "1")
     assert (turns.room("a"), turns.busy_hosts()) == (1, [])
 
 
@@ -38,7 +38,7 @@ def test_it_is_known_whose_turn_was_last() -> None:
     assert (turns.last_host("1"), turns.last_jobs[Priority.LOW]) == ("", "")
     turns.begin("a", "1")
     turns.begin("b", "2")
-    turns.end("a")
+    turns.end("a", "1")
     assert (turns.last_host("1"), turns.last_host("2")) == ("a", "b")
 
 
@@ -47,6 +47,6 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = make_turns()
     for job_id in "1234":
         turns.begin("a", job_id)
-        turns.end("a")
+        turns.end("a", job_id)
     assert [turns.last_host(job_id) for job_id in "1234"] == ["", "a", "a", "a"]
     assert turns.busy_hosts() == []

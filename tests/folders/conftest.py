@@ -31,8 +31,10 @@ class Hotfolder:
     service: FolderService
 
     @classmethod
-    async def open(cls, server: Running, base: Path, preset: str = "thumbnail") -> Hotfolder:
-        root, out = base / "in", base / "out"
+    async def open(
+        cls, server: Running, base: Path, preset: str = "thumbnail", out_name: str = "out"
+    ) -> Hotfolder:
+        root, out = base / "in", base / out_name
         core = server.core
         settings = FolderSettings(path=root, out=out, preset=preset, polling=True)
         service = FolderService(settings, core.store, core.blobs, core.submitter, timing=SOON)
@@ -59,6 +61,11 @@ class Hotfolder:
 
     async def deliver(self) -> None:
         await self.service._delivery.run_once()
+
+    async def deliver_again(self) -> None:
+        """After something was waited for."""
+        self.service._delivery._waits_until_s = 0
+        await self.deliver()
 
     async def jobs(self) -> Sequence[dict[str, Any]]:
         """Newest first."""

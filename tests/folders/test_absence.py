@@ -30,16 +30,14 @@ async def test_a_share_that_is_not_mounted_at_a_start_gets_no_results(
         again = await Hotfolder.open(server, tmp_path)
         await again.deliver()
         out.symlink_to(tmp_path / "bare")
-        again.service._delivery._waits_until_s = 0
-        await again.deliver()
+        await again.deliver_again()
     reasons = [line["reason"] for line in logs if line["event"] == "out_folder_waits"]
     assert reasons[0] == "No such file or directory"
     assert reasons[1].startswith("It has no folder .imgsvc")
     assert not list((tmp_path / "bare").iterdir())
     out.unlink()
     out.symlink_to(tmp_path / "share")
-    again.service._delivery._waits_until_s = 0
-    await again.deliver()
+    await again.deliver_again()
     assert (out / "b.webp").exists()
 
 

@@ -40,7 +40,7 @@ async def test_results_stand_where_their_inputs_did(hotfolder: Hotfolder) -> Non
     assert size_of(hotfolder.out / "2024" / "May" / "b.webp") == (60, 90)
     (job,) = await hotfolder.jobs()
     assert (job["source"], job["label"], job["preset"]) == ("watch", "in", "thumbnail")
-    assert sorted(path.name for path in hotfolder.out.rglob("*") if path.is_file()) == [
+    assert sorted(path.name for path in hotfolder.out.rglob("*.*") if path.is_file()) == [
         "a.webp", "b.webp",
     ]  # fmt: skip
 

@@ -201,6 +201,9 @@ def test_what_cannot_be_read_is_refused_with_what_to_do(
         ("1,Shoe,http://a.example/b\\c", ["/Input Image Urls"]),
         ("1,Shoe,http://a.example\\@b.example/", ["/Input Image Urls"]),
         ("1,Shoe,http://1.2.3/", ["/Input Image Urls"]),
+        ("1,Shoe,{url}\u200b", ["/Input Image Urls"]),
+        ("1,Shoe,{url}\x7f", ["/Input Image Urls"]),
+        ('1,Shoe,"{url}?\u2028x"', ["/Input Image Urls"]),
         ("1,Shoe,http://a.example:0/", ["/Input Image Urls"]),
         ("one,,nothing", ["/S. No.", "/Product Name", "/Input Image Urls"]),
         ("1,Shoe", [""]),
@@ -233,14 +236,20 @@ def test_what_is_at_the_edge_is_taken(tmp_path: Path, row: str) -> None:
         ("Product Name,Input Image Urls", ["/rows/1/S. No."]),
         ("a,b", ["/rows/1/S. No.", "/rows/1/Product Name", "/rows/1/Input Image Urls"]),
         (f"{HEADER},Serial Number", ["/rows/1/S. No."]),
-        (f"{HEADER},Colour,colour ", ["/rows/1/colour"]),
-        (f"{HEADER},,Colour", ["/rows/1"]),
         (f'{HEADER},"Colour', ["/rows/1"]),
         (HEADER + "," * 17_000 + "Colour", ["/rows/1"]),
     ],
 )
 def test_a_wrong_header_is_told(tmp_path: Path, header: str, pointers: list[str]) -> None:
     assert list(faults(f"{header}\n1,Shoe,{URL}\n", tmp_path)) == pointers
+
+
+def test_other_columns_are_as_they_are(tmp_path: Path) -> None:
+    content = f"Note,,{HEADER},,Note,note \n,,1,Shoe,{URL},x,a,b\n"
+    table, rows = read(content, tmp_path)
+    assert table.header == ("Note", "", *HEADER.split(","), "", "Note", "note ")
+    assert rows == [(("", "", "1", "Shoe", URL, "x", "a", "b"), (URL,))]
+    assert faults(content.replace("x,", "\0,"), tmp_path) == {"/rows/2": "Row 2: has a NUL byte."}
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "\ufeff", HEADER, f"{HEADER}\n\n,,\n"])
@@ -258,6 +267,21 @@ def test_urls_that_spill_out_of_their_cell_are_told_what_is_missing(tmp_path: Pa
     (detail,) = faults(f"{HEADER}\n1,Shoe,{URL}, {URL}\n", tmp_path).values()
     assert detail.startswith("Row 2: 4 cells where the header has 3")
     assert "quotes" in detail
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [
+        (f"{URL} | {URL}", "separate URLs by commas"),
+        (f"{URL} {URL}", "separate URLs by commas"),
+        (f"a.jpg;{URL}", "separate URLs by commas"),
+        ("https://shop.example/a b.jpg", "write a blank within a URL as %20"),
+        (f"{URL},b.jpg", "write a comma within a URL as %2C"),
+    ],
+)
+def test_what_is_no_url_is_told_how_it_would_be(tmp_path: Path, cell: str, hint: str) -> None:
+    (detail,) = faults(f'{HEADER}\n1,Shoe,"{cell}"\n', tmp_path).values()
+    assert detail.endswith(f" must be an http or https url; {hint}.")
 
 
 @pytest.mark.parametrize(

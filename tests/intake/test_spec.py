@@ -107,6 +107,7 @@ def test_null_is_as_good_as_absent() -> None:
         ({"webhook": {"url": "ftp://x"}}, ["/webhook/url"]),
         ({"webhook": {"url": "http://a\\b.example/"}}, ["/webhook/url"]),
         ({"webhook": {"url": "http://127.1/"}}, ["/webhook/url"]),
+        ({"webhook": {"url": "http://a.example/\u202egpj.x"}}, ["/webhook/url"]),
         ({"webhook": {"url": "https://x", "events": []}}, ["/webhook/events"]),
         ({"webhook": {"url": "https://x", "events": ["x"]}}, ["/webhook/events/0"]),
         ({"webhook": {"url": "https://x", "secret": "x"}}, ["/webhook/secret"]),

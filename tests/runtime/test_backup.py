@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
+import os
 import sqlite3
 import zipfile
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +19,7 @@ import pytest
 from imgsvc.client import BytesUpload, Client
 from imgsvc.domain.ids import new_id
 from imgsvc.domain.times import now_ms
+from imgsvc.errors import StorageFull
 from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.runtime.file_check import check_files
 from imgsvc.runtime.offline import back_up, find_server
@@ -198,6 +201,23 @@ async def test_a_backup_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
             async with open_backup(server.core.store, server.core.blobs, keep_inputs=True):
                 raise ZeroDivisionError
         assert list((tmp_path / "data").glob("backup-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.EROFS, "read-only"), (errno.EMFILE, "too many files open")]
+)
+async def test_a_backup_that_cannot_begin_says_why_and_on_which_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    def refuse(*_path: Any, **_options: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "mkdir", refuse)
+            with pytest.raises(StorageFull, match=f"{words}.* the disk of the data folder"):
+                async with open_backup(server.core.store, server.core.blobs, keep_inputs=True):
+                    pass
 
 
 async def test_an_upload_that_is_still_coming_in_does_not_spoil_a_backup(tmp_path: Path) -> None:

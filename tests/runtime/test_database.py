@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -68,13 +70,16 @@ def test_a_damaged_database_stops_the_start_with_what_to_do(data_dir: Path) -> N
     assert sorted(path for path in (data_dir / "jobs").rglob("*")) == files
 
 
-@pytest.mark.parametrize("is_empty", [True, False])
-async def test_without_its_database_no_file_is_swept(data_dir: Path, is_empty: bool) -> None:
+@pytest.mark.parametrize("state", ["missing", "empty", "without tables"])
+async def test_without_its_database_no_file_is_swept(data_dir: Path, state: str) -> None:
     """As orphans of nobody they would all go."""
     database = data_dir / "imgsvc.db"
     database.unlink()
-    if is_empty:
+    if state == "empty":
         database.touch()
+    if state == "without tables":
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
     files = sorted(path for path in (data_dir / "jobs").rglob("*"))
     with pytest.raises(StartError, match="files of 1 jobs are here"):
         async with running_server(make_settings(data_dir)):
@@ -103,7 +108,36 @@ async def test_what_a_death_left_is_swept_although_a_start_in_between_failed(
     assert (output.exists(), orphan.exists()) == (True, False)
 
 
-def test_whoever_does_what_the_start_says_of_a_damaged_log_loses_no_input(data_dir: Path) -> None:
+def _remove(log: Path) -> None:
+    log.unlink()
+
+
+def _empty(log: Path) -> None:
+    os.truncate(log, 0)
+
+
+def _cut_off(log: Path) -> None:
+    os.truncate(log, log.stat().st_size // 2)
+
+
+def _damage(log: Path) -> None:
+    with log.open("r+b") as file:
+        file.write(b"no log")
+
+
+@pytest.mark.parametrize(
+    ("deed", "fault"),
+    [
+        (_remove, "lacks its last commits"),
+        (_empty, "lacks its last commits"),
+        (_cut_off, "lacks its last commits"),
+        (_damage, "is damaged"),
+    ],
+)
+def test_whoever_does_what_the_start_says_of_a_log_that_is_lost_loses_no_input(
+    data_dir: Path, deed: Callable[[Path], None], fault: str
+) -> None:
+    data_dir = data_dir.rename(data_dir.with_name("the data"))
     known = sorted(path.name for path in data_dir.glob("jobs/*/in/*"))
     server = ServerProcess(data_dir, workers=1)
     try:
@@ -112,9 +146,10 @@ def test_whoever_does_what_the_start_says_of_a_damaged_log_loses_no_input(data_d
     finally:
         server.kill()
     accepted = sorted(path.name for path in data_dir.glob("jobs/*/in/*"))
-    with (data_dir / "imgsvc.db-wal").open("r+b") as log:
-        log.write(b"no log")
+    deed(data_dir / "imgsvc.db-wal")
     said = _serve(data_dir).stderr
+    assert fault in said
+    assert sorted(path.name for path in data_dir.glob("jobs/*/in/*")) == accepted
     commands = [line for line in said.splitlines() if line.startswith("  ")]
     subprocess.run(["sh", "-ec", "\n".join(commands)], check=True)
     ServerProcess(data_dir, workers=1).stop()
@@ -274,3 +309,27 @@ def test_the_signal_to_stop_is_heard_while_the_database_is_locked(data_dir: Path
     finally:
         server.kill()
     assert server.process.returncode == 0
+
+
+async def test_a_folder_that_takes_no_file_costs_its_own_images_and_not_the_server(
+    tmp_path: Path,
+) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        form = form_of(spec=json.dumps({"open": True}))
+        async with server.http.post("/api/v1/jobs", data=form) as answer:
+            job = await answer.json()
+        outputs = tmp_path / "data" / "jobs" / job["id"] / "out"
+        outputs.rmdir()
+        outputs.touch()
+        form = form_of(("a.jpg", make_jpeg(30, 20)))
+        async with server.http.post(job["links"]["images"], data=form) as answer:
+            assert answer.status == 202
+        async with server.http.post(f"{job['links']['self']}/close"):
+            pass
+        with capture_logs() as logs:
+            good = await submit(server, ("b.jpg", make_jpeg(31, 20)))
+        assert good["status"] == "completed"
+        (image,) = (await get_json(server, job["links"]["images"]))["items"]
+        assert (image["status"], image["error"]["code"]) == ("failed", "internal")
+        assert not server.core.failure.done()
+        assert "file_unusable" in {line["event"] for line in logs}

@@ -11,11 +11,16 @@ from typing import Any
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
+from imgsvc.domain.retries import MAX_INNOCENT, MAX_UNEXPLAINED_DEATHS, SUSPECT_AFTER
+from imgsvc.domain.times import now_ms
+from imgsvc.store.store import Store
 from tests.pictures import make_jpeg
 from tests.runtime import faulty
 from tests.runtime.faulty import fault
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
+from tests.store.builders import claim, create, key
 
 SPEC = json.dumps({"recipe": {"variants": [{"name": "only", "width": 20, "format": "png"}]}})
 
@@ -54,6 +59,7 @@ async def test_an_image_whose_worker_hides_what_it_died_of_is_tried_a_few_times(
     (image,) = await _submit_among_good_ones(server, fault("hide"))
     assert (image["status"], image["error"]["code"]) == ("failed", "worker_crashed")
     assert image["attempts"] == 2
+    assert (await server.core.store.image_by_id(image["id"])).claim == MAX_INNOCENT + 2
 
 
 async def test_an_image_that_asks_for_ever_more_memory_fails(server: Running) -> None:
@@ -69,6 +75,22 @@ async def test_an_image_that_hangs_is_killed_at_the_deadline(server: Running) ->
 async def test_an_image_that_eats_memory_is_stopped(server: Running) -> None:
     (image,) = await _submit_among_good_ones(server, fault("hog"))
     assert (image["error"]["code"], image["attempts"]) == ("out_of_memory", 1)
+
+
+async def test_images_that_wait_for_space_are_in_the_log_at_once(server: Running) -> None:
+    with capture_logs() as logs:
+        form = form_of(("a", fault("find-no-space")), spec=SPEC)
+        async with server.http.post("/api/v1/jobs", data=form) as answer:
+            job = await answer.json()
+        async with server.http.ws_connect(job["links"]["events"]) as socket:
+            while not (await socket.receive_json()).get("image", {}).get("last_error"):
+                pass
+        assert [log["what"] for log in logs if log["event"] == "storage_full"] == ["images"]
+        async with server.http.post(f"{job['links']['self']}/cancel") as answer:
+            assert answer.status == 200
+        for width in (30, 40):  # the first may share a commit with a last try of the other
+            await submit(server, ("b.jpg", make_jpeg(width, 20)))
+    assert "images" in [log["what"] for log in logs if log["event"] == "storage_has_room"]
 
 
 async def test_a_defect_in_rendering_is_internal_and_tells_nothing(server: Running) -> None:
@@ -97,13 +119,53 @@ async def test_an_image_that_needs_more_than_a_share_runs_when_there_is_room(
     assert (exceeds["status"], exceeds["error"]["code"]) == ("failed", "out_of_memory")
 
 
-async def test_a_worker_killed_by_hand_costs_one_more_try(server: Running, tmp_path: Path) -> None:
+async def test_the_end_of_a_job_is_one_line_in_the_log(server: Running) -> None:
+    with capture_logs() as logs:
+        files = ("a.jpg", make_jpeg(30, 20)), ("b.jpg", fault("raise"))
+        job = await submit(server, *files, spec=SPEC)
+        for deed in ("cancel", "retry"):  # the one changes nothing, the other what has failed
+            async with server.http.post(f"{job['links']['self']}/{deed}") as answer:
+                assert answer.status == 200
+        async with server.http.ws_connect(job["links"]["events"]) as socket:
+            assert [message async for message in socket]
+    first, again = (log for log in logs if log["event"] == "job_finished")
+    assert first == again
+    facts = {"status": "partial", "completed": 1, "failed": 1, "cancelled": 0}
+    expected = {**facts, "job_id": job["id"], "errors": {"internal": 1}}
+    assert {name: first[name] for name in expected} == expected
+
+
+async def test_the_end_of_a_job_at_a_start_is_one_line_too(tmp_path: Path) -> None:
+    """With its last image, which took the server down once too often."""
+    settings = make_settings(tmp_path)
+    store = await Store.open(tmp_path / "imgsvc.db")
+    job = await create(store)
+    for death in range(SUSPECT_AFTER + MAX_UNEXPLAINED_DEATHS):
+        if death:
+            await store.recover(now_ms(), died=True)
+        (image,) = await claim(store, job)
+        assert not image.is_suspect or await store.begin_alone(key(image))
+    await store.close()
+    (tmp_path / "lock").write_text('{"pid": 1, "url": null}')
+    with capture_logs() as logs:
+        async with running_server(settings):
+            pass
+    (end,) = (log for log in logs if log["event"] == "job_finished")
+    assert (end["job_id"], end["errors"]) == (job.id, {"worker_crashed": 1})
+
+
+@pytest.mark.parametrize("size", [2, 4], ids=["as it was", "of a pool that has grown"])
+async def test_a_worker_killed_by_hand_costs_one_more_try(
+    server: Running, tmp_path: Path, size: int
+) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     form = form_of(("gated", fault("gate", gate)), spec=SPEC)
     async with server.http.post("/api/v1/jobs", data=form) as answer:
         job = await answer.json()
     opened = await asyncio.to_thread(gate.open, "w")  # the worker is at its end of the gate
+    async with server.http.patch("/api/v1/workers", json={"size": size}) as answer:
+        assert answer.status == 200
     (busy,) = [w for w in server.core.pool.workers() if w.bundles]
     assert busy.pid is not None
     worker = psutil.Process(busy.pid)

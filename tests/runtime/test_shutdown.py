@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from tests.pictures import make_jpeg
 from tests.runtime.faulty import fault
 from tests.server_process import ServerProcess
-from tests.servers import form_of
+from tests.servers import form_of, make_settings, running_server
 
 SPEC = json.dumps({"recipe": {"variants": [{"name": "only", "width": 20, "format": "png"}]}})
 
@@ -104,3 +108,41 @@ async def test_a_second_signal_ends_at_once_and_loses_nothing(
         assert messages[-1]["job"]["completed"] == 6
     finally:
         again.stop()
+
+
+def _interruptions(data_dir: Path) -> int:
+    with closing(sqlite3.connect(data_dir / "imgsvc.db")) as database:
+        (row,) = database.execute("SELECT interruptions FROM images")
+    return int(row[0])
+
+
+async def test_an_image_is_not_blamed_for_the_death_of_a_server_that_was_asked_to_stop(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    async with aiohttp.ClientSession(base_url=server.url) as http:
+        await _submit_gated(http, gate, 0)
+        with await asyncio.to_thread(gate.open, "w"):
+            server.process.send_signal(signal.SIGTERM)
+            await _until_draining(http)
+            await asyncio.to_thread(server.kill)
+    again = ServerProcess(tmp_path / "data", workers=1, program="tests.runtime.faulty")
+    await asyncio.to_thread(again.kill)
+    assert _interruptions(tmp_path / "data") == 0
+
+
+async def test_a_server_that_fails_by_itself_counts_as_one_that_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    settings = make_settings(tmp_path / "data")
+    async with running_server(settings) as server:
+        monkeypatch.setattr(server.core.blobs, "publish", fail)
+        with capture_logs():
+            async with server.http.post("/api/v1/jobs", data=form_of(("a", make_jpeg(9, 9)))):
+                await asyncio.wait({server.core.failure})
+    assert _interruptions(tmp_path / "data") == 0
+    async with running_server(settings):
+        assert _interruptions(tmp_path / "data") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from imgsvc.intake.spec import JobSpec
 from imgsvc.service.append import Appender
 from imgsvc.service.wait import Waiter
 from tests.pictures import make_jpeg
-from tests.servers import Running, make_settings, running_server
+from tests.servers import Running, form_of, make_settings, running_server
 
 
 @pytest.fixture
@@ -126,3 +127,65 @@ async def test_a_submit_that_cannot_be_dropped_leaves_no_file_and_is_dropped_lat
         assert await core.store.job_ids([submission.job_id]) == {submission.job_id}
     await core.deleter.drop_rest(0)
     assert await core.store.job_ids([submission.job_id]) == set()
+
+
+async def _remove_log(server: Running) -> None:
+    (server.core.settings.storage.data_dir / "imgsvc.db-wal").unlink()
+
+
+async def _fail_to_sync(server: Running) -> None:
+    """The log is written, and then its sync fails: SQLite says so at the commit."""
+    connection = server.core.store._connection
+    execute = connection.execute_fetchall
+
+    async def fail(sql: str, *parameters: Any) -> Any:
+        rows = await execute(sql, *parameters)
+        if sql == "COMMIT":
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise error
+        return rows
+
+    setattr(connection, "execute_fetchall", fail)  # noqa: B010 - of a finer type
+
+
+async def _fail_to_begin(server: Running) -> None:
+    connection = server.core.store._connection
+
+    async def fail(_sql: str, *_: Any) -> Any:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    setattr(connection, "executescript", fail)  # noqa: B010 - of a finer type
+
+
+@pytest.mark.parametrize(
+    ("deed", "stands"), [(_remove_log, 1), (_fail_to_sync, 1), (_fail_to_begin, 0)]
+)
+async def test_a_commit_in_doubt_has_its_files_or_no_row_after_the_next_start(
+    tmp_path: Path, deed: Callable[[Running], Awaitable[None]], stands: int
+) -> None:
+    settings = make_settings(tmp_path / "data")
+    headers = {"Idempotency-Key": "a-key"}
+
+    def files() -> int:
+        return len(list(settings.storage.data_dir.glob("jobs/*/in/*")))
+
+    async with running_server(settings) as server:
+        job = await open_job(server)
+        images = f"/api/v1/jobs/{job.id}/images"
+        await deed(server)
+        form = form_of(("a.jpg", make_jpeg(20, 20)))
+        async with server.http.post(images, data=form, headers=headers) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (503, "shutting_down")
+        assert files() == 1
+    async with running_server(settings) as server:
+        assert files() == (await server.core.store.job(job.id)).total == stands
+        form = form_of(("a.jpg", make_jpeg(20, 20)))
+        async with server.http.post(images, data=form, headers=headers) as answer:
+            assert answer.status == 202
+            assert ("Idempotency-Replayed" in answer.headers) is (stands == 1)
+        await server.core.store.close_job(job.id, 1)
+        done = await Waiter(server.core.store, server.core.hub).wait(job.id, 30)
+        assert (done.state, done.completed) == ("completed", 1)

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from imgsvc.errors import DatabaseBroken, ShuttingDown, StartError, StorageFull
 from imgsvc.store.store import Store
@@ -30,18 +31,17 @@ async def _damaged_store(database: Path) -> tuple[Store, str]:
     return store, job.id
 
 
-async def test_damage_that_a_read_meets_ends_all_reading_and_writing(
-    database: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_damage_that_a_read_meets_ends_all_reading_and_writing(database: Path) -> None:
     store, job_id = await _damaged_store(database)
     watching = asyncio.create_task(store.watch())
-    with pytest.raises(ShuttingDown) as refused:
+    with capture_logs() as logs, pytest.raises(ShuttingDown) as refused:
         await store.images(job_id, limit=10)
     with pytest.raises(DatabaseBroken, match="malformed"):
         await watching
     assert store.has_broken_down
-    assert "the database cannot be used any more" in caplog.text
-    assert "server" not in caplog.text + refused.value.message  # a run has none
+    assert [log["event"] for log in logs] == ["database_broken"]
+    assert "malformed" in logs[0]["reason"]
+    assert "server" not in str(logs) + refused.value.message  # a run has none
     with pytest.raises(ShuttingDown):
         await store.job(job_id)
     with pytest.raises(ShuttingDown):
@@ -92,6 +92,10 @@ class _Failing:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._connection, name)
+
+    async def executescript(self, sql: str) -> None:
+        for statement in sql.rstrip(";").split("; "):
+            await self.execute_fetchall(statement)
 
     async def execute_fetchall(self, sql: str, parameters: object = ()) -> object:
         self.statements.append(sql)
@@ -146,14 +150,16 @@ async def test_a_full_disk_fails_only_those_who_find_no_room(store: Store) -> No
     assert not store.has_broken_down
 
 
-async def test_while_another_program_writes_the_writer_waits(
-    store: Store, database: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+async def test_while_another_program_writes_the_writer_waits(store: Store, database: Path) -> None:
+    with (
+        capture_logs() as logs,
+        closing(sqlite3.connect(database, isolation_level=None)) as other,
+    ):
         other.execute("BEGIN IMMEDIATE")
         waiting = asyncio.create_task(store.create_job(new_job(), [], 1_000))
-        while "locked by another program" not in caplog.text:  # noqa: ASYNC110 - only the log tells
+        while not logs:  # noqa: ASYNC110 - only the log tells
             await asyncio.sleep(0)
+        assert logs[0]["event"] == "database_locked"
         assert not waiting.done()
         assert (await store.jobs(limit=1))[0] == []
         other.execute("ROLLBACK")

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from imgsvc.errors import DatabaseBroken, ShuttingDown
 from imgsvc.store.store import Store
@@ -62,21 +63,20 @@ async def test_a_look_that_fails_is_no_loss(
     ],
 )
 async def test_nothing_is_acknowledged_that_would_be_gone_with_the_process(
-    database: Path,
-    deed: Callable[[Path], None],
-    advice: str,
-    caplog: pytest.LogCaptureFixture,
+    database: Path, deed: Callable[[Path], None], advice: str
 ) -> None:
     store = await Store.open(database)
     await create(store, 1)
     deed(database)
-    with pytest.raises(ShuttingDown):
-        await create(store, 1)
-    with pytest.raises(DatabaseBroken, match="moved, replaced or removed"):
-        await store.watch()
-    await store.close()
-    assert advice in caplog.text
-    assert "damaged" not in caplog.text
+    with capture_logs() as logs:
+        with pytest.raises(ShuttingDown):
+            await create(store, 1)
+        with pytest.raises(DatabaseBroken, match="moved, replaced or removed"):
+            await store.watch()
+        await store.close()
+    assert [log["event"] for log in logs] == ["database_broken"]
+    assert advice in logs[0]["advice"]
+    assert "damaged" not in str(logs)
 
 
 async def test_it_is_noticed_while_nothing_is_written(

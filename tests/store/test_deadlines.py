@@ -135,12 +135,3 @@ async def test_at_a_start_with_a_right_clock_nothing_changes(
     before = [_read(database, query) for query in queries]
     await store.cut_deadlines(NOW, LONGEST)
     assert [_read(database, query) for query in queries] == before
-
-
-async def test_jobs_that_seem_to_have_ended_later_than_now_count_as_ended_lately(
-    store: Store,
-) -> None:
-    ended = await _finish_job(store)
-    early = await create(store, 0, now_ms=NOW - DAY_MS)
-    assert set(await store.lately_active_jobs(1000, NOW)) == {ended.id}
-    assert set(await store.lately_active_jobs(1000, NOW - DAY_MS)) == {ended.id, early.id}

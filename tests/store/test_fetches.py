@@ -107,10 +107,30 @@ async def test_a_fetch_may_be_put_off(store: Store, counts: bool, attempts: int)
 async def test_a_fetch_may_go_on_at_another_host(store: Store) -> None:
     job = await create(store, "a.example")
     image = await begin(store)
-    await store.release_fetch(FetchRelease(image.key, count_attempt=False, host="b.example"), 3_000)
+    release = FetchRelease(image.key, count_attempt=False, host="b.example", way="[]")
+    await store.release_fetch(release, 3_000)
     assert await hosts(store) == ["b.example"]
     (again,) = await store.begin_fetches([pick("b.example")], 4_000)
     assert (again.job_id, again.fetch_host, again.attempts) == (job.id, "b.example", 1)
+    assert again.fetch_way == "[]"
+
+
+@pytest.mark.parametrize("end", ["put off", "fetched", "failed", "cancelled"])
+async def test_how_far_it_was_led_is_kept_for_one_try(store: Store, end: str) -> None:
+    job = await create(store, "a.example")
+    first = await begin(store)
+    await store.release_fetch(FetchRelease(first.key, count_attempt=False, way="[]"), 3_000)
+    image = await begin(store)
+    match end:
+        case "put off":
+            await store.release_fetch(FetchRelease(image.key, count_attempt=True), 4_000)
+        case "fetched":
+            await store.finish_fetch(fetched(image), 4_000)
+        case "failed":
+            await store.fail_fetch(FetchFailure(image.key, GONE), 4_000)
+        case "cancelled":
+            await store.cancel_job(job.id, 4_000)
+    assert (image.fetch_way, (await store.image(job.id, 0)).fetch_way) == ("[]", None)
 
 
 async def test_those_that_waited_longest_are_let_go_first(store: Store) -> None:

@@ -83,3 +83,13 @@ async def test_what_waits_for_a_folder_that_is_watched_no_more_is_forgotten(stor
     assert await store.forget_unwatched_files([FOLDER, "/other"]) == {}
     assert await store.forget_unwatched_files(["/other"]) == {FOLDER: 1}
     assert list(await store.folders.files_by_name(FOLDER, ["a.jpg", "b.jpg"])) == ["b.jpg"]
+
+
+async def test_what_is_to_stand_in_an_output_folder_is_the_newest_that_was_chosen(
+    store: Store,
+) -> None:
+    assert await store.folders.out_token(FOLDER) is None
+    for token in ("older", "newer"):
+        await store.save_out_token(FOLDER, token)
+    assert await store.folders.out_token(FOLDER) == "newer"
+    assert await store.folders.out_token("/other") is None

@@ -169,3 +169,55 @@ def test_a_lock_whose_disk_became_read_only_is_let_go_and_the_next_start_looks_a
     lock.acquire()
     assert lock.was_abandoned
     lock.release()
+
+
+def test_who_failed_leaves_something_to_be_put_right(tmp_path: Path) -> None:
+    lock = DataFolderLock(tmp_path / "lock")
+    lock.acquire()
+    lock.note_recovered()
+    lock.note_failure()
+    lock.release()
+    lock.acquire()
+    assert lock.was_abandoned
+    assert lock.died
+    lock.note_recovered()
+    lock.release()
+    lock.acquire()
+    assert not lock.was_abandoned
+    lock.release()
+
+
+def test_what_it_says_is_on_stable_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, synced = tmp_path / "lock", b""
+
+    def note(file: int) -> None:
+        nonlocal synced
+        synced = os.pread(file, 1000, 0)
+
+    monkeypatch.setattr(os, "fsync", note)
+    lock = DataFolderLock(path)
+    lock.acquire()
+    for step in (lock.note_recovered, lambda: lock.announce("http://a:1"), lock.note_stop):
+        step()
+        assert synced == path.read_bytes()
+    lock.release()
+
+
+def test_since_when_something_may_have_been_left_is_kept_until_it_is_put_right(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "lock"
+    _die(path, stopping=False)
+    (tmp_path / "made").touch()
+    made_ns = (tmp_path / "made").stat().st_mtime_ns
+    for _ in range(2):
+        lock = DataFolderLock(path)
+        lock.acquire()
+        assert 0 < lock.since_ns <= made_ns
+        lock.release()
+    path.write_text("torn by a power cut")
+    lock.acquire()
+    assert lock.since_ns == 0
+    lock.note_recovered()
+    assert lock.since_ns >= made_ns
+    lock.release()

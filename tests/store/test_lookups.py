@@ -6,7 +6,7 @@ from imgsvc.domain.ids import new_id
 from imgsvc.domain.states import ImageState, JobState
 from imgsvc.errors import NotFound
 from imgsvc.store.store import Store
-from tests.store.builders import claim, create, failed, made, new_image, release
+from tests.store.builders import OUTPUT, claim, create, failed, made, new_image, release
 
 
 async def test_jobs_are_listed_newest_first_page_by_page(store: Store) -> None:
@@ -139,3 +139,15 @@ async def test_open_jobs_are_found_that_nobody_appends_to(store: Store) -> None:
     await store.append_images(busy.id, [new_image()], 5_000)
     assert await store.idle_open_jobs(4_999, 9) == [idle.id]
     assert await store.idle_open_jobs(5_000, 9) == [idle.id, busy.id]
+
+
+async def test_files_are_known_of_every_image_whatever_its_state(store: Store) -> None:
+    job = await create(store, 2, hidden=True)
+    (image,) = await claim(store, job, 1)
+    await store.finish_images([made(image)], 3_000)
+    files = await store.image_files(job.id)
+    done, waiting = sorted(files, key=lambda image: not image.is_completed)
+    assert (done.image_id, done.claim, done.is_completed) == (image.id, image.claim, True)
+    assert done.outputs == ((OUTPUT.variant, OUTPUT.format, OUTPUT.sha256),)
+    assert (waiting.is_completed, waiting.outputs) == (False, ())
+    assert await store.image_files(new_id()) == []

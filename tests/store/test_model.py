@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -390,3 +391,4 @@ class StoreMachine(FetchRules):
 
 TestStoreAgainstItsModel = StoreMachine.TestCase
 TestStoreAgainstItsModel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+pytestmark = pytest.mark.timeout(600)  # much work for one test

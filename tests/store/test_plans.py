@@ -35,7 +35,6 @@ TABLES = (
 # table that is bounded.
 WALKS = {
     "jobs_with_pending": "SCAN jobs USING INDEX jobs_unfinished",
-    "lately_active_jobs": "SCAN jobs USING INDEX jobs_unfinished",
     "unfinished_jobs": "SCAN jobs USING INDEX jobs_unfinished",
     "cut_appends": "SCAN jobs USING INDEX jobs_unfinished",
     "postpone_expiries": "SCAN jobs USING INDEX jobs_expiring",
@@ -94,6 +93,7 @@ async def test_set_based_statements_go_from_the_given_rows_to_the_table(
         ("image", "sqlite_autoindex_images_1"),
         ("image_by_id", "images_id"),
         ("images_of_job", "sqlite_autoindex_images_1"),
+        ("image_files", "images_in_state"),
         ("images_of_job_in_state", "images_in_state"),
         ("images_newest_in_state", "images_newest"),
         ("images_newest", "images_id"),
@@ -104,6 +104,8 @@ async def test_set_based_statements_go_from_the_given_rows_to_the_table(
         ("next_fetch", "images_to_fetch_later"),
         ("expired_jobs", "jobs_expiring"),
         ("idle_open_jobs", "jobs_open"),
+        ("count_death", "images_newest"),
+        ("fail_guilty_images", "images_newest"),
         ("recover_images", "images_newest"),
         ("deliveries_of_job", "deliveries_of_job"),
         ("next_delivery", "deliveries_waiting"),

@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
-from imgsvc.domain.retries import MAX_DEATHS_ALONE, SUSPECT_AFTER, TOOK_THE_SERVER_DOWN
+from imgsvc.domain.retries import (
+    MAX_DEATHS_ALONE,
+    MAX_UNEXPLAINED_DEATHS,
+    SUSPECT_AFTER,
+    TOOK_THE_SERVER_DOWN,
+)
 from imgsvc.errors import NotFound
+from imgsvc.store.recovery import Recovered
 from imgsvc.store.store import Store
 from tests.store.builders import CRASHED, claim, create, key, made, release
 
@@ -44,12 +49,13 @@ async def _die_while_processing(store: Store, job: Job, times: int) -> None:
         await store.recover(9_000, died=True)
 
 
-async def _begin_alone(store: Store, job: Job) -> Image:
-    """The first of two; the other has been claimed as well, and is returned."""
-    first, second = await claim(store, job)
+async def _die_with_one_alone(store: Store, job: Job, *, held: bool) -> Recovered:
+    """The first image of all that were claimed was alone. held: a worker had it."""
+    first, *others = await claim(store, job)
     assert first.is_suspect
     assert await store.begin_alone(key(first))
-    return second
+    names = [f"{i.job_id}-{i.index}-{i.claim}" for i in (first, *others)]
+    return await store.recover(9_000, died=True, held=names if held else names[1:])
 
 
 async def test_deaths_of_the_server_are_counted_and_cost_no_attempt(store: Store) -> None:
@@ -62,19 +68,22 @@ async def test_deaths_of_the_server_are_counted_and_cost_no_attempt(store: Store
     assert [(image.interruptions, image.attempts) for image in images] == [(1, 0), (0, 0)]
 
 
-async def test_who_was_alone_each_time_the_server_died_has_failed(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("held", "most"), [(True, MAX_DEATHS_ALONE), (False, MAX_UNEXPLAINED_DEATHS)]
+)
+async def test_who_was_alone_each_time_the_server_died_has_failed(
+    store: Store, held: bool, most: int
+) -> None:
     job = await create(store, 2)
     await _die_while_processing(store, job, SUSPECT_AFTER)
-    for _ in range(MAX_DEATHS_ALONE - 1):
-        await _begin_alone(store, job)
-        assert (await store.recover(9_000, died=True)).guilty == 0
-    second = await _begin_alone(store, job)
-    recovered = await store.recover(9_000, died=True)
+    for _ in range(most - 1):
+        assert (await _die_with_one_alone(store, job, held=held)).guilty == 0
+    recovered = await _die_with_one_alone(store, job, held=held)
     assert (recovered.images, recovered.guilty) == (1, 1)
     guilty = await store.image(job.id, 0)
     assert (guilty.state, guilty.error) == ("failed", TOOK_THE_SERVER_DOWN)
     assert guilty.attempts == 1
-    other = await store.image(job.id, second.index)
+    other = await store.image(job.id, 1)
     assert (other.state, other.interruptions) == ("pending", SUSPECT_AFTER)
     assert (await store.job(job.id)).errors == {"worker_crashed": 1}
 
@@ -82,7 +91,7 @@ async def test_who_was_alone_each_time_the_server_died_has_failed(store: Store) 
 async def test_who_ran_alone_earlier_is_not_blamed(store: Store) -> None:
     job = await create(store, 1)
     await _die_while_processing(store, job, SUSPECT_AFTER)
-    for _ in range(MAX_DEATHS_ALONE):
+    for _ in range(MAX_UNEXPLAINED_DEATHS):
         (image,) = await claim(store, job)
         assert await store.begin_alone(key(image))
         await store.release_images([release(image)], 3_000)
@@ -94,10 +103,23 @@ async def test_who_ran_alone_earlier_is_not_blamed(store: Store) -> None:
 async def test_a_stop_that_was_asked_for_blames_nobody(store: Store) -> None:
     job = await create(store, 2)
     await _die_while_processing(store, job, SUSPECT_AFTER)
-    for _ in range(MAX_DEATHS_ALONE):
-        await _begin_alone(store, job)
+    for _ in range(MAX_UNEXPLAINED_DEATHS):
+        first, _second = await claim(store, job)
+        assert await store.begin_alone(key(first))
         recovered = await store.recover(9_000)
         assert (recovered.images, recovered.guilty) == (2, 0)
+
+
+async def test_a_crash_whose_second_try_ends_with_the_server_is_counted_once(store: Store) -> None:
+    """A kill of all processes reaches the workers first."""
+    job = await create(store, 2)
+    images = await claim(store, job)
+    crashes = [release(i, count_attempt=True, last_error=CRASHED) for i in images]
+    await store.release_images(crashes, 3_000)
+    await claim(store, job, 1)
+    await store.recover(9_000, died=True)
+    after, _ = await store.images(job.id, limit=9)
+    assert [(image.last_error, image.attempts) for image in after] == [(None, 0), (CRASHED, 1)]
 
 
 async def test_a_retry_by_hand_forgets_the_interruptions(store: Store) -> None:

@@ -34,7 +34,7 @@ IMAGE_COLUMNS = [
     "last_error_message", "warnings", "input", "outputs", "memory_bytes", "not_before",
     "started_at", "finished_at", "duration_ms", "reuse_key", "cost_ms",
     "analysis", "fetch_host", "fetch_at", "fetch_max_bytes", "fetch_rank",
-    "interruptions", "alone_claim",
+    "interruptions", "alone_claim", "fetch_way",
 ]  # fmt: skip
 
 
@@ -124,7 +124,7 @@ async def test_without_room_for_a_copy_the_schema_stays_as_it_is(
 ) -> None:
     await (await Store.open(database)).close()
     _add_steps(monkeypatch, "CREATE TABLE later (x);")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=1000, free=100))
     with pytest.raises(StartError, match="free disk space"):
         await Store.open(database)
     assert list(database.parent.glob("*schema*")) == []

@@ -18,7 +18,7 @@ class Report:
 
     acknowledged, finished: images. messages: that came to the receiver. blamed: images failed
     with worker_crashed although they are good, by what they are told, and completed after a
-    retry: they were with two workers that were killed, or alone with three servers.
+    retry: no more than half as many as workers were killed, and none by servers.
 
     All that follow should be empty: lines, one for each fault. lost: acknowledged and not there,
     or not finished right. doubled: made, told or counted more than once. orphans: files and rows

@@ -43,6 +43,7 @@ def judge(
     report.untrue += [f"messages about nothing: {label}" for label in told]
     _judge_sights(images, seen, report)
     report.lost += _judge_attempts(images, report.worker_kills)
+    report.untrue += _judge_blame(report)
 
 
 def _judge_order(
@@ -146,6 +147,14 @@ def _judge_sights(
             outputs = sorted(output["sha256"] for output in read_outputs(row))
             if row["idx"] == index and outputs != digests:
                 report.untrue.append(f"{job_id} {index}: was completed, is {row['state']}")
+
+
+def _judge_blame(report: Report) -> list[str]:
+    """A good image pays for no death of a server, and for no fewer than two of workers."""
+    for_servers, for_workers = (report.blamed[f"by {who}"] for who in ("servers", "workers"))
+    if for_servers or 2 * for_workers > report.worker_kills:
+        return [f"good images were blamed: {dict(report.blamed)}"]
+    return []
 
 
 def _judge_attempts(images: dict[str, list[Row]], worker_kills: int) -> list[str]:

@@ -6,7 +6,9 @@ import asyncio
 import errno
 import json
 import os
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +213,31 @@ async def test_files_that_came_too_late_for_a_job_are_swept_at_start(tmp_path: P
     _crash(settings)
     async with running_server(settings):
         assert {path for path in folder.rglob("*") if path.is_file()} == kept
+
+
+async def test_a_crash_is_looked_after_wherever_it_may_have_left_something_and_nowhere_else(
+    tmp_path: Path,
+) -> None:
+    """However long ago a job ended: an append may still have been on its way."""
+    settings = make_settings(tmp_path / "data")
+    data_dir = settings.storage.data_dir
+    jobs = []
+    async with running_server(settings) as server:
+        for name in ("late", "early", "new"):
+            job = await submit(server, (name, make_jpeg(20, 20)), preset="thumbnail")
+            jobs.append(data_dir / "jobs" / job["id"] / "in")
+        said = (data_dir / "lock").read_text()
+    since_ns = json.loads(said)["since_ns"]
+    with closing(sqlite3.connect(data_dir / "imgsvc.db")) as database, database:
+        long_ago = "UPDATE jobs SET finished_at = finished_at - 3600000 WHERE id <> ?"
+        database.execute(long_ago, (jobs[2].parent.name,))
+    for folder in jobs:
+        (folder / new_id()).write_bytes(b"half an append")
+    for folder in (jobs[1], jobs[1].with_name("out")):
+        os.utime(folder, ns=(since_ns - 1, since_ns - 1))
+    (data_dir / "lock").write_text(said)
+    async with running_server(settings):
+        assert [len(list(folder.iterdir())) for folder in jobs] == [1, 2, 1]
 
 
 async def test_inputs_that_were_to_be_dropped_are_swept_at_start(tmp_path: Path) -> None:

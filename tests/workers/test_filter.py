@@ -74,6 +74,11 @@ async def test_every_call_that_is_to_be_refused_is_refused(prison: Follower) -> 
     await assert_refused(prison, *wishes, by={"EPERM"})
 
 
+async def test_a_slot_holds_no_folders(prison: Follower) -> None:
+    """Nothing that removes files would remove those."""
+    await assert_refused(prison, ("make a folder here", None), by={"EPERM"})
+
+
 async def test_nothing_is_typed_into_the_terminal_of_the_server(prison: Follower) -> None:
     wishes: list[Wish] = [("control", termios.TIOCSTI), ("control", 0x541C)]
     await assert_refused(prison, *wishes, by={"EPERM"})

@@ -20,7 +20,7 @@ from imgsvc.workers.starts import MAX_FAILED
 from imgsvc.workers.worker import Worker
 from tests.open_files import no_more_files
 from tests.workers import faults
-from tests.workers.conftest import SHARE_BYTES, Follower, Gate, Pools
+from tests.workers.conftest import Follower, Gate, Pools
 
 
 def pid_of(follower: Follower, slot: int = 0) -> int:
@@ -196,19 +196,9 @@ async def test_what_an_earlier_task_said_is_not_held_against_a_later_one(
 
 async def test_a_death_beyond_the_share_of_memory_is_out_of_memory(open_pool: Pools) -> None:
     pool = await open_pool()
-    (guilty,) = await pool.submit("crash", memory_bytes=SHARE_BYTES + 1)
+    (guilty,) = await pool.submit_tasks([replace(pool.task("crash"), is_heavy=True)])
     await pool.ended([guilty])
     assert pool.causes() == {guilty: LossCause.OUT_OF_MEMORY}
-
-
-async def test_what_a_dying_child_says_is_logged(
-    open_pool: Pools, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pool = await open_pool()
-    await pool.ended(await pool.submit("write-then-crash last words"))
-    logged = capsys.readouterr().out
-    assert "last words" in logged
-    assert "Segmentation fault" in logged
 
 
 async def test_a_death_while_no_file_can_be_opened_breaks_nothing(open_pool: Pools) -> None:

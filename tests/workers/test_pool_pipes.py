@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from imgsvc.domain.rendering import LossCause, Rendered
+from imgsvc.workers import slot
 from tests.workers.conftest import Gate, Pools
 
 HANDS = 4
@@ -45,6 +46,27 @@ async def test_who_dies_in_the_middle_of_something_holds_nobody_up(
     assert await asyncio.to_thread(open_files) < before + 10  # one burial may be under way
     await pool.pool.drain(0)
     assert threads_of_executors() == []
+
+
+async def test_what_dead_workers_held_open_is_closed(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot, "COLLECT_AFTER_S", 0.0)
+    pool = await open_pool()
+    found = set()
+    gc.disable()  # nothing is collected but what the slot asks for
+    try:
+        for _ in range(3):
+            await pool.finish("ok")
+            (worker,) = pool.pool._slots[0]._workers
+            await pool.ended(await pool.submit("crash"))
+            await worker.gone.wait()
+            await asyncio.sleep(0)  # what is due at once is done
+            await pool.finish("ok")
+            found.add(await asyncio.to_thread(open_files))
+    finally:
+        gc.enable()
+    assert len(found) == 1
 
 
 async def test_who_answers_what_nobody_has_asked_is_replaced(open_pool: Pools) -> None:

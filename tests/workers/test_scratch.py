@@ -78,6 +78,19 @@ def test_nobody_can_leave_files_in_the_way_of_those_who_come_later(
     assert scratch.new_stderr_path() != scratch.new_stderr_path()
 
 
+def test_a_folder_in_the_place_of_a_file_is_removed_with_what_is_in_it(
+    scratch: Scratch, tmp_path: Path
+) -> None:
+    placed = scratch.place(task(tmp_path))
+    for start in (placed.input_path, f"{placed.output_prefix}-only.png"):
+        (Path(start) / "more").mkdir(parents=True)
+        (Path(start) / "more" / "file").touch()
+    remove_inputs(placed)
+    assert list(scratch.inputs.iterdir()) == []
+    scratch.remove_all_of([placed])
+    assert_empty(scratch)
+
+
 def test_what_cannot_be_removed_for_want_of_open_files_is_removed_with_the_next(
     scratch: Scratch, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
     pidfd = os.pidfd_open(os.getpid())
     process = WorkerProcess(
         UnusedExecutor(),  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
         os.getpid(),
         pidfd,
         await asyncio.to_thread(Notes),

@@ -21,8 +21,8 @@ def is_the_disks_fault(error: LocalFileError) -> bool:
 
 
 class Disk:
-    """on_trouble: told what is wrong, each time. on_well: told of each success while nobody
-    waits.
+    """on_trouble: told what is wrong, each time. on_well: told of a success after that, when
+    nobody waits.
     """
 
     def __init__(
@@ -37,15 +37,22 @@ class Disk:
         self._pause_s = pause_s
         self._waiting = 0
 
-    async def insist(self, step: Callable[[], T]) -> T:
-        """Take a step in a thread until it can be taken, whatever LocalFileError it raises."""
+    async def insist(self, step: Callable[[], T], *, whatever: bool = True) -> T:
+        """Take a step in a thread until it can be taken, whatever LocalFileError it raises; or
+        raise one that is not the disk's fault.
+        """
+        has_waited = False
         while True:
             try:
                 result = await asyncio.to_thread(step)
             except LocalFileError as exc:
+                if not (whatever or is_the_disks_fault(exc)):
+                    raise
                 await self.pause(exc)
+                has_waited = True
             else:
-                self.note_success()
+                if has_waited:  # a line of a journal finds space where a result finds none
+                    self.note_success()
                 return result
 
     async def pause(self, error: LocalFileError) -> None:

@@ -17,7 +17,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Self
 
-from imgsvc.client.errors import LocalFileError
+from imgsvc.client.errors import LocalFileError, translating
 from imgsvc.client.watching.entries import (
     Batch,
     Entry,
@@ -39,6 +39,8 @@ from imgsvc.client.watching.journal_file import (
 from imgsvc.files.places import Places
 from imgsvc.folders.scan import Sighting
 
+_CLOSED = -1
+
 
 class WatchJournal:
     """All methods block for a moment, and may be called in threads. Whoever goes through what
@@ -47,8 +49,8 @@ class WatchJournal:
     entries: by the file's name. failed: those that have failed. batches: by id, those that are
         not over.
     folder: that is watched; None in a new journal, until `begin`.
-    has_lost: whether results that were saved may be missing, because the journal was lost, and
-        the folder that it stands in.
+    loss: names the last time that the journal was lost, and with it the folder that it stands in,
+        as long as results that were saved may be missing; None when none are.
     device: of that folder.
     sending: a folder beside it for notes of what is on its way.
     """
@@ -61,13 +63,11 @@ class WatchJournal:
         self.failed: dict[str, Failure] = {}
         self.batches: dict[str, Batch] = {}
         self.folder: str | None = None
-        self.has_lost = False
+        self.loss: str | None = None
         self._id: str = uuid.uuid4().hex
         self._turn = threading.Lock()
-        try:
+        with translating(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise LocalFileError(path, exc.strerror or "it cannot be written") from exc
         self._lock = take_lock(path)
         self._is_torn = False
         arrived: set[str] = set()
@@ -93,8 +93,11 @@ class WatchJournal:
         self.close()
 
     def close(self) -> None:
-        let_go(self._file)
-        let_go(self._lock)
+        """Whatever a thread still writes afterwards is refused."""
+        with self._turn:
+            let_go(self._file)
+            let_go(self._lock)
+            self._file = self._lock = _CLOSED
 
     def begin(self, folder: str) -> None:
         self._append("folder", folder=folder, id=self._id)
@@ -119,7 +122,7 @@ class WatchJournal:
         goes on in the file that was lost.
         """
         with self._turn:
-            if is_same_file(self._file, self.path):
+            if self._file == _CLOSED or is_same_file(self._file, self.path):
                 return
             lock, file = self._lock, self._file
             try:
@@ -128,7 +131,7 @@ class WatchJournal:
                     lock = take_lock(self.path)
                 self._check_owner()
                 self.sending.mkdir(exist_ok=True)
-                self.has_lost = True
+                self.loss = uuid.uuid4().hex
                 self._rewrite()
                 device, file = self.path.parent.stat().st_dev, self._reopen()
             except OSError as exc:
@@ -192,9 +195,11 @@ class WatchJournal:
         """A file has changed in everything but its content."""
         self._append("touched", name=sighting.name, fingerprint=sighting.fingerprint)
 
-    def note_restored(self, lost: Sequence[str], *, is_over: bool) -> None:
-        """Results of the lost files will not come back. is_over: nor are any others missing."""
-        self._append("restored", lost=list(lost), is_over=is_over)
+    def note_restored(self, lost: Sequence[tuple[str, str]], over: str | None) -> None:
+        """Results of these files will not come back. lost: the batch and the name of each, unless
+        it was taken again since. over: the loss of which no others are missing.
+        """
+        self._append("restored", lost=list(lost), over=over)
 
     def drop(self, batch_id: str, names: Sequence[str]) -> None:
         """Files of a batch are unknown again, but for what their results are called; not those
@@ -220,10 +225,8 @@ class WatchJournal:
         line = {"event": event, **facts}
         data = (json.dumps(line) + "\n").encode()
         with self._turn:
-            try:
+            with translating(self.path):
                 self._write(b"\n" + data if self._is_torn else data, durably=durably)
-            except OSError as exc:
-                raise LocalFileError(self.path, exc.strerror or "it cannot be written") from exc
             self._is_torn = False
             self._replay(line)
 
@@ -259,8 +262,8 @@ class WatchJournal:
         if replay := replays.get(line.pop("event", "")):
             replay(**line)
 
-    def _replay_folder(self, folder: str, id: str | None = None) -> None:
-        self.folder, self._id = folder, id or self._id
+    def _replay_folder(self, folder: str, id: str) -> None:
+        self.folder, self._id = folder, id
 
     def _replay_entry(self, name: str, **facts: Any) -> None:
         entry = self.entries[name] = entry_from(facts)
@@ -290,7 +293,7 @@ class WatchJournal:
             if entry := self._current(batch, name):
                 entry.sha256, entry.job_id, entry.index = sha256, job, index
         arrived = set(sent.images.values())
-        self._replay_dropped([n for n in self.find_left(sent) if n not in arrived], batch)
+        self._replay_dropped(batch, [n for n in self.find_left(sent) if n not in arrived])
 
     def _replay_done(self, batch: str, name: str, files: Iterable[Sequence[str]]) -> None:
         if entry := self._current(batch, name):
@@ -306,19 +309,19 @@ class WatchJournal:
         if entry := self.entries.get(name):
             entry.fingerprint = size_bytes, mtime_ns, inode
 
-    def _replay_lost(self) -> None:
-        self.has_lost = True
+    def _replay_lost(self, loss: str) -> None:
+        self.loss = loss
 
-    def _replay_restored(self, lost: Iterable[str], *, is_over: bool = True) -> None:
-        self.has_lost = not is_over
-        for name in lost:
-            if entry := self.entries.get(name):
+    def _replay_restored(self, lost: Iterable[Sequence[str]], over: str | None) -> None:
+        if over == self.loss:
+            self.loss = None
+        for batch, name in lost:
+            if entry := self._current(batch, name):
                 entry.sha256, entry.files = None, ()
 
-    def _replay_dropped(self, names: Iterable[str], batch: str | None = None) -> None:
-        """batch: None in journals of old."""
+    def _replay_dropped(self, batch: str, names: Iterable[str]) -> None:
         for name in names:
-            entry = self._current(batch, name) if batch else self.entries.get(name)
+            entry = self._current(batch, name)
             if entry is None:
                 continue
             self.failed.pop(name, None)
@@ -342,8 +345,11 @@ class WatchJournal:
 
     def _open(self) -> int:
         """The file to go on in: a new one without what is over, if there is room for it."""
-        with suppress(OSError):
+        try:
             self._rewrite()
+        except OSError:
+            if not self.path.exists():
+                raise
         return self._reopen()
 
     def _reopen(self) -> int:
@@ -373,8 +379,8 @@ class WatchJournal:
     def _lines(self) -> Iterator[dict[str, Any]]:
         if self.folder is not None:
             yield {"event": "folder", "folder": self.folder, "id": self._id}
-        if self.has_lost:
-            yield {"event": "lost"}
+        if self.loss is not None:
+            yield {"event": "lost", "loss": self.loss}
         for batch in self.batches.values():
             left = self.find_left(batch)
             files = [(name, *batch.files[name], None) for name in left]

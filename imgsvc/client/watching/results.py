@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from imgsvc.client.answers import FINAL_STATUSES, Image, ProgressMessage
+from imgsvc.client.answers import Image, ProgressMessage
 from imgsvc.client.client import Client
 from imgsvc.client.errors import (
     ApiError,
@@ -53,7 +53,8 @@ class Results:
         self._out = out
         self._on_outcome = on_outcome
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._restored: set[str] = set()
+        self._loss: str | None = None
+        self._due: dict[str, Entry] = {}
 
     async def collect(self, batch: Batch) -> list[str]:
         """Follow a batch's job until every file of it is dealt with.
@@ -70,60 +71,53 @@ class Results:
         return lost
 
     async def restore(self) -> None:
-        """Save again what has been saved and is missing, as far as the server still has it.
+        """Save again what was saved before the last loss and is missing, as far as the server
+        still has it.
 
         Without the rest its files count as done; they are sent again when they are touched. What
         has gone meanwhile was not asked for: it is for another call, which the journal remembers.
-        Each comes back once: somebody may be taking results away.
+        Each comes back once for every loss: somebody may be taking results away.
         """
         if self._out is None:
             return
-        missing = await asyncio.to_thread(self._find_missing, self._out)
-        for name in self._restored:
-            missing.pop(name, None)
-        found: set[str] = set()
+        loss = self._journal.loss
+        if self._loss != loss:
+            self._loss, self._due = loss, await asyncio.to_thread(self._find_done)
+        missing = await asyncio.to_thread(_find_missing, self._out, self._due)
         for job_id, names in _by_job(missing).items():
-            found |= await self._patience.insist(partial(self._restore, self._out, job_id, names))
-        lost = missing.keys() - found
-        note = partial(self._journal.note_restored, list(lost), is_over=not found)
+            await self._patience.insist(partial(self._restore, self._out, job_id, names))
+        lost = [(entry.batch, name) for name, entry in missing.items() if name in self._due]
+        found = len(missing) - len(lost)
+        note = partial(self._journal.note_restored, lost, None if found else loss)
         await self._disk.insist(note)
         if found:
-            log.info("results_restored", folder=str(self._out.root), count=len(found))
+            log.info("results_restored", folder=str(self._out.root), count=found)
         if lost:
             log.warning("results_lost", folder=str(self._out.root), count=len(lost))
 
     async def wait_until_still(self, out: OutFolder, look_s: float) -> None:
-        """Until no more results vanish: in a folder that somebody is deleting nothing is made.
-
-        All of them may come back once more then.
-        """
-        before, missing = -1, await asyncio.to_thread(self._find_missing, out)
+        """Until no more results vanish: in a folder that somebody is deleting nothing is made."""
+        done = await asyncio.to_thread(self._find_done)
+        before, missing = -1, await asyncio.to_thread(_find_missing, out, done)
         while len(missing) != before:
             await asyncio.sleep(look_s)
-            before, missing = len(missing), await asyncio.to_thread(self._find_missing, out)
-        self._restored.clear()
+            before, missing = len(missing), await asyncio.to_thread(_find_missing, out, done)
 
-    def _find_missing(self, out: OutFolder) -> dict[str, Entry]:
-        """By name. Blocking."""
-        return {
-            name: entry
-            for name, entry in list(self._journal.entries.items())
-            if entry.state is State.DONE and entry.files and not out.stands_whole(entry.files)
-        }
+    def _find_done(self) -> dict[str, Entry]:
+        """By name."""
+        entries = list(self._journal.entries.items())
+        return {name: entry for name, entry in entries if entry.state is State.DONE}
 
-    async def _restore(self, out: OutFolder, job_id: str, names: Mapping[int, str]) -> set[str]:
-        """Returns those that the server still has. names: by the index of the image."""
-        found: set[str] = set()
+    async def _restore(self, out: OutFolder, job_id: str, names: Mapping[int, str]) -> None:
+        """What the server still has is due no more. names: by the index of the image."""
         with passing_over_gone():
             async with aclosing(self._client.images(job_id)) as images:
                 async for image in images:
                     name = names.get(image["index"])
-                    if name and image["outputs"]:
+                    if name in self._due and image["outputs"]:
                         with passing_over_gone():
                             await self._restore_one(out, job_id, image, name)
-                            found.add(name)
-                            self._restored.add(name)
-        return found
+                            del self._due[name]
 
     async def _restore_one(self, out: OutFolder, job_id: str, image: Image, name: str) -> None:
         turn = self._turns.setdefault(name, asyncio.Lock())
@@ -148,12 +142,8 @@ class Results:
                     job = message["job"]
                     if message["type"] == "snapshot":
                         variants = variants_of(job["recipe"])
-                    try:
+                    with passing_over_gone():  # a job that was deleted ends next, or is gone
                         await self._take(batch, message, variants)
-                    except ApiError as exc:
-                        if exc.code != "not_found" or job["status"] in FINAL_STATUSES:
-                            raise
-                        # a job that was deleted ends next; one that the server has lost is gone
 
     async def _take(self, batch: Batch, message: ProgressMessage, variants: Variants) -> None:
         if message["type"] == "image":
@@ -168,7 +158,8 @@ class Results:
             return
         async with aclosing(self._client.images(batch.job_id or "")) as images:
             async for image in images:
-                await self._settle(batch, image, variants)
+                with passing_over_gone():
+                    await self._settle(batch, image, variants)
 
     async def _give_up(self, batch: Batch) -> None:
         """Somebody has deleted the job before its end."""
@@ -241,6 +232,15 @@ class Results:
             else:
                 self._disk.note_success()
                 return None
+
+
+def _find_missing(out: OutFolder, entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Blocking."""
+    return {
+        name: entry
+        for name, entry in entries.items()
+        if entry.files and not out.stands_whole(entry.files)
+    }
 
 
 def _by_job(entries: Mapping[str, Entry]) -> dict[str, dict[int, str]]:

@@ -106,7 +106,7 @@ class Shipping:
             else:
                 left = self._journal.find_left(batch)
                 await self._disk.insist(partial(self._journal.drop, batch.id, left))
-            await asyncio.to_thread(note.forget)
+            await self._disk.insist(note.forget)
 
     async def _insist(self, batch: Batch, uploads: list[FileUpload], note: Journal) -> Job | None:
         """The job, closed. Files that cannot be read are taken out of `uploads`. None when the
@@ -115,7 +115,7 @@ class Shipping:
         is_recovery = not uploads
         while True:
             try:
-                return await self._patience.insist(
+                job = await self._patience.insist(
                     lambda: self._client.submit(uploads, **batch.spec, journal=note)
                 )
             except LocalFileError as exc:
@@ -123,9 +123,6 @@ class Shipping:
                     await self._disk.pause(exc)
                 else:
                     await self._leave_out(batch, uploads, exc)
-            except OSError as exc:  # of the note: everything else is translated
-                reason = exc.strerror or "it cannot be written"
-                await self._disk.pause(LocalFileError(note.path, reason))
             except ApiError as exc:
                 if exc.code in _CLOSED_BY_OTHERS:
                     uploads.clear()
@@ -133,6 +130,9 @@ class Shipping:
                     return None
                 else:
                     raise
+            else:
+                self._disk.note_success()
+                return job
 
     async def _leave_out(
         self, batch: Batch, uploads: list[FileUpload], error: LocalFileError

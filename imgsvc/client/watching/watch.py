@@ -144,13 +144,13 @@ class FolderWatch:
         while True:
             if not await asyncio.to_thread(out.is_there):
                 await self._results.wait_until_still(out, LOOK_S)
-            await self._disk.insist(out.settle)
+                await self._disk.insist(out.settle)
             await asyncio.sleep(LOOK_S)
 
     async def _restore(self) -> None:
         """For ever: what was lost with the out folder is brought back."""
         while True:
-            if self._journal.has_lost:
+            if self._journal.loss is not None:
                 await self._results.restore()
                 self._listing.note_change()
             await asyncio.sleep(LOOK_S)
@@ -162,7 +162,7 @@ class FolderWatch:
         for batch in list(self._journal.batches.values()):
             if batch.job_id is None:
                 await self._shipping.recover(batch)
-        await asyncio.to_thread(self._settle_names)
+        await self._disk.insist(self._settle_names)
         self._listing.note_change()
 
     def _settle_names(self) -> None:

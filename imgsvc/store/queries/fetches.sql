@@ -91,7 +91,7 @@ RETURNING *;
 -- The bytes are there: the image waits for a worker. The try that went well counts as the
 -- worker's.
 UPDATE images SET
-    state = 'pending', attempts = attempts - 1, fetch_at = NULL,
+    state = 'pending', attempts = attempts - 1, fetch_at = NULL, fetch_way = NULL,
     size_bytes = :size_bytes, sha256 = :sha256, cost_ms = :cost_ms,
     last_error_code = NULL, last_error_message = NULL
 WHERE job_id = :job_id AND idx = :idx AND state = 'fetching' AND claim = :claim
@@ -102,7 +102,8 @@ RETURNING *;
 UPDATE images SET
     state = 'failed', attempts = attempts - :uncounted,
     error_code = :error_code, error_message = :error_message,
-    last_error_code = NULL, last_error_message = NULL, fetch_at = NULL, finished_at = :now_ms
+    last_error_code = NULL, last_error_message = NULL,
+    fetch_at = NULL, fetch_way = NULL, finished_at = :now_ms
 WHERE job_id = :job_id AND idx = :idx AND state = 'fetching' AND claim = :claim
 RETURNING *;
 
@@ -110,7 +111,7 @@ RETURNING *;
 -- An image waits for another try where this one is still the current one.
 UPDATE images SET
     state = 'pending', attempts = attempts - :uncounted, fetch_at = :fetch_at,
-    fetch_host = coalesce(:host, fetch_host),
+    fetch_host = coalesce(:host, fetch_host), fetch_way = :way,
     last_error_code = coalesce(:error_code, last_error_code),
     last_error_message = coalesce(:error_message, last_error_message)
 WHERE job_id = :job_id AND idx = :idx AND state = 'fetching' AND claim = :claim

@@ -91,3 +91,12 @@ ORDER BY name;
 -- name: is_undelivered
 -- Whether something that was made in a job, or will be, is not where it belongs.
 SELECT 1 FROM folder_files WHERE job_id = :job_id AND state = 'taken' LIMIT 1;
+
+-- name: save_out_token
+-- What is to stand in an output folder from now on.
+INSERT INTO out_folders (path, token) VALUES (:path, :token)
+ON CONFLICT (path) DO UPDATE SET token = excluded.token;
+
+-- name: out_token
+-- What stands in an output folder of this server.
+SELECT token FROM out_folders WHERE path = :path;

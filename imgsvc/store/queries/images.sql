@@ -95,8 +95,8 @@ RETURNING *;
 -- Every image of a job that is not final; a try that was running does not count.
 UPDATE images SET
     state = 'cancelled', attempts = max(attempts - (state <> 'pending'), 0),
-    last_error_code = NULL, last_error_message = NULL, not_before = NULL, fetch_at = NULL,
-    finished_at = :now_ms
+    last_error_code = NULL, last_error_message = NULL, not_before = NULL,
+    fetch_at = NULL, fetch_way = NULL, finished_at = :now_ms
 WHERE job_id = :job_id AND state IN ('pending', 'fetching', 'processing')
 RETURNING *;
 
@@ -127,23 +127,32 @@ UPDATE images SET alone_claim = claim
 WHERE job_id = :job_id AND idx = :idx AND state = 'processing' AND claim = :claim
 RETURNING 1;
 
+-- name: count_death
+-- The server died with these images, and nobody had asked it to stop. A suspect that had not begun
+-- is not to blame; one that a worker had, by `held`, weighs more. What had crashed its worker just
+-- before is not blamed for both: that try does not count, and its failure is forgotten.
+UPDATE images SET
+    interruptions = interruptions + iif(
+        alone_claim = claim
+        AND job_id || '-' || idx || '-' || claim IN (SELECT value FROM json_each(:held)),
+        :weight, 1
+    ),
+    attempts = attempts - (last_error_code IS 'worker_crashed'),
+    last_error_code = nullif(last_error_code, 'worker_crashed'),
+    last_error_message = iif(last_error_code = 'worker_crashed', NULL, last_error_message)
+WHERE state = 'processing' AND (interruptions < :suspect_after OR alone_claim = claim);
+
 -- name: fail_guilty_images
 -- What was being made, with nothing beside it, when the server died once too often.
 UPDATE images SET
     state = 'failed', error_code = :error_code, error_message = :error_message,
-    last_error_code = NULL, last_error_message = NULL, interruptions = interruptions + 1,
-    finished_at = :now_ms
-WHERE state = 'processing' AND alone_claim = claim AND interruptions + 1 >= :most
+    last_error_code = NULL, last_error_message = NULL, finished_at = :now_ms
+WHERE state = 'processing' AND interruptions >= :most
 RETURNING *;
 
 -- name: recover_images
 -- What ran when the server stopped waits again; the try that was cut short does not count.
--- died: 1 when nobody had asked it to stop. A suspect that had not begun is not to blame.
 UPDATE images SET
-    interruptions = interruptions + (
-        :died AND state = 'processing'
-        AND (interruptions < :suspect_after OR alone_claim IS claim)
-    ),
     state = 'pending', attempts = max(attempts - 1, 0), started_at = NULL
 WHERE state IN ('fetching', 'processing')
 RETURNING *;
@@ -171,6 +180,11 @@ SELECT images.* FROM images
 WHERE images.job_id = :job_id AND images.idx > :after
     AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = :job_id AND jobs.hidden = 0)
 ORDER BY images.idx LIMIT :limit;
+
+-- name: image_files
+-- What files a job's images have, the job hidden or not.
+SELECT job_id, id, claim, state = 'completed', iif(path IS NULL, sha256, NULL), outputs
+FROM images WHERE job_id = :job_id;
 
 -- name: images_of_job_in_state
 -- A page of a visible job's images in one state, in index order.

@@ -111,15 +111,6 @@ SELECT id FROM jobs
 WHERE open = 1 AND hidden = 0 AND appended_at <= :before_ms
 ORDER BY appended_at LIMIT :limit;
 
--- name: lately_active_jobs
--- Jobs that are not finished, and those that ended within some time of the last one, or of now,
--- if the clock was ahead when that one ended.
-SELECT id FROM jobs WHERE finished_at IS NULL
-UNION ALL
-SELECT id FROM jobs WHERE finished_at >= min(:now_ms, (
-    SELECT max(finished_at) FROM jobs WHERE finished_at IS NOT NULL
-)) - :within_ms;
-
 -- name: hidden_jobs
 -- Jobs whose submit, or whose removal, never came to its end.
 SELECT * FROM jobs WHERE hidden = 1;

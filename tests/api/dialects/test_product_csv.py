@@ -161,7 +161,7 @@ def test_the_result_is_written_as_the_list_was(client: UrllibClient, shop: Shop)
     assert client.get(rows[1][4]).status == 200
 
 
-@pytest.mark.parametrize("cell", [",{a},,{gone},{b}, ", "{a},\n{b}\n{a}", "{a} , {b}"])
+@pytest.mark.parametrize("cell", [",{a},,{gone},{b}, ", "{a},\n{b}\n{a}", "{a} , {b}", ", , {a}"])
 def test_places_of_the_result_match_those_of_the_list(
     client: UrllibClient, shop: Shop, cell: str
 ) -> None:

@@ -1,0 +1,60 @@
+"""Submissions with a journal: one job, however often they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from imgsvc.client import BytesUpload, Client, Job, Journal, ServerUnreachable, UrlUpload
+from tests.client.conftest import LoseAnswer
+from tests.client.pictures import picture
+
+FEW = [BytesUpload(picture((n, 3, 3)), f"{n}.png") for n in range(3)]
+URL = "http://127.0.0.1:9/a.jpg"
+TABLE = f"S. No.,Product Name,Input Image Urls\n1,Shoe,{URL}\n".encode()
+
+
+@pytest.mark.parametrize(
+    "submit",
+    [
+        lambda client, journal: client.submit(FEW, journal=journal),
+        lambda client, journal: client.submit([], urls=[UrlUpload(URL)], journal=journal),
+        lambda client, journal: client.submit_list(TABLE, journal=journal),
+    ],
+)
+async def test_it_is_one_job_however_often_it_is_sent(
+    client: Client,
+    journal: Journal,
+    lose_answer: LoseAnswer,
+    submit: Callable[[Client, Journal], Awaitable[Job]],
+) -> None:
+    lost = lose_answer(ServerUnreachable(client.server, "the connection broke"))
+    with pytest.raises(ServerUnreachable):
+        await submit(client, journal)
+    assert journal.job_id is None
+    again = await submit(client, journal)
+    assert ([again["id"]], again["open"]) == (lost, False)
+    assert (await submit(client, journal))["id"] == again["id"]
+    await client.delete(again["id"])
+    assert (await submit(client, journal))["id"] != again["id"]
+
+
+@pytest.mark.parametrize("others", [FEW, FEW[:1], FEW[2:]])
+async def test_files_are_sent_as_they_are_after_an_answer_was_lost(
+    client: Client, journal: Journal, lose_answer: LoseAnswer, others: list[BytesUpload]
+) -> None:
+    lost = lose_answer(ServerUnreachable(client.server, "the connection broke"))
+    with pytest.raises(ServerUnreachable):
+        await client.submit(FEW[:2], journal=journal)
+    job = await client.submit(others, journal=journal)
+    assert ([job["id"]], job["total"]) == (lost, len(others))
+
+
+async def test_a_job_that_was_cancelled_is_begun_anew_even_if_it_has_everything(
+    client: Client, journal: Journal
+) -> None:
+    slow = {"variants": [{"name": "large", "width": 4000, "enlarge": True, "format": "png"}]}
+    job = await client.submit(FEW, recipe=slow, journal=journal)
+    assert (await client.cancel(job["id"]))["status"] == "cancelled"
+    assert (await client.submit(FEW, journal=journal))["id"] != job["id"]

@@ -1,0 +1,128 @@
+"""Files on their way to a server, and what gets in their way on this side."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgsvc.client import ApiError, Client, LocalFileError, ServerUnreachable
+from imgsvc.client.patience import Persistence
+from imgsvc.client.upload import CHUNK_BYTES
+from imgsvc.client.watching import shipping as module
+from imgsvc.client.watching.disk import Disk
+from imgsvc.client.watching.entries import Batch
+from imgsvc.client.watching.journal import WatchJournal
+from imgsvc.client.watching.shipping import Shipping, Spec
+from imgsvc.folders.scan import Folder, Sighting
+from imgsvc.folders.steady import open_steady
+from tests.client.conftest import LoseAnswer
+from tests.client.pictures import picture
+from tests.watch_process import put
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """Of two images, one of which is sent in several chunks."""
+    put(tmp_path / "in" / "a.png", picture("red"))
+    put(tmp_path / "in" / "b.png", picture("blue") + bytes(3 * CHUNK_BYTES))
+    return Folder(tmp_path / "in")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[WatchJournal]:
+    with WatchJournal(tmp_path / "state" / "watch.jsonl") as journal:
+        yield journal
+
+
+@pytest.fixture
+def troubles() -> list[LocalFileError]:
+    return []
+
+
+@pytest.fixture
+def shipping(
+    client: Client, folder: Folder, journal: WatchJournal, troubles: list[LocalFileError]
+) -> Shipping:
+    patience = Persistence(lambda _: None, lambda: None)
+    disk = Disk(troubles.append, lambda: None, pause_s=0)
+    return Shipping(client, folder, journal, patience, disk, Spec({"preset": "thumbnail"}, "r"))
+
+
+async def send_all(shipping: Shipping, folder: Folder) -> Batch:
+    return await shipping.send(await asyncio.to_thread(folder.scan), {})
+
+
+async def test_what_finds_no_space_is_noted_later(
+    shipping: Shipping,
+    folder: Folder,
+    journal: WatchJournal,
+    troubles: list[LocalFileError],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sync, tries = os.fsync, iter(range(100))
+
+    def sync_every_other_time(file: int) -> None:
+        if next(tries) % 2 == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", sync_every_other_time)
+    batch = await send_all(shipping, folder)
+    assert sorted(batch.images.values()) == ["a.png", "b.png"]
+    note = journal.sending / f"{batch.id}.jsonl"
+    assert {error.path for error in troubles} == {journal.path, note}
+    assert not note.exists()
+
+
+async def test_a_file_that_is_overwritten_while_it_is_sent_has_not_failed(
+    shipping: Shipping, folder: Folder, journal: WatchJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def open_and_overwrite(folder: Folder, sighting: Sighting) -> object:
+        file = open_steady(folder, sighting)
+        opened.append(sighting.name)
+        if sighting.name == "b.png" and opened.count("b.png") == 2:  # it was looked at before
+            sighting.path.write_bytes(picture("green"))
+        return file
+
+    monkeypatch.setattr(module, "open_steady", open_and_overwrite)
+    batch = await send_all(shipping, folder)
+    assert list(batch.images.values()) == ["a.png"]
+    assert (list(journal.entries), journal.failed) == (["a.png"], {})
+
+
+async def test_a_batch_is_sent_once_when_it_ends_before_the_first_answer(
+    shipping: Shipping,
+    folder: Folder,
+    journal: WatchJournal,
+    client: Client,
+    lose_answer: LoseAnswer,
+) -> None:
+    lost = lose_answer(asyncio.CancelledError())
+    with pytest.raises(asyncio.CancelledError):
+        await send_all(shipping, folder)
+    (batch,) = journal.batches.values()
+    await shipping.recover(batch)
+    assert (batch.images, dict(journal.entries)) == ({}, {})
+    with pytest.raises(ApiError, match="job"):
+        await client.job(lost[0])
+    assert len((await send_all(shipping, folder)).images) == 2
+
+
+@pytest.mark.parametrize("gone", [["b.png"], ["a.png", "b.png"]])
+async def test_files_may_be_taken_away_while_an_answer_is_lost(
+    shipping: Shipping, folder: Folder, client: Client, lose_answer: LoseAnswer, gone: list[str]
+) -> None:
+    def take_away() -> None:
+        for name in gone:
+            (folder.root / name).unlink()
+
+    lose_answer(ServerUnreachable(client.server, "the connection broke"), take_away)
+    batch = await send_all(shipping, folder)
+    assert list(batch.images.values()) == [n for n in ("a.png", "b.png") if n not in gone]

@@ -1,0 +1,136 @@
+"""A watch whose out folder is made anew: what need not be shown by a whole process."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgsvc.client import Client
+from imgsvc.client.errors import translating
+from imgsvc.client.patience import Persistence
+from imgsvc.client.watching import watch as module
+from imgsvc.client.watching.disk import Disk
+from imgsvc.client.watching.journal import WatchJournal
+from imgsvc.client.watching.out_folder import OutFolder
+from imgsvc.client.watching.outcome import Outcome
+from imgsvc.client.watching.shipping import Spec
+from imgsvc.client.watching.watch import FolderWatch, Reports
+from imgsvc.folders.scan import Folder
+from imgsvc.folders.watcher import Timing
+from tests.client.pictures import picture
+from tests.watch_process import put, results_in
+
+RESULTS = {"a.webp", "b.webp"}
+
+
+class Saved:
+    """What a client saves: `all` is set when both results stand. refuse: what comes next fails,
+    and takes the out folder with it.
+    """
+
+    def __init__(self, client: Client, out: Path) -> None:
+        self._save = client.save_outputs
+        self._out = out
+        self.all = asyncio.Event()
+        self.refuse = False
+
+    async def save(self, *arguments: Any) -> object:
+        if self.refuse:
+            self.refuse = False
+            await asyncio.to_thread(make_anew, self._out)
+            with translating(self._out):
+                raise OSError(errno.ENODEV, "It is gone")
+        done = await self._save(*arguments)
+        if await asyncio.to_thread(results_in, self._out) == RESULTS:
+            self.all.set()
+        return done
+
+
+def make_anew(out: Path) -> None:
+    shutil.rmtree(out)
+    out.mkdir()
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def saved(client: Client, out: Path, monkeypatch: pytest.MonkeyPatch) -> Saved:
+    saved = Saved(client, out)
+    monkeypatch.setattr(client, "save_outputs", saved.save)
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    return saved
+
+
+@pytest.fixture
+async def watch(
+    client: Client, saved: Saved, tmp_path: Path, out: Path
+) -> AsyncIterator[FolderWatch]:
+    """It runs, and has saved the results of two images."""
+    for name in ("a.png", "b.png"):
+        put(tmp_path / "in" / name, picture())
+    done: list[Outcome] = []
+    has_done = asyncio.Event()
+
+    def note(outcome: Outcome) -> None:
+        done.append(outcome)
+        if len(done) == len(RESULTS):
+            has_done.set()
+
+    journal = await asyncio.to_thread(WatchJournal, out / ".imgsvc" / "watch.jsonl")
+    watch = FolderWatch(
+        client,
+        Folder(tmp_path / "in"),
+        journal,
+        Spec({"preset": "thumbnail"}, "r"),
+        OutFolder(out, journal, [("thumbnail", "webp")]),
+        Persistence(lambda _: None, lambda: None),
+        Disk(lambda _: None, lambda: None, pause_s=0.01),
+        Reports(note, lambda _: None),
+        polling=True,
+        timing=Timing(settle_s=0),
+    )
+    running = asyncio.create_task(watch.run())
+    async with asyncio.timeout(60):
+        await has_done.wait()
+    saved.all.clear()
+    yield watch
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await asyncio.to_thread(journal.close)
+
+
+async def test_nothing_is_made_in_an_out_folder_that_results_still_vanish_from(
+    watch: FolderWatch, saved: Saved, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vanishing, still = asyncio.Event(), asyncio.Event()
+
+    async def wait(*_: object) -> None:
+        vanishing.set()
+        await still.wait()
+
+    monkeypatch.setattr(watch._results, "wait_until_still", wait)
+    await asyncio.to_thread(make_anew, out)
+    async with asyncio.timeout(60):
+        await vanishing.wait()
+        assert not await asyncio.to_thread(lambda: list(out.iterdir()))
+        still.set()
+        await saved.all.wait()
+
+
+@pytest.mark.usefixtures("watch")
+async def test_an_out_folder_that_is_lost_again_while_it_is_filled_is_filled_again(
+    saved: Saved, out: Path
+) -> None:
+    saved.refuse = True
+    await asyncio.to_thread(make_anew, out)
+    async with asyncio.timeout(60):
+        await saved.all.wait()

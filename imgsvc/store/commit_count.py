@@ -32,7 +32,7 @@ def count_file(database: Path) -> Path:
 def read_count(database: Path) -> Commits | None:
     """What the file says; None where it says nothing, or cannot be read. Blocking."""
     try:
-        token, number = count_file(database).read_text(encoding="ascii").split()
+        token, number = count_file(database).read_text(encoding="utf-8").split()
         return Commits(token, int(number))
     except (OSError, ValueError):
         return None

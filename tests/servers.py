@@ -95,7 +95,7 @@ def leftovers(data_dir: Path) -> list[str]:
         for folder, folders, names in os.walk(data_dir / part)  # takes no harm from what goes
         for name in (*names, *(folders if part == "jobs" else ()))
     ]
-    return [path for path in found if "stderr" not in path]
+    return [path for path in found if "/process-" not in path]
 
 
 async def until_nothing_is_left(data_dir: Path) -> None:

@@ -14,7 +14,7 @@ from imgsvc.domain.retries import MAX_INNOCENT
 
 MAX_IMAGES = 8
 MAX_BYTES = 512 << 10
-TARGET_MS = 40.0
+TARGET_MS = 100.0
 """A bundle is meant to take about this long."""
 
 _MEMORY = 0.2

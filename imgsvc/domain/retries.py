@@ -18,30 +18,28 @@ MAX_LEFT_ALONE_S = 120.0
 
 STORAGE_DELAY_S = 1.0
 
-SUSPECT_AFTER = 2
-"""Times the server may die while an image is with the workers, among others; from then on it is
-tried with nothing beside it.
+DEATH_AT_WORK = 4
+"""The server died while a worker was at an image. That counts for so many deaths in which none was
+at it, as it seems: it waited behind another one, or was made already. These count too, since a
+hijacked worker can make it seem so.
+"""
+
+SUSPECT_AFTER = 2 * DEATH_AT_WORK
+"""So many deaths of the server, others being with the workers too; from then on the image is tried
+with nothing beside it.
 """
 
 MAX_DEATHS_ALONE = 3
-"""The server has died so often while a worker had that image, alone, that it is no accident: it has
-failed. Where servers die for other reasons, few good images are met so even twice.
+"""The server has died so often while a worker was at that image, alone, that it is no accident: it
+has failed. Where servers die for other reasons, few good images are met so even twice.
 """
 
-MAX_UNEXPLAINED_DEATHS = 12
-"""The same while it was alone, but as it seems no worker had it yet, or any more. A hijacked worker
-can make it seem so.
-"""
-
-DEATH_WITH_A_WORKER = MAX_UNEXPLAINED_DEATHS // MAX_DEATHS_ALONE
-"""For how many of those of which nothing is known each of these counts."""
+MAX_INTERRUPTIONS = SUSPECT_AFTER + MAX_DEATHS_ALONE * DEATH_AT_WORK
 
 MAX_INNOCENT = 4
 """Dispatches of an image that may come to nothing while nobody asks why. From then on it travels
 alone, and is blamed when a worker that has it dies without having said what it was at.
 """
-
-MAX_INTERRUPTIONS = SUSPECT_AFTER + MAX_UNEXPLAINED_DEATHS
 
 TOOK_THE_SERVER_DOWN = Failure(
     ImageErrorCode.WORKER_CRASHED, "The server died each time it worked on this image."

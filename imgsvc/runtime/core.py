@@ -51,9 +51,9 @@ from imgsvc.upkeep.orphans import sweep_orphans
 from imgsvc.upkeep.watermarks import UnusedWatermarks
 from imgsvc.webhooks import schedule
 from imgsvc.workers.child import render_image
+from imgsvc.workers.last_task import find_held
 from imgsvc.workers.pool import WorkerPool
 from imgsvc.workers.sandbox import find_gaps, protect_server
-from imgsvc.workers.scratch import find_held
 
 log = get_logger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
 from imgsvc.domain.retries import (
-    DEATH_WITH_A_WORKER,
+    DEATH_AT_WORK,
     MAX_INTERRUPTIONS,
     SUSPECT_AFTER,
     TOOK_THE_SERVER_DOWN,
@@ -37,8 +37,8 @@ async def recover(
 ) -> Recovered:
     """Remove half-submitted and half-removed jobs, and let what was being worked on wait again.
 
-    died: whether the last server ended without having been asked to. held: what was with a worker
-    then, each as `<job>-<index>-<claim>`.
+    died: whether the last server ended without having been asked to. held: what workers were
+    at then, each as `<job>-<index>-<claim>`.
     """
     hidden = [job_from_row(row) for row in await tx.fetch(JOBS["hidden_jobs"], {})]
     for job in hidden:
@@ -51,7 +51,7 @@ async def recover(
 
 
 async def _blame(tx: Transaction, now_ms: int, held: Sequence[str]) -> int:
-    weights = {"weight": DEATH_WITH_A_WORKER, "suspect_after": SUSPECT_AFTER}
+    weights = {"weight": DEATH_AT_WORK, "suspect_after": SUSPECT_AFTER}
     await tx.fetch(IMAGES["count_death"], {**weights, "held": dump_json(held)})
     failure = TOOK_THE_SERVER_DOWN
     parameters = {

@@ -17,11 +17,12 @@ from imgsvc.domain.rendering import Failure, Outcome, RenderFailed, RenderTask
 from imgsvc.errors import ImageErrorCode
 from imgsvc.files.errnos import is_disk_full
 from imgsvc.workers import limits, surroundings
+from imgsvc.workers.last_task import LastTask
 from imgsvc.workers.notes import Notes, TaskMark
 from imgsvc.workers.parcel import REPORT_BYTES, ship, unpack
 from imgsvc.workers.report import MAX_TRACEBACK, BundleReport, Greeting, write_report
 from imgsvc.workers.sandbox import confine
-from imgsvc.workers.scratch import NO_SPACE, Scratch, remove_inputs
+from imgsvc.workers.scratch import NO_SPACE, ProcessFiles, Scratch, remove_inputs
 
 Render = Callable[[RenderTask], Outcome]
 WarmUp = Callable[[], Formats | None]
@@ -56,13 +57,13 @@ class Equipment:
 class ChildSettings:
     """What a child needs to know from birth.
 
-    folder: of the slot. stderr_path: where all that native code says goes.
+    folder: of the slot. files: its own there.
     """
 
     notes: Notes
     parent_pid: int
     folder: Path
-    stderr_path: Path
+    files: ProcessFiles
     equipment: Equipment
 
 
@@ -85,6 +86,7 @@ class _Child:
         self.greeting = Greeting(Formats(), Confinement(0))
         self._notes = settings.notes
         self._scratch = Scratch(settings.folder)
+        self._last_task = LastTask(settings.files.task)
         self._render = settings.equipment.render
         self._gauge = limits.MemoryGauge()
         limits.bound_address_space(
@@ -140,6 +142,7 @@ class _Child:
     def _run_task(self, task: RenderTask) -> tuple[Outcome, str | None]:
         """The task boundary: whatever Python can catch becomes an outcome."""
         _empty_stderr()
+        self._last_task.note(task)
         address_space_bytes = self._gauge.read().address_space_bytes
         limits.limit_address_space(address_space_bytes + _extra_bytes(task.memory_bytes))
         began_s = time.monotonic()
@@ -186,7 +189,7 @@ def begin(settings: ChildSettings) -> None:
     that somebody sent has been looked at. Then the process is confined.
     """
     global _child
-    _capture_output(settings.stderr_path)
+    _capture_output(settings.files.stderr)
     limits.ignore_stop_signals()
     limits.die_with_parent(settings.parent_pid)
     limits.die_first()

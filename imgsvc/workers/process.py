@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.queues import SimpleQueue
-from pathlib import Path
 from typing import Any
 
 from imgsvc.domain.rendering import Failure, Outcome, RenderFailed, RenderTask
@@ -23,7 +22,7 @@ from imgsvc.workers.answers import AnswerQueue
 from imgsvc.workers.notes import Notes
 from imgsvc.workers.parcel import CALL_BYTES, pack
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood, read_report
-from imgsvc.workers.scratch import InputUnavailable, Scratch, find_passing
+from imgsvc.workers.scratch import InputUnavailable, ProcessFiles, Scratch, find_passing
 from imgsvc.workers.scrutiny import is_plausible
 from imgsvc.workers.space import is_plenty
 
@@ -124,7 +123,7 @@ class WorkerProcess:
     pidfd: int
     notes: Notes
     scratch: Scratch
-    stderr_path: Path
+    files: ProcessFiles
     ready: Future[Greeting]
 
     def submit(
@@ -213,7 +212,7 @@ class WorkerProcess:
         can read it now.
         """
         try:
-            with self.stderr_path.open("rb") as file:
+            with self.files.stderr.open("rb") as file:
                 size_bytes = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size_bytes - _STDERR_TAIL_BYTES))
                 return file.read().decode(errors="replace")
@@ -221,13 +220,13 @@ class WorkerProcess:
             return ""
 
     def close(self, *, wait: bool) -> None:
-        """Let go of a dead process: its executor, its descriptor and its file.
+        """Let go of a dead process: its executor, its descriptor and its files.
 
         wait: until the executor's thread has ended, which one that is stuck never does.
         """
         self.executor.shutdown(wait=wait)
         os.close(self.pidfd)
-        self.stderr_path.unlink(missing_ok=True)
+        self.files.remove()
 
 
 def spawn(scratch: Scratch, equipment: child.Equipment) -> WorkerProcess:
@@ -244,7 +243,7 @@ def spawn(scratch: Scratch, equipment: child.Equipment) -> WorkerProcess:
         notes=notes,
         parent_pid=os.getpid(),
         folder=scratch.folder,
-        stderr_path=scratch.new_stderr_path(),
+        files=scratch.new_process_files(),
         equipment=equipment,
     )
     context = _Context()
@@ -265,7 +264,7 @@ def spawn(scratch: Scratch, equipment: child.Equipment) -> WorkerProcess:
         context.end_process()
         raise BlockingIOError(errno.EAGAIN, str(exc)) from exc
     return WorkerProcess(
-        executor, process, process.pid, pidfd, notes, scratch, settings.stderr_path, ready
+        executor, process, process.pid, pidfd, notes, scratch, settings.files, ready
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
+from typing import NamedTuple
 
 from imgsvc.domain.rendering import Failure, RenderTask
 from imgsvc.errors import ImageErrorCode, ImgsvcError
@@ -23,19 +24,23 @@ NOT_NOW = Failure(
 )
 
 
-def find_held(slots: Path) -> list[str]:
-    """The tasks whose inputs stand in the folders below `slots`, each as `<job>-<index>-<claim>`:
-    while a server is dead, those that a worker had when it died, for what ends is removed.
-    """
-    return [path.name.rpartition("-")[0] for path in slots.glob("*.in/*.input")]
-
-
 class InputUnavailable(ImgsvcError):
     """An input cannot be brought into the slot; `failure` says so to the client."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+
+class ProcessFiles(NamedTuple):
+    """stderr: where all that native code says goes. task: says what the process is at."""
+
+    stderr: Path
+    task: Path
+
+    def remove(self) -> None:
+        for path in self:
+            path.unlink(missing_ok=True)
 
 
 class Scratch:
@@ -109,8 +114,10 @@ class Scratch:
     def call_path(self, ordinal: int) -> Path:
         return self.inputs / f"call-{ordinal}"
 
-    def new_stderr_path(self) -> Path:
-        return self.folder / f"stderr-{token_hex(4)}"
+    def new_process_files(self) -> ProcessFiles:
+        """Of one process of several that may be in the slot."""
+        start = f"process-{token_hex(4)}"
+        return ProcessFiles(self.folder / f"{start}.stderr", self.folder / f"{start}.task")
 
     def remove_all_of(self, tasks: Iterable[RenderTask]) -> None:
         """Remove whatever the tasks, placed, have in these folders; nothing at all, not even a

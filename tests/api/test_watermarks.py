@@ -65,7 +65,7 @@ def files(server: Running) -> set[str]:
 def leftovers(server: Running) -> list[Path]:
     """Whatever is being received or made."""
     data_dir = server.core.settings.storage.data_dir
-    return [path for path in data_dir.glob("slots/*/*") if not path.name.startswith("stderr")]
+    return [path for path in data_dir.glob("slots/*/*") if not path.name.startswith("process-")]
 
 
 async def test_a_picture_is_kept_listed_shown_and_deleted(server: Running) -> None:

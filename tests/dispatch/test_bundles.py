@@ -6,7 +6,7 @@ from imgsvc.dispatch.bundles import MAX_BYTES, MAX_IMAGES, Pace, split_bundles
 from imgsvc.dispatch.pieces import Piece
 from imgsvc.domain.image import Image
 from imgsvc.domain.rendering import Failure
-from imgsvc.domain.retries import MAX_INNOCENT
+from imgsvc.domain.retries import MAX_INNOCENT, SUSPECT_AFTER
 from imgsvc.errors import ImageErrorCode
 from tests.factories import make_image
 
@@ -27,7 +27,7 @@ def test_quick_images_travel_together_up_to_the_limit() -> None:
 
 def test_thumbnails_travel_in_small_groups() -> None:
     pace = Pace()
-    pace.learn("job", 10)
+    pace.learn("job", 25)
     assert pace.bundle_size("job") == 4
 
 
@@ -72,7 +72,7 @@ def test_an_image_that_failed_before_travels_alone() -> None:
 
 
 def test_an_image_that_may_be_what_the_server_dies_of_travels_alone() -> None:
-    images = [make_image(interruptions=n) for n in (1, 2, 1, 1)]
+    images = [make_image(interruptions=n) for n in (1, SUSPECT_AFTER, 1, 1)]
     assert [len(bundle) for bundle in split_bundles(_pieces(images), 8)] == [1, 1, 2]
 
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from imgsvc.domain.retries import MAX_INNOCENT, MAX_UNEXPLAINED_DEATHS, SUSPECT_AFTER
+from imgsvc.domain.retries import MAX_INNOCENT, MAX_INTERRUPTIONS
 from imgsvc.domain.times import now_ms
 from imgsvc.store.store import Store
 from tests.pictures import make_jpeg
@@ -140,7 +140,7 @@ async def test_the_end_of_a_job_at_a_start_is_one_line_too(tmp_path: Path) -> No
     settings = make_settings(tmp_path)
     store = await Store.open(tmp_path / "imgsvc.db")
     job = await create(store)
-    for death in range(SUSPECT_AFTER + MAX_UNEXPLAINED_DEATHS):
+    for death in range(MAX_INTERRUPTIONS):
         if death:
             await store.recover(now_ms(), died=True)
         (image,) = await claim(store, job)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
 from imgsvc.domain.retries import (
+    DEATH_AT_WORK,
     MAX_DEATHS_ALONE,
-    MAX_UNEXPLAINED_DEATHS,
     SUSPECT_AFTER,
     TOOK_THE_SERVER_DOWN,
 )
@@ -50,12 +51,28 @@ async def _die_while_processing(store: Store, job: Job, times: int) -> None:
 
 
 async def _die_with_one_alone(store: Store, job: Job, *, held: bool) -> Recovered:
-    """The first image of all that were claimed was alone. held: a worker had it."""
+    """The first image of all that were claimed was alone. held: a worker was at it."""
     first, *others = await claim(store, job)
     assert first.is_suspect
     assert await store.begin_alone(key(first))
-    names = [f"{i.job_id}-{i.index}-{i.claim}" for i in (first, *others)]
+    names = _names(first, *others)
     return await store.recover(9_000, died=True, held=names if held else names[1:])
+
+
+def _names(*images: Image) -> list[str]:
+    return [f"{i.job_id}-{i.index}-{i.claim}" for i in images]
+
+
+async def test_who_a_worker_was_at_is_suspected_much_earlier_than_who_waited(store: Store) -> None:
+    job = await create(store, 3)
+    for _ in range(2):
+        first, *_ = await claim(store, job)
+        await store.recover(9_000, died=True, held=_names(first))
+    images, _ = await store.images(job.id, limit=9)
+    assert [image.is_suspect for image in images] == [True, False, False]
+    await _die_while_processing(store, job, SUSPECT_AFTER - 2)
+    images, _ = await store.images(job.id, limit=9)
+    assert [image.is_suspect for image in images] == [True, True, True]
 
 
 async def test_deaths_of_the_server_are_counted_and_cost_no_attempt(store: Store) -> None:
@@ -69,7 +86,7 @@ async def test_deaths_of_the_server_are_counted_and_cost_no_attempt(store: Store
 
 
 @pytest.mark.parametrize(
-    ("held", "most"), [(True, MAX_DEATHS_ALONE), (False, MAX_UNEXPLAINED_DEATHS)]
+    ("held", "most"), [(True, MAX_DEATHS_ALONE), (False, MAX_DEATHS_ALONE * DEATH_AT_WORK)]
 )
 async def test_who_was_alone_each_time_the_server_died_has_failed(
     store: Store, held: bool, most: int
@@ -91,7 +108,7 @@ async def test_who_was_alone_each_time_the_server_died_has_failed(
 async def test_who_ran_alone_earlier_is_not_blamed(store: Store) -> None:
     job = await create(store, 1)
     await _die_while_processing(store, job, SUSPECT_AFTER)
-    for _ in range(MAX_UNEXPLAINED_DEATHS):
+    for _ in range(MAX_DEATHS_ALONE * DEATH_AT_WORK):
         (image,) = await claim(store, job)
         assert await store.begin_alone(key(image))
         await store.release_images([release(image)], 3_000)
@@ -103,7 +120,7 @@ async def test_who_ran_alone_earlier_is_not_blamed(store: Store) -> None:
 async def test_a_stop_that_was_asked_for_blames_nobody(store: Store) -> None:
     job = await create(store, 2)
     await _die_while_processing(store, job, SUSPECT_AFTER)
-    for _ in range(MAX_UNEXPLAINED_DEATHS):
+    for _ in range(MAX_DEATHS_ALONE * DEATH_AT_WORK):
         first, _second = await claim(store, job)
         assert await store.begin_alone(key(first))
         recovered = await store.recover(9_000)

@@ -16,7 +16,7 @@ from tests.torture.inspection import read_images
 from tests.torture.points import PLAN, Moment, Plan, Victims
 from tests.torture.victim import Victim
 
-DEATHS = SUSPECT_AFTER + 2 * MAX_DEATHS_ALONE
+DEATHS = SUSPECT_AFTER + MAX_DEATHS_ALONE + 1
 
 
 def _send_image(server: ServerProcess) -> None:

@@ -95,7 +95,7 @@ async def test_a_pool_can_be_drained_while_it_still_starts(open_pool: Pools) -> 
     await pool.pool.drain(0)
     await pool.end()
     assert key in pool.endings()
-    assert list(pool.pool._folder.glob("*/stderr*")) == []
+    assert list(pool.pool._folder.glob("*/process-*")) == []
 
 
 async def test_a_cancelled_submit_keeps_its_bundle(open_pool: Pools) -> None:

@@ -75,7 +75,7 @@ def test_nobody_can_leave_files_in_the_way_of_those_who_come_later(
 ) -> None:
     wanted = task(tmp_path)
     assert scratch.place(wanted).output_prefix != scratch.place(wanted).output_prefix
-    assert scratch.new_stderr_path() != scratch.new_stderr_path()
+    assert scratch.new_process_files() != scratch.new_process_files()
 
 
 def test_a_folder_in_the_place_of_a_file_is_removed_with_what_is_in_it(

@@ -18,6 +18,7 @@ from imgsvc.workers.bundle import Bundle
 from imgsvc.workers.notes import NO_TASK, Notes, TaskMark
 from imgsvc.workers.process import WorkerProcess
 from imgsvc.workers.report import Greeting
+from imgsvc.workers.scratch import Scratch
 from imgsvc.workers.worker import Worker
 
 
@@ -36,7 +37,7 @@ async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
         pidfd,
         await asyncio.to_thread(Notes),
         None,  # type: ignore[arg-type]
-        tmp_path / "stderr",
+        Scratch(tmp_path).new_process_files(),
         ready,
     )
     yield Worker(process, lambda _: None)

@@ -128,14 +128,12 @@ WHERE job_id = :job_id AND idx = :idx AND state = 'processing' AND claim = :clai
 RETURNING 1;
 
 -- name: count_death
--- The server died with these images, and nobody had asked it to stop. A suspect that had not begun
--- is not to blame; one that a worker had, by `held`, weighs more. What had crashed its worker just
--- before is not blamed for both: that try does not count, and its failure is forgotten.
+-- The server died with these images, and nobody had asked it to stop. What a worker was at, by
+-- `held`, weighs more; a suspect that had not begun is not to blame. What had crashed its worker
+-- just before is not blamed for both: that try does not count, and its failure is forgotten.
 UPDATE images SET
     interruptions = interruptions + iif(
-        alone_claim = claim
-        AND job_id || '-' || idx || '-' || claim IN (SELECT value FROM json_each(:held)),
-        :weight, 1
+        job_id || '-' || idx || '-' || claim IN (SELECT value FROM json_each(:held)), :weight, 1
     ),
     attempts = attempts - (last_error_code IS 'worker_crashed'),
     last_error_code = nullif(last_error_code, 'worker_crashed'),

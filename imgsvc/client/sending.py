@@ -164,6 +164,8 @@ class Sending:
 
     async def _find_missing(self, job_id: str) -> list[Parcel]:
         """Of all: only among them is it seen which ones share their name and size."""
+        if not self._parcels:
+            return []
         images = [
             image async for image in self._list_images(job_id) if image["source"]["kind"] != "url"
         ]

@@ -58,3 +58,12 @@ async def test_a_job_that_was_cancelled_is_begun_anew_even_if_it_has_everything(
     job = await client.submit(FEW, recipe=slow, journal=journal)
     assert (await client.cancel(job["id"]))["status"] == "cancelled"
     assert (await client.submit(FEW, journal=journal))["id"] != job["id"]
+
+
+async def test_where_no_file_is_to_be_sent_nobody_asks_which_have_arrived(
+    client: Client, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job may have ten thousand images by URL."""
+    job = await client.submit_list(TABLE, journal=journal)
+    monkeypatch.setattr(client, "images", None)
+    assert (await client.submit_list(TABLE, journal=journal))["id"] == job["id"]

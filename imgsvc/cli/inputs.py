@@ -129,12 +129,19 @@ class _Search:
             hint = " URLs are for `submit`: http and https ones." if "://" in pattern else ""
             raise click.UsageError(f"There is no file or folder {pattern}.{hint}")
         fixed = _fixed_part(Path(pattern))
+        is_wanted = self._is_skipped(fixed)  # whoever names the folder for results means it
         for path in map(Path, sorted(found)):
+            if not is_wanted and self._is_skipped(path):
+                continue
             name = path.relative_to(fixed).as_posix()
             if path.is_dir():
                 yield from self._files_below(path, f"{name}/")
             else:
                 yield _describe(path, name)
+
+    def _is_skipped(self, path: Path) -> bool:
+        real = Path(os.path.realpath(path))  # which takes links in a circle
+        return self.skipped is not None and real.is_relative_to(self.skipped)
 
     def _files_below(self, folder: Path, above: str) -> Iterator[FoundFile]:
         for path in self._walk(folder):

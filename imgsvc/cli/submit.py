@@ -10,7 +10,6 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -39,7 +38,6 @@ from imgsvc.client import (
     UrlUpload,
 )
 from imgsvc.client.download import make_folder
-from imgsvc.client.patience import Patience
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
@@ -152,7 +150,7 @@ async def submit(
         say_if_not_asked(webhook, job["id"])
         lost: Sequence[str] = ()
         if wait or out:
-            job, lost = await _finish(client, job["id"], out, sending.files)
+            job, lost = await _finish(client, job["id"], out, sending.files, journal)
         if journal:
             await asyncio.to_thread(journal.forget)
     if as_json:
@@ -198,8 +196,8 @@ async def _send(
     except (asyncio.CancelledError, ClientError) as exc:
         if journal and journal.job_id:
             say("What was sent is safe. The same command again sends the rest.")
-        elif journal and _is_refused_for_good(exc):  # else it may have arrived
-            await asyncio.to_thread(journal.forget)
+        elif journal and isinstance(exc, ApiError) and exc.code == "idempotency_mismatch":
+            await asyncio.to_thread(journal.forget)  # whatever else is said, it may have arrived
         raise
     if sending.table:
         if job["id"] != earlier:
@@ -210,12 +208,6 @@ async def _send(
     if (more := job["total"] - sending.count) > 0:
         say(f"The job has {more} more, sent before: files that were changed or removed since.")
     return job
-
-
-def _is_refused_for_good(error: BaseException) -> bool:
-    if not isinstance(error, ApiError) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return False
-    return not Patience().is_worth_repeating(error)
 
 
 async def _send_list(
@@ -283,7 +275,11 @@ def _check_list(sending: _Sending, charset: str | None) -> Mapping[str, int] | N
 
 
 async def _finish(
-    client: Client, job_id: str, out: Path | None, files: Collection[Path]
+    client: Client,
+    job_id: str,
+    out: Path | None,
+    files: Collection[Path],
+    journal: Journal | None,
 ) -> tuple[Job, Sequence[str]]:
     """The job as it ended, and which results of it are lost."""
     try:
@@ -293,7 +289,7 @@ async def _finish(
         say(f"The server goes on with it: imgsvc status {job_id} --follow")
         raise
     except ClientError as exc:
-        if isinstance(exc, ServerUnreachable):
+        if journal and isinstance(exc, ServerUnreachable):
             say(f"The job is {job_id}. The same command again goes on with it.")
         elif not isinstance(exc, ApiError) or exc.code != "not_found":
             say(f"The job is {job_id}. To save its results: imgsvc download {job_id} --out DIR")

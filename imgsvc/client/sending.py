@@ -164,6 +164,8 @@ class Sending:
 
     async def _find_missing(self, job_id: str) -> list[Parcel]:
         """Of all: only among them is it seen which ones share their name and size."""
+        if not self._parcels:
+            return []
         images = [
             image async for image in self._list_images(job_id) if image["source"]["kind"] != "url"
         ]
@@ -179,6 +181,12 @@ class Sending:
             raise ApiError("too_many_images", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
     async def _begin(self, submit: _Submit) -> Job:
+        """The job as it is now: where an earlier try has made it, the answer is of that time."""
+        await self._ask_for_one(submit)
+        job, _ = await self._patience.insist(self._take_up)
+        return job or await self._ask_for_one(submit)  # by another key
+
+    async def _ask_for_one(self, submit: _Submit) -> Job:
         headers = {"Idempotency-Key": self._journal.key}
         job = cast("Job", await self._patience.insist(lambda: submit(headers=headers)))
         await asyncio.to_thread(self._journal.note_job, job["id"])

@@ -75,6 +75,14 @@ class TestFindFiles:
     def test_a_file_named_itself_is_taken_whatever_it_is(self) -> None:
         assert names("photos/trip/notes.txt", "photos/.hidden.jpg") == ["notes.txt", ".hidden.jpg"]
 
+    def test_a_pattern_does_not_look_into_the_folder_of_results_unless_it_begins_there(
+        self,
+    ) -> None:
+        assert names("photos/*", leave_out="photos/out") == ["a.png", "b.JPG", "trip/c.webp"]
+        assert names("photos/**/*.webp", leave_out="photos/out") == ["trip/c.webp"]
+        assert names("photos/out/*.webp", leave_out="photos/out") == ["a.webp"]
+        assert names("photos/*.png", leave_out="photos") == ["a.png"]
+
     def test_a_pattern_is_resolved_and_keeps_folders(self) -> None:
         assert names("photos/**/*.webp") == ["out/a.webp", "trip/c.webp"]
 

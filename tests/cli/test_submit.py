@@ -17,6 +17,7 @@ from imgsvc.client import (
     LocalFileError,
     ServerUnreachable,
     SyncClient,
+    UrlUpload,
 )
 from imgsvc.client.sending import Sending
 from tests.cli.conftest import Run
@@ -309,6 +310,60 @@ def test_a_job_that_may_be_there_is_found_by_the_same_command(
         patch.setattr(Journal, "note_job", break_off)
         assert imgsvc("submit", "http://127.0.0.1:9/a.jpg").exit_code
     assert imgsvc("submit", "http://127.0.0.1:9/a.jpg").stdout.split() == made
+
+
+@pytest.mark.parametrize(("code", "status"), [("unauthorized", 401), ("http_404", 404)])
+def test_nor_does_a_refusal_of_the_second_try_make_two_jobs(
+    imgsvc: Run, monkeypatch: pytest.MonkeyPatch, code: str, status: int
+) -> None:
+    """The first may have arrived, although its answer was lost."""
+    made = []
+
+    def break_off(_journal: Journal, job_id: str) -> None:
+        made.append(job_id)
+        raise ServerUnreachable("http://nowhere", "the connection broke")
+
+    async def refuse(*_: object) -> Job:
+        raise ApiError(code, status, "not now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "note_job", break_off)
+        assert imgsvc("submit", "http://127.0.0.1:9/a.jpg").exit_code
+        patch.setattr(Sending, "_begin", refuse)
+        assert imgsvc("submit", "http://127.0.0.1:9/a.jpg").exit_code
+    assert imgsvc("submit", "http://127.0.0.1:9/a.jpg").stdout.split() == made
+
+
+def test_a_key_that_is_known_of_another_payload_is_given_up(
+    imgsvc: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of another version of the command: else it would be refused for a day."""
+
+    def break_off(*_: object) -> None:
+        raise LocalFileError(Path("note.jsonl"), "it cannot be written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "note_job", break_off)
+        assert imgsvc("submit", "http://127.0.0.1:9/a.jpg").exit_code
+    with monkeypatch.context() as patch:
+        patch.setattr(UrlUpload, "document", lambda _: {"url": "http://127.0.0.1:9/b.jpg"})
+        assert "another payload" in imgsvc("submit", "http://127.0.0.1:9/a.jpg").stderr
+        assert imgsvc("submit", "http://127.0.0.1:9/a.jpg").stdout
+
+
+def test_where_no_note_can_be_kept_nobody_is_told_to_repeat_the_command(
+    imgsvc: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would make a second job."""
+
+    async def break_off(*_: object) -> Job:
+        raise ServerUnreachable("http://nowhere", "the connection broke")
+
+    monkeypatch.setattr("imgsvc.cli.submit.open_journal", lambda _: None)
+    monkeypatch.setattr("imgsvc.cli.submit.follow_job", break_off)
+    ran = imgsvc("submit", "http://127.0.0.1:9/a.jpg", "--wait")
+    assert "same command" not in ran.stderr
+    assert f"imgsvc download {ran.stdout.strip()} --out DIR" in ran.stderr
 
 
 def test_a_server_that_is_away_meanwhile_is_waited_for_and_that_is_said_once(

@@ -190,3 +190,12 @@ async def test_an_out_folder_that_is_full_at_the_start_is_waited_for(
     opening = partial(_open_journal, wish, photos.parent / "file" / "watch.jsonl")
     with pytest.raises(LocalFileError):
         await disk.insist(opening, whatever=False)
+
+
+def test_a_journal_that_cannot_be_read_is_not_waited_for(
+    imgsvc: Run, photos: Path, out: Path
+) -> None:
+    put(out / ".imgsvc" / "watch.jsonl", b'{"event": "folder"}\n')
+    ran = imgsvc("watch", photos, "--out", out)
+    assert ran.exit_code == 2
+    assert "this version cannot read" in ran.stderr

@@ -163,6 +163,20 @@ def test_who_looks_while_it_is_put_back_sees_no_closed_file(
     assert {look.result() for look in looks} == {True}
 
 
+def test_one_that_cannot_be_put_back_has_lost_nothing_yet(
+    journal: WatchJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old folder may come back with all that stands in it."""
+    make_anew(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        with pytest.raises(LocalFileError, match="Stale"):
+            journal.write_anew()
+    assert (journal.loss, journal.losses) == (None, 0)
+    journal.write_anew()
+    assert (journal.loss is None, journal.losses) == (False, 1)
+
+
 def refuse(*_given: object, **_named: object) -> Any:
     raise OSError(errno.ESTALE, "Stale file handle")
 

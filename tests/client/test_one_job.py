@@ -15,7 +15,7 @@ URL = "http://127.0.0.1:9/a.jpg"
 TABLE = f"S. No.,Product Name,Input Image Urls\n1,Shoe,{URL}\n".encode()
 
 
-@pytest.mark.parametrize(
+OF_ALL_KINDS = pytest.mark.parametrize(
     "submit",
     [
         lambda client, journal: client.submit(FEW, journal=journal),
@@ -23,6 +23,9 @@ TABLE = f"S. No.,Product Name,Input Image Urls\n1,Shoe,{URL}\n".encode()
         lambda client, journal: client.submit_list(TABLE, journal=journal),
     ],
 )
+
+
+@OF_ALL_KINDS
 async def test_it_is_one_job_however_often_it_is_sent(
     client: Client,
     journal: Journal,
@@ -38,6 +41,26 @@ async def test_it_is_one_job_however_often_it_is_sent(
     assert (await submit(client, journal))["id"] == again["id"]
     await client.delete(again["id"])
     assert (await submit(client, journal))["id"] != again["id"]
+
+
+@pytest.mark.parametrize("end", [Client.close, Client.delete])
+@OF_ALL_KINDS
+async def test_a_job_that_was_ended_before_its_answer_came_is_not_taken_for_a_new_one(
+    client: Client,
+    journal: Journal,
+    lose_answer: LoseAnswer,
+    submit: Callable[[Client, Journal], Awaitable[Job]],
+    end: Callable[[Client, str], Awaitable[object]],
+) -> None:
+    """The answer that is given once more still has it open, or pending."""
+    lost = lose_answer(ServerUnreachable(client.server, "the connection broke"))
+    with pytest.raises(ServerUnreachable):
+        await submit(client, journal)
+    before = await client.job(lost[0])
+    await end(client, lost[0])
+    job = await client.job((await submit(client, journal))["id"])
+    is_of_use = end is Client.close and not before["open"]
+    assert (job["id"] == lost[0], job["total"] > 0) == (is_of_use, True)
 
 
 @pytest.mark.parametrize("others", [FEW, FEW[:1], FEW[2:]])
@@ -58,3 +81,12 @@ async def test_a_job_that_was_cancelled_is_begun_anew_even_if_it_has_everything(
     job = await client.submit(FEW, recipe=slow, journal=journal)
     assert (await client.cancel(job["id"]))["status"] == "cancelled"
     assert (await client.submit(FEW, journal=journal))["id"] != job["id"]
+
+
+async def test_where_no_file_is_to_be_sent_nobody_asks_which_have_arrived(
+    client: Client, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job may have ten thousand images by URL."""
+    job = await client.submit_list(TABLE, journal=journal)
+    monkeypatch.setattr(client, "images", None)
+    assert (await client.submit_list(TABLE, journal=journal))["id"] == job["id"]

@@ -224,6 +224,51 @@ async def test_in_a_folder_that_was_made_anew_nothing_is_saved_before_it_is_gone
     assert await asyncio.to_thread(standing, out) == set(NAMES)
 
 
+async def test_a_result_that_went_with_its_folder_is_not_done(
+    client: Client,
+    journal: WatchJournal,
+    results: Results,
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is to be brought back might be reckoned up before that can be noted."""
+    job_id = await finish_job(client, journal, tmp_path)
+    await asyncio.to_thread(note_all_sent, journal, job_id)
+    waits = asyncio.Event()
+    results._disk = Disk(lambda _: waits.set(), lambda: None, pause_s=0)
+    after(client, monkeypatch, partial(asyncio.to_thread, make_anew, out))
+    collecting = asyncio.create_task(results.collect(journal.batches["1"]))
+    await waits.wait()
+    assert journal.is_left("1", "a.png")
+    await asyncio.to_thread(journal.write_anew)
+    assert await collecting == []
+    assert await asyncio.to_thread(standing, out) == set(NAMES)
+
+
+async def test_a_result_that_arrives_in_a_folder_that_was_lost_is_saved_in_the_new_one_too(
+    client: Client,
+    journal: WatchJournal,
+    results: Results,
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where all that was lost is back by then."""
+    job_id = await finish_job(client, journal, tmp_path)
+    await asyncio.to_thread(note_all_sent, journal, job_id)
+
+    async def lose_all() -> None:
+        await asyncio.to_thread(make_anew, out)
+        await asyncio.to_thread(journal.write_anew)
+        await results.restore()
+        assert journal.loss is None
+
+    after(client, monkeypatch, lose_all)
+    assert await results.collect(journal.batches["1"]) == []
+    assert await asyncio.to_thread(standing, out) == set(NAMES)
+
+
 async def test_where_results_vanish_it_waits_until_no_more_do(
     client: Client, journal: WatchJournal, results: Results, out: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from imgsvc.client import ApiError, Client, LocalFileError, ServerUnreachable
+from imgsvc.client import ApiError, Client, Journal, LocalFileError, ServerUnreachable
 from imgsvc.client.patience import Persistence
 from imgsvc.client.upload import CHUNK_BYTES
 from imgsvc.client.watching import shipping as module
@@ -77,6 +77,25 @@ async def test_what_finds_no_space_is_noted_later(
     note = journal.sending / f"{batch.id}.jsonl"
     assert {error.path for error in troubles} == {journal.path, note}
     assert not note.exists()
+
+
+async def test_a_note_that_cannot_be_removed_is_removed_later(
+    shipping: Shipping,
+    folder: Folder,
+    journal: WatchJournal,
+    troubles: list[LocalFileError],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forget = Journal.forget
+
+    def forget_at_the_second_try(note: Journal) -> None:
+        if not troubles:
+            raise LocalFileError(note.path, "it cannot be removed")
+        forget(note)
+
+    monkeypatch.setattr(Journal, "forget", forget_at_the_second_try)
+    await send_all(shipping, folder)
+    assert not list(journal.sending.iterdir())
 
 
 async def test_a_file_that_is_overwritten_while_it_is_sent_has_not_failed(

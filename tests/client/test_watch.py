@@ -1,4 +1,4 @@
-"""A watch whose out folder is made anew: what need not be shown by a whole process."""
+"""A watch whose disk is full, or whose out folder is made anew: what needs no whole process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 import errno
 import shutil
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imgsvc.client import Client
+from imgsvc.client import Client, LocalFileError
 from imgsvc.client.errors import translating
 from imgsvc.client.patience import Persistence
 from imgsvc.client.watching import watch as module
@@ -21,7 +22,7 @@ from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.client.watching.shipping import Spec
 from imgsvc.client.watching.watch import FolderWatch, Reports
-from imgsvc.folders.scan import Folder
+from imgsvc.folders.scan import Folder, Sighting
 from imgsvc.folders.watcher import Timing
 from tests.client.pictures import picture
 from tests.watch_process import put, results_in
@@ -134,3 +135,40 @@ async def test_an_out_folder_that_is_lost_again_while_it_is_filled_is_filled_aga
     await asyncio.to_thread(make_anew, out)
     async with asyncio.timeout(60):
         await saved.all.wait()
+
+
+async def test_what_is_gone_at_a_start_is_forgotten_once_the_disk_takes_that(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "in" / "a.png", picture())
+    journal = await asyncio.to_thread(WatchJournal, tmp_path / "state" / "watch.jsonl")
+    gone = Sighting("gone.png", str(tmp_path / "in"), 1, 2, 3)
+    for note in (
+        partial(journal.note_batch, "1", "r", {}, [gone], {}),
+        partial(journal.note_job, "1", "job", [(0, "gone.png", "ab")]),
+        partial(journal.note_done, "1", "gone.png", []),
+        partial(journal.end_batch, "1"),
+    ):
+        await asyncio.to_thread(note)
+    troubles: list[LocalFileError] = []
+    forget = journal.forget
+
+    def forget_at_the_second_try(names: list[str]) -> None:
+        if not troubles:
+            raise LocalFileError(journal.path, "it cannot be written")
+        forget(names)
+
+    monkeypatch.setattr(journal, "forget", forget_at_the_second_try)
+    watch = FolderWatch(
+        client,
+        Folder(tmp_path / "in"),
+        journal,
+        Spec({}, "r"),
+        None,
+        Persistence(lambda _: None, lambda: None),
+        Disk(troubles.append, lambda: None, pause_s=0),
+        Reports(lambda _: None, lambda _: None),
+    )
+    await watch._prepare()
+    assert not journal.entries
+    await asyncio.to_thread(journal.close)

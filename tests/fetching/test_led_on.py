@@ -15,7 +15,7 @@ from imgsvc.errors import ImageErrorCode
 from imgsvc.fetching.breakers import FAILURES, FIRST_PAUSE_S, Breakers
 from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.unfetched import LedOn, Unfetched
-from imgsvc.fetching.ways import BELIEVED_S, Way
+from imgsvc.fetching.ways import BELIEVED_S, Way, way_of
 from tests.fetching.background import Background, background
 from tests.fetching.hosts import Clock, Gate, Host, answer, redirect, running_host
 from tests.pictures import make_jpeg
@@ -195,6 +195,16 @@ async def test_who_was_led_on_before_a_restart_goes_on_from_there(
         await back.run_through()
         assert (await back.image(job)).sha256 is not None
     assert (len(host.asked), other_host.asked) == (1, ["/a.jpg"] * 2)
+
+
+async def test_how_far_an_image_has_got_is_kept_whole(
+    back: Background, host: Host, other_host: Host
+) -> None:
+    job = await back.submit(host.url())
+    await lead_on(back, host, other_host.url("/a.jpg"))
+    way = way_of(await back.image(job))
+    assert (way.address, way.redirects, way.led_ms) == (other_host.url("/a.jpg"), 1, back.clock())
+    assert way.used_s > 0
 
 
 async def test_fewer_redirects_may_be_allowed_by_the_time_that_an_image_goes_on(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
+from imgsvc.folders.placing import DeliveryFolder
 from tests.folders.conftest import Hotfolder
-from tests.folders.test_service import GARBAGE, put
+from tests.folders.test_service import GARBAGE, known, put
 from tests.pictures import make_jpeg
 from tests.servers import Running
 
@@ -39,6 +41,41 @@ async def test_a_share_that_is_not_mounted_at_a_start_gets_no_results(
     out.symlink_to(tmp_path / "share")
     await again.deliver_again()
     assert (out / "b.webp").exists()
+
+
+async def test_a_share_that_goes_away_while_results_are_put_there_gets_no_more_of_them(
+    hotfolder: Hotfolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.take(jobs=1)
+    await hotfolder.until_final()
+    check, away = DeliveryFolder.check, hotfolder.out.with_name("away")
+
+    def check_and_unmount(folder: DeliveryFolder) -> None:
+        check(folder)
+        if not away.exists():
+            hotfolder.out.rename(away)
+            hotfolder.out.mkdir()
+
+    monkeypatch.setattr(DeliveryFolder, "check", check_and_unmount)
+    await hotfolder.deliver()
+    assert not list(hotfolder.out.iterdir())
+    hotfolder.out.rmdir()
+    away.rename(hotfolder.out)
+    monkeypatch.undo()
+    await hotfolder.deliver_again()
+    assert (hotfolder.out / "a.webp").exists()
+
+
+async def test_what_stood_in_a_share_that_is_away_is_not_forgotten(hotfolder: Hotfolder) -> None:
+    for name in ("gone", "kept"):
+        put(hotfolder.root / f"{name}.jpg", make_jpeg())
+    await hotfolder.work_until_made("gone.webp", "kept.webp")
+    (hotfolder.root / "gone.jpg").unlink()
+    hotfolder.out.rename(hotfolder.out.with_name("away"))
+    hotfolder.out.mkdir()
+    await hotfolder.service.tidy_once()
+    assert await known(hotfolder) == ["gone.jpg", "kept.jpg"]
 
 
 async def test_what_failed_stays_listed_while_its_folder_may_not_be_mounted(

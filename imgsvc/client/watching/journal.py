@@ -51,6 +51,7 @@ class WatchJournal:
     folder: that is watched; None in a new journal, until `begin`.
     loss: names the last time that the journal was lost, and with it the folder that it stands in,
         as long as results that were saved may be missing; None when none are.
+    losses: how often that was since it was opened.
     device: of that folder.
     sending: a folder beside it for notes of what is on its way.
     """
@@ -64,6 +65,7 @@ class WatchJournal:
         self.batches: dict[str, Batch] = {}
         self.folder: str | None = None
         self.loss: str | None = None
+        self.losses = 0
         self._id: str = uuid.uuid4().hex
         self._turn = threading.Lock()
         with translating(path):
@@ -124,7 +126,7 @@ class WatchJournal:
         with self._turn:
             if self._file == _CLOSED or is_same_file(self._file, self.path):
                 return
-            lock, file = self._lock, self._file
+            lock, file, loss = self._lock, self._file, self.loss
             try:
                 self.path.parent.mkdir(exist_ok=True)
                 if not is_same_file(lock, lock_path(self.path)):
@@ -135,11 +137,13 @@ class WatchJournal:
                 self._rewrite()
                 device, file = self.path.parent.stat().st_dev, self._reopen()
             except OSError as exc:
+                self.loss = loss
                 if lock != self._lock:
                     let_go(lock)
                 raise LocalFileError(self.path, exc.strerror or "it cannot be written") from exc
             olds = self._lock, self._file
             self.device, self._lock, self._file = device, lock, file
+            self.losses += 1
             for old in {*olds} - {lock, file}:
                 let_go(old)
 

@@ -215,12 +215,16 @@ class Results:
     async def _save(
         self, out: OutFolder, job_id: str, image: Image, files: Sequence[SavedFile]
     ) -> Failure | None:
-        """Bring results to where they belong, and wait while the folder is full or gone."""
+        """Bring results to where they belong, and wait while the folder is full or gone. Where it
+        was lost meanwhile they stand in the old one, and belong in the new one too.
+        """
         targets = {variant: path for variant, _, path in files}
         while True:
             try:
                 await asyncio.to_thread(out.check)
+                losses = self._journal.losses
                 await self._client.save_outputs(job_id, image, out.root, targets)
+                await asyncio.to_thread(out.check)
             except LocalFileError as exc:
                 if not is_the_disks_fault(exc) and await asyncio.to_thread(out.takes_files):
                     return Failure(NOT_SAVED, f"Its result cannot be saved: {exc.reason}", now_ms())
@@ -230,8 +234,9 @@ class Results:
             except ClientError as exc:
                 return Failure(NOT_SAVED, exc.message, now_ms())
             else:
-                self._disk.note_success()
-                return None
+                if losses == self._journal.losses:
+                    self._disk.note_success()
+                    return None
 
 
 def _find_missing(out: OutFolder, entries: Mapping[str, Entry]) -> dict[str, Entry]:

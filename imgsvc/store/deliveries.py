@@ -38,29 +38,26 @@ async def announce_images(
 async def record_attempt(
     tx: Transaction, delivery: Delivery, attempt: Attempt, now_ms: int
 ) -> bool:
-    """A try has ended, begun when its message was as `delivery`; False when that waits no more,
-    or was taken up by hand meanwhile.
+    """A try has ended, begun when its message was as `delivery`; False when that is gone, or was
+    tried again meanwhile.
 
     A receiver that wants no more messages is not sent the job's other ones either.
     """
     is_delivered = attempt.state is DeliveryState.DELIVERED
-    rows = await tx.fetch(
-        WEBHOOKS["record_attempt"],
-        {
-            "id": delivery.id,
-            "attempts": delivery.attempts,
-            "state": attempt.state.value,
-            "next_at": attempt.next_at,
-            "status": attempt.status,
-            "error": attempt.error and attempt.error.value,
-            "delivered_at": now_ms if is_delivered else None,
-        },
-    )
+    facts = {
+        "id": delivery.id,
+        "attempts": delivery.attempts,
+        "status": attempt.status,
+        "error": attempt.error and attempt.error.value,
+        "delivered_at": now_ms if is_delivered else None,
+    }
+    outcome = {**facts, "state": attempt.state.value, "next_at": attempt.next_at}
+    rows = await tx.fetch(WEBHOOKS["record_attempt"], outcome)
     if rows and attempt.state is DeliveryState.DISABLED:
         parameters = {"job_id": rows[0]["job_id"], "now_ms": now_ms}
         await tx.fetch(WEBHOOKS["disable_webhook"], parameters)
         await tx.fetch(WEBHOOKS["disable_deliveries"], parameters)
-    return bool(rows)
+    return bool(rows or await tx.fetch(WEBHOOKS["record_late_attempt"], facts))
 
 
 async def redeliver(tx: Transaction, job_id: str, delivery_id: str, now_ms: int) -> Delivery:

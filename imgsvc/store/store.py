@@ -348,8 +348,8 @@ class Store(Lookups):
         await self._writer.apply(deliveries.announce_images, job_id, last, payload, now_ms)
 
     async def record_attempt(self, delivery: Delivery, attempt: Attempt, now_ms: int) -> bool:
-        """False when the message is not as it was in `delivery`, when the try began: it is
-        gone, disabled, or was taken up by hand.
+        """False when the message is gone, or was tried again since it was as in `delivery`, when
+        the try began.
         """
         return await self._writer.apply(deliveries.record_attempt, delivery, attempt, now_ms)
 

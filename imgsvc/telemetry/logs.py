@@ -44,6 +44,7 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("watchfiles").setLevel(max(root.level, logging.WARNING))  # a line a change
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -273,6 +273,27 @@ async def test_a_receiver_that_was_gone_does_not_keep_another_from_being_told(st
     assert (await deliveries(store, job))[0].state == "pending"
 
 
+@pytest.mark.parametrize(
+    ("attempt", "state"),
+    [
+        (Attempt(DeliveryState.DELIVERED, 204), DeliveryState.DELIVERED),
+        (Attempt(DeliveryState.PENDING, 503, DeliveryError.HTTP_STATUS, 9_900), "disabled"),
+        (Attempt(DeliveryState.DISABLED, 410, DeliveryError.GONE), DeliveryState.DISABLED),
+    ],
+)
+async def test_what_was_under_way_to_a_former_receiver_is_told_and_nothing_follows(
+    store: Store, attempt: Attempt, state: DeliveryState
+) -> None:
+    job = await finish(store)
+    (former,) = await deliveries(store, job)
+    await store.replace_webhook(job.id, OTHER, 9_000)
+    assert await store.record_attempt(former, attempt, 9_500)
+    now, before = await deliveries(store, job)
+    assert (before.state, before.attempts) == (state, 1)
+    assert (before.last_status, before.next_at) == (attempt.status, None)
+    assert (now.state, now.attempts, now.receiver) == ("pending", 0, "other.example")
+
+
 async def test_an_unknown_job_gets_no_receiver(store: Store) -> None:
     with pytest.raises(NotFound):
         await store.replace_webhook(new_id(), OTHER, 1_000)

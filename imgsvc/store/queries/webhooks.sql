@@ -115,6 +115,14 @@ UPDATE deliveries SET
 WHERE id = :id AND state = 'pending' AND attempts = :attempts
 RETURNING job_id;
 
+-- name: record_late_attempt
+-- The same for a message that was disabled while it was under way: nothing follows of it.
+UPDATE deliveries SET
+    state = iif(:delivered_at IS NULL, 'disabled', 'delivered'), attempts = attempts + 1,
+    last_status = :status, last_error = :error, delivered_at = :delivered_at
+WHERE id = :id AND state = 'disabled' AND attempts = :attempts
+RETURNING job_id;
+
 -- name: disable_deliveries
 -- What was still to be sent for a job whose receiver is gone.
 UPDATE deliveries SET state = 'disabled', next_at = NULL

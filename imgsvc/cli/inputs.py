@@ -126,7 +126,7 @@ class _Search:
         # as a shell would: Path.glob takes hidden files too
         found = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else []  # noqa: PTH207
         if not found:
-            hint = " URLs are for `submit`: http and https ones." if "://" in pattern else ""
+            hint = " `submit` takes URLs of http and https." if "://" in pattern else ""
             raise click.UsageError(f"There is no file or folder {pattern}.{hint}")
         fixed = _fixed_part(Path(pattern))
         is_wanted = self._is_skipped(fixed)  # whoever names the folder for results means it

@@ -198,6 +198,8 @@ async def _send(
             say("What was sent is safe. The same command again sends the rest.")
         elif journal and isinstance(exc, ApiError) and exc.code == "idempotency_mismatch":
             await asyncio.to_thread(journal.forget)  # whatever else is said, it may have arrived
+        elif journal and isinstance(exc, asyncio.CancelledError):
+            say("The same command again goes on from here.")
         raise
     if sending.table:
         if job["id"] != earlier:

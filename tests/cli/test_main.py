@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -118,6 +119,29 @@ def test_a_command_ends_by_sigterm_as_by_ctrl_c_also_where_that_is_ignored(
             finally:
                 process.kill()
     assert code == 130
+
+
+def test_a_submit_that_is_ended_before_the_server_answers_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "imgsvc", "submit", str(tmp_path / "a.png")),
+                f"--server=http://127.0.0.1:{listener.getsockname()[1]}",
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")},
+        ) as process,
+    ):
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "The same command again goes on from here." in said
 
 
 def test_a_wrong_setting_stops_the_server_before_it_starts(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -128,19 +128,20 @@ class BlobStore:
         """
         return await self._threads.run(self._jobs_changed_since, since_ns)
 
-    async def sweep_outputs(self, job_id: str, known_names: Collection[str]) -> int:
-        """Remove the outputs that no row names; returns how many.
+    async def sweep_outputs(self, known_names: Mapping[str, Collection[str]]) -> int:
+        """Remove the outputs that no row names, by the names of those of each job; returns how
+        many.
 
-        Only for a job of which nothing is being published: a published file has no row
+        Only for jobs of which nothing is being published: a published file has no row
         until the commit after it.
         """
-        folder = self._layout.job(job_id).outputs
-        return await self._threads.run(_keep_only, folder, frozenset(known_names))
+        known = {self._layout.job(job_id).outputs: names for job_id, names in known_names.items()}
+        return await self._threads.run(_keep_known, known)
 
-    async def sweep_inputs(self, job_id: str, known_ids: Collection[str]) -> int:
-        """The same for inputs: only for a job to which nothing is being appended."""
-        folder = self._layout.job(job_id).inputs
-        return await self._threads.run(_keep_only, folder, frozenset(known_ids))
+    async def sweep_inputs(self, known_ids: Mapping[str, Collection[str]]) -> int:
+        """The same for inputs: only for jobs to which nothing is being appended."""
+        known = {self._layout.job(job_id).inputs: ids for job_id, ids in known_ids.items()}
+        return await self._threads.run(_keep_known, known)
 
     async def keep_watermark(self, source: Path, sha256: str) -> None:
         """Move a file to where it stays, durably, under what it is; it may be there already."""
@@ -154,7 +155,7 @@ class BlobStore:
 
     async def sweep_watermarks(self, known: Collection[str]) -> int:
         """Remove the files of all watermarks but these; returns how many."""
-        names = frozenset(self._layout.watermark(sha256).name for sha256 in known)
+        names = {self._layout.watermark(sha256).name for sha256 in known}
         return await self._threads.run(_keep_only, self._layout.watermarks, names)
 
     async def has_room(self, reserve_bytes: int) -> bool:
@@ -227,7 +228,11 @@ def _changed_since(job: JobFolder, since_ns: int) -> bool:
     return False
 
 
-def _keep_only(folder: Path, known_names: frozenset[str]) -> int:
+def _keep_known(known: Mapping[Path, Collection[str]]) -> int:
+    return sum(_keep_only(folder, names) for folder, names in known.items())
+
+
+def _keep_only(folder: Path, known_names: Collection[str]) -> int:
     """Folders, as some storage systems put them everywhere, and links are none of ours."""
     try:
         with os.scandir(folder) as entries:

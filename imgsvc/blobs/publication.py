@@ -42,7 +42,7 @@ class Link:
 
 
 class Obstacle(StrEnum):
-    JOB_GONE = "job_gone"  # the job's folder was deleted: nobody wants the outputs
+    JOB_GONE = "job_gone"  # the job's folder is gone: with the job, in most cases
     OUTPUT_MISSING = "output_missing"  # the worker's file is not where it was promised, or unusable
     LINK_FAILED = "link_failed"  # the other output is gone, damaged, or cannot be linked
 

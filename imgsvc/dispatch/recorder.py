@@ -153,7 +153,7 @@ class Recorder:
                 for record in records
             ]
         obstacles = {(u.publication.image_id, u.publication.claim): u.obstacle for u in failed}
-        return [kept for record in records if (kept := _after_obstacle(record, obstacles))]
+        return [_after_obstacle(record, obstacles) for record in records]
 
     async def _record(self, records: Sequence[Record]) -> None:
         results = [result for record in records if (result := _result(record))]
@@ -205,16 +205,15 @@ class Recorder:
             await self._blobs.discard(unwanted)
 
 
-def _after_obstacle(record: Record, obstacles: Mapping[tuple[str, int], Obstacle]) -> Record | None:
-    """What becomes of a record whose files could not be moved; None for a deleted job's."""
+def _after_obstacle(record: Record, obstacles: Mapping[tuple[str, int], Obstacle]) -> Record:
+    """What becomes of a record whose files could not be moved."""
     obstacle = obstacles.get((record.image.id, record.image.claim))
     if not isinstance(record, Made) or obstacle is None:
         return record
-    if obstacle is Obstacle.JOB_GONE:
-        return None
     if obstacle is Obstacle.LINK_FAILED:
         return Returned(record.image, counts=False, unlinked=True)
-    log.error("output_missing", job_id=record.image.job_id, index=record.image.index)
+    if obstacle is not Obstacle.JOB_GONE:  # where it was deleted, no row is left to fail, either
+        log.error("output_missing", job_id=record.image.job_id, index=record.image.index)
     message = "The finished file could not be kept."
     return Refused(record.image, Failure(ImageErrorCode.INTERNAL, message))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imgsvc.store.rows import dump_json
 from imgsvc.store.sql import IMAGES
 
 
@@ -38,7 +39,7 @@ def read_watermark_files(connection: sqlite3.Connection) -> list[str]:
 def read_image_files(connection: sqlite3.Connection) -> Iterator[ImageFiles]:
     """Of every image, job by job, and holding up nobody in between. Blocking."""
     for job_id in read_job_ids(connection):
-        rows = connection.execute(IMAGES["image_files"], {"job_id": job_id})
+        rows = connection.execute(IMAGES["image_files"], {"job_ids": dump_json([job_id])})
         yield from map(files_from_row, rows.fetchall())
 
 

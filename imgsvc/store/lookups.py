@@ -144,9 +144,10 @@ class Lookups:
             except NotFound:
                 return
 
-    async def image_files(self, job_id: str) -> list[ImageFiles]:
-        """What files each image has, in no order; nothing for an unknown job."""
-        rows = await self._readers.fetch(IMAGES["image_files"], {"job_id": job_id})
+    async def image_files(self, job_ids: Collection[str]) -> list[ImageFiles]:
+        """What files each image of these jobs has, in no order; nothing for unknown ones."""
+        parameters = {"job_ids": dump_json(list(job_ids))}
+        rows = await self._readers.fetch(IMAGES["image_files"], parameters)
         return await asyncio.to_thread(lambda: list(map(files_from_row, rows)))
 
     async def reusable_images(
@@ -169,6 +170,13 @@ class Lookups:
         """Which of `ids` are jobs, hidden ones among them."""
         rows = await self._readers.fetch(JOBS["known_job_ids"], {"ids": dump_json(list(ids))})
         return {row["id"] for row in rows}
+
+    async def job_totals(self, ids: Collection[str]) -> dict[str, int]:
+        """How many images each of these jobs has, hidden ones among them; nothing for unknown
+        ones.
+        """
+        rows = await self._readers.fetch(JOBS["job_totals"], {"ids": dump_json(list(ids))})
+        return {row["id"]: row["total"] for row in rows}
 
     async def jobs_with_pending(self) -> list[str]:
         """Ids, oldest first, hidden ones among them."""

@@ -23,6 +23,7 @@ from structlog.testing import capture_logs
 from imgsvc.errors import DatabaseBroken, StartError
 from tests.pictures import make_jpeg
 from tests.rights import without_rights
+from tests.runtime import faulty
 from tests.server_process import ServerProcess
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
 
@@ -294,6 +295,24 @@ async def test_an_image_whose_input_somebody_has_removed_fails_and_says_so(
         assert messages[-1]["job"]["status"] == "failed"
         image = await get_json(server, f"{job['links']['images']}/0")
         assert "input file is not there" in image["error"]["message"]
+
+
+async def test_an_image_whose_job_somebody_removes_while_it_is_made_fails_and_says_so(
+    tmp_path: Path,
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    async with running_server(make_settings(tmp_path / "data"), faulty.render) as server:
+        form = form_of(("a.jpg", faulty.fault("gate", gate)), preset="thumbnail")
+        async with server.http.post("/api/v1/jobs", data=form) as answer:
+            job = await answer.json()
+        with await asyncio.to_thread(gate.open, "w"):  # the worker is at its end of the gate
+            shutil.rmtree(tmp_path / "data" / "jobs" / job["id"])
+        async with server.http.ws_connect(job["links"]["events"]) as socket:
+            messages = [json.loads(message.data) async for message in socket]
+        assert messages[-1]["job"]["status"] == "failed"
+        image = await get_json(server, f"{job['links']['images']}/0")
+        assert image["error"]["message"] == "The finished file could not be kept."
 
 
 def test_the_signal_to_stop_is_heard_while_the_database_is_locked(data_dir: Path) -> None:

@@ -130,7 +130,8 @@ async def test_a_submit_that_cannot_be_dropped_leaves_no_file_and_is_dropped_lat
 
 
 async def _remove_log(server: Running) -> None:
-    (server.core.settings.storage.data_dir / "imgsvc.db-wal").unlink()
+    log = server.core.settings.storage.data_dir / "imgsvc.db-wal"
+    await asyncio.to_thread(log.unlink)
 
 
 async def _fail_to_sync(server: Running) -> None:
@@ -160,9 +161,10 @@ async def _fail_to_begin(server: Running) -> None:
     setattr(connection, "executescript", fail)  # noqa: B010 - of a finer type
 
 
-@pytest.mark.parametrize(
-    ("deed", "stands"), [(_remove_log, 1), (_fail_to_sync, 1), (_fail_to_begin, 0)]
-)
+DEEDS = [(_remove_log, 1), (_fail_to_sync, 1), (_fail_to_begin, 0)]
+
+
+@pytest.mark.parametrize(("deed", "stands"), DEEDS)
 async def test_a_commit_in_doubt_has_its_files_or_no_row_after_the_next_start(
     tmp_path: Path, deed: Callable[[Running], Awaitable[None]], stands: int
 ) -> None:
@@ -189,3 +191,44 @@ async def test_a_commit_in_doubt_has_its_files_or_no_row_after_the_next_start(
         await server.core.store.close_job(job.id, 1)
         done = await Waiter(server.core.store, server.core.hub).wait(job.id, 30)
         assert (done.state, done.completed) == ("completed", 1)
+
+
+@pytest.mark.parametrize(("deed", "stands"), DEEDS)
+async def test_a_submit_in_doubt_has_its_files_or_no_row_after_the_next_start(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    deed: Callable[[Running], Awaitable[None]],
+    stands: int,
+) -> None:
+    settings = make_settings(tmp_path / "data")
+    headers = {"Idempotency-Key": "a-key"}
+
+    def files() -> int:
+        return len(list(settings.storage.data_dir.glob("jobs/*/in/*")))
+
+    async with running_server(settings) as server:
+        core = server.core
+        close_job = core.store.close_job
+
+        async def close(*arguments: Any) -> Job:
+            await deed(server)
+            return await close_job(*arguments)
+
+        monkeypatch.setattr(core.store, "close_job", close)
+        # Nothing else is to be committed meanwhile.
+        monkeypatch.setattr(core.dispatcher, "job_has_work", lambda _job: None)
+        form = form_of(("a.jpg", make_jpeg(20, 20)))
+        async with server.http.post("/api/v1/jobs", data=form, headers=headers) as answer:
+            assert (answer.status, (await answer.json())["code"]) == (503, "shutting_down")
+        assert files() == 1
+    async with running_server(settings) as server:
+        jobs, _ = await server.core.store.jobs(limit=9)
+        assert files() == len(jobs) == stands
+        form = form_of(("a.jpg", make_jpeg(20, 20)))
+        async with server.http.post("/api/v1/jobs", data=form, headers=headers) as answer:
+            assert answer.status == 202
+            assert ("Idempotency-Replayed" in answer.headers) is (stands == 1)
+            job = await answer.json()
+        done = await Waiter(server.core.store, server.core.hub).wait(job["id"], 30)
+        assert (done.state, done.completed) == ("completed", 1)
+        assert (await server.core.store.jobs(limit=9))[0] == [done]

@@ -145,9 +145,14 @@ async def test_files_are_known_of_every_image_whatever_its_state(store: Store) -
     job = await create(store, 2, hidden=True)
     (image,) = await claim(store, job, 1)
     await store.finish_images([made(image)], 3_000)
-    files = await store.image_files(job.id)
+    other = await create(store, 1)
+    files = await store.image_files([job.id])
     done, waiting = sorted(files, key=lambda image: not image.is_completed)
     assert (done.image_id, done.claim, done.is_completed) == (image.id, image.claim, True)
     assert done.outputs == ((OUTPUT.variant, OUTPUT.format, OUTPUT.sha256),)
     assert (waiting.is_completed, waiting.outputs) == (False, ())
-    assert await store.image_files(new_id()) == []
+    both = await store.image_files([other.id, job.id, new_id()])
+    assert sorted(image.job_id for image in both) == sorted([job.id, job.id, other.id])
+    assert await store.image_files([]) == []
+    totals = {job.id: 2, other.id: 1}
+    assert await store.job_totals([job.id, new_id(), other.id]) == totals

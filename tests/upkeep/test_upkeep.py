@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,16 @@ from imgsvc.domain.ids import new_id
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import NotFound, StorageFull
 from imgsvc.service.delete import Deleter
+from imgsvc.store.copies import ImageFiles
+from imgsvc.store.store import Store
+from imgsvc.upkeep import orphans
 from imgsvc.upkeep.ballast import KeptBallast
 from imgsvc.upkeep.expiry import Expiry
+from imgsvc.upkeep.orphans import sweep_orphans
 from imgsvc.upkeep.rounds import keep_looking, repeat
 from tests.pictures import make_jpeg
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
+from tests.store.builders import create
 
 DAY_MS = 86_400_000
 
@@ -238,6 +243,36 @@ async def test_a_crash_is_looked_after_wherever_it_may_have_left_something_and_n
     (data_dir / "lock").write_text(said)
     async with running_server(settings):
         assert [len(list(folder.iterdir())) for folder in jobs] == [1, 2, 1]
+
+
+async def test_jobs_of_few_images_are_swept_together_and_each_by_its_own_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "MAX_IMAGES", 5)
+    store, blobs = await Store.open(tmp_path / "imgsvc.db"), BlobStore(tmp_path)
+    asked: list[Collection[str]] = []
+    image_files = store.image_files
+
+    async def note(job_ids: Collection[str]) -> list[ImageFiles]:
+        asked.append(job_ids)
+        return await image_files(job_ids)
+
+    monkeypatch.setattr(store, "image_files", note)
+    jobs = [(await create(store, count)).id for count in (2, 2, 1, 9, 0, 5)]
+    names = {job: {image.image_id for image in await image_files([job])} for job in jobs}
+    for job, other in zip(jobs, [*jobs[1:], jobs[0]], strict=True):
+        (tmp_path / "jobs" / job / "out").mkdir(parents=True)
+        (tmp_path / "jobs" / job / "in").mkdir()
+        for name in {*names[job], *names[other]}:
+            (tmp_path / "jobs" / job / "in" / name).touch()
+    await blobs.prepare()
+    swept = await sweep_orphans(store, blobs, keep_inputs=True, since_ns=0)
+    assert swept == sum(map(len, names.values()))
+    assert asked == [jobs[:3], jobs[3:4], jobs[4:]]
+    for job in jobs:
+        assert {path.name for path in (tmp_path / "jobs" / job / "in").iterdir()} == names[job]
+    blobs.close()
+    await store.close()
 
 
 async def test_inputs_that_were_to_be_dropped_are_swept_at_start(tmp_path: Path) -> None:

@@ -180,9 +180,9 @@ WHERE images.job_id = :job_id AND images.idx > :after
 ORDER BY images.idx LIMIT :limit;
 
 -- name: image_files
--- What files a job's images have, the job hidden or not.
+-- What files the images of a JSON list of jobs have, the jobs hidden or not.
 SELECT job_id, id, claim, state = 'completed', iif(path IS NULL, sha256, NULL), outputs
-FROM images WHERE job_id = :job_id;
+FROM images WHERE job_id IN (SELECT value FROM json_each(:job_ids));
 
 -- name: images_of_job_in_state
 -- A page of a visible job's images in one state, in index order.

@@ -52,6 +52,11 @@ SELECT jobs.* FROM v CROSS JOIN jobs ON jobs.id = v.id;
 WITH v AS MATERIALIZED (SELECT value AS id FROM json_each(:ids))
 SELECT jobs.id FROM v CROSS JOIN jobs ON jobs.id = v.id;
 
+-- name: job_totals
+-- How many images each of a JSON list of jobs has, hidden ones among them.
+WITH v AS MATERIALIZED (SELECT value AS id FROM json_each(:ids))
+SELECT jobs.id, jobs.total FROM v CROSS JOIN jobs ON jobs.id = v.id;
+
 -- name: jobs_newest
 -- A page of visible jobs, newest first.
 SELECT * FROM jobs

@@ -152,6 +152,8 @@ class Recorder:
                 else record
                 for record in records
             ]
+        if failed:  # the whole data folder may have been moved: then they are to be made again
+            await self._store.look()
         obstacles = {(u.publication.image_id, u.publication.claim): u.obstacle for u in failed}
         return [_after_obstacle(record, obstacles) for record in records]
 

@@ -151,6 +151,12 @@ class Store(Lookups):
             waiting.cancel()
         raise RuntimeError("the store was closed while it was watched")
 
+    async def look(self) -> None:
+        """Before something is stored because files are missing: where the database's own are not
+        where they were either, it has broken down, and nothing is.
+        """
+        await self._writer.look()
+
     @property
     def has_broken_down(self) -> bool:
         """Whether the database was found to be damaged: nothing can be stored any more."""

@@ -38,8 +38,8 @@ async def announce_images(
 async def record_attempt(
     tx: Transaction, delivery: Delivery, attempt: Attempt, now_ms: int
 ) -> bool:
-    """A try has ended, begun when its message was as `delivery`; False when that is gone, or was
-    tried again meanwhile.
+    """A try has ended, begun when its message was as `delivery`; False when that is gone, was
+    tried again meanwhile, or is for another receiver now.
 
     A receiver that wants no more messages is not sent the job's other ones either.
     """
@@ -47,6 +47,7 @@ async def record_attempt(
     facts = {
         "id": delivery.id,
         "attempts": delivery.attempts,
+        "receiver": delivery.receiver,
         "status": attempt.status,
         "error": attempt.error and attempt.error.value,
         "delivered_at": now_ms if is_delivered else None,

@@ -354,8 +354,8 @@ class Store(Lookups):
         await self._writer.apply(deliveries.announce_images, job_id, last, payload, now_ms)
 
     async def record_attempt(self, delivery: Delivery, attempt: Attempt, now_ms: int) -> bool:
-        """False when the message is gone, or was tried again since it was as in `delivery`, when
-        the try began.
+        """False when the message is gone, was tried again since it was as in `delivery`, when the
+        try began, or is for another receiver now.
         """
         return await self._writer.apply(deliveries.record_attempt, delivery, attempt, now_ms)
 

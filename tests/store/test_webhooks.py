@@ -294,6 +294,27 @@ async def test_what_was_under_way_to_a_former_receiver_is_told_and_nothing_follo
     assert (now.state, now.attempts, now.receiver) == ("pending", 0, "other.example")
 
 
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        Attempt(DeliveryState.DELIVERED, 204),
+        Attempt(DeliveryState.DISABLED, 410, DeliveryError.GONE),
+    ],
+)
+async def test_what_a_former_receiver_says_is_not_taken_for_the_answer_of_another(
+    store: Store, attempt: Attempt
+) -> None:
+    """Which the message, taken up by hand, is for now; the other would never be told."""
+    job = await finish(store)
+    (former,) = await deliveries(store, job)
+    await store.replace_webhook(job.id, OTHER, 9_000)
+    await store.redeliver(job.id, former.id, 9_100)
+    assert not await store.record_attempt(former, attempt, 9_500)
+    assert {(d.state, d.receiver) for d in await deliveries(store, job)} == {
+        ("pending", "other.example")
+    }
+
+
 async def test_an_unknown_job_gets_no_receiver(store: Store) -> None:
     with pytest.raises(NotFound):
         await store.replace_webhook(new_id(), OTHER, 1_000)

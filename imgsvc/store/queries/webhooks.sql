@@ -112,7 +112,7 @@ SELECT payload FROM deliveries WHERE id = :id;
 UPDATE deliveries SET
     state = :state, attempts = attempts + 1, next_at = :next_at,
     last_status = :status, last_error = :error, delivered_at = :delivered_at
-WHERE id = :id AND state = 'pending' AND attempts = :attempts
+WHERE id = :id AND state = 'pending' AND attempts = :attempts AND receiver = :receiver
 RETURNING job_id;
 
 -- name: record_late_attempt
@@ -120,7 +120,7 @@ RETURNING job_id;
 UPDATE deliveries SET
     state = iif(:delivered_at IS NULL, 'disabled', 'delivered'), attempts = attempts + 1,
     last_status = :status, last_error = :error, delivered_at = :delivered_at
-WHERE id = :id AND state = 'disabled' AND attempts = :attempts
+WHERE id = :id AND state = 'disabled' AND attempts = :attempts AND receiver = :receiver
 RETURNING job_id;
 
 -- name: disable_deliveries

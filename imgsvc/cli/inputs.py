@@ -140,7 +140,8 @@ class _Search:
                 yield _describe(path, name)
 
     def _is_skipped(self, path: Path) -> bool:
-        real = Path(os.path.realpath(path))  # which takes links in a circle
+        folder = path if path.is_dir() else path.parent  # a link to a file is one of its own
+        real = Path(os.path.realpath(folder))  # which takes links in a circle
         return self.skipped is not None and real.is_relative_to(self.skipped)
 
     def _files_below(self, folder: Path, above: str) -> Iterator[FoundFile]:

@@ -104,6 +104,12 @@ class TestFindFiles:
         assert names("more") == ["a.png", "b.png"]
         assert names("more/a.png", "more/b.png") == ["a.png", "b.png"]
 
+    def test_also_those_that_lead_into_the_folder_of_results(self) -> None:
+        Path("more/b.png").symlink_to("../photos/out/a.webp")
+        assert names("more/*.png", leave_out="photos/out") == ["a.png", "b.png"]
+        Path("more/out").symlink_to("../photos/out")
+        assert names("more/*", leave_out="photos/out") == ["a.png", "b.png"]
+
     def test_a_link_to_nowhere_in_a_folder_is_passed_over(self) -> None:
         Path("more/gone.jpg").symlink_to("nowhere")
         assert names("more") == ["a.png"]

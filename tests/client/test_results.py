@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from imgsvc.client import Client
+from imgsvc.client import Client, LocalFileError
 from imgsvc.client.patience import Persistence
 from imgsvc.client.watching.disk import Disk
 from imgsvc.client.watching.journal import WatchJournal
@@ -266,6 +266,38 @@ async def test_a_result_that_arrives_in_a_folder_that_was_lost_is_saved_in_the_n
 
     after(client, monkeypatch, lose_all)
     assert await results.collect(journal.batches["1"]) == []
+    assert await asyncio.to_thread(standing, out) == set(NAMES)
+
+
+async def test_one_that_was_saved_and_could_not_be_noted_before_the_folder_was_lost_is_too(
+    client: Client,
+    journal: WatchJournal,
+    results: Results,
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The disk is full, say."""
+    job_id = await finish_job(client, journal, tmp_path)
+    await asyncio.to_thread(note_all_sent, journal, job_id)
+    waits, has_space = asyncio.Event(), asyncio.Event()
+    results._disk = Disk(lambda _: waits.set(), lambda: None, pause_s=0)
+    note_done = journal.note_done
+
+    def note(*facts: Any) -> bool:
+        if has_space.is_set():
+            return note_done(*facts)
+        raise LocalFileError(journal.path, "No space left on device")
+
+    monkeypatch.setattr(journal, "note_done", note)
+    collecting = asyncio.create_task(results.collect(journal.batches["1"]))
+    await waits.wait()
+    await asyncio.to_thread(make_anew, out)
+    await asyncio.to_thread(journal.write_anew)
+    await results.restore()
+    assert journal.loss is None
+    has_space.set()
+    assert await collecting == []
     assert await asyncio.to_thread(standing, out) == set(NAMES)
 
 

@@ -189,8 +189,18 @@ class WatchJournal:
         """
         self._append("job", durably=True, batch=batch_id, job=job_id, images=list(images))
 
-    def note_done(self, batch_id: str, name: str, files: Sequence[SavedFile]) -> None:
-        self._append("done", batch=batch_id, name=name, files=list(files))
+    def note_done(
+        self,
+        batch_id: str,
+        name: str,
+        files: Sequence[SavedFile] = (),
+        losses: int | None = None,
+    ) -> bool:
+        """losses: what it was before these were saved. False, and nothing is noted, where it is
+        more by now, since they may have gone with their folder; None where that is no matter.
+        """
+        facts = {"batch": batch_id, "name": name, "files": list(files)}
+        return self._append("done", losses=losses, **facts)
 
     def note_failed(self, batch_id: str, name: str, failure: Failure) -> None:
         self._append("failed", batch=batch_id, name=name, failure=astuple(failure))
@@ -224,15 +234,20 @@ class WatchJournal:
             if line.get("event") == "folder" and line.get("id") != self._id:
                 raise FileExistsError(errno.EEXIST, "another watch has it; put its own back")
 
-    def _append(self, event: str, *, durably: bool = False, **facts: Any) -> None:
-        """Raises LocalFileError; then nothing has changed."""
+    def _append(
+        self, event: str, *, durably: bool = False, losses: int | None = None, **facts: Any
+    ) -> bool:
+        """Raises LocalFileError; then nothing has changed. False where there are more losses."""
         line = {"event": event, **facts}
         data = (json.dumps(line) + "\n").encode()
         with self._turn:
+            if losses not in {None, self.losses}:
+                return False
             with translating(self.path):
                 self._write(b"\n" + data if self._is_torn else data, durably=durably)
             self._is_torn = False
             self._replay(line)
+        return True
 
     def _write(self, data: bytes, *, durably: bool) -> None:
         """Raises OSError; then nothing is written, or it is torn."""

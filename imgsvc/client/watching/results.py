@@ -183,13 +183,13 @@ class Results:
                 check_outputs(image["outputs"], variants)
                 outputs = [(each["variant"], each["format"]) for each in image["outputs"]]
                 files = self._out.place(name, outputs, variants)
-                failure = await self._save(self._out, batch.job_id or "", image, files)
+                failure = await self._keep(self._out, batch, image, files)
+            elif failure is None:
+                await self._disk.insist(partial(self._journal.note_done, batch.id, name))
             if failure is not None:
                 files = []
                 note = partial(self._journal.note_failed, batch.id, name, failure)
-            else:
-                note = partial(self._journal.note_done, batch.id, name, files)
-            await self._disk.insist(note)
+                await self._disk.insist(note)
         self._on_outcome(self._describe(name, batch, image, files, failure))
 
     def _describe(
@@ -212,17 +212,30 @@ class Results:
             ),
         )
 
+    async def _keep(
+        self, out: OutFolder, batch: Batch, image: Image, files: Sequence[SavedFile]
+    ) -> Failure | None:
+        """Save results and note that they are. Where the folder was lost before the note they stand
+        in the old one, and belong in the new one too.
+        """
+        name, is_noted = batch.images[image["index"]], False
+        while not is_noted:
+            losses = self._journal.losses
+            failure = await self._save(out, batch.job_id or "", image, files)
+            if failure is not None:
+                return failure
+            note = partial(self._journal.note_done, batch.id, name, files, losses)
+            is_noted = await self._disk.insist(note)
+        return None
+
     async def _save(
         self, out: OutFolder, job_id: str, image: Image, files: Sequence[SavedFile]
     ) -> Failure | None:
-        """Bring results to where they belong, and wait while the folder is full or gone. Where it
-        was lost meanwhile they stand in the old one, and belong in the new one too.
-        """
+        """Bring results to where they belong, and wait while the folder is full or gone."""
         targets = {variant: path for variant, _, path in files}
         while True:
             try:
                 await asyncio.to_thread(out.check)
-                losses = self._journal.losses
                 await self._client.save_outputs(job_id, image, out.root, targets)
                 await asyncio.to_thread(out.check)
             except LocalFileError as exc:
@@ -234,9 +247,8 @@ class Results:
             except ClientError as exc:
                 return Failure(NOT_SAVED, exc.message, now_ms())
             else:
-                if losses == self._journal.losses:
-                    self._disk.note_success()
-                    return None
+                self._disk.note_success()
+                return None
 
 
 def _find_missing(out: OutFolder, entries: Mapping[str, Entry]) -> dict[str, Entry]:

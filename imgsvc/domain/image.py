@@ -79,8 +79,8 @@ class Image:
     fetch_max_bytes: what may come from there; None for the server's own limit.
     fetch_way: how far it was led from host to host, as JSON; None where its own URL comes next.
     analysis: None until completed, and where the job does not want it.
-    interruptions: times the server died while the image was being processed; of a suspect, while
-        it was alone, where those with a worker weigh more.
+    interruptions: times the server died while the image was being processed, where those with a
+        worker at it weigh more; of a suspect, while it was alone.
     outputs: in the order of the recipe's variants; empty until completed.
     """
 

@@ -178,8 +178,8 @@ class WatchJournal:
     ) -> None:
         """Before these files are sent. choices: what their results will be called."""
         files = [(one.name, *one.fingerprint, choices.get(one.name)) for one in sightings]
-        facts = {"batch": batch_id, "recipe": recipe, "spec": dict(spec), "files": files}
-        self._append("sent", durably=True, **facts)
+        facts: dict[str, Any] = {"recipe": recipe, "spec": dict(spec), "files": files}
+        self._append("sent", durably=True, batch=batch_id, **facts)
 
     def note_job(
         self, batch_id: str, job_id: str, images: Collection[tuple[int, str, str | None]]
@@ -199,8 +199,8 @@ class WatchJournal:
         """losses: what it was before these were saved. False, and nothing is noted, where it is
         more by now, since they may have gone with their folder; None where that is no matter.
         """
-        facts = {"batch": batch_id, "name": name, "files": list(files)}
-        return self._append("done", losses=losses, **facts)
+        files = list(files)
+        return self._append("done", losses=losses, batch=batch_id, name=name, files=files)
 
     def note_failed(self, batch_id: str, name: str, failure: Failure) -> None:
         self._append("failed", batch=batch_id, name=name, failure=astuple(failure))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,8 +16,6 @@ from imgsvc.files.zip_archive import ZipArchive
 from imgsvc.runtime.data_folder import holding
 from imgsvc.service.backup import DATABASE, open_backup
 from imgsvc.store.breakdown import Breakdown
-from imgsvc.store.connections import open_witness
-from imgsvc.store.examination import explain
 from imgsvc.store.exports import Export
 from imgsvc.store.lock import DataFolderLock, Holder
 from imgsvc.store.lookups import Lookups
@@ -84,17 +81,12 @@ async def looking_up(data_dir: Path) -> AsyncIterator[Lookups | None]:
         yield None
         return
     path = data_dir / DATABASE
-    try:
-        witness = await open_witness(path)
-    except sqlite3.Error as exc:
-        raise explain(path, exc) from exc
     readers = Readers(Breakdown())
     try:
         await readers.open(path, 1)
         yield Lookups(readers)
     finally:
         await readers.close()
-        await witness.close()
 
 
 @asynccontextmanager

@@ -16,6 +16,8 @@ from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
+NEXT_START = "The next start says what to do."
+
 _OUTCOME = "the database is not read or written any more, and the program stops"
 
 
@@ -39,7 +41,7 @@ class Breakdown:
         if self.has_come:
             raise _refusal()
 
-    def note(self, reason: str, advice: str = "The next start says what to do.") -> None:
+    def note(self, reason: str, advice: str = NEXT_START) -> None:
         """Only the first is kept: others follow from it."""
         if not self.has_come:
             self._reason = reason

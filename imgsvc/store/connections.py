@@ -38,7 +38,7 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
     connection = None
     await asyncio.to_thread(make_private, path)
     try:
-        connection = await _connect(path)
+        connection = await _connect(path, "rwc")
         await connection.execute_fetchall("PRAGMA journal_mode = WAL")
         await connection.execute_fetchall("PRAGMA synchronous = FULL")
         await connection.execute_fetchall("PRAGMA foreign_keys = ON")
@@ -57,22 +57,23 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
 
 
 async def open_reader(path: Path) -> aiosqlite.Connection:
-    """A connection that can only read, and never makes a checkpoint."""
-    connection = await _connect(path)
-    await connection.execute_fetchall("PRAGMA query_only = ON")
-    await connection.execute_fetchall("PRAGMA wal_autocheckpoint = 0")
+    """A connection that can only read, and makes no checkpoint, not even when it is the last that
+    is closed.
+    """
+    connection = await _connect(path, "ro")
+    try:
+        await connection.execute_fetchall("PRAGMA query_only = ON")
+        await connection.execute_fetchall("PRAGMA user_version")  # only now does it share the log
+    except BaseException:
+        await connection.close()  # no process ends while the thread of a connection waits
+        raise
     return connection
 
 
-async def open_witness(path: Path) -> aiosqlite.Connection:
-    """A connection that keeps the one closed before it from a last checkpoint."""
-    witness = await aiosqlite.connect(f"{path.as_uri()}?mode=ro", uri=True)
-    await witness.execute_fetchall("PRAGMA user_version")  # only now does it share the log
-    return witness
-
-
-async def _connect(path: Path) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, isolation_level=None, timeout=_OPEN_S)
+async def _connect(path: Path, mode: str) -> aiosqlite.Connection:
+    """mode: as in SQLite's URIs."""
+    uri = f"{path.as_uri()}?mode={mode}"
+    connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_OPEN_S)
     connection.row_factory = sqlite3.Row
     return connection
 

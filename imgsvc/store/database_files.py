@@ -12,10 +12,14 @@ from pathlib import Path
 from struct import pack
 
 from imgsvc.files.errnos import will_pass
+from imgsvc.store.breakdown import NEXT_START
 from imgsvc.store.commit_count import CommitCount, Commits
 
 _SHARED_LOCKS_AT, _SHARED_LOCKS = 0x40000002, 510
 """Where readers lock a database (SQLite's os.h): who takes all of it is the last to have it."""
+
+_LOG_BEGINS = b"\x37\x7f\x06"
+"""In either byte order (https://www.sqlite.org/fileformat2.html#the_write_ahead_log)."""
 
 _PUT_BACK = "Put it back, or restore the last backup, and start it again: docs/backup.md says how."
 _START_AGAIN = "What that log held is saved into the database: start it again."
@@ -33,19 +37,18 @@ class DatabaseFiles:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._identity = _identify(path)
         self._log_identity = _identify(self._log)
+        self._log_file = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
         self._count = CommitCount(path, commits)
 
     def look(self, commits: int) -> tuple[str, str] | None:
         """Count the commits since it was opened, so that a start knows of those that a fault
-        costs, too; then `find_fault`.
+        costs, too; then what has happened to one of the files, and what to do.
         """
         self._count.note(commits)
-        return self.find_fault()
+        return self.find_fault() or self._find_damage()
 
     def find_fault(self) -> tuple[str, str] | None:
-        """What has happened to one of the files, and what to do; None when both are in their
-        place.
-        """
+        """Which of the files is not in its place, and what to do; None when both are."""
         known = (
             (self._path, self._identity, _PUT_BACK),
             (self._log, self._log_identity, _START_AGAIN),
@@ -58,6 +61,15 @@ class DatabaseFiles:
             if found != identity:
                 return f"{path} was moved, replaced or removed while it was in use", advice
         return None
+
+    def _find_damage(self) -> tuple[str, str] | None:
+        """SQLite goes on behind what somebody has cut off its log or written over it, and nothing
+        before it, and so nothing of it, would be found again.
+        """
+        begin = os.pread(self._log_file, len(_LOG_BEGINS), 0)
+        if begin in {b"", _LOG_BEGINS}:  # empty from a checkpoint to the next commit
+            return None
+        return f"{self._log} was cut off or overwritten while it was in use", NEXT_START
 
     def spare_others(self) -> None:
         """Before the last connection is closed, which removes the log by its name: if another
@@ -74,6 +86,7 @@ class DatabaseFiles:
     def close(self) -> None:
         """Closing any descriptor of it lets go of SQLite's locks."""
         os.close(self._file)
+        os.close(self._log_file)
         self._count.close()
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import aiosqlite
 
-from imgsvc.errors import StartError
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import open_reader
+from imgsvc.store.examination import explain
 
 
 class Readers:
@@ -33,7 +33,7 @@ class Readers:
                 self._connections.append(connection)
                 self._free.put_nowait(connection)
         except sqlite3.Error as exc:
-            raise StartError(f"The database {path} cannot be read: {exc}") from exc
+            raise await asyncio.to_thread(explain, path, exc) from exc
 
     async def fetch(self, sql: str, parameters: Mapping[str, Any]) -> list[sqlite3.Row]:
         """All rows of a query, from whatever was committed when it begins.

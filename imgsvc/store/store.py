@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,7 +34,7 @@ from imgsvc.store import (
 )
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.commit_count import SELECT, Commits
-from imgsvc.store.connections import open_witness, open_writer
+from imgsvc.store.connections import open_writer
 from imgsvc.store.copying import copy_database, postpone_deadlines
 from imgsvc.store.database_files import DatabaseFiles
 from imgsvc.store.deadlines import LongestWaits
@@ -120,13 +119,10 @@ class Store(Lookups):
         """
         self._writer.close()
         await self._task
-        await self._readers.close()
         await asyncio.to_thread(self._files.spare_others)
         if self._breakdown.has_come and not await asyncio.to_thread(self._files.find_fault):
-            with suppress(sqlite3.Error):
-                witness = await open_witness(self._path)
-                await self._connection.close()
-                await witness.close()
+            await self._connection.close()
+        await self._readers.close()
         await self._connection.close()
         await asyncio.to_thread(self._files.close)
         self._thread.shutdown(wait=False)

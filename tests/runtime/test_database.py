@@ -249,6 +249,25 @@ def test_a_server_whose_database_breaks_ends_by_itself_and_is_not_started_again(
     assert "is damaged" in result.stderr
 
 
+@pytest.mark.parametrize("size_bytes", [0, 60_000])
+def test_a_server_whose_log_is_emptied_or_overwritten_ends_by_itself(
+    data_dir: Path, size_bytes: int
+) -> None:
+    server = ServerProcess(data_dir, workers=1)
+    try:
+        server.post("/api/v1/jobs", {"open": True})
+        with (data_dir / "imgsvc.db-wal").open("r+b") as log:
+            log.write(b"\xff" * size_bytes)
+            if not size_bytes:
+                log.truncate()
+        while server.process.poll() is None:
+            with suppress(OSError):
+                server.post("/api/v1/jobs", {"open": True})
+        assert server.process.wait(timeout=30) == 1
+    finally:
+        server.kill()
+
+
 async def test_files_that_somebody_has_removed_are_404_and_never_500(data_dir: Path) -> None:
     shutil.rmtree(next((data_dir / "jobs").iterdir()) / "out")
     async with running_server(make_settings(data_dir)) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -70,6 +71,30 @@ async def test_damage_that_a_write_meets_loses_nobody_an_answer_and_writes_no_mo
     after = {part: database.with_name(f"imgsvc.db{part}").read_bytes() for part in ("", "-wal")}
     assert after == before
     with pytest.raises(StartError, match="is damaged"):
+        await Store.open(database)
+
+
+@pytest.mark.parametrize("written", [b"", b"\xff" * 9_000])
+async def test_of_a_log_that_was_cut_off_nothing_comes_into_the_database(
+    database: Path, written: bytes
+) -> None:
+    store = await Store.open(database)
+    for _ in range(3):
+        await create(store, 2)
+    log, before = database.with_name("imgsvc.db-wal"), database.read_bytes()
+    if written:
+        with log.open("r+b") as file:
+            file.write(written)
+    else:
+        os.truncate(log, 0)
+    with capture_logs() as logs, pytest.raises(ShuttingDown):
+        await create(store, 1)
+    assert store.has_broken_down
+    assert logs[0]["event"] == "database_broken"
+    assert f"{log} was cut off" in logs[0]["reason"]
+    await store.close()
+    assert database.read_bytes() == before
+    with pytest.raises(StartError):
         await Store.open(database)
 
 

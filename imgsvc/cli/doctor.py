@@ -35,7 +35,7 @@ from imgsvc.runtime.folders import check_folders
 from imgsvc.runtime.offline import find_server, is_data_folder, looking_up
 from imgsvc.service.backup import DATABASE
 from imgsvc.service.presets import KnownPresets
-from imgsvc.store.examination import check_there, check_writable, examine
+from imgsvc.store.examination import check_inputs, check_there, check_writable, examine
 from imgsvc.store.lock import DataFolderLock
 
 PACKAGES = ("aiohttp", "aiosqlite", "pyvips", "pillow", "pydantic")
@@ -217,6 +217,7 @@ def _database(settings: Settings) -> Finding:
     try:
         version = examine(database, thoroughly=True, in_use=in_use)
         if version and not in_use:
+            check_inputs(database)
             check_writable(database)
     except StartError as exc:
         return _refusal("database", exc)

@@ -36,6 +36,7 @@ from imgsvc.service.readiness import Readiness
 from imgsvc.service.submit import Submitter
 from imgsvc.service.watermarks import Watermarks
 from imgsvc.store.deadlines import LongestWaits
+from imgsvc.store.examination import check_inputs
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
@@ -154,6 +155,7 @@ async def open_core(
     data_dir = settings.storage.data_dir.absolute()
     await asyncio.to_thread(_make_folder, data_dir)
     async with holding(data_dir) as lock, _open_store(data_dir / DATABASE, lock) as store:
+        await asyncio.to_thread(check_inputs, data_dir / DATABASE)
         blobs = BlobStore(data_dir)
         with _needing_space(data_dir):
             await blobs.prepare()

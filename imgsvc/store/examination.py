@@ -35,6 +35,11 @@ larger database is checked for its structure alone, which costs a quarter of tha
 CHECK_S = 30.0
 """A database that takes longer than this is served before it is checked to its end."""
 
+_UNFINISHED_WITH_FILES = """
+SELECT count(*) FROM images
+WHERE path IS NULL AND sha256 IS NOT NULL AND state NOT IN ('completed', 'failed', 'cancelled')
+"""
+
 _READ_AT_ONCE = 1 << 20
 _STEPS_BETWEEN_LOOKS = 100_000
 _SHORT_S = 1.0
@@ -116,6 +121,25 @@ def _check_no_jobs(path: Path, what: str) -> None:
     jobs = sum(1 for _ in path.parent.glob("jobs/*-*"))
     if jobs:
         raise _damaged(path, f"{what}, but files of {jobs} jobs are here")
+
+
+def check_inputs(path: Path) -> None:
+    """Images that are not finished have files: without any job's folder all of them would fail.
+    For a database that `examine` has found sound. Raises StartError. Blocking.
+    """
+    jobs = path.parent / "jobs"
+    if not path.exists() or any(jobs.glob("*-*")):
+        return
+    with closing(_open(path)) as connection:
+        images = 0
+        if connection.execute("PRAGMA user_version").fetchone()[0] >= COUNTED_SINCE:
+            (images,) = connection.execute(_UNFINISHED_WITH_FILES).fetchone()
+    if images:
+        raise StartError(
+            f"No job has a folder in {jobs}, and {images} images that are not finished had their "
+            "files there. Is a disk not mounted? Put the files back, and start again. If they are "
+            f"lost, these images fail after: mkdir -p {_quote(jobs / 'lost-files')}"
+        )
 
 
 def check_writable(path: Path) -> None:

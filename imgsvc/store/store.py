@@ -113,9 +113,8 @@ class Store(Lookups):
         return cls(path, connection, readers, tally, breakdown, files, thread)
 
     async def close(self) -> None:
-        """Finish what is queued, then close. The writer is closed last: the last connection
-        makes the final checkpoint, and only the writer may make one. After a breakdown nobody
-        does, unless only the place of a file has changed: what the log holds stays there.
+        """Finish what is queued, then close, the writer last, which makes the final checkpoint.
+        After a breakdown nobody does, unless only a file's place has changed: the log stays.
         """
         self._writer.close()
         await self._task

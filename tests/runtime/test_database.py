@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -22,11 +23,13 @@ from structlog.testing import capture_logs
 
 from imgsvc.blobs.publication import Publication
 from imgsvc.errors import DatabaseBroken, StartError
+from imgsvc.store.store import Store
 from tests.pictures import make_jpeg
 from tests.rights import without_rights
 from tests.runtime import faulty
 from tests.server_process import ServerProcess
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
+from tests.store.builders import create
 
 
 def _serve(data_dir: Path) -> subprocess.CompletedProcess[str]:
@@ -90,6 +93,33 @@ async def test_without_its_database_no_file_is_swept(data_dir: Path, state: str)
     data_dir.rename(data_dir.with_name("data.damaged"))
     async with running_server(make_settings(data_dir)) as server:
         assert (await get_json(server, "/api/v1/jobs"))["items"] == []
+
+
+@pytest.mark.parametrize("state", ["missing", "empty"])
+async def test_without_the_files_of_unfinished_images_none_of_them_fails(
+    data_dir: Path, state: str
+) -> None:
+    """As where a disk is not mounted."""
+    store = await Store.open(data_dir / "imgsvc.db")
+    job = await create(store, 2)
+    await store.close()
+    away = (data_dir / "jobs").rename(data_dir / "away")
+    if state == "empty":
+        (data_dir / "jobs").mkdir()
+    with pytest.raises(StartError, match="2 images that are not finished") as refused:
+        async with running_server(make_settings(data_dir)):
+            pass
+    assert (data_dir / "jobs").exists() is (state == "empty")
+    doctor = [sys.executable, "-m", "imgsvc", "doctor", f"--data={data_dir}"]
+    said = await asyncio.to_thread(subprocess.run, doctor, capture_output=True, text=True)
+    assert "2 images that are not finished" in " ".join(said.stdout.split())
+    advice = refused.value.message.rpartition(": ")[2]
+    await asyncio.to_thread(subprocess.run, shlex.split(advice), check=True)
+    async with running_server(make_settings(data_dir)) as server:
+        async with server.http.ws_connect(f"/api/v1/jobs/{job.id}/events") as socket:
+            assert [message async for message in socket]
+        assert (await get_json(server, f"/api/v1/jobs/{job.id}"))["errors"] == {"internal": 2}
+    assert away.exists()
 
 
 async def test_what_a_death_left_is_swept_although_a_start_in_between_failed(

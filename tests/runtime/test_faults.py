@@ -147,6 +147,7 @@ async def test_the_end_of_a_job_at_a_start_is_one_line_too(tmp_path: Path) -> No
         assert not image.is_suspect or await store.begin_alone(key(image))
     await store.close()
     (tmp_path / "lock").write_text('{"pid": 1, "url": null}')
+    (tmp_path / "jobs" / job.id).mkdir(parents=True)
     with capture_logs() as logs:
         async with running_server(settings):
             pass

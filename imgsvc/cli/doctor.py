@@ -35,7 +35,7 @@ from imgsvc.runtime.folders import check_folders
 from imgsvc.runtime.offline import find_server, is_data_folder, looking_up
 from imgsvc.service.backup import DATABASE
 from imgsvc.service.presets import KnownPresets
-from imgsvc.store.examination import check_there, check_writable, examine
+from imgsvc.store.examination import check_there, check_writable, examine, open_untouched
 from imgsvc.store.lock import DataFolderLock
 
 PACKAGES = ("aiohttp", "aiosqlite", "pyvips", "pillow", "pydantic")
@@ -222,7 +222,7 @@ def _database(settings: Settings) -> Finding:
         return _refusal("database", exc)
     if not version:
         return Finding("database", "ok", f"none yet in {folder}")
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(open_untouched(database)) as connection:
         (jobs,) = connection.execute("SELECT count(*) FROM jobs").fetchone()
     return Finding("database", "ok", f"sound, jobs: {jobs}")
 

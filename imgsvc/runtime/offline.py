@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from threading import Event
 
@@ -18,7 +18,7 @@ from imgsvc.runtime.data_folder import holding
 from imgsvc.service.backup import DATABASE, open_backup
 from imgsvc.store.breakdown import Breakdown
 from imgsvc.store.connections import open_witness
-from imgsvc.store.examination import explain
+from imgsvc.store.examination import explain, has_log
 from imgsvc.store.exports import Export
 from imgsvc.store.lock import DataFolderLock, Holder
 from imgsvc.store.lookups import Lookups
@@ -78,23 +78,23 @@ async def read_exports(data_dir: Path) -> dict[str, Export]:
 @asynccontextmanager
 async def looking_up(data_dir: Path) -> AsyncIterator[Lookups | None]:
     """Reads in a folder that a server may have; None where there is no database yet. What stands
-    in the log stays there. Raises StartError.
+    in the log stays there, and where there is none, none is left. Raises StartError.
     """
     if not is_data_folder(data_dir):
         yield None
         return
     path = data_dir / DATABASE
-    try:
-        witness = await open_witness(path)
-    except sqlite3.Error as exc:
-        raise explain(path, exc) from exc
     readers = Readers(Breakdown())
-    try:
+    async with AsyncExitStack() as stack:
+        if await asyncio.to_thread(has_log, path):
+            try:
+                witness = await open_witness(path)
+            except sqlite3.Error as exc:
+                raise explain(path, exc) from exc
+            stack.push_async_callback(witness.close)
+        stack.push_async_callback(readers.close)
         await readers.open(path, 1)
         yield Lookups(readers)
-    finally:
-        await readers.close()
-        await witness.close()
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ import click
 
 from imgsvc import __version__
 from imgsvc.blobs.ballast import Ballast
-from imgsvc.blobs.layout import Layout
+from imgsvc.blobs.layout import Layout, check_layout
 from imgsvc.blobs.room import find_room
 from imgsvc.cli import exits
 from imgsvc.cli.output import count_text, json_option, print_json, print_rows, size_text
@@ -202,6 +202,10 @@ def _disk(settings: Settings) -> Finding:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         advice = "Give the right to write there, or choose another with --data."
         return Finding("disk", "problem", f"{there} cannot be written", advice)
+    try:
+        check_layout(Layout(folder))
+    except StartError as exc:
+        return _refusal("disk", exc)
     room = find_room(there, Ballast(Layout(folder).ballast), settings.storage.reserve_bytes)
     fact = f"{size_text(room.free_bytes)} free at {there}"
     if room.missing_bytes:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 from click.testing import CliRunner, Result
 
 from imgsvc.cli.doctor import Finding
 from imgsvc.cli.main import cli
-from imgsvc.config import load_settings
+from imgsvc.config import Settings, load_settings
 from imgsvc.errors import StartError
 from imgsvc.runtime.server import serve
 from tests.pictures import make_jpeg
@@ -24,15 +26,18 @@ def _run(*arguments: object, **env: str) -> Result:
     return CliRunner().invoke(cli, [str(a) for a in arguments], env=env, prog_name="imgsvc")
 
 
+def _settings(data_dir: Path) -> Settings:
+    return load_settings(flags={"storage": {"data_dir": data_dir}, "server": {"port": 0}})
+
+
 def _find_problem(data_dir: Path, subject: str) -> str:
     """What doctor says of it, which is what a start ends with."""
     examined = _run("doctor", "--data", data_dir, "--json", IMGSVC_WORKERS__SANDBOX="off")
     assert examined.exit_code == 1, examined.output
     (finding,) = [f for f in json.loads(examined.stdout) if f["verdict"] == "problem"]
     assert finding["subject"] == subject
-    settings = load_settings(flags={"storage": {"data_dir": data_dir}, "server": {"port": 0}})
     with pytest.raises(StartError) as caught:
-        serve(settings)
+        serve(_settings(data_dir))
     for words in (finding["fact"], *finding["advice"].split("; ")):
         assert words in caught.value.message or words == "Until then no server starts."
     return str(finding["fact"])
@@ -118,3 +123,49 @@ def test_doctor_says_which_part_of_a_database_is_anothers(
     with without_rights():
         fact = _find_problem(of_others, "database")
     assert said in fact
+
+
+def _put_file(path: Path) -> None:
+    path.rmdir()
+    path.touch()
+
+
+def _put_dangling_link(path: Path) -> None:
+    path.rmdir()
+    path.symlink_to(path.with_name("not-mounted"))
+
+
+@pytest.mark.parametrize("name", ["jobs", "watermarks", "slots"])
+@pytest.mark.parametrize(
+    ("spoil", "said"), [(_put_file, "is a file"), (_put_dangling_link, "is a link")]
+)
+def test_doctor_says_that_no_folder_stands_where_one_belongs(
+    tmp_path: Path, spoil: Callable[[Path], None], said: str, name: str
+) -> None:
+    ServerProcess(tmp_path / "data", workers=1).stop()
+    rmtree(tmp_path / "data" / "slots")
+    (tmp_path / "data" / "slots").mkdir()
+    spoil(tmp_path / "data" / name)
+    assert f"{name} {said}" in _find_problem(tmp_path / "data", "disk")
+
+
+@pytest.mark.parametrize("name", ["jobs", "watermarks", "slots", "slots/0"])
+def test_doctor_says_which_folder_is_anothers(of_others: Path, name: str) -> None:
+    (of_others / name).mkdir(exist_ok=True)
+    (of_others / name).chmod(0o555)
+    with without_rights():
+        fact = _find_problem(of_others, "disk")
+    assert f"The folder {of_others / name} is closed to this user" in fact
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can put others' files there")
+def test_a_start_names_what_it_may_not_remove(of_others: Path) -> None:
+    """A folder that others may write, and whose files only their owners may remove."""
+    (of_others / "slots" / "0").mkdir(exist_ok=True)
+    (of_others / "slots" / "0" / "output").touch()
+    for folder in ("slots", "slots/0"):
+        (of_others / folder).chmod(0o1777)
+    with without_rights(), pytest.raises(StartError) as caught:
+        serve(_settings(of_others))
+    file = of_others / "slots" / "0" / "output"
+    assert f"{file} cannot be used: Operation not permitted" in caught.value.message

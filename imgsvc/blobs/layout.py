@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from imgsvc.domain.ids import is_id, new_id
 from imgsvc.domain.rendering import output_path
+from imgsvc.errors import StartError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -78,6 +81,46 @@ DELETED = "deleted-"
 
 BACKUP = "backup-"
 """Prefix of folders of links; likewise."""
+
+
+def check_layout(layout: Layout) -> None:
+    """Whether folders that this user may use stand where folders belong, or nothing, yet. Raises
+    StartError. Blocking.
+    """
+    slots = layout.slots
+    if slots.is_symlink():
+        raise StartError(
+            f"{slots} is a link, and has to be a folder on the disk of {layout.data_dir}. Remove "
+            "the link, and start again."
+        )
+    for folder in (layout.jobs, layout.watermarks, slots, *slots.glob("*/")):
+        _check_folder(folder)
+
+
+def _check_folder(path: Path) -> None:
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise StartError(
+                f"{path} is a link to {path.readlink()}, which is not there. Mount its disk, or "
+                "correct the link, and start again."
+            ) from None
+        return
+    except OSError as exc:
+        raise StartError(
+            f"{path} cannot be used: {exc.strerror}. See whether its disk is mounted, and this "
+            "user may read and write there."
+        ) from exc
+    if not is_folder:
+        raise StartError(
+            f"{path} is a file, and has to be a folder. Move it away, and start again."
+        )
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        raise StartError(
+            f"The folder {path} is closed to this user. Give the right to read and write it and "
+            "all that is in it, or see whether its disk is mounted read-only, and start again."
+        )
 
 
 def output_name(image_id: str, claim: int, variant: str, format_: str) -> str:

@@ -22,7 +22,7 @@ import click
 
 from imgsvc import __version__
 from imgsvc.blobs.ballast import Ballast
-from imgsvc.blobs.layout import Layout
+from imgsvc.blobs.layout import Layout, check_layout
 from imgsvc.blobs.room import find_room
 from imgsvc.cli import exits
 from imgsvc.cli.output import count_text, json_option, print_json, print_rows, size_text
@@ -35,7 +35,13 @@ from imgsvc.runtime.folders import check_folders
 from imgsvc.runtime.offline import find_server, is_data_folder, looking_up
 from imgsvc.service.backup import DATABASE
 from imgsvc.service.presets import KnownPresets
-from imgsvc.store.examination import check_inputs, check_there, check_writable, examine
+from imgsvc.store.examination import (
+    check_inputs,
+    check_there,
+    check_writable,
+    examine,
+    open_untouched,
+)
 from imgsvc.store.lock import DataFolderLock
 
 PACKAGES = ("aiohttp", "aiosqlite", "pyvips", "pillow", "pydantic")
@@ -202,6 +208,10 @@ def _disk(settings: Settings) -> Finding:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         advice = "Give the right to write there, or choose another with --data."
         return Finding("disk", "problem", f"{there} cannot be written", advice)
+    try:
+        check_layout(Layout(folder))
+    except StartError as exc:
+        return _refusal("disk", exc)
     room = find_room(there, Ballast(Layout(folder).ballast), settings.storage.reserve_bytes)
     fact = f"{size_text(room.free_bytes)} free at {there}"
     if room.missing_bytes:
@@ -223,7 +233,7 @@ def _database(settings: Settings) -> Finding:
         return _refusal("database", exc)
     if not version:
         return Finding("database", "ok", f"none yet in {folder}")
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+    with closing(open_untouched(database)) as connection:
         (jobs,) = connection.execute("SELECT count(*) FROM jobs").fetchone()
     return Finding("database", "ok", f"sound, jobs: {jobs}")
 

@@ -350,6 +350,7 @@ class Dispatcher:
             analyse=piece.lacks_analysis,
             watermarks=find_watermarks(self._blobs, recipe),
             is_heavy=allowance.is_heavy,
+            input_bytes=image.size_bytes if image.path is None else None,
         )
 
     def _handle(self, event: EngineEvent) -> None:

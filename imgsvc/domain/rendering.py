@@ -48,6 +48,7 @@ class RenderTask:
     is_heavy: whether that was more than a worker's share when it began.
     analyse: also say what the picture is like.
     watermarks: the files of all pictures that the recipe lays over others.
+    input_bytes: the size of the input; None when it may be any.
     """
 
     key: TaskKey
@@ -59,6 +60,7 @@ class RenderTask:
     analyse: bool = False
     watermarks: tuple[WatermarkFile, ...] = ()
     is_heavy: bool = False
+    input_bytes: int | None = None
 
     @property
     def read_paths(self) -> tuple[str, ...]:

@@ -157,14 +157,14 @@ async def open_core(
     async with holding(data_dir) as lock, _open_store(data_dir / DATABASE, lock) as store:
         await asyncio.to_thread(check_inputs, data_dir / DATABASE)
         blobs = BlobStore(data_dir)
-        with _needing_space(data_dir):
+        with _needing_disk(data_dir):
             await blobs.prepare()
             store.subscribe(_tell_ends)  # at a start, too, jobs end
             await _recover(settings, lock, store, blobs)
             await asyncio.to_thread(lock.note_recovered)
         core = _build(settings, lock, store, blobs, render)
         try:
-            with _needing_space(data_dir):
+            with _needing_disk(data_dir):
                 await _start(core)
             yield core
         finally:
@@ -184,14 +184,19 @@ async def _open_store(path: Path, lock: DataFolderLock) -> AsyncIterator[Store]:
 
 
 @contextmanager
-def _needing_space(data_dir: Path) -> Iterator[None]:
-    """Raises StartError for a disk that is full."""
+def _needing_disk(data_dir: Path) -> Iterator[None]:
+    """Raises StartError for a disk that is full, and for what is wrong with a file or a folder."""
     try:
         with naming_full_disk():
             yield
     except StorageFull as exc:
         raise StartError(
             f"{exc.message} Free some on the disk of {data_dir}, and start again."
+        ) from exc
+    except OSError as exc:
+        raise StartError(
+            f"{exc.filename or data_dir} cannot be used: {exc.strerror or exc}. See whether this "
+            "user may read and write it, and what the system's log says of its disk."
         ) from exc
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from imgsvc.blobs.layout import Layout
 from imgsvc.service.backup import DATABASE
 from imgsvc.store.copies import read_image_files, read_watermark_files
+from imgsvc.store.examination import open_untouched
 
 
 @dataclass(slots=True)
@@ -33,8 +34,7 @@ def check_files(data_dir: Path, *, keep_inputs: bool = True) -> FileCheck:
     """
     check, missing = FileCheck(), set()
     layout = Layout(data_dir)
-    uri = f"{(data_dir / DATABASE).absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True)) as connection:
+    with closing(open_untouched((data_dir / DATABASE).absolute())) as connection:
         for path, sha256, may_be_gone in _list_files(connection, layout, keep_inputs):
             try:
                 with path.open("rb") as file:

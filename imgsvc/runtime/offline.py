@@ -75,7 +75,7 @@ async def read_exports(data_dir: Path) -> dict[str, Export]:
 @asynccontextmanager
 async def looking_up(data_dir: Path) -> AsyncIterator[Lookups | None]:
     """Reads in a folder that a server may have; None where there is no database yet. What stands
-    in the log stays there. Raises StartError.
+    in the log stays there, and where there is none, none is left. Raises StartError.
     """
     if not is_data_folder(data_dir):
         yield None

@@ -10,7 +10,7 @@ import aiosqlite
 
 from imgsvc.errors import ImgsvcError, Internal, StartError, StorageFull
 from imgsvc.store.copying import make_private
-from imgsvc.store.examination import explain
+from imgsvc.store.examination import explain, has_log
 from imgsvc.store.room import is_full
 from imgsvc.store.schema import migrate
 from imgsvc.store.sql import JOBS
@@ -58,9 +58,9 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
 
 async def open_reader(path: Path) -> aiosqlite.Connection:
     """A connection that can only read, and makes no checkpoint, not even when it is the last that
-    is closed.
+    is closed; where there was no log it leaves none (see `open_untouched`).
     """
-    connection = await _connect(path, "ro")
+    connection = await _connect(path, "ro" if await asyncio.to_thread(has_log, path) else "rw")
     try:
         await connection.execute_fetchall("PRAGMA query_only = ON")
         await connection.execute_fetchall("PRAGMA user_version")  # only now does it share the log

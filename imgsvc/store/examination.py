@@ -22,6 +22,7 @@ from imgsvc.store.commit_count import COUNTED_SINCE, SELECT, count_file, read_co
 from imgsvc.store.holders import find_holders
 from imgsvc.store.room import wants_room
 from imgsvc.store.scripts import APPLICATION_ID, load_scripts
+from imgsvc.store.sql import JOBS
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -64,14 +65,14 @@ def examine(path: Path, *, thoroughly: bool = False, in_use: bool = False) -> in
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
     except OSError as exc:
-        raise StartError(f"The database {path} cannot be read: {exc.strerror}.") from exc
+        raise _unreadable(f"The database {path}", exc) from exc
     if head != MAGIC:
         raise _damaged(path, "it does not begin as a database does")
-    if not in_use and wal.has_broken_header(_log_of(path)):
-        raise _damaged_log(path, "its beginning is not that of a log")
+    if not in_use:
+        _check_beginning_of_log(path)
     began_s = time.monotonic()
     try:
-        with closing(_open(path)) as connection:
+        with closing(open_untouched(path)) as connection:
             version = _check_all(path, connection, thoroughly=thoroughly, in_use=in_use)
     except (Damage, UnicodeError) as exc:  # a name in the schema may be no text any more
         raise _damaged(path, str(exc)) from exc
@@ -130,7 +131,7 @@ def check_inputs(path: Path) -> None:
     jobs = path.parent / "jobs"
     if not path.exists() or any(jobs.glob("*-*")):
         return
-    with closing(_open(path)) as connection:
+    with closing(open_untouched(path)) as connection:
         images = 0
         if connection.execute("PRAGMA user_version").fetchone()[0] >= COUNTED_SINCE:
             (images,) = connection.execute(_UNFINISHED_WITH_FILES).fetchone()
@@ -148,10 +149,12 @@ def check_writable(path: Path) -> None:
     """
     try:
         with (
-            closing(_open(path)),
+            closing(open_untouched(path)) as witness,
             closing(sqlite3.connect(path, isolation_level=None)) as connection,
         ):
-            connection.execute("BEGIN IMMEDIATE")
+            witness.execute("PRAGMA user_version")  # only now does it share the log
+            connection.execute("BEGIN IMMEDIATE")  # which alone may be had without the right, too
+            connection.execute(JOBS["probe_write"])
             connection.execute("ROLLBACK")
     except sqlite3.Error as exc:
         raise explain(path, exc) from exc
@@ -160,7 +163,7 @@ def check_writable(path: Path) -> None:
 def check_copy(path: Path) -> None:
     """Raises Damage for a database that is not sound. Blocking."""
     try:
-        with closing(_open(path)):
+        with closing(open_untouched(path)):
             _check_pages(path, with_rules=path.stat().st_size <= SMALL_BYTES)
     except (sqlite3.Error, UnicodeError) as exc:
         raise Damage(str(exc)) from exc
@@ -187,6 +190,17 @@ def _check_ours(path: Path, connection: sqlite3.Connection) -> int:
             "set aside: docs/backup.md says how."
         )
     return version
+
+
+def _check_beginning_of_log(path: Path) -> None:
+    """Raises StartError."""
+    log_file = _log_of(path)
+    try:
+        is_broken = wal.has_broken_header(log_file)
+    except OSError as exc:
+        raise _unreadable(f"The log {log_file} of the database", exc) from exc
+    if is_broken:
+        raise _damaged_log(path, "its beginning is not that of a log")
 
 
 def _check_log(path: Path) -> None:
@@ -277,10 +291,25 @@ def _read_through(path: Path, deadline_s: float) -> None:
             pass
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+def open_untouched(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, and leaves the database and its log as they were when it is
+    closed. Raises sqlite3.Error.
+
+    The last one that may write saves the log into the database and removes it; one that may only
+    read does neither, and would leave an empty log where there was none.
+    """
+    mode = "ro" if has_log(path) else "rw"
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True)
+    connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection
+
+
+def has_log(path: Path) -> bool:
+    """Whether something stands beside a database that whoever may write would save into it: its
+    log, or a journal of another program. Blocking.
+    """
+    return any(path.with_name(f"{path.name}{end}").exists() for end in ("-wal", "-journal"))
 
 
 def _log_of(path: Path) -> Path:
@@ -290,6 +319,13 @@ def _log_of(path: Path) -> Path:
 def _quote(path: Path, suffix: str = "") -> str:
     """For a shell."""
     return shlex.quote(f"{path}{suffix}")
+
+
+def _unreadable(what: str, exc: OSError) -> StartError:
+    return StartError(
+        f"{what} cannot be read: {exc.strerror}. See whether this user may read and write it, and "
+        "what the system's log says of its disk."
+    )
 
 
 def _damaged(path: Path, what: str) -> StartError:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imgsvc.domain.rendering import EngineEvent, Finished, LossCause, Lost, RenderTask, Started
+from imgsvc.domain.rendering import (
+    EngineEvent,
+    Finished,
+    LossCause,
+    Lost,
+    RenderFailed,
+    RenderTask,
+    Started,
+)
 from imgsvc.domain.retries import MAX_INNOCENT
+from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.notes import TaskMark
 from imgsvc.workers.report import BundleReport
+from imgsvc.workers.scratch import InputUnavailable
+
+log = get_logger(__name__)
 
 
 class Bundle:
@@ -93,3 +105,13 @@ class Bundle:
         if self._open.pop(task.key, None) is not None:
             events.append(Lost(task.key, cause))
         return events
+
+
+def end_unavailable(placed: RenderTask, exc: InputUnavailable) -> Finished:
+    """The end of a task that is not begun; in the log where a file is why."""
+    if exc.why:
+        key = placed.key
+        log.warning(
+            "input_unusable", job_id=key.job_id, index=key.index, path=exc.path, why=exc.why
+        )
+    return Finished(placed, RenderFailed(exc.failure, None, 0))

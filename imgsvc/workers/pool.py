@@ -100,7 +100,7 @@ class WorkerPool:
 
     async def start(self) -> None:
         """Open the slots; their children warm up in the background. Raises OSError when the
-        folder cannot be made.
+        folder cannot be emptied or made.
         """
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -312,8 +312,15 @@ def _check_size(size: int) -> None:
 
 
 def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, onerror=_refuse)
     folder.mkdir(mode=0o750, parents=True)
+
+
+def _refuse(_call: object, path: str, failed: tuple[Any, Any, Any]) -> None:
+    """Names the whole path, of which the error has the last part only. Raises OSError."""
+    error: OSError = failed[1]
+    if not isinstance(error, FileNotFoundError):
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def _open_threads(count: int, name: str) -> ThreadPoolExecutor:

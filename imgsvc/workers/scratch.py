@@ -23,13 +23,22 @@ NOT_NOW = Failure(
     ImageErrorCode.STORAGE_FULL, "Files of this image cannot be read or written at the moment."
 )
 
+_GONE = Failure(ImageErrorCode.INTERNAL, "The input file is not there any more")
+_UNREADABLE = Failure(ImageErrorCode.INTERNAL, "The input file cannot be read")
+
 
 class InputUnavailable(ImgsvcError):
-    """An input cannot be brought into the slot; `failure` says so to the client."""
+    """An input cannot be brought into the slot; `failure` says so to the client.
 
-    def __init__(self, failure: Failure) -> None:
+    path, why: for the log, what is wrong with which file; empty where waiting helps, and where the
+    file is gone, as that of a job that was deleted may be.
+    """
+
+    def __init__(self, failure: Failure, path: str = "", why: str = "") -> None:
         super().__init__(failure.message)
         self.failure = failure
+        self.path = path
+        self.why = why
 
 
 class ProcessFiles(NamedTuple):
@@ -157,9 +166,24 @@ def bring_in_all(task: RenderTask, placed: RenderTask) -> None:
     try:
         for source, destination in zip(task.read_paths, placed.read_paths, strict=True):
             bring_in(source, destination)
+        _check_size(task, placed)
     except InputUnavailable:
         remove_inputs(placed)
         raise
+
+
+def _check_size(task: RenderTask, placed: RenderTask) -> None:
+    """Nobody is to blame for bytes that were lost here. Raises InputUnavailable."""
+    if task.input_bytes is None:
+        return
+    try:
+        found_bytes = os.stat(placed.input_path).st_size  # noqa: PTH116 - a Path costs more than the call
+    except OSError as exc:
+        raise _unavailable(task.input_path, exc) from exc
+    if found_bytes != task.input_bytes:
+        why = f"of {task.input_bytes} bytes {found_bytes} are there"
+        failure = Failure(ImageErrorCode.INTERNAL, "The input file is not what was sent any more")
+        raise InputUnavailable(failure, task.input_path, why)
 
 
 def remove_inputs(placed: RenderTask) -> None:
@@ -174,7 +198,7 @@ def bring_in(source: str, destination: str) -> None:
         # link(2) would link the symbolic link itself.
         os.link(os.path.realpath(source) if os.path.islink(source) else source, destination)  # noqa: PTH114 - a Path costs more than the call
     except FileNotFoundError as exc:
-        raise InputUnavailable(_failure(exc)) from exc
+        raise InputUnavailable(_GONE) from exc
     except OSError:
         _copy(source, destination)
 
@@ -184,7 +208,7 @@ def _copy(source: str, destination: str) -> None:
         shutil.copyfile(source, destination)
     except OSError as exc:
         Path(destination).unlink(missing_ok=True)
-        raise InputUnavailable(_failure(exc)) from exc
+        raise _unavailable(source, exc) from exc
 
 
 def find_passing(exc: OSError) -> Failure | None:
@@ -196,12 +220,12 @@ def find_passing(exc: OSError) -> Failure | None:
     return None if may_be_its_own(exc) else NOT_NOW
 
 
-def _failure(exc: OSError) -> Failure:
+def _unavailable(source: str, exc: OSError) -> InputUnavailable:
     if passing := find_passing(exc):
-        return passing
+        return InputUnavailable(passing)
     if isinstance(exc, FileNotFoundError):
-        return Failure(ImageErrorCode.INTERNAL, "The input file is not there any more")
-    return Failure(ImageErrorCode.INTERNAL, "The input file cannot be read")
+        return InputUnavailable(_GONE)
+    return InputUnavailable(_UNREADABLE, source, exc.strerror or str(exc))
 
 
 def _stem(placed: RenderTask) -> str:

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from imgsvc.domain.rendering import EngineEvent, Finished, RenderFailed, RenderTask
+from imgsvc.domain.rendering import EngineEvent, Finished, RenderTask
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers import starts
-from imgsvc.workers.bundle import Bundle
+from imgsvc.workers.bundle import Bundle, end_unavailable
 from imgsvc.workers.child import Equipment
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
@@ -314,7 +314,7 @@ class Slot:
             try:
                 bring_in_all(task, placed)
             except InputUnavailable as exc:
-                refused.append(Finished(placed, RenderFailed(exc.failure, None, 0)))
+                refused.append(end_unavailable(placed, exc))
             else:
                 sent.append(placed)
         if refused:
@@ -334,7 +334,7 @@ class Slot:
             bundle.sent = False
             for placed in sent:
                 remove_inputs(placed)
-            refused = [Finished(placed, RenderFailed(exc.failure, None, 0)) for placed in sent]
+            refused = [end_unavailable(placed, exc) for placed in sent]
             bundle.tasks = ()
             self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
             return False

@@ -27,9 +27,10 @@ from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 2 << 20
 """What a file being received collects before it is written, while the block before is on its
-way to the disk; a smaller file costs one thread hop.
+way to the disk; a smaller file costs one thread hop. With half of it photos of 4 MiB arrive at
+three fifths of the speed: they wait for their own writes, which wait for other files' syncs.
 """
 
 EARLY_SYNC_BYTES = 1 << 20

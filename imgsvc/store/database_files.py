@@ -66,7 +66,10 @@ class DatabaseFiles:
         """SQLite goes on behind what somebody has cut off its log or written over it, and nothing
         before it, and so nothing of it, would be found again.
         """
-        begin = os.pread(self._log_file, len(_LOG_BEGINS), 0)
+        try:
+            begin = os.pread(self._log_file, len(_LOG_BEGINS), 0)
+        except OSError:  # as above; what was committed must not be committed again for it
+            return None
         if begin in {b"", _LOG_BEGINS}:  # empty from a checkpoint to the next commit
             return None
         return f"{self._log} was cut off or overwritten while it was in use", NEXT_START

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 from contextlib import closing
@@ -96,6 +97,19 @@ async def test_of_a_log_that_was_cut_off_nothing_comes_into_the_database(
     assert database.read_bytes() == before
     with pytest.raises(StartError):
         await Store.open(database)
+
+
+async def test_a_log_that_cannot_be_looked_at_has_nothing_committed_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("imgsvc.store.database_files.os.pread", fail)
+        await asyncio.gather(create(store, 1), create(store, 1))
+    assert not store.has_broken_down
+    assert len(await store.jobs_with_pending()) == 2
 
 
 async def test_a_copy_of_a_damaged_database_is_not_given_out(database: Path) -> None:

@@ -59,7 +59,8 @@ async def test_an_image_whose_worker_hides_what_it_died_of_is_tried_a_few_times(
     (image,) = await _submit_among_good_ones(server, fault("hide"))
     assert (image["status"], image["error"]["code"]) == ("failed", "worker_crashed")
     assert image["attempts"] == 2
-    assert (await server.core.store.image_by_id(image["id"])).claim == MAX_INNOCENT + 2
+    # A look that comes before it hides knows it at once.
+    assert 2 <= (await server.core.store.image_by_id(image["id"])).claim <= MAX_INNOCENT + 2
 
 
 async def test_an_image_that_asks_for_ever_more_memory_fails(server: Running) -> None:

@@ -219,7 +219,7 @@ def _measure_around(
 ) -> list[around.Row]:
     workers, rounds = arguments.workers, arguments.rounds
     measures: tuple[Callable[[], list[around.Row]], ...] = (
-        lambda: ways_in.measure_upload(folder, workers, rounds),
+        lambda: ways_in.measure_uploads(folder, workers, rounds),
         lambda: ways_in.measure_urls(make_small_photos(SMALL, 40), folder, workers),
         lambda: ways_in.measure_list(folder, workers, rounds),
         lambda: around.measure_reruns(photos, folder, workers),

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from imgsvc.blobs import publication
+from imgsvc.blobs.backlog import Backlog
 from imgsvc.blobs.ballast import Ballast
 from imgsvc.blobs.disk import DiskThreads, excuse, remove_files, sync_path, sync_paths
 from imgsvc.blobs.layout import BACKUP, DELETED, JobFolder, Layout, check_layout, output_name
@@ -34,6 +35,7 @@ class BlobStore:
         self._layout = Layout(data_dir)
         self._ballast = Ballast(self._layout.ballast)
         self._threads = DiskThreads()
+        self._backlog = Backlog()
         self._may_remove = asyncio.Event()
         self._may_remove.set()
         self._keepers = 0
@@ -52,13 +54,13 @@ class BlobStore:
 
     def stage(self, job_id: str) -> Stage:
         """Begin to receive files for a job, new or existing."""
-        return Stage(self._layout, job_id, self._threads)
+        return Stage(self._layout, job_id, self._threads, self._backlog)
 
     def stage_late(self, job_id: str) -> Stage:
         """Begin to receive files for images that a job has; one that was deleted meanwhile is
         not made again: NotFound.
         """
-        return Stage(self._layout, job_id, self._threads, makes_folders=False)
+        return Stage(self._layout, job_id, self._threads, self._backlog, makes_folders=False)
 
     def input_path(self, job_id: str, image_id: str) -> Path:
         return self._layout.job(job_id).input(image_id)

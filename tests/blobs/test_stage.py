@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from imgsvc.blobs import disk
+from imgsvc.blobs.backlog import BACKLOG_BYTES, Backlog
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.stage import BLOCK_BYTES, EARLY_SYNC_BYTES, EARLY_SYNCS, Stage
 from imgsvc.domain.ids import is_id, new_id
@@ -185,6 +186,65 @@ async def test_discard_leaves_what_an_earlier_stage_brought(blobs: BlobStore) ->
     assert list(kept.parent.iterdir()) == [kept]
 
 
+async def test_a_file_goes_on_arriving_while_blocks_of_it_wait_for_the_disk(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk_goes_on = threading.Event()
+    write = os.writev
+
+    def slow_write(fd: int, chunks: list[bytes]) -> int:
+        assert disk_goes_on.wait(10)
+        return write(fd, chunks)
+
+    monkeypatch.setattr(os, "writev", slow_write)
+    data = os.urandom(5 * BLOCK_BYTES + 1)
+    file = blobs.stage(new_id()).new_file()
+    for start in range(0, len(data), BLOCK_BYTES):
+        await file.write(data[start : start + BLOCK_BYTES])
+    disk_goes_on.set()
+
+    assert await file.finish() == (len(data), hashlib.sha256(data).hexdigest())
+    assert file.path.read_bytes() == data
+
+
+async def test_while_much_waits_for_the_disk_each_file_has_one_block_on_its_way(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk_goes_on = threading.Event()
+    write = os.writev
+
+    def slow_write(fd: int, chunks: list[bytes]) -> int:
+        assert disk_goes_on.wait(10)
+        return write(fd, chunks)
+
+    monkeypatch.setattr(os, "writev", slow_write)
+    large = blobs.stage(new_id()).new_file()
+    await large.write(b"x" * BACKLOG_BYTES)
+    other = blobs.stage(new_id()).new_file()
+    await other.write(b"1" * BLOCK_BYTES)
+    second = asyncio.create_task(other.write(b"2" * BLOCK_BYTES))
+    for _ in range(10):  # turns of the loop, each of which would have been enough
+        await asyncio.sleep(0)
+    assert not second.done()
+
+    disk_goes_on.set()
+    await second
+    assert (await other.finish())[0] == 2 * BLOCK_BYTES
+    assert (await large.finish())[0] == BACKLOG_BYTES
+    assert other.path.read_bytes() == b"1" * BLOCK_BYTES + b"2" * BLOCK_BYTES
+
+
+async def test_a_write_that_is_cancelled_before_it_begins_is_counted_no_longer() -> None:
+    backlog = Backlog(limit_bytes=1)
+    write = asyncio.create_task(asyncio.sleep(0))
+    backlog.follow(write, 1)
+    assert backlog.is_full()
+    write.cancel()
+    await asyncio.wait([write])
+
+    assert not backlog.is_full()
+
+
 async def test_a_write_cut_off_by_a_cancel_does_not_outlive_discard(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,7 +260,7 @@ async def test_a_write_cut_off_by_a_cancel_does_not_outlive_discard(
     job_id = new_id()
     stage = blobs.stage(job_id)
     file = stage.new_file()
-    await file.write(b"x" * BLOCK_BYTES)
+    await file.write(b"x" * BACKLOG_BYTES)
     task = asyncio.create_task(file.write(b"x" * BLOCK_BYTES))  # has to wait for the first
     await asyncio.to_thread(writing.wait, 10)
     task.cancel()
@@ -232,16 +292,24 @@ async def test_a_full_disk_is_storage_full(
 async def test_a_write_that_failed_behind_the_back_is_told_by_the_next(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tries = 0
+
     def fail(_fd: int, _chunks: list[bytes]) -> int:
+        nonlocal tries
+        tries += 1
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(os, "writev", fail)
     stage = blobs.stage(new_id())
     file = stage.new_file()
     await file.write(b"x" * BLOCK_BYTES)
-    with pytest.raises(StorageFull):
-        await file.finish()
+    await file.write(b"x" * BLOCK_BYTES)
+    for _ in range(2):
+        with pytest.raises(StorageFull):
+            await file.finish()
     await stage.discard()
+
+    assert tries == 1  # what comes behind a gap is not written
 
     assert await blobs.job_folders() == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import http.client
+import json
 import math
 import os
 import shutil
@@ -50,8 +51,10 @@ def _measure_upload(folder: Path, workers: int, rounds: int, photo_bytes: int) -
     times_s: list[tuple[float, float]] = []
     with ServerProcess(folder / "data", workers) as server, BareHost("receive", received) as bare:
         for number in range(rounds + 1):
-            bare_s = _post_form(bare.port, "/", body)
-            service_s = _post_form(server.port, "/api/v1/jobs", body)
+            bare_s, _ = _post_form(bare.port, "/", body)
+            (received / "received").unlink()
+            service_s, job = _post_form(server.port, "/api/v1/jobs", body)
+            asyncio.run(_delete(server, json.loads(job)["id"]))
             if number == 0:  # both have grown to their size
                 before_bytes = server.peak_bytes()
             else:
@@ -157,9 +160,9 @@ def _form(photo_bytes: int) -> Iterator[bytes]:
     yield f"--{_BOUNDARY}--\r\n".encode()
 
 
-def _post_form(port: int, path: str, body: Path) -> float:
-    """Seconds from the first byte to the answer. The kernel sends the file, so that the
-    sender costs next to nothing; what earlier uploads left to be written is written before.
+def _post_form(port: int, path: str, body: Path) -> tuple[float, bytes]:
+    """Seconds from the first byte to the answer, and the answer. The kernel sends the file, so
+    that the sender costs next to nothing; what was left to be written is written before.
     """
     os.sync()
     connection = http.client.HTTPConnection("127.0.0.1", port)
@@ -172,12 +175,18 @@ def _post_form(port: int, path: str, body: Path) -> float:
         connection.endheaders()
         connection.sock.sendfile(file)
     answer = connection.getresponse()
-    answer.read()
+    content = answer.read()
     elapsed_s = time.perf_counter() - begin
     connection.close()
     if answer.status != http.HTTPStatus.ACCEPTED:
         raise ValueError(f"the upload was answered with {answer.status}")
-    return elapsed_s
+    return elapsed_s, content
+
+
+async def _delete(server: ServerProcess, job_id: str) -> None:
+    """What comes next finds as much memory in use as what came before."""
+    async with Client(server.url) as client:
+        await client.delete(job_id)
 
 
 async def _fetch_all(urls: Sequence[str]) -> float:

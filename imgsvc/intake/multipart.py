@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from imgsvc.intake.json_document import count_values
 MAX_SPEC_BYTES = 16 << 20
 MAX_FIELD_BYTES = 64 << 10
 MAX_FIELDS = 64
+_BLOCK_BYTES = 256 << 10
 _MAX_HEADERS = 16
 _MAX_HEADER_BYTES = 16 << 10
 _PLAIN_ENCODINGS = frozenset({"", "7bit", "8bit", "binary"})
@@ -128,13 +130,17 @@ _PART_END = _PartEnd()
 
 
 class _Reader:
-    """Turns the parser's callbacks into events, one chunk of the body at a time.
+    """Turns the parser's callbacks into events, one block of the body at a time.
 
-    What waits in `_events` is never more than what one chunk held.
+    What waits in `_events` is never more than what one block held. Between blocks that held
+    much others have their turn.
     """
 
     def __init__(self, boundary: bytes, chunks: AsyncIterable[bytes]) -> None:
         self._chunks = aiter(chunks)
+        self._chunk = b""
+        self._parsed_bytes = 0
+        self._was_dense = False
         self._events: deque[_Event] = deque()
         self._ended = False
         self._headers: dict[str, bytes] = {}
@@ -181,20 +187,26 @@ class _Reader:
         The body is read to its very end, so that one cut off by the transport is noticed.
         """
         while not self._events:
-            try:
-                chunk = await anext(self._chunks)
-            except StopAsyncIteration:
-                if not self._ended:
-                    raise MalformedRequest("The form ends before its last boundary.") from None
-                return False
-            self._parse(chunk)
+            if self._parsed_bytes >= len(self._chunk):
+                try:
+                    self._chunk = await anext(self._chunks)
+                except StopAsyncIteration:
+                    if not self._ended:
+                        raise MalformedRequest("The form ends before its last boundary.") from None
+                    return False
+                self._parsed_bytes = 0
+            elif self._was_dense:
+                await asyncio.sleep(0)
+            self._parse_block()
         return True
 
-    def _parse(self, chunk: bytes) -> None:
+    def _parse_block(self) -> None:
+        start, self._parsed_bytes = self._parsed_bytes, self._parsed_bytes + _BLOCK_BYTES
         try:
-            self._parser.write(chunk)
+            self._parser.write(self._chunk[start : self._parsed_bytes])
         except FormParserError as exc:
             raise MalformedRequest("The form's parts cannot be told apart.") from exc
+        self._was_dense = len(self._events) > 1
 
     def _on_part_begin(self) -> None:
         self._headers = {}

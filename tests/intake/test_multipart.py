@@ -252,3 +252,26 @@ async def test_memory_stays_flat_however_long_a_file_is() -> None:
 
     assert size_bytes == 500 * len(block)
     assert peak_bytes < 2_000_000
+
+
+async def test_others_have_their_turns_while_a_chunk_full_of_tiny_parts_is_read() -> None:
+    chunk = encode_part(("f", "", b"")) * (1 << 14)
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    assert await read([chunk, b"--BOUND--\r\n"]) == []
+    other.cancel()
+
+    assert turns >= len(chunk) // (256 << 10)
+
+
+async def test_a_chunk_may_be_larger_than_what_is_parsed_at_once() -> None:
+    parts = [("f", "a.jpg", bytes(range(256)) * 5000), ("g", "b.jpg", b"B" * 700_000)]
+
+    assert await read([encode(parts)]) == parts

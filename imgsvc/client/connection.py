@@ -165,7 +165,7 @@ class Connection:
             yield
         except aiohttp.WSServerHandshakeError as exc:
             detail = f"The server refused the connection ({exc.status})."
-            raise ApiError(_code_of(exc.status), exc.status, detail) from exc
+            raise ApiError(f"http_{exc.status}", exc.status, detail) from exc
         except aiohttp.ClientError as exc:
             raise ServerUnreachable(self.server, _reason(exc)) from exc
 
@@ -188,7 +188,7 @@ async def _api_error(response: aiohttp.ClientResponse) -> ApiError:
         problem = {}
     retry_after_s = read_retry_after(response.headers.get("Retry-After", ""), now_ms())
     return ApiError(
-        code=str(problem.get("code") or _code_of(response.status)),
+        code=str(problem.get("code") or f"http_{response.status}"),  # of a gateway, say
         status=response.status,
         detail=str(problem.get("detail") or f"The server answered {response.status}."),
         errors=[
@@ -197,10 +197,6 @@ async def _api_error(response: aiohttp.ClientResponse) -> ApiError:
         ],
         retry_after_s=None if retry_after_s is None else math.ceil(retry_after_s),
     )
-
-
-def _code_of(status: int) -> str:
-    return "not_found" if status == 404 else f"http_{status}"
 
 
 def _reason(exc: aiohttp.ClientError) -> str:

@@ -23,6 +23,7 @@ _PASSING = frozenset(
         "shutting_down",
         "storage_full",
         # what a proxy says while the server behind it is away
+        "http_404",
         "http_502",
         "http_503",
         "http_504",

@@ -10,7 +10,7 @@ import aiohttp
 
 from imgsvc.client.answers import ProgressMessage
 from imgsvc.client.connection import Connection
-from imgsvc.client.errors import ServerUnreachable
+from imgsvc.client.errors import ApiError, ServerUnreachable
 from imgsvc.client.patience import Patience, pause_s
 
 
@@ -38,5 +38,8 @@ async def follow(
             if patience.is_at_its_end:
                 raise
             patience.note_trouble(exc)
+        except ApiError:
+            await connection.json("GET", "jobs", job_id)  # a refused handshake does not say why
+            raise
         tries += 1
         await asyncio.sleep(pause_s(tries, random.random()))  # noqa: S311  (no secret)

@@ -328,6 +328,7 @@ def _fail(file: WatchedFile, error: tuple[str, str]) -> FileEnd:
 def _place(out: DeliveryFolder, placements: Sequence[Placement], stale: Iterable[str]) -> None:
     out.check()
     out.place(placements, stale)
+    out.check()  # once more: a share may have gone away in between
 
 
 def _write_list(out: DeliveryFolder, failures: Sequence[ListedFailure]) -> bool:

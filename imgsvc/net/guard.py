@@ -88,6 +88,8 @@ class Guard:
             raise Blocked(Bar.LOGIN)
         if not host or not port or "%" in authority.partition("%25")[0]:
             raise Blocked(Bar.URL)
+        if not host_of(url).isascii():  # a zone beside an address may hold any bytes at all
+            raise Blocked(Bar.URL)
         if not _is_open(port):
             raise Blocked(Bar.PORT)
         self._check_host(host.lower())

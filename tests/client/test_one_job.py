@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from aiohttp import web
 
-from imgsvc.client import BytesUpload, Client, Job, Journal, ServerUnreachable, UrlUpload
+from imgsvc.client import (
+    ApiError,
+    BytesUpload,
+    Client,
+    Job,
+    Journal,
+    ServerUnreachable,
+    UrlUpload,
+)
 from tests.client.conftest import LoseAnswer
 from tests.client.pictures import picture
 
@@ -90,3 +99,45 @@ async def test_where_no_file_is_to_be_sent_nobody_asks_which_have_arrived(
     job = await client.submit_list(TABLE, journal=journal)
     monkeypatch.setattr(client, "images", None)
     assert (await client.submit_list(TABLE, journal=journal))["id"] == job["id"]
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[str]:
+    """The URL of one that knows of no server behind it at the moment."""
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def test_a_gateway_that_knows_of_no_server_says_nothing_of_a_job(
+    client: Client, journal: Journal, gateway: str
+) -> None:
+    job = await client.submit(FEW, journal=journal)
+    async with Client(gateway) as astray:
+        with pytest.raises(ApiError) as caught:
+            await astray.submit(FEW, journal=journal)
+        assert caught.value.code == "http_404"
+        with pytest.raises(ApiError) as caught:
+            await anext(astray.follow(job["id"]))
+        assert caught.value.code == "http_404"
+    assert (await client.submit(FEW, journal=journal))["id"] == job["id"]
+
+
+async def test_nor_does_one_that_lets_no_progress_through(
+    client: Client, monkeypatch: pytest.MonkeyPatch, gateway: str
+) -> None:
+    """Whoever follows a job is told that it is gone by the server alone."""
+    job = await client.submit(FEW)
+    async with Client(gateway) as astray:
+        elsewhere = astray._connection.websocket
+        monkeypatch.setattr(client._connection, "websocket", elsewhere)
+        with pytest.raises(ApiError) as caught:
+            await anext(client.follow(job["id"]))
+        assert caught.value.code == "http_404"
+        await client.delete(job["id"])
+        with pytest.raises(ApiError) as caught:
+            await anext(client.follow(job["id"]))
+        assert caught.value.code == "not_found"

@@ -156,6 +156,17 @@ async def test_what_was_saved_since_the_loss_is_not_brought_back(
     assert {(entry.job_id, len(entry.files)) for entry in journal.entries.values()} == {(job_id, 1)}
 
 
+async def test_what_was_brought_back_is_brought_back_after_the_next_loss_too(
+    client: Client, journal: WatchJournal, results: Results, out: Path, tmp_path: Path
+) -> None:
+    await finish_job(client, journal, tmp_path)
+    for _ in range(2):
+        await results.restore()
+        assert await asyncio.to_thread(standing, out) == set(NAMES)
+        await asyncio.to_thread(make_anew, out)
+        await asyncio.to_thread(journal.write_anew)
+
+
 async def test_a_folder_that_is_lost_while_it_is_filled_is_filled_again(
     client: Client,
     journal: WatchJournal,

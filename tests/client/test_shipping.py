@@ -7,11 +7,21 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from imgsvc.client import ApiError, Client, Journal, LocalFileError, ServerUnreachable
+from imgsvc.client import (
+    ApiError,
+    Client,
+    Journal,
+    LocalFileError,
+    ServerUnreachable,
+    sending,
+)
+from imgsvc.client.connection import Connection
 from imgsvc.client.patience import Persistence
+from imgsvc.client.sending import Sending
 from imgsvc.client.upload import CHUNK_BYTES
 from imgsvc.client.watching import shipping as module
 from imgsvc.client.watching.disk import Disk
@@ -145,3 +155,48 @@ async def test_files_may_be_taken_away_while_an_answer_is_lost(
     lose_answer(ServerUnreachable(client.server, "the connection broke"), take_away)
     batch = await send_all(shipping, folder)
     assert list(batch.images.values()) == [n for n in ("a.png", "b.png") if n not in gone]
+
+
+@pytest.fixture
+def cancelled(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each file is sent by itself; once one has arrived somebody cancels the job, whose id is put
+    here.
+    """
+    upload, turn, ids = Connection.upload, asyncio.Lock(), list[str]()
+
+    async def upload_and_cancel(self: Connection, *parts: str, **rest: Any) -> object:
+        async with turn:
+            answer = await upload(self, *parts, **rest)
+            ids.append((await client.cancel(parts[1]))["id"])
+            return answer
+
+    monkeypatch.setattr(sending, "GROUP_IMAGES", 1)
+    monkeypatch.setattr(Connection, "upload", upload_and_cancel)
+    return ids
+
+
+async def test_what_has_arrived_of_a_batch_is_not_sent_again_when_its_job_is_cancelled(
+    shipping: Shipping, folder: Folder, journal: WatchJournal, cancelled: list[str]
+) -> None:
+    batch = await send_all(shipping, folder)
+    assert ([batch.job_id], len(batch.images)) == (cancelled, 1)
+    assert list(journal.entries) == list(batch.images.values())
+
+
+async def test_nor_is_it_when_that_was_done_before_an_end(
+    shipping: Shipping,
+    folder: Folder,
+    journal: WatchJournal,
+    cancelled: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def end(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Sending, "_close", end)
+    monkeypatch.setattr(sending, "GROUP_IMAGES", 2)
+    with pytest.raises(asyncio.CancelledError):
+        await send_all(shipping, folder)
+    (batch,) = journal.batches.values()
+    await shipping.recover(batch)
+    assert ([batch.job_id], len(batch.images)) == (cancelled, 2)

@@ -172,3 +172,43 @@ async def test_what_is_gone_at_a_start_is_forgotten_once_the_disk_takes_that(
     await watch._prepare()
     assert not journal.entries
     await asyncio.to_thread(journal.close)
+
+
+async def test_what_is_still_to_be_brought_back_is_not_forgotten_at_a_start(
+    client: Client, tmp_path: Path
+) -> None:
+    """Its image was taken away once it was done, and an end came in between."""
+    put(tmp_path / "in" / "a.png", picture())
+    out = tmp_path / "out"
+    image = tmp_path / "b.png"
+    put(image, picture("blue"))
+    job = await client.submit([image], preset="thumbnail")
+    await client.wait(job["id"])
+    journal = await asyncio.to_thread(WatchJournal, out / ".imgsvc" / "watch.jsonl")
+    choices = OutFolder(out, journal, [("thumbnail", "webp")]).choose(["b.png"])
+    gone = Sighting("b.png", str(tmp_path / "in"), 1, 2, 3)
+    for note in (
+        partial(journal.note_batch, "1", "r", {}, [gone], choices),
+        partial(journal.note_job, "1", job["id"], [(0, "b.png", "ab")]),
+        partial(journal.note_done, "1", "b.png", [("thumbnail", "webp", "b.webp")]),
+        partial(journal.end_batch, "1"),
+        partial(make_anew, out),
+        journal.write_anew,
+        journal.close,
+    ):
+        await asyncio.to_thread(note)
+    journal = await asyncio.to_thread(WatchJournal, out / ".imgsvc" / "watch.jsonl")
+    watch = FolderWatch(
+        client,
+        Folder(tmp_path / "in"),
+        journal,
+        Spec({"preset": "thumbnail"}, "r"),
+        OutFolder(out, journal, [("thumbnail", "webp")]),
+        Persistence(lambda _: None, lambda: None),
+        Disk(lambda _: None, lambda: None, pause_s=0),
+        Reports(lambda _: None, lambda _: None),
+    )
+    await watch._prepare()
+    await watch._results.restore()
+    assert await asyncio.to_thread(results_in, out) == {"b.webp"}
+    await asyncio.to_thread(journal.close)

@@ -240,3 +240,16 @@ async def test_the_time_it_took_so_far_is_kept_and_waiting_is_none_of_it(
     assert late.value.failure.code is ImageErrorCode.FETCH_TIMEOUT
     await file.abort()
     await fetcher.close()
+
+
+async def test_a_redirect_to_a_host_that_is_no_text_ends_no_other_fetch(
+    back: Background, host: Host
+) -> None:
+    """Where an image is led is noted; bytes that are no UTF-8 cannot be."""
+    host.answers["/"] = redirect("http://[fe80::1%25ZONE]/").replace(b"ZONE", b"\xff")
+    host.answers["/a.jpg"] = answer(PICTURE)
+    job = await back.submit(host.url(), host.url("/a.jpg"))
+    await back.run_through()
+    bad, good = [await back.image(job, index) for index in range(2)]
+    assert bad.error is not None
+    assert (bad.error.code, good.sha256 is None) == (ImageErrorCode.FETCH_BLOCKED, False)

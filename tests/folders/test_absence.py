@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -63,6 +65,28 @@ async def test_a_share_that_goes_away_while_results_are_put_there_gets_no_more_o
     hotfolder.out.rmdir()
     away.rename(hotfolder.out)
     monkeypatch.undo()
+    await hotfolder.deliver_again()
+    assert (hotfolder.out / "a.webp").exists()
+
+
+async def test_a_result_is_not_delivered_where_the_share_went_away_before_it_was_put_there(
+    hotfolder: Hotfolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(hotfolder.root / "a.jpg", make_jpeg())
+    await hotfolder.take(jobs=1)
+    await hotfolder.until_final()
+    place, away = DeliveryFolder.place, hotfolder.out.with_name("away")
+
+    def unmount_and_place(folder: DeliveryFolder, *files: Any) -> None:
+        hotfolder.out.rename(away)
+        hotfolder.out.mkdir()
+        place(folder, *files)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeliveryFolder, "place", unmount_and_place)
+        await hotfolder.deliver()
+    shutil.rmtree(hotfolder.out)
+    away.rename(hotfolder.out)
     await hotfolder.deliver_again()
     assert (hotfolder.out / "a.webp").exists()
 

@@ -63,6 +63,7 @@ def test_what_is_no_plain_web_address_is_refused_unasked(url: str) -> None:
     [
         ("http://[::1/", Bar.URL), ("http:///a.jpg", Bar.URL), ("http://a b/", Bar.URL),
         ("http://0x7f.1/", Bar.URL), ("http://%31.example/", Bar.URL),
+        ("http://[fe80::1%25\udcff]/", Bar.URL),
         ("", Bar.SCHEME), ("ftp://example.org/", Bar.SCHEME),
         ("http://user@example.org/", Bar.LOGIN), ("http://:@example.org/", Bar.LOGIN),
         ("http://example.org:0/", Bar.URL), ("http://example.org:22/", Bar.PORT),

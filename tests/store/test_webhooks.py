@@ -315,6 +315,25 @@ async def test_what_a_former_receiver_says_is_not_taken_for_the_answer_of_anothe
     }
 
 
+async def test_what_was_taken_up_since_and_is_not_sent_any_more_has_no_answer_of_before(
+    store: Store,
+) -> None:
+    job = await finish(store)
+    (first,) = await deliveries(store, job)
+    assert await store.record_attempt(
+        first, Attempt(DeliveryState.PENDING, 503, DeliveryError.HTTP_STATUS, 9_900), 9_000
+    )
+    (second,) = await deliveries(store, job)
+    await store.redeliver(job.id, first.id, 9_100)
+    await store.replace_webhook(job.id, OTHER, 9_200)
+    delivered = Attempt(DeliveryState.DELIVERED, 204)
+    assert not await store.record_attempt(second, delivered, 9_300)
+    await store.redeliver(job.id, first.id, 9_400)
+    await store.replace_webhook(job.id, OTHER, 9_500)
+    assert not await store.record_attempt(first, delivered, 9_600)
+    assert (await deliveries(store, job))[-1].state == "disabled"
+
+
 async def test_an_unknown_job_gets_no_receiver(store: Store) -> None:
     with pytest.raises(NotFound):
         await store.replace_webhook(new_id(), OTHER, 1_000)

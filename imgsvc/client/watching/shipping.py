@@ -100,39 +100,45 @@ class Shipping:
         path = self._note_path(batch)
         note = await self._disk.insist(partial(_open_note, path))
         with note:
-            job = await self._insist(batch, uploads, note)
-            if job is not None:
-                await self._note_job(batch, job)
+            job_id = await self._insist(batch, uploads, note)
+            if job_id is not None:
+                await self._note_job(batch, job_id)
             else:
                 left = self._journal.find_left(batch)
                 await self._disk.insist(partial(self._journal.drop, batch.id, left))
             await self._disk.insist(note.forget)
 
-    async def _insist(self, batch: Batch, uploads: list[FileUpload], note: Journal) -> Job | None:
-        """The job, closed. Files that cannot be read are taken out of `uploads`. None when the
-        server did not want a job that an earlier process had begun.
+    async def _insist(self, batch: Batch, uploads: list[FileUpload], note: Journal) -> str | None:
+        """The job, closed, with what has arrived where others have closed it. Files that cannot be
+        read are taken out of `uploads`. None when the server did not want a job that an earlier
+        process had begun.
         """
         is_recovery = not uploads
         while True:
             try:
-                job = await self._patience.insist(
-                    lambda: self._client.submit(uploads, **batch.spec, journal=note)
-                )
+                job = await self._patience.insist(partial(self._send, batch, uploads, note))
             except LocalFileError as exc:
                 if exc.path == note.path:
                     await self._disk.pause(exc)
                 else:
                     await self._leave_out(batch, uploads, exc)
             except ApiError as exc:
-                if exc.code in _CLOSED_BY_OTHERS:
-                    uploads.clear()
-                elif is_recovery and note.job_id is None:
+                if exc.code in _CLOSED_BY_OTHERS and note.job_id is not None:
+                    return note.job_id
+                if is_recovery and note.job_id is None:
                     return None
-                else:
-                    raise
+                raise
             else:
                 self._disk.note_success()
-                return job
+                return job["id"]
+
+    async def _send(self, batch: Batch, uploads: Sequence[FileUpload], note: Journal) -> Job:
+        """Where nothing is left to be sent, the job is the one that was begun, also if somebody has
+        cancelled it.
+        """
+        if not uploads and note.job_id is not None:
+            return await self._client.close(note.job_id)
+        return await self._client.submit(uploads, **batch.spec, journal=note)
 
     async def _leave_out(
         self, batch: Batch, uploads: list[FileUpload], error: LocalFileError
@@ -148,13 +154,13 @@ class Shipping:
         failure = Failure(UNREADABLE, f"It cannot be read: {error.reason}.", now_ms())
         await self._disk.insist(partial(self._journal.note_failed, batch.id, name, failure))
 
-    async def _note_job(self, batch: Batch, job: Job) -> None:
+    async def _note_job(self, batch: Batch, job_id: str) -> None:
         names = {job_name(name): name for name in batch.files}
-        images = await self._patience.insist(lambda: self._list_images(job["id"]))
+        images = await self._patience.insist(lambda: self._list_images(job_id))
         arrived = [(index, names[name], sha256) for index, name, sha256 in images if name in names]
-        await self._disk.insist(partial(self._journal.note_job, batch.id, job["id"], arrived))
+        await self._disk.insist(partial(self._journal.note_job, batch.id, job_id, arrived))
         if not images:
-            await self._patience.insist(lambda: self._delete(job["id"]))
+            await self._patience.insist(lambda: self._delete(job_id))
 
     async def _list_images(self, job_id: str) -> list[tuple[int, str, str | None]]:
         """None of a job that is gone."""

@@ -179,7 +179,11 @@ class FolderWatch:
             self._out.choose_at_start(present)
 
     def _forget(self, present: set[str]) -> None:
-        """Of files that are gone only what still stands in the out folder has to be known."""
+        """Of files that are gone only what still stands in the out folder has to be known, or is to
+        be brought back there.
+        """
+        if self._journal.loss is not None:
+            return
         under_way = {name for batch in list(self._journal.batches.values()) for name in batch.files}
         entries = {
             name: entry

@@ -13,7 +13,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from imgsvc import __version__
 from imgsvc.errors import StartError
@@ -23,6 +22,7 @@ from imgsvc.store.holders import find_holders
 from imgsvc.store.room import wants_room
 from imgsvc.store.scripts import APPLICATION_ID, load_scripts
 from imgsvc.store.sql import JOBS
+from imgsvc.store.uris import database_uri
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -299,7 +299,7 @@ def open_untouched(path: Path) -> sqlite3.Connection:
     read does neither, and would leave an empty log where there was none.
     """
     mode = "ro" if has_log(path) else "rw"
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True)
+    connection = sqlite3.connect(database_uri(path, mode), uri=True)
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection

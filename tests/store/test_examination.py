@@ -119,6 +119,22 @@ async def test_another_programs_database_without_a_mark_is_known_by_its_tables(
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("notes",)]
 
 
+@pytest.mark.parametrize("name", [b"caf\xe9", b"a?b#c%20d e'f"])
+async def test_a_database_is_sound_whatever_its_folder_is_called(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes
+) -> None:
+    folder = tmp_path / os.fsdecode(name)
+    folder.mkdir()
+    full.rename(folder / full.name)
+    monkeypatch.chdir(tmp_path)
+    for path in (folder / full.name, Path(folder.name) / full.name):
+        store = await Store.open(path)
+        await store.copy_to(tmp_path / "copy.db")
+        await store.close()
+        (tmp_path / "copy.db").unlink()
+    assert await _count_jobs(path) == 1
+
+
 async def test_an_index_that_somebody_has_added_harms_nobody(full: Path) -> None:
     _edit(full, "CREATE INDEX mine ON images (name)", "ANALYZE")
     await (await Store.open(full)).close()

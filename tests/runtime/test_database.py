@@ -122,6 +122,18 @@ async def test_without_the_files_of_unfinished_images_none_of_them_fails(
     assert away.exists()
 
 
+async def test_a_submit_that_was_dropped_without_its_rows_needs_no_files(data_dir: Path) -> None:
+    store = await Store.open(data_dir / "imgsvc.db")
+    job = await create(store, 2, hidden=True)
+    await store.close()
+    (data_dir / "jobs").rename(data_dir / "away")
+    async with (
+        running_server(make_settings(data_dir)) as server,
+        server.http.get(f"/api/v1/jobs/{job.id}") as answer,
+    ):
+        assert answer.status == 404
+
+
 async def test_what_a_death_left_is_swept_although_a_start_in_between_failed(
     data_dir: Path,
 ) -> None:

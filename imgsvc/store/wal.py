@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,15 +44,16 @@ def has_broken_header(path: Path) -> bool:
     return magic not in _MAGIC or _checksum(head[:24], magic) != _CHECKSUM.unpack_from(head, 24)
 
 
-def count_lost_commits(path: Path, index: Path) -> int:
+def count_lost_commits(path: Path, index: Path, later: ExitStack) -> int:
     """Commits that were written after the last one that SQLite takes. Blocking.
 
-    index: the log's, as somebody has it open who has read the log.
+    index: the log's, as somebody has it open who has read the log. later: ends when he has closed
+    it, as no file of the index may be closed before that (see `examination.examine`).
     """
     if not path.exists() or path.stat().st_size <= HEADER_BYTES:
         return 0
-    with index.open("rb") as file:
-        (valid,) = struct.unpack("=I", file.read(_READ_FRAMES_AT + 4)[_READ_FRAMES_AT:])
+    head = later.enter_context(index.open("rb")).read(_READ_FRAMES_AT + 4)
+    (valid,) = struct.unpack("=I", head[_READ_FRAMES_AT:])
     with path.open("rb") as file:
         return sum(_commits_after(file, valid))
 

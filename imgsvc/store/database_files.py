@@ -14,6 +14,7 @@ from struct import pack
 from imgsvc.files.errnos import will_pass
 from imgsvc.store.breakdown import NEXT_START
 from imgsvc.store.commit_count import CommitCount, Commits
+from imgsvc.store.wal import beside
 
 _SHARED_LOCKS_AT, _SHARED_LOCKS = 0x40000002, 510
 """Where readers lock a database (SQLite's os.h): who takes all of it is the last to have it."""
@@ -33,7 +34,7 @@ class DatabaseFiles:
 
     def __init__(self, path: Path, commits: Commits) -> None:
         self._path = path
-        self._log = path.with_name(f"{path.name}-wal")
+        self._log = beside(path, "-wal")
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._identity = _identify(path)
         self._log_identity = _identify(self._log)
@@ -73,6 +74,13 @@ class DatabaseFiles:
         if begin in {b"", _LOG_BEGINS}:  # empty from a checkpoint to the next commit
             return None
         return f"{self._log} was cut off or overwritten while it was in use", NEXT_START
+
+    def log_bytes(self) -> int:
+        """0 where it is not there, or nobody can tell."""
+        try:
+            return self._log.stat().st_size
+        except OSError:
+            return 0
 
     def spare_others(self) -> None:
         """Before the last connection is closed, which removes the log by its name: if another

@@ -212,7 +212,7 @@ def _check_beginning_of_log(path: Path) -> None:
 
 
 def _check_log(path: Path, later: ExitStack) -> None:
-    lost = wal.count_lost_commits(_log_of(path), path.with_name(f"{path.name}-shm"), later)
+    lost = wal.count_lost_commits(_log_of(path), wal.beside(path, "-shm"), later)
     if lost > 1:
         raise _damaged_log(path, f"{lost} commits in it cannot be read")
 
@@ -318,11 +318,11 @@ def has_log(path: Path) -> bool:
     """Whether something stands beside a database that whoever may write would save into it: its
     log, or a journal of another program. Blocking.
     """
-    return any(path.with_name(f"{path.name}{end}").exists() for end in ("-wal", "-journal"))
+    return any(wal.beside(path, end).exists() for end in ("-wal", "-journal"))
 
 
 def _log_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
+    return wal.beside(path, "-wal")
 
 
 def _quote(path: Path, suffix: str = "") -> str:

@@ -7,6 +7,7 @@ on stable storage before the next begins. Formats: https://www.sqlite.org/walfor
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,6 +23,13 @@ _CHECKSUM = struct.Struct(">2I")
 _FRAME = struct.Struct(">2I8s")
 _READ_FRAMES_AT = 16
 """Where an index (-shm) says how many frames are valid, in the machine's byte order."""
+
+
+def beside(database: Path, end: str) -> Path:
+    """The file whose name ends so, as "-wal", where SQLite has it: a link to a database is
+    followed. Blocking.
+    """
+    return Path(os.path.realpath(database) + end)
 
 
 def has_broken_header(path: Path) -> bool:

@@ -126,6 +126,17 @@ async def test_without_the_files_of_unfinished_images_none_of_them_fails(
     assert away.exists()
 
 
+async def test_what_stands_in_the_place_of_their_folder_is_said_instead(data_dir: Path) -> None:
+    store = await Store.open(data_dir / "imgsvc.db")
+    await create(store, 2)
+    await store.close()
+    (data_dir / "jobs").rename(data_dir / "away")
+    (data_dir / "jobs").symlink_to(data_dir / "not-mounted")
+    with pytest.raises(StartError, match="not-mounted, which is not there"):
+        async with running_server(make_settings(data_dir)):
+            pass
+
+
 async def test_a_submit_that_was_dropped_without_its_rows_needs_no_files(data_dir: Path) -> None:
     store = await Store.open(data_dir / "imgsvc.db")
     job = await create(store, 2, hidden=True)

@@ -32,6 +32,38 @@ def beside(database: Path, end: str) -> Path:
     return Path(os.path.realpath(database) + end)
 
 
+class OpenLog:
+    """Whether somebody cuts off or overwrites a log in use: SQLite goes on behind it, reads what
+    it believes to be there, and saves that into the database. Blocking. file: its descriptor.
+    """
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._salt = b""
+        self._size = 0
+
+    def is_spoiled(self) -> bool:
+        """As far as its beginning and its length tell. Raises OSError."""
+        size = os.fstat(self._file).st_size  # before its head: only a new log may be shorter
+        head = os.pread(self._file, HEADER_BYTES, 0)
+        if not head:  # from a checkpoint to the next commit
+            return False
+        if int.from_bytes(head[:4], "big") not in _MAGIC:
+            return True
+        salt, page_bytes = head[16:24], int.from_bytes(head[8:12], "big")
+        if salt == self._salt and (size < self._size or self._has_hole(page_bytes)):
+            return True
+        self._salt, self._size = salt, size
+        return False
+
+    def _has_hole(self, page_bytes: int) -> bool:
+        """Where the log ended at the last look. The first four bytes of a frame are never zero."""
+        frame_bytes = FRAME_HEADER_BYTES + page_bytes
+        frames = (self._size - HEADER_BYTES) // frame_bytes
+        at = HEADER_BYTES + (frames - 1) * frame_bytes
+        return frames > 0 and not any(os.pread(self._file, 4, at))
+
+
 def has_broken_header(path: Path) -> bool:
     """Whether a log is there whose beginning is damaged, so that all of it is passed over.
     Blocking.

@@ -13,7 +13,7 @@ from imgsvc.blobs import publication
 from imgsvc.blobs.backlog import Backlog
 from imgsvc.blobs.ballast import Ballast
 from imgsvc.blobs.disk import DiskThreads, excuse, remove_files, sync_path, sync_paths
-from imgsvc.blobs.layout import BACKUP, DELETED, JobFolder, Layout, check_layout, output_name
+from imgsvc.blobs.layout import BACKUP, DELETED, JobFolder, Layout, output_name
 from imgsvc.blobs.links import LinkFolder
 from imgsvc.blobs.publication import Publication, Unpublished
 from imgsvc.blobs.room import Room, find_room
@@ -43,8 +43,8 @@ class BlobStore:
         self._had_room = True
 
     async def prepare(self) -> None:
-        """Make the folders, and finish deletes that a crash cut short. Raises StartError where
-        something else stands in the place of one.
+        """Make the folders, where `check_layout` has found nothing else in their place, and finish
+        deletes that a crash cut short.
         """
         await self._threads.run(self._prepare)
 
@@ -194,7 +194,6 @@ class BlobStore:
         return find_room(self._layout.data_dir, self._ballast, reserve_bytes)
 
     def _prepare(self) -> None:
-        check_layout(self._layout)
         for folder in (self._layout.jobs, self._layout.slots, self._layout.watermarks):
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         for leftover in self._layout.jobs.glob(f"{DELETED}*"):

@@ -152,8 +152,6 @@ class Recorder:
                 else record
                 for record in records
             ]
-        if failed:  # the whole data folder may have been moved: then they are to be made again
-            await self._store.look()
         obstacles = {(u.publication.image_id, u.publication.claim): u.obstacle for u in failed}
         return [_after_obstacle(record, obstacles) for record in records]
 
@@ -161,6 +159,8 @@ class Recorder:
         results = [result for record in records if (result := _result(record))]
         returned = [record for record in records if isinstance(record, Returned)]
         self._note_space(records)
+        if any(map(_lacks_files, records)):
+            await self._store.look()
         now = now_ms()
         won = await self._commit(results, [_release(record, now) for record in returned], now)
         await self._clear_away([r for r in records if not isinstance(r, Returned)], won)
@@ -218,6 +218,11 @@ def _after_obstacle(record: Record, obstacles: Mapping[tuple[str, int], Obstacle
         log.error("output_missing", job_id=record.image.job_id, index=record.image.index)
     message = "The finished file could not be kept."
     return Refused(record.image, Failure(ImageErrorCode.INTERNAL, message))
+
+
+def _lacks_files(record: Record) -> bool:
+    """The whole data folder may have been moved: then the image is to be made again."""
+    return isinstance(record, Refused) and record.failure.code is ImageErrorCode.INTERNAL
 
 
 def _result(record: Record) -> ImageResult | None:

@@ -227,6 +227,8 @@ class Fetches:
         except Unfetched as exc:
             self._close(image, asyncio.current_task())
             await stage.discard()
+            if exc.failure is _NOT_KEPT:  # the whole data folder may have been moved
+                await self._store.look()
             await self._fail(image, exc, way)
         else:
             await self._finish(fetched, stage)

@@ -14,6 +14,7 @@ from typing import Any
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.disk import naming_full_disk
+from imgsvc.blobs.layout import Layout, check_layout
 from imgsvc.config import Settings, WorkerSettings
 from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.dispatch.workforce import Bounds, Workforce
@@ -155,7 +156,7 @@ async def open_core(
     data_dir = settings.storage.data_dir.absolute()
     await asyncio.to_thread(_make_folder, data_dir)
     async with holding(data_dir) as lock, _open_store(data_dir / DATABASE, lock) as store:
-        await asyncio.to_thread(check_inputs, data_dir / DATABASE)
+        await asyncio.to_thread(_check_folders, data_dir)
         blobs = BlobStore(data_dir)
         with _needing_disk(data_dir):
             await blobs.prepare()
@@ -368,6 +369,12 @@ def _check_sandbox(workers: WorkerSettings) -> None:
         )
     if workers.sandbox != "off":
         protect_server()
+
+
+def _check_folders(data_dir: Path) -> None:
+    """Raises StartError."""
+    check_layout(Layout(data_dir))  # first: what stands there instead is why no job has a folder
+    check_inputs(data_dir / DATABASE)
 
 
 def _make_folder(folder: Path) -> None:

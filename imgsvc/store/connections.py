@@ -14,6 +14,7 @@ from imgsvc.store.examination import explain, has_log
 from imgsvc.store.room import is_full
 from imgsvc.store.schema import migrate
 from imgsvc.store.sql import JOBS
+from imgsvc.store.uris import database_uri
 
 _OLDEST_SQLITE = (3, 38, 0)
 """The first with STRICT, RETURNING, MATERIALIZED and ->> all together."""
@@ -72,7 +73,7 @@ async def open_reader(path: Path) -> aiosqlite.Connection:
 
 async def _connect(path: Path, mode: str) -> aiosqlite.Connection:
     """mode: as in SQLite's URIs."""
-    uri = f"{path.as_uri()}?mode={mode}"
+    uri = database_uri(path, mode)
     connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=_OPEN_S)
     connection.row_factory = sqlite3.Row
     return connection

@@ -6,9 +6,9 @@ import os
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
-from urllib.parse import quote
 
 from imgsvc.store.sql import DEADLINES
+from imgsvc.store.uris import database_uri
 
 
 def make_private(path: Path) -> None:
@@ -21,10 +21,9 @@ def make_private(path: Path) -> None:
 
 def copy_database(source: Path, target: Path) -> None:
     """A copy as of one moment, while others read and write. Blocking. Raises sqlite3.Error."""
-    uri = f"file:{quote(str(source))}?mode=ro"
     make_private(target)
     with (
-        closing(sqlite3.connect(uri, uri=True)) as reader,
+        closing(sqlite3.connect(database_uri(source, "ro"), uri=True)) as reader,
         closing(sqlite3.connect(target)) as copy,
     ):
         reader.execute("PRAGMA wal_autocheckpoint = 0")

@@ -14,12 +14,10 @@ from struct import pack
 from imgsvc.files.errnos import will_pass
 from imgsvc.store.breakdown import NEXT_START
 from imgsvc.store.commit_count import CommitCount, Commits
+from imgsvc.store.wal import OpenLog, beside
 
 _SHARED_LOCKS_AT, _SHARED_LOCKS = 0x40000002, 510
 """Where readers lock a database (SQLite's os.h): who takes all of it is the last to have it."""
-
-_LOG_BEGINS = b"\x37\x7f\x06"
-"""In either byte order (https://www.sqlite.org/fileformat2.html#the_write_ahead_log)."""
 
 _PUT_BACK = "Put it back, or restore the last backup, and start it again: docs/backup.md says how."
 _START_AGAIN = "What that log held is saved into the database: start it again."
@@ -33,11 +31,12 @@ class DatabaseFiles:
 
     def __init__(self, path: Path, commits: Commits) -> None:
         self._path = path
-        self._log = path.with_name(f"{path.name}-wal")
+        self._log = beside(path, "-wal")
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._identity = _identify(path)
         self._log_identity = _identify(self._log)
         self._log_file = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+        self._open_log = OpenLog(self._log_file)
         self._count = CommitCount(path, commits)
 
     def look(self, commits: int) -> tuple[str, str] | None:
@@ -67,12 +66,19 @@ class DatabaseFiles:
         before it, and so nothing of it, would be found again.
         """
         try:
-            begin = os.pread(self._log_file, len(_LOG_BEGINS), 0)
+            is_spoiled = self._open_log.is_spoiled()
         except OSError:  # as above; what was committed must not be committed again for it
             return None
-        if begin in {b"", _LOG_BEGINS}:  # empty from a checkpoint to the next commit
+        if not is_spoiled:
             return None
         return f"{self._log} was cut off or overwritten while it was in use", NEXT_START
+
+    def log_bytes(self) -> int:
+        """0 where it is not there, or nobody can tell."""
+        try:
+            return self._log.stat().st_size
+        except OSError:
+            return 0
 
     def spare_others(self) -> None:
         """Before the last connection is closed, which removes the log by its name: if another

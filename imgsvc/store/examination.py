@@ -10,10 +10,10 @@ import math
 import shlex
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from imgsvc import __version__
 from imgsvc.errors import StartError
@@ -23,6 +23,7 @@ from imgsvc.store.holders import find_holders
 from imgsvc.store.room import wants_room
 from imgsvc.store.scripts import APPLICATION_ID, load_scripts
 from imgsvc.store.sql import JOBS
+from imgsvc.store.uris import database_uri
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -37,9 +38,12 @@ CHECK_S = 30.0
 """A database that takes longer than this is served before it is checked to its end."""
 
 _UNFINISHED_WITH_FILES = """
-SELECT count(*) FROM images
-WHERE path IS NULL AND sha256 IS NOT NULL AND state NOT IN ('completed', 'failed', 'cancelled')
+SELECT count(*) FROM jobs JOIN images ON images.job_id = jobs.id
+WHERE jobs.finished_at IS NULL AND NOT jobs.hidden
+AND path IS NULL AND sha256 IS NOT NULL
+AND images.state NOT IN ('completed', 'failed', 'cancelled')
 """
+"""Hidden jobs may have lost theirs: the start is about to remove them."""
 
 _READ_AT_ONCE = 1 << 20
 _STEPS_BETWEEN_LOOKS = 100_000
@@ -72,8 +76,10 @@ def examine(path: Path, *, thoroughly: bool = False, in_use: bool = False) -> in
         _check_beginning_of_log(path)
     began_s = time.monotonic()
     try:
-        with closing(open_untouched(path)) as connection:
-            version = _check_all(path, connection, thoroughly=thoroughly, in_use=in_use)
+        # To close any descriptor of a file ends all locks that this process has on it, SQLite's
+        # too: others would take the log for theirs alone (https://www.sqlite.org/howtocorrupt.html).
+        with ExitStack() as later, closing(open_untouched(path)) as connection:
+            version = _check_all(path, connection, later, thoroughly=thoroughly, in_use=in_use)
     except (Damage, UnicodeError) as exc:  # a name in the schema may be no text any more
         raise _damaged(path, str(exc)) from exc
     except sqlite3.Error as exc:
@@ -87,18 +93,20 @@ def examine(path: Path, *, thoroughly: bool = False, in_use: bool = False) -> in
 
 
 def _check_all(
-    path: Path, connection: sqlite3.Connection, *, thoroughly: bool, in_use: bool
+    path: Path, connection: sqlite3.Connection, later: ExitStack, *, thoroughly: bool, in_use: bool
 ) -> int:
-    """Its schema's version. Raises StartError, Damage."""
+    """Its schema's version. later: closes files when the connection is closed. Raises StartError,
+    Damage.
+    """
     version = _check_ours(path, connection)
     if not version:
         _check_no_jobs(path, "nothing is in it")
     if not in_use:
-        _check_log(path)
+        _check_log(path, later)
     _check_schema(connection, version)
     limit_s = math.inf if thoroughly else CHECK_S
     with_rules = thoroughly or path.stat().st_size <= SMALL_BYTES
-    _check_pages(path, with_rules=with_rules, limit_s=limit_s)
+    _check_pages(path, later, with_rules=with_rules, limit_s=limit_s)
     _check_references(connection, limit_s)
     if version >= COUNTED_SINCE:
         _check_commits(path, connection)
@@ -163,8 +171,8 @@ def check_writable(path: Path) -> None:
 def check_copy(path: Path) -> None:
     """Raises Damage for a database that is not sound. Blocking."""
     try:
-        with closing(open_untouched(path)):
-            _check_pages(path, with_rules=path.stat().st_size <= SMALL_BYTES)
+        with ExitStack() as later, closing(open_untouched(path)):
+            _check_pages(path, later, with_rules=path.stat().st_size <= SMALL_BYTES)
     except (sqlite3.Error, UnicodeError) as exc:
         raise Damage(str(exc)) from exc
 
@@ -203,8 +211,8 @@ def _check_beginning_of_log(path: Path) -> None:
         raise _damaged_log(path, "its beginning is not that of a log")
 
 
-def _check_log(path: Path) -> None:
-    lost = wal.count_lost_commits(_log_of(path), path.with_name(f"{path.name}-shm"))
+def _check_log(path: Path, later: ExitStack) -> None:
+    lost = wal.count_lost_commits(_log_of(path), wal.beside(path, "-shm"), later)
     if lost > 1:
         raise _damaged_log(path, f"{lost} commits in it cannot be read")
 
@@ -234,13 +242,15 @@ def _parts(connection: sqlite3.Connection) -> set[str]:
     return {row[0] for rows in (parts, columns) for row in rows}
 
 
-def _check_pages(path: Path, *, with_rules: bool, limit_s: float = CHECK_S) -> None:
+def _check_pages(
+    path: Path, later: ExitStack, *, with_rules: bool, limit_s: float = CHECK_S
+) -> None:
     """Raises Damage. with_rules: rows are held against the CHECKs of their tables, too.
 
     Another connection must be open, which leaves this one nothing to do when it is closed.
     """
     deadline_s = time.monotonic() + limit_s
-    _read_through(path, deadline_s)
+    _read_through(later.enter_context(path.open("rb", buffering=0)), deadline_s)
     # One that is opened for reading only does not learn the CHECKs.
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA query_only = ON")
@@ -282,13 +292,12 @@ def _fetch_in_time(connection: sqlite3.Connection, check: str, deadline_s: float
         connection.set_progress_handler(None, 0)
 
 
-def _read_through(path: Path, deadline_s: float) -> None:
+def _read_through(file: RawIOBase, deadline_s: float) -> None:
     """From its first byte to its last: then the check, which leaps about, finds it in memory.
     That is five times faster than the check alone.
     """
-    with path.open("rb", buffering=0) as file:
-        while time.monotonic() < deadline_s and file.read(_READ_AT_ONCE):
-            pass
+    while time.monotonic() < deadline_s and file.read(_READ_AT_ONCE):
+        pass
 
 
 def open_untouched(path: Path) -> sqlite3.Connection:
@@ -299,7 +308,7 @@ def open_untouched(path: Path) -> sqlite3.Connection:
     read does neither, and would leave an empty log where there was none.
     """
     mode = "ro" if has_log(path) else "rw"
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True)
+    connection = sqlite3.connect(database_uri(path, mode), uri=True)
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection
@@ -309,11 +318,11 @@ def has_log(path: Path) -> bool:
     """Whether something stands beside a database that whoever may write would save into it: its
     log, or a journal of another program. Blocking.
     """
-    return any(path.with_name(f"{path.name}{end}").exists() for end in ("-wal", "-journal"))
+    return any(wal.beside(path, end).exists() for end in ("-wal", "-journal"))
 
 
 def _log_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
+    return wal.beside(path, "-wal")
 
 
 def _quote(path: Path, suffix: str = "") -> str:

@@ -415,7 +415,7 @@ class Store(Lookups):
 
     async def wal_bytes(self) -> int:
         """How large the log of what is not in the database itself yet is; 0 without one."""
-        return await asyncio.to_thread(_size, self._path.with_name(f"{self._path.name}-wal"))
+        return await asyncio.to_thread(self._files.log_bytes)
 
     async def shrink_wal(self) -> bool:
         """Cut the log to nothing, for which reads pause a moment; False when somebody else, or a
@@ -440,11 +440,3 @@ class Store(Lookups):
 
 async def _probe_write(tx: Transaction) -> None:
     await tx.fetch(JOBS["probe_write"], {})
-
-
-def _size(path: Path) -> int:
-    """0 where it is not there, or nobody can tell."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

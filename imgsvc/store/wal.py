@@ -7,8 +7,10 @@ on stable storage before the next begins. Formats: https://www.sqlite.org/walfor
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +23,45 @@ _CHECKSUM = struct.Struct(">2I")
 _FRAME = struct.Struct(">2I8s")
 _READ_FRAMES_AT = 16
 """Where an index (-shm) says how many frames are valid, in the machine's byte order."""
+
+
+def beside(database: Path, end: str) -> Path:
+    """The file whose name ends so, as "-wal", where SQLite has it: a link to a database is
+    followed. Blocking.
+    """
+    return Path(os.path.realpath(database) + end)
+
+
+class OpenLog:
+    """Whether somebody cuts off or overwrites a log in use: SQLite goes on behind it, reads what
+    it believes to be there, and saves that into the database. Blocking. file: its descriptor.
+    """
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._salt = b""
+        self._size = 0
+
+    def is_spoiled(self) -> bool:
+        """As far as its beginning and its length tell. Raises OSError."""
+        size = os.fstat(self._file).st_size  # before its head: only a new log may be shorter
+        head = os.pread(self._file, HEADER_BYTES, 0)
+        if not head:  # from a checkpoint to the next commit
+            return False
+        if int.from_bytes(head[:4], "big") not in _MAGIC:
+            return True
+        salt, page_bytes = head[16:24], int.from_bytes(head[8:12], "big")
+        if salt == self._salt and (size < self._size or self._has_hole(page_bytes)):
+            return True
+        self._salt, self._size = salt, size
+        return False
+
+    def _has_hole(self, page_bytes: int) -> bool:
+        """Where the log ended at the last look. The first four bytes of a frame are never zero."""
+        frame_bytes = FRAME_HEADER_BYTES + page_bytes
+        frames = (self._size - HEADER_BYTES) // frame_bytes
+        at = HEADER_BYTES + (frames - 1) * frame_bytes
+        return frames > 0 and not any(os.pread(self._file, 4, at))
 
 
 def has_broken_header(path: Path) -> bool:
@@ -43,15 +84,16 @@ def has_broken_header(path: Path) -> bool:
     return magic not in _MAGIC or _checksum(head[:24], magic) != _CHECKSUM.unpack_from(head, 24)
 
 
-def count_lost_commits(path: Path, index: Path) -> int:
+def count_lost_commits(path: Path, index: Path, later: ExitStack) -> int:
     """Commits that were written after the last one that SQLite takes. Blocking.
 
-    index: the log's, as somebody has it open who has read the log.
+    index: the log's, as somebody has it open who has read the log. later: ends when he has closed
+    it, as no file of the index may be closed before that (see `examination.examine`).
     """
     if not path.exists() or path.stat().st_size <= HEADER_BYTES:
         return 0
-    with index.open("rb") as file:
-        (valid,) = struct.unpack("=I", file.read(_READ_FRAMES_AT + 4)[_READ_FRAMES_AT:])
+    head = later.enter_context(index.open("rb")).read(_READ_FRAMES_AT + 4)
+    (valid,) = struct.unpack("=I", head[_READ_FRAMES_AT:])
     with path.open("rb") as file:
         return sum(_commits_after(file, valid))
 

@@ -78,6 +78,15 @@ def test_a_second_run_does_nothing(photos: Path, recipe: Path, tmp_path: Path) -
     assert _results(out) == before
 
 
+def test_a_second_run_finds_a_folder_that_is_named_from_where_it_is_called(
+    photos: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    _summary("photos", "--out", "out", "--recipe", recipe)
+    summary = _summary("photos", "--out", "out", "--recipe", recipe)
+    assert (summary["skipped"], summary["completed"]) == (2, 0)
+
+
 def test_only_what_is_missing_or_changed_is_done_again(
     photos: Path, recipe: Path, tmp_path: Path
 ) -> None:

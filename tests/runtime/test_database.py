@@ -22,8 +22,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from imgsvc.blobs.publication import Publication
+from imgsvc.domain.rendering import RenderTask
 from imgsvc.errors import DatabaseBroken, StartError
 from imgsvc.store.store import Store
+from imgsvc.workers import slot
+from imgsvc.workers.scratch import bring_in_all
+from tests.fetching.hosts import Gate, answer, running_host
 from tests.pictures import make_jpeg
 from tests.rights import without_rights
 from tests.runtime import faulty
@@ -120,6 +124,29 @@ async def test_without_the_files_of_unfinished_images_none_of_them_fails(
             assert [message async for message in socket]
         assert (await get_json(server, f"/api/v1/jobs/{job.id}"))["errors"] == {"internal": 2}
     assert away.exists()
+
+
+async def test_what_stands_in_the_place_of_their_folder_is_said_instead(data_dir: Path) -> None:
+    store = await Store.open(data_dir / "imgsvc.db")
+    await create(store, 2)
+    await store.close()
+    (data_dir / "jobs").rename(data_dir / "away")
+    (data_dir / "jobs").symlink_to(data_dir / "not-mounted")
+    with pytest.raises(StartError, match="not-mounted, which is not there"):
+        async with running_server(make_settings(data_dir)):
+            pass
+
+
+async def test_a_submit_that_was_dropped_without_its_rows_needs_no_files(data_dir: Path) -> None:
+    store = await Store.open(data_dir / "imgsvc.db")
+    job = await create(store, 2, hidden=True)
+    await store.close()
+    (data_dir / "jobs").rename(data_dir / "away")
+    async with (
+        running_server(make_settings(data_dir)) as server,
+        server.http.get(f"/api/v1/jobs/{job.id}") as answer,
+    ):
+        assert answer.status == 404
 
 
 async def test_what_a_death_left_is_swept_although_a_start_in_between_failed(
@@ -427,4 +454,54 @@ async def test_no_image_fails_for_a_data_folder_that_was_moved(
         server.http.ws_connect(job["links"]["events"]) as socket,
     ):
         messages = [json.loads(message.data) async for message in socket]
+    assert messages[-1]["job"]["status"] == "completed"
+
+
+async def test_nor_for_its_input_that_was_moved_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is brought to a worker."""
+    data, moved = tmp_path / "data", tmp_path / "moved"
+
+    def move_first(task: RenderTask, placed: RenderTask) -> None:
+        with suppress(FileNotFoundError):  # another worker's was first
+            data.rename(moved)
+        bring_in_all(task, placed)
+
+    with suppress(DatabaseBroken), monkeypatch.context() as patch:
+        async with running_server(make_settings(data)) as server:
+            patch.setattr(slot, "bring_in_all", move_first)
+            form = form_of(("a.jpg", make_jpeg(30, 20)))
+            async with server.http.post("/api/v1/jobs", data=form) as answer:
+                job = await answer.json()
+            await server.core.failure
+    async with (
+        running_server(make_settings(moved)) as server,
+        server.http.ws_connect(job["links"]["events"]) as socket,
+    ):
+        messages = [json.loads(message.data) async for message in socket]
+    assert messages[-1]["job"]["status"] == "completed"
+
+
+async def test_nor_for_being_fetched_when_it_was_moved(tmp_path: Path) -> None:
+    data, moved = tmp_path / "data", tmp_path / "moved"
+    fetch = {"allow_private": True}
+    async with running_host() as host:
+        picture = answer(make_jpeg(30, 20))
+        gate = Gate(picture)
+        host.answers["/a"] = [gate, picture]
+        with suppress(DatabaseBroken):
+            async with running_server(make_settings(data, fetch=fetch)) as server:
+                spec = {"images": [{"url": host.url("/a")}]}
+                async with server.http.post("/api/v1/jobs", json=spec) as response:
+                    job = await response.json()
+                await gate.reached.wait()
+                await asyncio.to_thread(data.rename, moved)
+                gate.opened.set()
+                await server.core.failure
+        async with (
+            running_server(make_settings(moved, fetch=fetch)) as server,
+            server.http.ws_connect(job["links"]["events"]) as socket,
+        ):
+            messages = [json.loads(message.data) async for message in socket]
     assert messages[-1]["job"]["status"] == "completed"

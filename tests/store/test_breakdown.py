@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -75,19 +76,25 @@ async def test_damage_that_a_write_meets_loses_nobody_an_answer_and_writes_no_mo
         await Store.open(database)
 
 
-@pytest.mark.parametrize("written", [b"", b"\xff" * 9_000])
+def _cut_to(part: float) -> Callable[[Path], None]:
+    return lambda log: os.truncate(log, int(log.stat().st_size * part))
+
+
+def _overwrite(log: Path) -> None:
+    with log.open("r+b") as file:
+        file.write(b"\xff" * 9_000)
+
+
+@pytest.mark.parametrize("spoil", [_cut_to(0), _cut_to(0.5), _overwrite])
 async def test_of_a_log_that_was_cut_off_nothing_comes_into_the_database(
-    database: Path, written: bytes
+    database: Path, spoil: Callable[[Path], None]
 ) -> None:
     store = await Store.open(database)
+    await store.shrink_wal()
     for _ in range(3):
         await create(store, 2)
     log, before = database.with_name("imgsvc.db-wal"), database.read_bytes()
-    if written:
-        with log.open("r+b") as file:
-            file.write(written)
-    else:
-        os.truncate(log, 0)
+    spoil(log)
     with capture_logs() as logs, pytest.raises(ShuttingDown):
         await create(store, 1)
     assert store.has_broken_down

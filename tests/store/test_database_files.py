@@ -53,6 +53,21 @@ async def test_a_look_that_fails_is_no_loss(
     await store.close()
 
 
+async def test_a_database_may_be_a_link_to_one_elsewhere(database: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    await (await Store.open(database)).close()
+    database.rename(elsewhere / "real.db")
+    database.symlink_to(elsewhere / "real.db")
+    store = await Store.open(database)
+    await create(store, 1)
+    assert await store.wal_bytes() > 0
+    (elsewhere / "real.db-wal").unlink()
+    with pytest.raises(ShuttingDown):
+        await create(store, 1)
+    await store.close()
+
+
 @pytest.mark.parametrize(
     ("deed", "advice"),
     [

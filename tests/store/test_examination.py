@@ -6,8 +6,10 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,22 @@ async def test_another_programs_database_without_a_mark_is_known_by_its_tables(
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("notes",)]
 
 
+@pytest.mark.parametrize("name", [b"caf\xe9", b"a?b#c%20d e'f"])
+async def test_a_database_is_sound_whatever_its_folder_is_called(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes
+) -> None:
+    folder = tmp_path / os.fsdecode(name)
+    folder.mkdir()
+    full.rename(folder / full.name)
+    monkeypatch.chdir(tmp_path)
+    for path in (folder / full.name, Path(folder.name) / full.name):
+        store = await Store.open(path)
+        await store.copy_to(tmp_path / "copy.db")
+        await store.close()
+        (tmp_path / "copy.db").unlink()
+    assert await _count_jobs(path) == 1
+
+
 async def test_an_index_that_somebody_has_added_harms_nobody(full: Path) -> None:
     _edit(full, "CREATE INDEX mine ON images (name)", "ANALYZE")
     await (await Store.open(full)).close()
@@ -214,6 +232,36 @@ async def test_a_last_commit_that_a_power_cut_tore_is_passed_over(
     assert await _count_jobs(again) >= 17
 
 
+_ASK_FOR_LOCKS = """
+import fcntl, sys
+for end, at, length in (("", 0x40000002, 510), ("-shm", 128, 1)):
+    with open(sys.argv[1] + end, "r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, length, at)
+        except OSError:
+            print("kept")
+"""
+"""Who has the first is the last to have the database, and who has the second makes its index anew
+(SQLite's os.h and os_unix.c)."""
+
+
+async def test_nobody_has_the_log_for_himself_while_it_is_examined(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As doctor, which would remove it, or make its index anew, under a server that starts."""
+    killed = await _killed(database, tmp_path / "killed")
+    check, said = examination._check_references, []
+
+    def ask(connection: sqlite3.Connection, limit_s: float) -> None:
+        asking = [sys.executable, "-c", _ASK_FOR_LOCKS, str(killed)]
+        said.append(subprocess.run(asking, capture_output=True, text=True, check=True).stdout)
+        check(connection, limit_s)
+
+    monkeypatch.setattr(examination, "_check_references", ask)
+    await asyncio.to_thread(examine, killed)
+    assert said == ["kept\nkept\n"]
+
+
 @pytest.mark.parametrize("content", [b"", bytes(32), bytes(4096), b"\x37\x7f\x06"])
 async def test_a_log_that_a_power_cut_left_empty_is_no_damage(full: Path, content: bytes) -> None:
     full.with_name("imgsvc.db-wal").write_bytes(content)
@@ -273,4 +321,5 @@ async def test_a_copy_is_checked_too(full: Path, tmp_path: Path) -> None:
 
 def test_a_log_that_is_not_there_has_lost_nothing(tmp_path: Path) -> None:
     assert not wal.has_broken_header(tmp_path / "no-wal")
-    assert wal.count_lost_commits(tmp_path / "no-wal", tmp_path / "no-shm") == 0
+    with ExitStack() as later:
+        assert wal.count_lost_commits(tmp_path / "no-wal", tmp_path / "no-shm", later) == 0

@@ -95,9 +95,12 @@ class Worker:
         self._settle_when_possible()
 
     def landed(self, bundle: Bundle) -> None:
-        """The bundle's call is answered; time is counted anew for the next."""
+        """The bundle's call is answered; time is counted anew for the next. One that was never
+        sent is let go, and whoever runs meanwhile has no more time for it.
+        """
         self.bundles.pop(bundle.ordinal, None)
-        self.unchanged_s = 0.0
+        if bundle.sent:
+            self.unchanged_s = 0.0
         self._settle_when_possible()
 
     def ask_to_yield(self, ordinal: int) -> None:
@@ -139,6 +142,8 @@ class Worker:
         if bundle is None or self.dismissed or self.greeting is None:
             return None
         mark = self.sentence or self.mark
+        if self.sentence is not None and mark.ordinal < bundle.ordinal:
+            return None  # whoever was past its deadline has answered after all
         first = bundle.first_open
         if first is None or bundle.task_at(mark) is not None:
             return bundle.task_at(mark)

@@ -131,6 +131,38 @@ async def test_a_worker_that_notes_no_mark_has_the_same_deadline(
     assert killed == [worker.process]
 
 
+async def test_what_never_reaches_a_worker_puts_off_no_deadline(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[WorkerProcess] = []
+    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
+    worker.ready = True
+    worker.bundles = {1: make_bundle(1, 0)}
+    worker.process.notes.write_mark(TaskMark(1, 0))
+    for ordinal in range(2, 6):  # their inputs are gone
+        worker.look(1.0, 3.0)
+        worker.bundles[ordinal] = make_bundle(ordinal, ordinal)
+        worker.bundles[ordinal].sent = False
+        worker.landed(worker.bundles[ordinal])
+    assert killed == [worker.process]
+
+
+async def test_nobody_pays_for_who_answers_when_its_time_is_over(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WorkerProcess, "kill", lambda _: None)
+    worker.greeting = Greeting(Formats(), Confinement(0))
+    worker.ready = True
+    late = make_bundle(1, 0)
+    worker.bundles = {1: late, 2: make_bundle(2, 1, claim=MAX_INNOCENT + 1)}
+    worker.process.notes.write_mark(TaskMark(1, 0))
+    for _ in range(2):
+        worker.look(1.0, 1.0)
+    assert worker.sentence == TaskMark(1, 0)
+    worker.landed(late)
+    assert worker.find_guilty() is None
+
+
 async def test_who_dies_of_its_first_task_at_once_has_started_all_the_same(worker: Worker) -> None:
     worker._on_death()
     assert not worker.started.is_set()

@@ -99,7 +99,8 @@ async def test_whoever_changes_its_mark_back_and_forth_is_past_its_deadline(
         (TaskMark(1, 1), 1, 1),
         (NO_TASK, 1, None),  # it died between two tasks, perhaps
         (NO_TASK, MAX_INNOCENT + 1, 0),
-        (TaskMark(2, 0), 1, 0),  # without an answer to the first
+        (TaskMark(2, 0), 1, None),  # without an answer to the first
+        (TaskMark(2, 0), MAX_INNOCENT + 1, 0),
     ],
 )
 async def test_who_is_guilty_of_a_death(
@@ -110,6 +111,38 @@ async def test_who_is_guilty_of_a_death(
     worker.process.notes.write_mark(noted)
     task = worker.find_guilty()
     assert (task and task.key.index) == guilty
+
+
+async def test_nobody_pays_for_who_hides_behind_it(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was seen at one of them, went on, and noted that it had not begun."""
+    monkeypatch.setattr(WorkerProcess, "kill", lambda _: None)
+    worker.greeting = Greeting(Formats(), Confinement(0))
+    worker.ready = True
+    worker.bundles = {1: make_bundle(1, 0, 1, 2)}
+    worker.process.notes.write_mark(TaskMark(1, 1))
+    assert worker.mark == TaskMark(1, 1)
+    worker.process.notes.write_mark(NO_TASK)
+    for _ in range(3):
+        worker.look(1.0, 1.0)
+    assert (worker.deadline, worker.sentence, worker.find_guilty()) == ("task", None, None)
+    worker.process.notes.write_mark(TaskMark(1, 2))
+    assert worker.mark == TaskMark(1, 2)
+    worker.process.notes.write_mark(NO_TASK)  # now nobody else can have done it
+    worker.look(1.0, 1.0)
+    worker.look(1.0, 1.0)
+    guilty = worker.find_guilty()
+    assert (worker.sentence, guilty and guilty.key.index) == (TaskMark(1, 2), 2)
+
+
+async def test_who_is_alone_hides_behind_nobody(worker: Worker) -> None:
+    worker.greeting = Greeting(Formats(), Confinement(0))
+    worker.bundles = {1: make_bundle(1, 0), 2: make_bundle(2, 1)}
+    worker.process.notes.write_mark(TaskMark(2, 0))
+    guilty = worker.find_guilty()
+    assert guilty is not None
+    assert guilty.key.index == 0
 
 
 async def test_a_worker_that_notes_no_mark_has_the_same_deadline(

@@ -118,22 +118,24 @@ class Scratch:
         )
 
     def report_path(self, ordinal: int) -> Path:
-        return self.folder / f"report-{ordinal}"
+        return self.folder / f"report-{ordinal}.json"
 
     def call_path(self, ordinal: int) -> Path:
-        return self.inputs / f"call-{ordinal}"
+        return self.inputs / f"call-{ordinal}.pickle"
 
     def new_process_files(self) -> ProcessFiles:
         """Of one process of several that may be in the slot."""
         start = f"process-{token_hex(4)}"
         return ProcessFiles(self.folder / f"{start}.stderr", self.folder / f"{start}.task")
 
-    def remove_all_of(self, tasks: Iterable[RenderTask]) -> None:
-        """Remove whatever the tasks, placed, have in these folders; nothing at all, not even a
-        folder, is fine too. Where a trouble that passes is in the way, as too many open files, it
-        is removed with the next ones.
+    def remove_all_of(self, tasks: Iterable[RenderTask], ordinals: Iterable[int] = ()) -> None:
+        """Remove whatever the tasks, placed, have in these folders, and calls and reports of these
+        bundles; nothing at all, not even a folder, is fine too. Where a trouble that passes is in
+        the way, as too many open files, it is removed with the next ones.
         """
         starts = {f"{_stem(task)}{mark}" for task in tasks for mark in "-."} | self._late
+        for ordinal in ordinals:
+            starts |= {self.call_path(ordinal).name, self.report_path(ordinal).name}
         self._late |= starts
         try:
             for folder in (self.folder, self.inputs):
@@ -166,18 +168,20 @@ def bring_in_all(task: RenderTask, placed: RenderTask) -> None:
     try:
         for source, destination in zip(task.read_paths, placed.read_paths, strict=True):
             bring_in(source, destination)
-        _check_size(task, placed)
+        _check_size(task)
     except InputUnavailable:
         remove_inputs(placed)
         raise
 
 
-def _check_size(task: RenderTask, placed: RenderTask) -> None:
-    """Nobody is to blame for bytes that were lost here. Raises InputUnavailable."""
+def _check_size(task: RenderTask) -> None:
+    """Nobody is to blame for bytes that were lost here. Looks where no child can have removed
+    anything. Raises InputUnavailable.
+    """
     if task.input_bytes is None:
         return
     try:
-        found_bytes = os.stat(placed.input_path).st_size  # noqa: PTH116 - a Path costs more than the call
+        found_bytes = os.stat(task.input_path).st_size  # noqa: PTH116 - a Path costs more than the call
     except OSError as exc:
         raise _unavailable(task.input_path, exc) from exc
     if found_bytes != task.input_bytes:

@@ -392,7 +392,8 @@ class Slot:
         try:
             events = self._judge(worker, await self._in_thread(worker.process.read_stderr))
             bundles = list(worker.bundles.values())
-            await self._remove([task for bundle in bundles for task in bundle.tasks])
+            tasks = [task for bundle in bundles for task in bundle.tasks]
+            await self._in_thread(self.scratch.remove_all_of, tasks, list(worker.bundles))
             worker.bundles.clear()
             for bundle in bundles:
                 events += bundle.give_back()

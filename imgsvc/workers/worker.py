@@ -95,9 +95,12 @@ class Worker:
         self._settle_when_possible()
 
     def landed(self, bundle: Bundle) -> None:
-        """The bundle's call is answered; time is counted anew for the next."""
+        """The bundle's call is answered; time is counted anew for the next. One that was never
+        sent is let go, and whoever runs meanwhile has no more time for it.
+        """
         self.bundles.pop(bundle.ordinal, None)
-        self.unchanged_s = 0.0
+        if bundle.sent:
+            self.unchanged_s = 0.0
         self._settle_when_possible()
 
     def ask_to_yield(self, ordinal: int) -> None:
@@ -133,17 +136,27 @@ class Worker:
         """The task that the process died of; None if it seems to have been at none.
 
         It was at the first bundle that it has not answered. Where it says that it was elsewhere,
-        it hides something, or it died between two tasks: that is believed a few times.
+        it hides something, or it died between two tasks: that is believed a few times, unless
+        there is but one who can have hidden it.
         """
         bundle = next((b for b in self.bundles.values() if b.sent), None)
         if bundle is None or self.dismissed or self.greeting is None:
             return None
         mark = self.sentence or self.mark
-        first = bundle.first_open
-        if first is None or bundle.task_at(mark) is not None:
-            return bundle.task_at(mark)
-        is_ahead = mark.ordinal > bundle.ordinal
+        if self.sentence is not None and mark.ordinal < bundle.ordinal:
+            return None  # whoever was past its deadline has answered after all
+        first, task = bundle.first_open, bundle.task_at(mark)
+        if first is None or (task is not None and (self.sentence or self._is_sure(mark))):
+            return task
+        is_ahead = mark.ordinal > bundle.ordinal and len(bundle.tasks) == 1
         return first if is_ahead or first.key.claim > MAX_INNOCENT else None
+
+    def _is_sure(self, mark: TaskMark) -> bool:
+        """Whether nobody but the task at `mark` can be at work. A child that has taken back what it
+        noted may have gone on to a later one of the bundle.
+        """
+        is_last = mark.position == len(self.bundles[mark.ordinal].tasks) - 1
+        return is_last or self.process.notes.read_mark() == mark
 
     def announce(self) -> list[EngineEvent]:
         """A Started for every task begun since the last look. Nothing while the report of an
@@ -175,7 +188,8 @@ class Worker:
                 self._kill_at("start")
         elif self.running_task(mark) is not None:
             if self.unchanged_s >= timeout_s and not self._is_answered(mark):
-                self.sentence = self.sentence or mark
+                if self._is_sure(mark):
+                    self.sentence = self.sentence or mark
                 self._kill_at("task")
         elif self.unchanged_s >= (timeout_s if has_work else max(timeout_s, STALL_TIMEOUT_S)):
             self._kill_at("stall")

@@ -34,11 +34,11 @@ async def server(tmp_path: Path) -> AsyncIterator[Running]:
 
 
 async def _submit_among_good_ones(server: Running, *bad: bytes) -> list[dict[str, Any]]:
-    """Images of a job with `bad` ones in the middle of twenty good ones, who never pay."""
-    good = make_jpeg(60, 40)
-    files = [(f"{n}.jpg", good) for n in range(10)]
-    files += [(f"bad-{n}", content) for n, content in enumerate(bad)]
-    files += [(f"{n}.jpg", good) for n in range(10, 20)]
+    """Images of a job with `bad` ones in the middle of twenty good ones, who never pay. None is
+    made for another one's sake.
+    """
+    good = [(f"{n}.jpg", make_jpeg(60, 40 + n)) for n in range(20)]
+    files = [*good[:10], *((f"bad-{n}", content) for n, content in enumerate(bad)), *good[10:]]
     job = await submit(server, *files, spec=SPEC)
     images: list[dict[str, Any]] = (await get_json(server, job["links"]["images"]))["items"]
     neighbours = [image for image in images if not image["name"].startswith("bad")]

@@ -83,7 +83,7 @@ async def test_who_answers_what_nobody_has_asked_is_replaced(open_pool: Pools) -
 async def test_what_stands_where_a_report_is_written_makes_way(open_pool: Pools) -> None:
     pool = await open_pool()
     await pool.ready()
-    (pool.pool._folder / "0" / "report-1").symlink_to("/nowhere/report")
+    pool.pool._slots[0].scratch.report_path(2).symlink_to("/nowhere/report")
     outcomes = await pool.finish(*["many"] * 8)
     assert {type(outcome) for outcome in outcomes} == {Rendered}
 

@@ -78,6 +78,31 @@ def test_nobody_can_leave_files_in_the_way_of_those_who_come_later(
     assert scratch.new_process_files() != scratch.new_process_files()
 
 
+def test_what_a_hijacked_child_removes_at_once_does_not_fail_its_image(
+    scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child that it is for may be another one."""
+    link = os.link
+
+    def link_and_lose(source: str, destination: str) -> None:
+        link(source, destination)
+        Path(destination).unlink()
+
+    monkeypatch.setattr(os, "link", link_and_lose)
+    wanted = replace(task(tmp_path), input_bytes=len("in"))
+    bring_in_all(wanted, scratch.place(wanted))
+    assert_empty(scratch)
+
+
+def test_calls_and_reports_are_removed_with_their_tasks(scratch: Scratch) -> None:
+    for ordinal in (3, 30):
+        scratch.call_path(ordinal).touch()
+        scratch.report_path(ordinal).touch()
+    scratch.remove_all_of([], [3])
+    left = {*scratch.folder.iterdir(), *scratch.inputs.iterdir()}
+    assert left == {scratch.call_path(30), scratch.report_path(30)}
+
+
 def test_a_folder_in_the_place_of_a_file_is_removed_with_what_is_in_it(
     scratch: Scratch, tmp_path: Path
 ) -> None:

@@ -99,7 +99,8 @@ async def test_whoever_changes_its_mark_back_and_forth_is_past_its_deadline(
         (TaskMark(1, 1), 1, 1),
         (NO_TASK, 1, None),  # it died between two tasks, perhaps
         (NO_TASK, MAX_INNOCENT + 1, 0),
-        (TaskMark(2, 0), 1, 0),  # without an answer to the first
+        (TaskMark(2, 0), 1, None),  # without an answer to the first
+        (TaskMark(2, 0), MAX_INNOCENT + 1, 0),
     ],
 )
 async def test_who_is_guilty_of_a_death(
@@ -110,6 +111,38 @@ async def test_who_is_guilty_of_a_death(
     worker.process.notes.write_mark(noted)
     task = worker.find_guilty()
     assert (task and task.key.index) == guilty
+
+
+async def test_nobody_pays_for_who_hides_behind_it(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was seen at one of them, went on, and noted that it had not begun."""
+    monkeypatch.setattr(WorkerProcess, "kill", lambda _: None)
+    worker.greeting = Greeting(Formats(), Confinement(0))
+    worker.ready = True
+    worker.bundles = {1: make_bundle(1, 0, 1, 2)}
+    worker.process.notes.write_mark(TaskMark(1, 1))
+    assert worker.mark == TaskMark(1, 1)
+    worker.process.notes.write_mark(NO_TASK)
+    for _ in range(3):
+        worker.look(1.0, 1.0)
+    assert (worker.deadline, worker.sentence, worker.find_guilty()) == ("task", None, None)
+    worker.process.notes.write_mark(TaskMark(1, 2))
+    assert worker.mark == TaskMark(1, 2)
+    worker.process.notes.write_mark(NO_TASK)  # now nobody else can have done it
+    worker.look(1.0, 1.0)
+    worker.look(1.0, 1.0)
+    guilty = worker.find_guilty()
+    assert (worker.sentence, guilty and guilty.key.index) == (TaskMark(1, 2), 2)
+
+
+async def test_who_is_alone_hides_behind_nobody(worker: Worker) -> None:
+    worker.greeting = Greeting(Formats(), Confinement(0))
+    worker.bundles = {1: make_bundle(1, 0), 2: make_bundle(2, 1)}
+    worker.process.notes.write_mark(TaskMark(2, 0))
+    guilty = worker.find_guilty()
+    assert guilty is not None
+    assert guilty.key.index == 0
 
 
 async def test_a_worker_that_notes_no_mark_has_the_same_deadline(
@@ -129,6 +162,38 @@ async def test_a_worker_that_notes_no_mark_has_the_same_deadline(
         worker.process.notes.write_mark(TaskMark(1, position))
         worker.look(1.0, 3.0)
     assert killed == [worker.process]
+
+
+async def test_what_never_reaches_a_worker_puts_off_no_deadline(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[WorkerProcess] = []
+    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
+    worker.ready = True
+    worker.bundles = {1: make_bundle(1, 0)}
+    worker.process.notes.write_mark(TaskMark(1, 0))
+    for ordinal in range(2, 6):  # their inputs are gone
+        worker.look(1.0, 3.0)
+        worker.bundles[ordinal] = make_bundle(ordinal, ordinal)
+        worker.bundles[ordinal].sent = False
+        worker.landed(worker.bundles[ordinal])
+    assert killed == [worker.process]
+
+
+async def test_nobody_pays_for_who_answers_when_its_time_is_over(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WorkerProcess, "kill", lambda _: None)
+    worker.greeting = Greeting(Formats(), Confinement(0))
+    worker.ready = True
+    late = make_bundle(1, 0)
+    worker.bundles = {1: late, 2: make_bundle(2, 1, claim=MAX_INNOCENT + 1)}
+    worker.process.notes.write_mark(TaskMark(1, 0))
+    for _ in range(2):
+        worker.look(1.0, 1.0)
+    assert worker.sentence == TaskMark(1, 0)
+    worker.landed(late)
+    assert worker.find_guilty() is None
 
 
 async def test_who_dies_of_its_first_task_at_once_has_started_all_the_same(worker: Worker) -> None:

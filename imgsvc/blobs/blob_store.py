@@ -50,6 +50,7 @@ class BlobStore:
 
     def close(self) -> None:
         """Call it last: nothing works afterwards."""
+        self._backlog.close()
         self._threads.close()
 
     def stage(self, job_id: str) -> Stage:

@@ -64,7 +64,7 @@ class DiskThreads:
         """Deal `items` out to as many threads as help, and join what the steps return.
 
         All steps have ended when this returns or raises; half of the threads are left
-        to those who only want to write.
+        to others.
         """
         stripes = max(1, self._size // 2)
         hops = [self.run(step, items[n::stripes]) for n in range(min(stripes, len(items)))]

@@ -40,7 +40,7 @@ request would be long.
 """
 
 EARLY_SYNCS = 4
-"""At a time: most threads are for those who want to write."""
+"""At a time, of one request: most threads are for others."""
 
 MAX_CHUNKS = 512
 """The same for what comes in tiny pieces; fewer than `os.writev` takes at once."""
@@ -267,7 +267,7 @@ class Stage:
             file.append(chunks, last=last)
 
         try:
-            await self._threads.run(step)
+            await self.backlog.run(step)
         except FileNotFoundError as exc:
             raise NotFound(_JOB_GONE) from exc
 

@@ -19,7 +19,8 @@ from imgsvc.intake.json_document import count_values
 MAX_SPEC_BYTES = 16 << 20
 MAX_FIELD_BYTES = 64 << 10
 MAX_FIELDS = 64
-_BLOCK_BYTES = 256 << 10
+_DENSE_BLOCK_BYTES = 128 << 10
+_FEW_EVENTS = 256
 _MAX_HEADERS = 16
 _MAX_HEADER_BYTES = 16 << 10
 _PLAIN_ENCODINGS = frozenset({"", "7bit", "8bit", "binary"})
@@ -130,17 +131,17 @@ _PART_END = _PartEnd()
 
 
 class _Reader:
-    """Turns the parser's callbacks into events, one block of the body at a time.
+    """Turns the parser's callbacks into events, one chunk of the body at a time.
 
-    What waits in `_events` is never more than what one block held. Between blocks that held
-    much others have their turn.
+    What waits in `_events` is never more than what one chunk held. Behind one that held many
+    parts they are read in smaller blocks, between which others have their turn.
     """
 
     def __init__(self, boundary: bytes, chunks: AsyncIterable[bytes]) -> None:
         self._chunks = aiter(chunks)
         self._chunk = b""
         self._parsed_bytes = 0
-        self._was_dense = False
+        self._is_dense = False
         self._events: deque[_Event] = deque()
         self._ended = False
         self._headers: dict[str, bytes] = {}
@@ -195,18 +196,20 @@ class _Reader:
                         raise MalformedRequest("The form ends before its last boundary.") from None
                     return False
                 self._parsed_bytes = 0
-            elif self._was_dense:
+            elif self._is_dense:
                 await asyncio.sleep(0)
             self._parse_block()
         return True
 
     def _parse_block(self) -> None:
-        start, self._parsed_bytes = self._parsed_bytes, self._parsed_bytes + _BLOCK_BYTES
+        begin = self._parsed_bytes
+        end = begin + _DENSE_BLOCK_BYTES if self._is_dense else len(self._chunk)
         try:
-            self._parser.write(self._chunk[start : self._parsed_bytes])
+            self._parser.write(self._chunk[begin:end])
         except FormParserError as exc:
             raise MalformedRequest("The form's parts cannot be told apart.") from exc
-        self._was_dense = len(self._events) > 1
+        self._parsed_bytes = end
+        self._is_dense = len(self._events) > _FEW_EVENTS
 
     def _on_part_begin(self) -> None:
         self._headers = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from imgsvc.blobs import publication
 from imgsvc.blobs.backlog import Backlog
 from imgsvc.blobs.ballast import Ballast
 from imgsvc.blobs.disk import DiskThreads, excuse, remove_files, sync_path, sync_paths
-from imgsvc.blobs.layout import BACKUP, DELETED, JobFolder, Layout, output_name
+from imgsvc.blobs.layout import JobFolder, Layout, is_watermark, output_name
 from imgsvc.blobs.links import LinkFolder
 from imgsvc.blobs.publication import Publication, Unpublished
 from imgsvc.blobs.room import Room, find_room
@@ -161,7 +161,7 @@ class BlobStore:
     async def sweep_watermarks(self, known: Collection[str]) -> int:
         """Remove the files of all watermarks but these; returns how many."""
         names = {self._layout.watermark(sha256).name for sha256 in known}
-        return await self._threads.run(_keep_only, self._layout.watermarks, names)
+        return await self._threads.run(_keep_only, self._layout.watermarks, names, is_watermark)
 
     async def has_room(self, reserve_bytes: int) -> bool:
         """Whether more may be written than leaves the reserve, and the space kept aside; told
@@ -197,9 +197,7 @@ class BlobStore:
     def _prepare(self) -> None:
         for folder in (self._layout.jobs, self._layout.slots, self._layout.watermarks):
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        for leftover in self._layout.jobs.glob(f"{DELETED}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        for leftover in self._layout.data_dir.glob(f"{BACKUP}*"):
+        for leftover in self._layout.leftovers():
             shutil.rmtree(leftover, ignore_errors=True)
         sync_paths([self._layout.data_dir, self._layout.data_dir.parent])
 
@@ -237,14 +235,21 @@ def _keep_known(known: Mapping[Path, Collection[str]]) -> int:
     return sum(_keep_only(folder, names) for folder, names in known.items())
 
 
-def _keep_only(folder: Path, known_names: Collection[str]) -> int:
-    """Folders, as some storage systems put them everywhere, and links are none of ours."""
+def _keep_only(
+    folder: Path, known_names: Collection[str], is_ours: Callable[[str], bool] = lambda _: True
+) -> int:
+    """Folders, as some storage systems put them everywhere, and links are none of ours.
+
+    is_ours: by its name, where others may have put something before there was a server.
+    """
     try:
         with os.scandir(folder) as entries:
             unknown = [
                 folder / entry.name
                 for entry in entries
-                if entry.name not in known_names and entry.is_file(follow_symlinks=False)
+                if entry.name not in known_names
+                and is_ours(entry.name)
+                and entry.is_file(follow_symlinks=False)
             ]
     except OSError as exc:
         excuse(exc, folder)

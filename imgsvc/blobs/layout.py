@@ -13,6 +13,7 @@ from imgsvc.domain.rendering import output_path
 from imgsvc.errors import StartError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_WATERMARK = ".png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Layout:
         """Raises ValueError for anything not spelled as a digest."""
         if not _SHA256.fullmatch(sha256):
             raise ValueError("not a digest")
-        return self.watermarks / f"{sha256}.png"
+        return self.watermarks / f"{sha256}{_WATERMARK}"
 
     def job(self, job_id: str) -> JobFolder:
         """Raises ValueError for anything not spelled as an id: no way out of the folder."""
@@ -73,14 +74,25 @@ class Layout:
 
     def new_backup_folder(self) -> Path:
         """Where links to all files stand while they are read for a backup."""
-        return self.data_dir / f"{BACKUP}{new_id()}"
+        return self.data_dir / f"{_BACKUP}{new_id()}"
+
+    def leftovers(self) -> list[Path]:
+        """Of the last two kinds, what a crash has left behind. Blocking."""
+        return [
+            path
+            for parent, prefix in ((self.jobs, DELETED), (self.data_dir, _BACKUP))
+            for path in parent.glob(f"{prefix}*")
+            if is_id(path.name.removeprefix(prefix))
+        ]
 
 
 DELETED = "deleted-"
-"""Prefix of folders that are being removed; a crash may leave them behind."""
+_BACKUP = "backup-"
 
-BACKUP = "backup-"
-"""Prefix of folders of links; likewise."""
+
+def is_watermark(name: str) -> bool:
+    """Whether a file of this name is one that the server put among its watermarks."""
+    return name.endswith(_WATERMARK) and bool(_SHA256.fullmatch(name.removesuffix(_WATERMARK)))
 
 
 def check_layout(layout: Layout) -> None:

@@ -22,7 +22,7 @@ from imgsvc.workers.engine import PoolClosed, WorkerFacts
 from imgsvc.workers.notes import MAX_TASKS_PER_BUNDLE
 from imgsvc.workers.process import ENVIRONMENT
 from imgsvc.workers.report import Greeting
-from imgsvc.workers.scratch import Scratch
+from imgsvc.workers.scratch import Scratch, is_slot
 from imgsvc.workers.slot import Slot, SlotSettings
 from imgsvc.workers.stream import EventStream
 
@@ -312,8 +312,15 @@ def _check_size(size: int) -> None:
 
 
 def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, onerror=_refuse)
-    folder.mkdir(mode=0o750, parents=True)
+    """Of slots: what else stands there is somebody's own."""
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if not is_slot(path.name):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, onerror=_refuse)
+        else:
+            path.unlink()
 
 
 def _refuse(_call: object, path: str, failed: tuple[Any, Any, Any]) -> None:

@@ -41,6 +41,14 @@ class InputUnavailable(ImgsvcError):
         self.why = why
 
 
+_INPUTS = ".in"
+
+
+def is_slot(name: str) -> bool:
+    """Whether a folder of this name is one of a slot's two."""
+    return name.removesuffix(_INPUTS).isdecimal()
+
+
 class ProcessFiles(NamedTuple):
     """stderr: where all that native code says goes. task: says what the process is at."""
 
@@ -64,7 +72,7 @@ class Scratch:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.inputs = folder.with_name(f"{folder.name}.in")
+        self.inputs = folder.with_name(f"{folder.name}{_INPUTS}")
         self._late: set[str] = set()
 
     def make(self) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.domain.ids import new_id
 from imgsvc.errors import StartError
 from imgsvc.runtime.offline import find_server, is_data_folder
 from imgsvc.runtime.ports import find_listener, listen, url_of
@@ -162,3 +163,29 @@ def test_the_parent_never_loads_libvips(tmp_path: Path) -> None:
         [sys.executable, str(script)], capture_output=True, text=True, env=env, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+async def test_a_start_removes_nothing_that_somebody_else_put_into_its_folders(
+    tmp_path: Path,
+) -> None:
+    foreign = [
+        "backup-of-monday/photo.jpg",
+        "backup-2026/imgsvc.db",
+        "jobs/deleted-scenes/photo.jpg",
+        "jobs/2024/invoice.txt",
+        "slots/mine/notes.txt",
+        "slots/notes.txt",
+        "watermarks/logo.png",
+    ]
+    own = [f"slots/{number}/report-1.json" for number in ("0", "7", "7.in")]
+    own += [f"backup-{new_id()}/link", f"watermarks/{'0' * 64}.png"]
+    async with running_server(make_settings(tmp_path)):
+        pass
+    for name in (*foreign, *own):
+        path = tmp_path / name
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(path.write_bytes, b"x")
+    async with running_server(make_settings(tmp_path)):
+        pass
+
+    assert [name for name in (*foreign, *own) if (tmp_path / name).exists()] == foreign

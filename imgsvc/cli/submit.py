@@ -139,8 +139,7 @@ async def submit(
     }
     identity = [client.server, sending.sources, spec, charset]
     if dry_run:
-        most = await _ask_most(client)
-        await asyncio.to_thread(_show_dry_run, sending, identity, charset, most, as_json)
+        await _show_dry_run(client, sending, identity, charset, as_json)
         return
     if out:
         await asyncio.to_thread(_make_out, out)
@@ -177,15 +176,20 @@ async def _ask_most(client: Client) -> int:
         return sys.maxsize
 
 
-def _show_dry_run(
-    sending: _Sending, identity: Sequence[object], charset: str | None, most: int, as_json: bool
+async def _show_dry_run(
+    client: Client,
+    sending: _Sending,
+    identity: Sequence[object],
+    charset: str | None,
+    as_json: bool,
 ) -> None:
-    """most: images in one job. Raises InvalidCsv and TooManyImages, as the server would."""
+    """Raises InvalidCsv and TooManyImages, as the server would."""
+    most = await _ask_most(client)
     if sending.count > most:
         raise TooManyImages(f"A job takes at most {most} images.")
-    listed = _check_list(sending, charset, most)
+    listed = await asyncio.to_thread(_check_list, sending, charset, most)
     _show_plan(sending, listed, as_json=as_json)
-    if job_id := find_job(identity):
+    if job_id := await asyncio.to_thread(find_job, identity):
         say(f"An earlier submit broke off: what job {job_id} has of them would not be.")
 
 

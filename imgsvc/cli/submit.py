@@ -41,6 +41,7 @@ from imgsvc.client.download import make_folder
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
+from imgsvc.errors import TooManyImages
 from imgsvc.files.places import takes_files
 
 STDIN = "-"
@@ -138,7 +139,7 @@ async def submit(
     }
     identity = [client.server, sending.sources, spec, charset]
     if dry_run:
-        await asyncio.to_thread(_show_dry_run, sending, identity, charset, as_json)
+        await _show_dry_run(client, sending, identity, charset, as_json)
         return
     if out:
         await asyncio.to_thread(_make_out, out)
@@ -166,12 +167,29 @@ def _make_out(out: Path) -> None:
         raise LocalFileError(out, os.strerror(errno.EACCES))
 
 
-def _show_dry_run(
-    sending: _Sending, identity: Sequence[object], charset: str | None, as_json: bool
+async def _ask_most(client: Client) -> int:
+    """How many images the server takes in one job; without an answer no number is too many."""
+    try:
+        return int((await client.info())["limits"]["max_images_per_job"])
+    except ClientError as exc:
+        say(f"{exc}\nSo it is not known here whether so many images are taken.")
+        return sys.maxsize
+
+
+async def _show_dry_run(
+    client: Client,
+    sending: _Sending,
+    identity: Sequence[object],
+    charset: str | None,
+    as_json: bool,
 ) -> None:
-    listed = _check_list(sending, charset)
+    """Raises InvalidCsv and TooManyImages, as the server would."""
+    most = await _ask_most(client)
+    if sending.count > most:
+        raise TooManyImages(f"A job takes at most {most} images.")
+    listed = await asyncio.to_thread(_check_list, sending, charset, most)
     _show_plan(sending, listed, as_json=as_json)
-    if job_id := find_job(identity):
+    if job_id := await asyncio.to_thread(find_job, identity):
         say(f"An earlier submit broke off: what job {job_id} has of them would not be.")
 
 
@@ -251,9 +269,9 @@ def _amount(sending: _Sending, noun: str) -> str:
     return f"{count} ({size_text(sending.total_bytes)})" if sending.uploads else count
 
 
-def _check_list(sending: _Sending, charset: str | None) -> Mapping[str, int] | None:
-    """Read a product list, if it is one, as the server would, whose limit on images is not known
-    here, and say how many it has. Raises InvalidCsv.
+def _check_list(sending: _Sending, charset: str | None, most: int) -> Mapping[str, int] | None:
+    """Read a product list, if it is one, as the server would, and say how many it has. Raises
+    InvalidCsv and TooManyImages.
     """
     if not sending.table:
         return None
@@ -266,7 +284,7 @@ def _check_list(sending: _Sending, charset: str | None) -> Mapping[str, int] | N
             copy.write(table.data)
             copy.flush()
         try:
-            reader = ListReader(file, charset, max_images=sys.maxsize)
+            reader = ListReader(file, charset, max_images=most)
             reader.check()
             counts = [len(product.urls) for product in reader.products()]
         except OSError as exc:

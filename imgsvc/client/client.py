@@ -32,7 +32,6 @@ from imgsvc.client.download import (
     Result,
     check_protected,
     fetch_to_file,
-    make_folder,
     make_places,
     save_results,
 )
@@ -303,7 +302,8 @@ class Client(Collections):
         if protected:
             paths = [out_dir / result.target for result in results]
             await asyncio.to_thread(check_protected, paths, protected)
-        places = await asyncio.to_thread(make_places, out_dir)
+        targets = [result.target for result in results]
+        places = await asyncio.to_thread(make_places, out_dir, targets)
         return await save_results(self._connection, job_id, places, results, on_file)
 
     async def save_outputs(
@@ -336,7 +336,7 @@ class Client(Collections):
         """
         params = {"variant": variant} if variant else None
         parts = ("jobs", job_id, "archive.zip")
-        places = await asyncio.to_thread(make_places, path.parent)
+        places = await asyncio.to_thread(make_places, path.parent, [path.name])
         fetched = await fetch_to_file(self._connection, parts, places, path.name, params=params)
         return fetched.size_bytes
 
@@ -344,8 +344,9 @@ class Client(Collections):
         """Save the server's whole data folder, as of one moment, as one ZIP file, which only its
         owner may read.
         """
-        await asyncio.to_thread(make_folder, path.parent)
-        places = Places(path.parent, mode=PRIVATE)
+        places = await asyncio.to_thread(
+            make_places, path.parent, [path.name], durably=True, mode=PRIVATE
+        )
         fetched = await fetch_to_file(
             self._connection, ("backup",), places, path.name, method="POST"
         )

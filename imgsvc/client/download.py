@@ -250,13 +250,20 @@ def make_folder(root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
 
 
-def make_places(root: Path) -> Places:
-    """For files that may be fetched again, in a folder which is made. Blocking.
+def make_places(
+    root: Path, targets: Iterable[str], *, durably: bool = False, mode: int = 0o666
+) -> Places:
+    """For these files, in a folder which is made. What was left beside them by those who were
+    killed is removed. Blocking.
 
-    Raises LocalFileError.
+    durably, mode: as for Places; by default of files that may be fetched again. Raises
+    LocalFileError.
     """
     make_folder(root)
-    return Places(root, durably=False)
+    places = Places(root, durably=durably, mode=mode)
+    for target in {target.rpartition("/")[0]: target for target in targets}.values():
+        places.sweep(target)
+    return places
 
 
 def _is_there(places: Places, result: Result) -> bool:

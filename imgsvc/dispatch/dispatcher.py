@@ -112,7 +112,9 @@ class Dispatcher:
         self._wake.set()
 
     def job_is_gone(self, job_id: str) -> None:
-        """The job is final or deleted; forget what was kept for it."""
+        """The job is final or deleted; forget what was kept for it. What is learnt of it later is
+        not kept: nobody would forget it.
+        """
         self._jobs.pop(job_id, None)
         self._pace.forget(job_id)
         self._reuse.forget(job_id)
@@ -240,7 +242,8 @@ class Dispatcher:
                 self._record_made(piece, None, None)
             else:
                 to_make.append(piece)
-        self._reuse.note_luck(job_id, all_found=bool(sorted_out) and not to_make)
+        if job_id in self._jobs:  # it may have gone during the search
+            self._reuse.note_luck(job_id, all_found=bool(sorted_out) and not to_make)
         return to_make
 
     def _record_made(
@@ -376,7 +379,8 @@ class Dispatcher:
         image = piece.image
         match outcome:
             case Rendered():
-                self._pace.learn(image.job_id, outcome.duration_ms)
+                if image.job_id in self._jobs:
+                    self._pace.learn(image.job_id, outcome.duration_ms)
                 self._record_made(piece, outcome, task.output_prefix)
             case RenderFailed(failure=failure):
                 self._fail(image, failure, outcome)
@@ -408,7 +412,7 @@ class Dispatcher:
         """Images are pending again, committed: their jobs have work."""
         for record in returned:
             job_id = record.image.job_id
-            if record.unlinked:
+            if record.unlinked and job_id in self._jobs:
                 self._reuse.refuse(record.image)
             if record.delay_s:
                 self._wake_job_later(job_id, record.delay_s)

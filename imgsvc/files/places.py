@@ -3,16 +3,21 @@
 Others may write into a folder for results too. So nothing below it is reached through a link,
 and what is being written has a name that nobody could foresee: whatever somebody puts in the
 way, no file outside of the folder is made, changed or removed.
+
+Whoever is killed leaves what he was writing. Nobody knows whether such a file is still being
+written, perhaps by another machine, before it has not been touched for long: then it is swept.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -21,6 +26,11 @@ from typing import BinaryIO, NamedTuple
 from imgsvc.files.errnos import will_pass
 
 BLOCK_BYTES = 1 << 20
+
+ABANDONED_S = 86_400.0
+"""What is being written, and was not touched for so long, is nobody's any more."""
+
+_PART = re.compile(r"\.imgsvc-[0-9a-f]{16}\.part")
 
 PRIVATE = 0o600
 """The mode of what nobody else may read, whatever the user's umask leaves to others."""
@@ -116,6 +126,21 @@ class Places:
                 os.fsync(folder)
             self._changed.discard(above)
 
+    def sweep(self, target: str) -> None:
+        """Remove what those who were killed have left in the folder of a target, as far as it is
+        there and can be read. Raises nothing.
+        """
+        with suppress(OSError):
+            *above, _ = _split(target)
+            with self._opened(above) as folder:
+                _sweep(folder, os.listdir(folder))  # noqa: PTH208 - no path
+
+    def sweep_all(self) -> None:
+        """The same in all folders."""
+        with suppress(OSError), self._opened(()) as root:
+            for _, _, names, folder in os.fwalk(".", dir_fd=root):
+                _sweep(folder, names)
+
     def takes_nothing(self, error: OSError) -> bool:
         """Whether what is wrong is wrong with the folder or its disk, and not with one file."""
         return will_pass(error) or not takes_files(self.root)
@@ -160,6 +185,16 @@ class Places:
 def takes_files(folder: Path) -> bool:
     """Whether files can be put into a folder, as far as that is up to the folder. Blocking."""
     return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _sweep(folder: int, names: Iterable[str]) -> None:
+    since_s = time.time() - ABANDONED_S
+    for name in filter(_PART.fullmatch, names):
+        with suppress(OSError):
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            # A file that was linked is as old as the other one, but for its change.
+            if stat.S_ISREG(found.st_mode) and max(found.st_mtime, found.st_ctime) < since_s:
+                os.unlink(name, dir_fd=folder)
 
 
 def _split(target: str) -> list[str]:

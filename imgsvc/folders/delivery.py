@@ -315,6 +315,17 @@ class Delivery:
                 names += await self._store.forget_done_files(gone) if gone else []
         return names
 
+    async def sweep(self) -> bool:
+        """Remove what those who were killed have left in the output folder; False while it is not
+        there.
+        """
+        if self._out is not None:
+            try:
+                await asyncio.to_thread(self._out.sweep)
+            except OutGone:
+                return False
+        return True
+
     def _note_list(self, is_written: bool) -> None:
         if not is_written and self._is_list_written:
             log.warning("failures_not_listed", folder=self._key, reason=LIST_IS_TAKEN)

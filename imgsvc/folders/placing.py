@@ -75,6 +75,11 @@ class DeliveryFolder:
         """Whether none of these is there, as far as that is certain."""
         return all(is_gone(self.root / target) for target in targets)
 
+    def sweep(self) -> None:
+        """Remove what those who were killed have left in it. Raises OutGone."""
+        self.check()
+        Places(self.root).sweep_all()
+
     def place(self, placements: Sequence[Placement], stale: Iterable[str]) -> None:
         """Put all files of one image where they belong, durably.
 

@@ -28,6 +28,13 @@ TIDY_S = 3600.0
 """Between two looks for files that are gone: all that were ever taken are asked for."""
 
 
+OUT_LOOK_S = 60.0
+"""Between two looks for an output folder that is not there, to be swept."""
+
+SWEEP_S = 86_400.0
+"""Between two looks for what killed servers have left: all of the output folder is listed."""
+
+
 class FolderService:
     """leave_out: folders that are not looked into, besides the one for results."""
 
@@ -88,6 +95,7 @@ class FolderService:
             tasks.create_task(self._delivery.run(), name="folder-delivery")
             tasks.create_task(self._watch(), name="folder-watch")
             tasks.create_task(self._tidy(), name="folder-tidy")
+            tasks.create_task(self._sweep(), name="folder-sweep")
 
     async def run_once(self) -> int:
         """Take what can be taken now, and deliver what is finished; how many were taken."""
@@ -115,6 +123,11 @@ class FolderService:
         while True:
             await asyncio.sleep(TIDY_S)
             await self.tidy_once()
+
+    async def _sweep(self) -> None:
+        while True:
+            is_swept = await self._delivery.sweep()
+            await asyncio.sleep(SWEEP_S if is_swept else OUT_LOOK_S)
 
     async def tidy_once(self) -> None:
         """Files that are gone, with all that was made of them, need not be known for ever."""

@@ -101,6 +101,7 @@ async def _opened(data_dir: Path) -> AsyncIterator[Store]:
 
 def _write(archive: ZipArchive, file: Path, given_up: Event) -> int:
     places = Places(file.parent, mode=PRIVATE)
+    places.sweep(file.name)
     with places.writing(file.name) as out:
         for chunk in archive:
             if given_up.is_set():

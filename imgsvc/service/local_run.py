@@ -129,6 +129,7 @@ class LocalRun:
                 await self._delete(job.id)
             if not jobs:
                 break
+        await asyncio.to_thread(Places(self._out_dir).sweep_all)
         await self._let_go_of_watermarks()
         self._pinned = await self._pin()
         exports = await self._store.exports()

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from imgsvc.client import Client, Image
+from imgsvc.files import places
 from tests.cli.conftest import Run
+from tests.killed_writers import leave_part
 from tests.server_process import ServerProcess
 
 NOBODY = "01936f00-0000-7000-8000-000000000000"
@@ -131,6 +133,22 @@ def test_download_can_save_one_zip(imgsvc: Run, partial: str, tmp_path: Path) ->
     assert (ran.exit_code, ran.document["path"]) == (1, str(archive))
     with zipfile.ZipFile(archive) as opened:
         assert set(opened.namelist()) == {"a.webp", "b.webp", "trip/c.webp"}
+
+
+def test_what_a_killed_download_has_left_is_removed_by_a_later_one(
+    imgsvc: Run, partial: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    imgsvc("download", partial, "--out", out)
+    parts = [leave_part(out, target) for target in ("trip/c.webp", "a.webp")]
+    imgsvc("download", partial, "--out", out)
+    assert all(part.exists() for part in parts)  # it may still be at it
+    monkeypatch.setattr(places, "ABANDONED_S", -60)
+    imgsvc("download", partial, "--out", out)
+    assert not any(part.exists() for part in parts)
+    part = leave_part(out, "all.zip")
+    imgsvc("download", partial, "--out", out, "--zip")
+    assert not part.exists()
 
 
 def test_download_to_a_place_that_cannot_be_written_ends_with_2(

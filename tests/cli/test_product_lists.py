@@ -91,6 +91,16 @@ def test_a_dry_run_judges_a_list_as_the_server_would(imgsvc: Run, table: Path) -
         assert (ran.exit_code, ran.stdout, ran.stderr) == (2, "", sent.stderr)
 
 
+def test_a_dry_run_refuses_a_list_of_more_images_than_the_server_takes(
+    imgsvc: Run, table: Path
+) -> None:
+    header, row, *_ = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([header, *[row] * 10_001]), encoding="utf-8")
+    sent, dry = imgsvc("submit", table), imgsvc("submit", table, "--dry-run")
+    assert "at most 10000 images" in dry.stderr
+    assert (dry.exit_code, dry.stdout, dry.stderr) == (sent.exit_code, "", sent.stderr)
+
+
 def test_a_list_goes_alone(imgsvc: Run, table: Path, photos: Path) -> None:
     ran = imgsvc("submit", table, photos)
     assert ran.exit_code == 2

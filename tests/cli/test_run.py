@@ -15,8 +15,10 @@ from PIL import Image
 
 from imgsvc.cli.main import cli
 from imgsvc.errors import StorageFull
+from imgsvc.files import places
 from imgsvc.files.places import Places
 from imgsvc.store.store import Store
+from tests.killed_writers import leave_part
 from tests.pictures import encode, make_jpeg, make_png
 
 OTHER_DISK = Path("/dev/shm")  # noqa: S108 - a file system in memory, where there is one
@@ -260,6 +262,17 @@ def test_a_full_disk_ends_the_run_with_a_word(
     result = _run(photos, "--out", tmp_path / "out")
     assert result.exit_code == 2
     assert "disk space" in result.stderr
+
+
+def test_what_a_killed_run_has_left_is_removed_by_a_later_one(
+    photos: Path, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    (out / "shop").mkdir(parents=True)
+    part = leave_part(out, "shop/b-s.webp")
+    monkeypatch.setattr(places, "ABANDONED_S", -60)
+    _summary(photos, "--out", out, "--recipe", recipe)
+    assert not part.exists()
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(photos: Path, tmp_path: Path) -> None:

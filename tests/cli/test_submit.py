@@ -219,6 +219,21 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(imgsvc: Run, photos
     assert imgsvc("list", "--label=dry", "--json").document == []
 
 
+def test_a_dry_run_refuses_more_images_than_the_server_takes(imgsvc: Run) -> None:
+    urls = [f"https://x/{number}.jpg" for number in range(10_001)]
+    sent, dry = imgsvc("submit", *urls), imgsvc("submit", *urls, "--dry-run")
+    assert "at most 10000 images" in dry.stderr
+    assert (dry.exit_code, dry.stdout, dry.stderr) == (sent.exit_code, "", sent.stderr)
+    assert imgsvc("submit", *urls[1:], "--dry-run").exit_code == 0
+
+
+def test_a_dry_run_without_a_server_says_what_is_not_known(imgsvc: Run, photos: Path) -> None:
+    ran = imgsvc("submit", "--server=http://127.0.0.1:9", photos, "--dry-run")
+    assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")
+    assert "No imgsvc server answers" in ran.stderr
+    assert "not known" in ran.stderr
+
+
 def test_many_images_are_sent_in_groups_and_no_note_is_left(imgsvc: Run, tmp_path: Path) -> None:
     for number in range(100):
         (tmp_path / f"{number:02}.png").write_bytes(picture((number, 1, 1)))

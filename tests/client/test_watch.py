@@ -22,9 +22,11 @@ from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.client.watching.shipping import Spec
 from imgsvc.client.watching.watch import FolderWatch, Reports
+from imgsvc.files import places
 from imgsvc.folders.scan import Folder, Sighting
 from imgsvc.folders.watcher import Timing
 from tests.client.pictures import picture
+from tests.killed_writers import leave_part
 from tests.watch_process import put, results_in
 
 RESULTS = {"a.webp", "b.webp"}
@@ -125,6 +127,29 @@ async def test_nothing_is_made_in_an_out_folder_that_results_still_vanish_from(
         assert not await asyncio.to_thread(lambda: list(out.iterdir()))
         still.set()
         await saved.all.wait()
+
+
+async def test_what_a_killed_watch_has_left_is_removed_by_a_later_one(
+    client: Client, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = await asyncio.to_thread(WatchJournal, out / ".imgsvc" / "watch.jsonl")
+    parts = [
+        await asyncio.to_thread(leave_part, out, target) for target in (".imgsvc/x", "trip/a.webp")
+    ]
+    monkeypatch.setattr(places, "ABANDONED_S", -60)
+    watch = FolderWatch(
+        client,
+        Folder(tmp_path / "in"),
+        journal,
+        Spec({}, "r"),
+        OutFolder(out, journal, [("thumbnail", "webp")]),
+        Persistence(lambda _: None, lambda: None),
+        Disk(lambda _: None, lambda: None),
+        Reports(lambda _: None, lambda _: None),
+    )
+    await watch._prepare()
+    assert not any(part.exists() for part in parts)
+    await asyncio.to_thread(journal.close)
 
 
 @pytest.mark.usefixtures("watch")

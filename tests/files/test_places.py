@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.files import places as module
 from imgsvc.files.places import Places, takes_files
+from tests.killed_writers import leave_part
 
 
 @pytest.fixture
@@ -184,6 +186,30 @@ def test_a_folder_in_the_way_is_said_and_nothing_is_left_beside_it(
     with pytest.raises(IsADirectoryError):
         Places(root).copy(source, "a.webp")
     assert contents(root) == {}
+
+
+def test_what_the_killed_have_left_is_swept_when_nobody_can_be_writing_it(
+    root: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [leave_part(root, "a.webp"), leave_part(root, "trip/day/a.webp")]
+    os.utime(left[0], (1, 1))  # as of a second name of an old file
+    linked = leave_part(elsewhere, "a.webp")
+    own = [root / ".imgsvc-notes.part", root / "trip" / f"{left[0].name}.jpg", root / "a.part"]
+    for path in own:
+        path.write_bytes(b"somebody's own")
+    (root / "trip" / "linked").symlink_to(elsewhere)
+    (root / "day" / left[0].name).mkdir(parents=True)
+    places = Places(root)
+    places.sweep_all()
+    assert all(path.exists() for path in left)
+    monkeypatch.setattr(module, "ABANDONED_S", -60)
+    for target in ("a.webp", "never/a.webp", "trip/linked/a.webp"):
+        places.sweep(target)
+    assert [path.exists() for path in left] == [False, True]
+    places.sweep_all()
+    Places(root / "none").sweep_all()
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in (*own, linked, root / "day" / left[0].name))
 
 
 def test_what_is_removed_may_be_gone_already(root: Path, source: Path) -> None:

@@ -12,7 +12,7 @@ from imgsvc.client.watching.entries import SavedFile
 from imgsvc.client.watching.journal import WatchJournal
 from imgsvc.domain.extensions import IMAGE_EXTENSIONS
 from imgsvc.domain.stable_names import StableNames
-from imgsvc.files.places import takes_files
+from imgsvc.files.places import Places, takes_files
 from imgsvc.folders.scan import is_gone
 
 
@@ -80,6 +80,10 @@ class OutFolder:
         """Raise LocalFileError when it is gone. Blocking."""
         if not self.is_there():
             raise _gone(self.root, "it is gone; put it back, or make it anew")
+
+    def sweep(self) -> None:
+        """Remove what those who were killed have left in it. Blocking."""
+        Places(self.root).sweep_all()
 
     def settle(self) -> None:
         """Go on in a folder that was made anew; there is nothing to do in the same one as before.

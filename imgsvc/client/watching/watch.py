@@ -162,6 +162,8 @@ class FolderWatch:
         for batch in list(self._journal.batches.values()):
             if batch.job_id is None:
                 await self._shipping.recover(batch)
+        if self._out is not None:
+            await asyncio.to_thread(self._out.sweep)
         await self._disk.insist(self._settle_names)
         self._listing.note_change()
 

@@ -15,7 +15,6 @@ from imgsvc.domain.rendering import LossCause, Rendered, RenderFailed, TaskKey
 from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.errors import ImageErrorCode
 from imgsvc.workers.engine import PoolBroken, WorkerState
-from imgsvc.workers.parcel import CALL_BYTES
 from imgsvc.workers.process import WorkerProcess
 from imgsvc.workers.starts import MAX_FAILED
 from imgsvc.workers.worker import Worker
@@ -66,18 +65,6 @@ async def test_a_crash_leaves_no_files_and_the_slot_works_again(open_pool: Pools
     (outcome,) = await pool.finish("ok")
     assert isinstance(outcome, Rendered)
     assert pool.pool.workers()[0].restarts == 1
-
-
-async def test_a_death_leaves_no_call_that_nobody_read(open_pool: Pools, gate: Gate) -> None:
-    pool = await open_pool()
-    (running,) = await pool.submit(gate.content)
-    await pool.started(running)
-    large = replace(pool.task("ok"), recipe=" " * CALL_BYTES)
-    await pool.submit_tasks([large])
-    assert len(list(pool.pool._folder.glob("*/call-*"))) == 1
-    os.kill(pid_of(pool), signal.SIGKILL)
-    await pool.ended([running, large.key])
-    assert list(pool.pool._folder.glob("*/call-*")) == []
 
 
 async def test_a_crash_in_one_slot_is_not_felt_in_another(open_pool: Pools, gate: Gate) -> None:

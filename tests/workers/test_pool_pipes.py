@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import signal
 import threading
 from concurrent.futures import process
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from imgsvc.domain.rendering import LossCause, Rendered
 from imgsvc.workers import slot
+from imgsvc.workers.parcel import CALL_BYTES
 from tests.workers.conftest import Gate, Pools
+from tests.workers.test_pool_deaths import pid_of
 
 HANDS = 4
 
@@ -129,3 +134,15 @@ async def test_a_pool_has_its_own_threads_from_the_start(open_pool: Pools) -> No
     await open_pool()
     names = [t.name for t in threading.enumerate() if t.name.startswith("worker-")]
     assert len(names) == HANDS + 1
+
+
+async def test_a_death_leaves_no_call_that_nobody_read(open_pool: Pools, gate: Gate) -> None:
+    pool = await open_pool()
+    (running,) = await pool.submit(gate.content)
+    await pool.started(running)
+    large = replace(pool.task("ok"), recipe=" " * CALL_BYTES)
+    await pool.submit_tasks([large])
+    assert len(list(pool.pool._folder.glob("*/call-*"))) == 1
+    os.kill(pid_of(pool), signal.SIGKILL)
+    await pool.ended([running, large.key])
+    assert list(pool.pool._folder.glob("*/call-*")) == []

@@ -13,9 +13,10 @@ from imgsvc.cli import exits
 from imgsvc.cli.output import count_text, json_option, print_json, say, size_text
 from imgsvc.cli.session import read_key
 from imgsvc.cli.stopping import interrupt_on_sigterm
-from imgsvc.client import Client, LocalFileError
+from imgsvc.client import DEFAULT_SERVER, Client, LocalFileError
 from imgsvc.config import load_settings
 from imgsvc.domain.backup import SavedBackup
+from imgsvc.domain.logins import without_login
 from imgsvc.runtime.offline import back_up, find_server, is_data_folder
 from imgsvc.telemetry.logs import configure_logs
 
@@ -32,7 +33,12 @@ from imgsvc.telemetry.logs import configure_logs
     type=click.Path(dir_okay=False, path_type=Path),
     help="The server's settings in TOML, which name the folder.",
 )
-@click.option("--server", envvar="IMGSVC_SERVER", help="URL of a server, wherever it is.")
+@click.option(
+    "--server",
+    envvar="IMGSVC_SERVER",
+    show_envvar=True,
+    help="URL of a server, wherever it is.",
+)
 @click.option(
     "--api-key-file",
     envvar="IMGSVC_API_KEY_FILE",
@@ -52,9 +58,9 @@ def backup(
 ) -> None:
     """Save everything a server has as one ZIP file, while it works.
 
-    Without --server it is the one that has the data folder; when none is running the folder is
-    read itself. Unpacked, the file is a data folder again: unzip FILE -d DIR, and then
-    imgsvc serve --data DIR. Only its owner may read it.
+    The server is taken from --data, else from --server or IMGSVC_SERVER, else it is the one that
+    has ./data. When none is running the folder is read itself. Unpacked, the file is a data folder
+    again: unzip FILE -d DIR, and then imgsvc serve --data DIR. Only its owner may read it.
     """
     if file.exists() and not force:
         raise click.UsageError(f"{file} is there already. Name another, or replace it by --force.")
@@ -70,12 +76,16 @@ def backup(
     if data or (server is None and is_data_folder(data_dir)):
         holder = _find_holder(data_dir)
         if holder is None:
-            keep_inputs = settings.storage.keep_inputs
-            _report(_back_up_folder(data_dir, file, keep_inputs), file, as_json=as_json)
+            saved = _back_up_folder(data_dir, file, settings.storage.keep_inputs)
+            whose = f"{data_dir}, whose server is not running"
+            _report(saved, file, whose, as_json=as_json)
             return
-        server = holder
+        server, whose = holder, f"the server of {data_dir}"
+    else:
+        server = server or DEFAULT_SERVER
+        whose = without_login(server)
     api_key = read_key(api_key_file) if api_key_file else None
-    _report(asyncio.run(_fetch(server, api_key, file)), file, as_json=as_json)
+    _report(asyncio.run(_fetch(server, api_key, file)), file, whose, as_json=as_json)
 
 
 def _find_holder(data_dir: Path) -> str | None:
@@ -97,16 +107,16 @@ def _back_up_folder(data_dir: Path, file: Path, keep_inputs: bool) -> SavedBacku
         raise LocalFileError(file, exc.strerror or "it cannot be written") from exc
 
 
-async def _fetch(server: str | None, api_key: str | None, file: Path) -> SavedBackup:
+async def _fetch(server: str, api_key: str | None, file: Path) -> SavedBackup:
     async with Client(server, api_key, agent="imgsvc-cli") as client:
         return await client.backup(file)
 
 
-def _report(saved: SavedBackup, file: Path, *, as_json: bool) -> None:
+def _report(saved: SavedBackup, file: Path, whose: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"path": str(file), **saved._asdict()})
     else:
-        say(f"Saved {file}, {size_text(saved.size_bytes)}.")
+        say(f"Saved {file}, {size_text(saved.size_bytes)}, the backup of {whose}.")
     if saved.missing_files:
         missing = count_text(saved.missing_files, "file")
         say(f"Not there to be saved: {missing}. imgsvc doctor --files names what is missing.")

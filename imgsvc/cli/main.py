@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from imgsvc import __version__
+from imgsvc.cli.streams import guard_streams
 from imgsvc.errors import ImgsvcError
 
 
@@ -60,6 +61,10 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, place.help) for name, place in COMMANDS.items()])
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        guard_streams()
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

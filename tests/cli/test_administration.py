@@ -137,6 +137,27 @@ def test_backup_of_nothing_is_an_error(tmp_path: Path, unused_tcp_port: int) -> 
     assert not (tmp_path / "all.zip").exists()
 
 
+def test_a_backup_says_whose_it_is(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of the environment goes before the one that has ./data, as --server does."""
+    monkeypatch.chdir(tmp_path)
+    ServerProcess(tmp_path / "data").stop()
+    (tmp_path / "served").symlink_to(server.data_dir)
+    url = server.url.replace("://", "://anna:secret@")
+    for number, (arguments, env, whose) in enumerate(
+        [
+            ([], {}, f"{tmp_path}/data, whose server is not running."),
+            ([], {"IMGSVC_SERVER": url}, f"{server.url.replace('://', '://***@')}."),
+            (["--server", server.url], {}, f"{server.url}."),
+            (["--data", "served"], {}, f"the server of {tmp_path}/served."),
+        ]
+    ):
+        result = run("backup", f"{number}.zip", *arguments, **env)
+        assert result.exit_code == 0, result.output
+        assert result.stderr.splitlines()[-1].endswith(f", the backup of {whose}")
+
+
 def test_a_backup_into_no_folder_is_an_error(tmp_path: Path) -> None:
     result = run("backup", tmp_path / "gone" / "all.zip", "--data", tmp_path / "data")
     assert result.exit_code == 2

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from imgsvc import __version__
 from imgsvc.cli.main import COMMANDS, cli
 from tests.cli.conftest import Run
-from tests.server_process import server_process
+from tests.server_process import ServerProcess, server_process
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -158,3 +158,55 @@ def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
         done = python("-m", "imgsvc", "serve", "--port=0", "--data", str(tmp_path / "data"))
     assert done.returncode == 2
     assert str(tmp_path / "data") in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "--json"]])
+@pytest.mark.parametrize("shares_stderr", [False, True])
+def test_an_output_that_cannot_be_written_ends_with_2_and_a_line(
+    server: ServerProcess, arguments: list[str], shares_stderr: bool
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "imgsvc", *arguments],
+            env={**os.environ, "IMGSVC_SERVER": server.url},
+            stdout=full,
+            stderr=full if shares_stderr else subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 2
+    if not shares_stderr:
+        assert ran.stderr == "Error: The output cannot be written: No space left on device.\n"
+
+
+def test_an_output_that_fails_ends_with_2_and_a_line() -> None:
+    """A terminal that has gone fails so."""
+    terminal, end = os.openpty()
+    os.close(terminal)
+    try:
+        command = [sys.executable, "-m", "imgsvc", "--version"]
+        ran = subprocess.run(command, stdout=end, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(end)
+    line = "Error: The output cannot be written: Input/output error.\n"
+    assert (ran.returncode, ran.stderr) == (2, line)
+
+
+def test_nothing_is_said_of_an_output_whose_reader_has_gone() -> None:
+    reader, end = os.pipe()
+    os.close(reader)
+    try:
+        command = [sys.executable, "-m", "imgsvc", "--help"]
+        ran = subprocess.run(command, stdout=end, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(end)
+    assert (ran.returncode, ran.stderr) == (1, "")
+
+
+def test_messages_that_cannot_be_written_end_nothing(server: ServerProcess, photos: Path) -> None:
+    command = [sys.executable, "-m", "imgsvc", "submit", str(photos), "--wait"]
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [*command, "--server", server.url], stdout=subprocess.PIPE, stderr=full, check=False
+        )
+    assert (ran.returncode, ran.stdout.count(b"\n")) == (0, 1)

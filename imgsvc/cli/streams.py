@@ -1,0 +1,63 @@
+"""What becomes of a command when stdout or stderr cannot be written, as on a full disk."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+import click
+
+from imgsvc.cli import exits
+
+
+class OutputLost(click.ClickException):
+    """Who wanted the output does not have it."""
+
+    exit_code = exits.WRONG
+
+
+def guard_streams() -> None:
+    """From now on a command ends with OutputLost when stdout cannot be written, and goes on when
+    stderr cannot. A pipe that its reader has closed stays BrokenPipeError, of which click is quiet.
+    """
+    if sys.stdout is not None:  # as it is where the command was given none
+        sys.stdout = cast("TextIO", _Guarded(sys.stdout, ends=True))
+    if sys.stderr is not None:
+        sys.stderr = cast("TextIO", _Guarded(sys.stderr, ends=False))
+
+
+class _Guarded:
+    """ends: whether a trouble is raised; then nothing is tried any more, at the exit neither."""
+
+    def __init__(self, stream: TextIO, *, ends: bool) -> None:
+        self._stream = stream
+        self._ends = ends
+        self._is_lost = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._guarding():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        if not self._is_lost:
+            with self._guarding():
+                self._stream.flush()
+
+    @contextmanager
+    def _guarding(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            if exc.errno == errno.EPIPE:
+                raise
+            if self._ends:
+                self._is_lost = True
+                reason = exc.strerror or "it is closed"
+                raise OutputLost(f"The output cannot be written: {reason}.") from exc

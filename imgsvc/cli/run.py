@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from imgsvc.cli.inputs import FoundFile, find_files, say_left_out
 from imgsvc.cli.output import count_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.run_wish import Wish
+from imgsvc.cli.space_notes import saying_space_notes
 from imgsvc.cli.watermark_files import find_watermark_files
 from imgsvc.config import Settings, load_settings
 from imgsvc.domain.names import without_controls
@@ -95,7 +97,7 @@ def run(
             raise click.UsageError("Give either --watch or --dry-run.")
         sys.exit(run_watching(settings, paths, wish, as_json=as_json, polling=polling))
     inputs = _inputs(_find(paths, out))
-    configure_logs("error", "console")
+    _log_errors()
     todo = _find_todo(inputs, LocalPlan(out.absolute(), chosen, marks), out)
     if dry_run:
         _show_todo(todo, len(inputs), as_json=as_json)
@@ -103,7 +105,8 @@ def run(
     summary = RunSummary(total=len(inputs), skipped=len(inputs))
     if todo:
         try:
-            summary = asyncio.run(_run(settings, inputs, wish))
+            with saying_space_notes(say, out):
+                summary = asyncio.run(_run(settings, inputs, wish))
         except asyncio.CancelledError:
             say("Interrupted. Run it again to go on from here.")
             sys.exit(exits.INTERRUPTED)
@@ -113,6 +116,13 @@ def run(
     _report(summary, out, as_json=as_json)
     if summary.failed:
         sys.exit(exits.SOME_FAILED)
+
+
+def _log_errors() -> None:
+    """What is less than an error is there for those who make sentences of it."""
+    configure_logs("info", "console")
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.ERROR)
 
 
 def _find(paths: Sequence[str], out: Path) -> list[FoundFile]:

@@ -12,6 +12,7 @@ import click
 from imgsvc.cli.folder_notes import say_folder_notes
 from imgsvc.cli.inputs import refuse_out_above, refuse_results
 from imgsvc.cli.run_wish import Wish
+from imgsvc.cli.space_notes import saying_space_notes
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.cli.stopping import run_until_stopped
 from imgsvc.cli.watch_reports import Reporter, sum_up
@@ -38,7 +39,8 @@ def run_watching(
     line = StatusLine()
     say_folder_notes(line.say)
     reporter = Reporter(line, as_json=as_json)
-    code = asyncio.run(_run(settings, watched, wish, reporter))
+    with saying_space_notes(line.say, wish.out):
+        code = asyncio.run(_run(settings, watched, wish, reporter))
     line.say(f"Stopped: {sum_up(reporter.progress)}. The same command again goes on from here.")
     return code
 

@@ -301,6 +301,32 @@ def test_a_backup_to_a_full_disk_names_it_and_leaves_nothing(
     assert not list(disk.outside.glob("*.zip")) + list(disk.outside.glob(".*"))
 
 
+def test_a_run_that_waits_for_space_says_so_once_and_once_when_it_goes_on(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps(json.loads(PNG)["recipe"]))
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(make_noise(1200, quality=30))
+    with small_disk(tmp_path / "disk", size="8m") as disk:
+        disk.fill(3 << 20)
+        command = [*disk.enter, sys.executable, "-m", "imgsvc", "run", str(photo), "--workers=1"]
+        with subprocess.Popen(
+            [*command, f"--out={disk.path}", f"--recipe={recipe}"],
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running:
+            try:
+                assert running.stderr is not None
+                said = running.stderr.readline()
+                disk.clear()
+                over, done = running.communicate(timeout=40)[1].splitlines()
+            finally:
+                running.kill()
+        assert said.startswith(f"{disk.path}: There is not enough free disk space. Waiting")
+        assert running.returncode == 0
+        assert over == "Files can be written again."
+        assert done.startswith("1 image done")
+
+
 async def test_when_there_is_no_place_for_another_file_submits_are_refused_as_well(
     tmp_path: Any,
 ) -> None:

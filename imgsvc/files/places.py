@@ -30,6 +30,9 @@ BLOCK_BYTES = 1 << 20
 ABANDONED_S = 86_400.0
 """What is being written, and was not touched for so long, is nobody's any more."""
 
+_DEEPEST = 200
+"""Folders within each other that are swept: a way through them has each open, and recurses."""
+
 _PART = re.compile(r"\.imgsvc-[0-9a-f]{16}\.part")
 
 PRIVATE = 0o600
@@ -136,10 +139,12 @@ class Places:
                 _sweep(folder, os.listdir(folder))  # noqa: PTH208 - no path
 
     def sweep_all(self) -> None:
-        """The same in all folders."""
+        """The same in all folders that are not absurdly deep."""
         with suppress(OSError), self._opened(()) as root:
-            for _, _, names, folder in os.fwalk(".", dir_fd=root):
+            for path, folders, names, folder in os.fwalk(".", dir_fd=root):
                 _sweep(folder, names)
+                if path.count("/") >= _DEEPEST:
+                    folders.clear()
 
     def takes_nothing(self, error: OSError) -> bool:
         """Whether what is wrong is wrong with the folder or its disk, and not with one file."""

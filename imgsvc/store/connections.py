@@ -9,6 +9,7 @@ from pathlib import Path
 import aiosqlite
 
 from imgsvc.errors import ImgsvcError, Internal, StartError, StorageFull
+from imgsvc.store import wal
 from imgsvc.store.copying import make_private
 from imgsvc.store.examination import explain, has_log
 from imgsvc.store.room import is_full
@@ -22,9 +23,6 @@ _OLDEST_SQLITE = (3, 38, 0)
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
 """After these nothing that is read can be trusted, and nothing that was written: after a sync
 that failed once, a later one that succeeds says nothing of what the first was to keep."""
-
-_WAL_LIMIT_BYTES = 64 << 20
-"""A WAL that one large commit has blown up is cut back to this at the next checkpoint."""
 
 _OPEN_S = 5.0
 """How long a start waits for another program to let go of the database."""
@@ -43,7 +41,7 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
         await connection.execute_fetchall("PRAGMA journal_mode = WAL")
         await connection.execute_fetchall("PRAGMA synchronous = FULL")
         await connection.execute_fetchall("PRAGMA foreign_keys = ON")
-        await connection.execute_fetchall(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+        await connection.execute_fetchall(f"PRAGMA journal_size_limit = {wal.LIMIT_BYTES}")
         await migrate(connection, path)
         await connection.execute_fetchall(JOBS["probe_write"])
         # From now on the writer waits by itself, and says so.

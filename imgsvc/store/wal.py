@@ -32,6 +32,12 @@ def beside(database: Path, end: str) -> Path:
     return Path(os.path.realpath(database) + end)
 
 
+LIMIT_BYTES = 64 << 20
+"""A log that one large commit has blown up is cut back to this: by the first commit that writes
+it from its beginning again, when that is on stable storage.
+"""
+
+
 class OpenLog:
     """Whether somebody cuts off or overwrites a log in use: SQLite goes on behind it, reads what
     it believes to be there, and saves that into the database. Blocking. file: its descriptor.
@@ -41,6 +47,7 @@ class OpenLog:
         self._file = file
         self._salt = b""
         self._size = 0
+        self._last_at: int | None = None
 
     def is_spoiled(self) -> bool:
         """As far as its beginning and its length tell. Raises OSError."""
@@ -51,17 +58,29 @@ class OpenLog:
         if int.from_bytes(head[:4], "big") not in _MAGIC:
             return True
         salt, page_bytes = head[16:24], int.from_bytes(head[8:12], "big")
-        if salt == self._salt and (size < self._size or self._has_hole(page_bytes)):
+        if salt != self._salt:
+            size = os.fstat(self._file).st_size  # what was found before may be the old one's
+        elif size < self._size or self._has_hole():
             return True
-        self._salt, self._size = salt, size
+        self._salt, self._size = salt, min(size, LIMIT_BYTES)
+        self._last_at = self._find_last(FRAME_HEADER_BYTES + page_bytes)
         return False
 
-    def _has_hole(self, page_bytes: int) -> bool:
-        """Where the log ended at the last look. The first four bytes of a frame are never zero."""
-        frame_bytes = FRAME_HEADER_BYTES + page_bytes
+    def _find_last(self, frame_bytes: int) -> int | None:
+        """Where the last frame stands; None where there is none, as behind a power cut, which may
+        leave zeros at the end.
+        """
         frames = (self._size - HEADER_BYTES) // frame_bytes
         at = HEADER_BYTES + (frames - 1) * frame_bytes
-        return frames > 0 and not any(os.pread(self._file, 4, at))
+        return at if frames > 0 and self._is_frame(at) else None
+
+    def _has_hole(self) -> bool:
+        """Where the log ended at the last look."""
+        return self._last_at is not None and not self._is_frame(self._last_at)
+
+    def _is_frame(self, at: int) -> bool:
+        """The first four bytes of a frame are never zero."""
+        return any(os.pread(self._file, 4, at))
 
 
 def has_broken_header(path: Path) -> bool:

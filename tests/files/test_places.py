@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -210,6 +212,24 @@ def test_what_the_killed_have_left_is_swept_when_nobody_can_be_writing_it(
     Places(root / "none").sweep_all()
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in (*own, linked, root / "day" / left[0].name))
+
+
+def test_folders_may_be_as_deep_as_somebody_makes_them(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ABANDONED_S", -60)
+    left = leave_part(root, "a.webp")
+    folder = os.open(root, os.O_RDONLY)
+    for _ in range(2 * sys.getrecursionlimit()):
+        os.mkdir("d", dir_fd=folder)
+        outer, folder = folder, os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(outer)
+    os.close(folder)
+    try:
+        Places(root).sweep_all()
+    finally:
+        subprocess.run(["rm", "-r", root / "d"], check=True)  # what Python removes is less deep
+    assert not left.exists()
 
 
 def test_what_is_removed_may_be_gone_already(root: Path, source: Path) -> None:

@@ -1,0 +1,80 @@
+"""A log in use is believed to be spoiled only when somebody else has done something to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from imgsvc.store import wal
+from imgsvc.store.store import Store
+from imgsvc.store.wal import FRAME_HEADER_BYTES, OpenLog
+from tests.store.builders import create
+
+_LIMIT_BYTES = 1 << 16
+
+
+def _fill(connection: sqlite3.Connection, rows: int) -> None:
+    for _ in range(rows):
+        connection.execute("INSERT INTO t VALUES (zeroblob(4096))")
+
+
+def test_sqlite_itself_may_cut_a_large_log_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wal, "LIMIT_BYTES", _LIMIT_BYTES)
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_size_limit = {_LIMIT_BYTES}")
+        connection.execute("PRAGMA cache_size = 10")  # more is written before the commit
+        connection.execute("CREATE TABLE t (b)")
+        log = tmp_path / "a.db-wal"
+        with log.open("rb", buffering=0) as file:
+            opened = OpenLog(file.fileno())
+            connection.execute("BEGIN")
+            _fill(connection, 100)
+            connection.execute("COMMIT")
+            large_bytes = log.stat().st_size
+            assert not opened.is_spoiled()
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            connection.execute("BEGIN")
+            _fill(connection, 30)
+            assert log.stat().st_size == large_bytes
+            assert not opened.is_spoiled()
+            connection.execute("COMMIT")
+            assert log.stat().st_size < large_bytes
+            assert not opened.is_spoiled()
+            os.truncate(log, _LIMIT_BYTES // 2)
+            assert opened.is_spoiled()
+
+
+def _cut_power(database: Path, folder: Path) -> Path:
+    """What is left then of a database in use: it, with a log that ends in zeros."""
+    folder.mkdir()
+    left = folder / database.name
+    shutil.copy(database, left)
+    log = wal.beside(left, "-wal")
+    shutil.copy(wal.beside(database, "-wal"), log)
+    os.truncate(log, log.stat().st_size + 100 * (FRAME_HEADER_BYTES + 4096))
+    return left
+
+
+async def test_zeros_that_a_power_cut_left_behind_a_log_are_nobodys_deed(
+    database: Path, tmp_path: Path
+) -> None:
+    store = await Store.open(database)
+    job = await create(store, 1)
+    left = await asyncio.to_thread(_cut_power, database, tmp_path / "left")
+    await store.close()
+    store = await Store.open(left)
+    await create(store, 1)
+    await create(store, 1)
+    assert (await store.job(job.id)).total == 1
+    assert not store.has_broken_down
+    await store.close()

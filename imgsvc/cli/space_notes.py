@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imgsvc.domain.retries import STORAGE_DELAY_S
@@ -56,7 +56,7 @@ class _Sayer(logging.Handler):
             self._settling.cancel()
         if not self._has_said:
             self._has_said = True
-            self._say(f"{self._folder}: {reason} Waiting until that is over.")
+            self._tell(f"{self._folder}: {reason} Waiting until that is over.")
 
     def _end(self, what: str) -> None:
         self._waiting.discard(what)
@@ -69,4 +69,9 @@ class _Sayer(logging.Handler):
             self._settling.cancel()
         if self._has_said and not self._waiting:
             self._has_said = False
-            self._say("Files can be written again.")
+            self._tell("Files can be written again.")
+
+    def _tell(self, sentence: str) -> None:
+        """The engine, in whose midst this is, does not end for a reader who has gone."""
+        with suppress(OSError):
+            self._say(sentence)

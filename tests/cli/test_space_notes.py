@@ -35,3 +35,14 @@ async def test_it_is_over_when_nothing_waits_any_more() -> None:
         results.note("No space.")
         images.note(None)
     assert said == [WAITING]
+
+
+async def test_a_reader_who_has_gone_does_not_end_the_work() -> None:
+    def say(_: str) -> None:
+        raise BrokenPipeError
+
+    configure_logs("info", "console")
+    images = FullDisk("images")
+    with saying_space_notes(say, Path("out")):
+        images.note("No space.")
+        images.note(None)

@@ -24,6 +24,9 @@ _FRAME = struct.Struct(">2I8s")
 _READ_FRAMES_AT = 16
 """Where an index (-shm) says how many frames are valid, in the machine's byte order."""
 
+_SALT = slice(16, 24)
+"""Of a header: another one each time that the log is begun anew."""
+
 
 def beside(database: Path, end: str) -> Path:
     """The file whose name ends so, as "-wal", where SQLite has it: a link to a database is
@@ -57,14 +60,17 @@ class OpenLog:
             return False
         if int.from_bytes(head[:4], "big") not in _MAGIC:
             return True
-        salt, page_bytes = head[16:24], int.from_bytes(head[8:12], "big")
+        salt, page_bytes = head[_SALT], int.from_bytes(head[8:12], "big")
         if salt != self._salt:
             size = os.fstat(self._file).st_size  # what was found before may be the old one's
         elif size < self._size or self._has_hole():
-            return True
+            return self._read_salt() == salt  # else it was begun anew while it was looked at
         self._salt, self._size = salt, min(size, LIMIT_BYTES)
         self._last_at = self._find_last(FRAME_HEADER_BYTES + page_bytes)
         return False
+
+    def _read_salt(self) -> bytes:
+        return os.pread(self._file, HEADER_BYTES, 0)[_SALT]
 
     def _find_last(self, frame_bytes: int) -> int | None:
         """Where the last frame stands; None where there is none, as behind a power cut, which may

@@ -54,6 +54,29 @@ def test_sqlite_itself_may_cut_a_large_log_back(
             assert opened.is_spoiled()
 
 
+def test_a_log_that_a_checkpoint_empties_while_it_is_looked_at_is_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE t (b)")
+        with (tmp_path / "a.db-wal").open("rb", buffering=0) as file:
+            opened = OpenLog(file.fileno())
+            assert not opened.is_spoiled()
+            read = os.pread
+
+            def empty_before_frame(fd: int, size: int, at: int) -> bytes:
+                if size < FRAME_HEADER_BYTES:
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return read(fd, size, at)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "pread", empty_before_frame)
+                assert not opened.is_spoiled()
+            _fill(connection, 1)
+            assert not opened.is_spoiled()
+
+
 def _cut_power(database: Path, folder: Path) -> Path:
     """What is left then of a database in use: it, with a log that ends in zeros."""
     folder.mkdir()

@@ -53,7 +53,8 @@ async def read_body(request: web.Request, max_bytes: int) -> AsyncIterator[bytes
     if request.content_length is not None and request.content_length > max_bytes:
         raise PayloadTooLarge(f"The body is larger than {max_bytes} bytes.")
     is_packed = _is_packed(request)
-    if not is_packed and (request.content_length or READ_BYTES) >= READ_BYTES:
+    is_small = request.content_length is not None and request.content_length < READ_BYTES
+    if not is_packed and not is_small:
         _take_much(request)
     reader = reader_of(request)
     received = 0

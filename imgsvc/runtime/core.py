@@ -107,6 +107,7 @@ class Core:
         if task.cancelled() or self.failure.done():
             return
         if exc := task.exception():
+            exc = self.store.explain_end(exc)
             self.failure.set_exception(exc)
             self.failure.exception()  # nobody has to ask for it
             if not isinstance(exc, DatabaseBroken):  # which has been said

@@ -65,7 +65,11 @@ class Breakdown:
     async def wait(self) -> NoReturn:
         """Raises DatabaseBroken when it has come."""
         await self._noted.wait()
-        raise DatabaseBroken(f"The database has broken down: {self._reason}")
+        raise self.error()
+
+    def error(self) -> DatabaseBroken:
+        """As what it ends the program, once it has come."""
+        return DatabaseBroken(f"The database has broken down: {self._reason}")
 
 
 def _refusal() -> ShuttingDown:

@@ -19,6 +19,7 @@ from imgsvc.domain.rendering import TaskKey
 from imgsvc.domain.watched import FileEnd, TakenFile, WatchedFile
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Attempt, Delivery, Webhook
+from imgsvc.errors import ShuttingDown
 from imgsvc.store import (
     deadlines,
     deliveries,
@@ -156,6 +157,11 @@ class Store(Lookups):
     def has_broken_down(self) -> bool:
         """Whether the database was found to be damaged: nothing can be stored any more."""
         return self._breakdown.has_come
+
+    def explain_end(self, exc: BaseException) -> BaseException:
+        """Why a task has died: where a database that has broken down refused it something, that."""
+        refused = isinstance(exc, ShuttingDown) and self.has_broken_down
+        return self._breakdown.error() if refused else exc
 
     @property
     def pending_images(self) -> int:

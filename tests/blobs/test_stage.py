@@ -23,6 +23,19 @@ def job_path(blobs: BlobStore, job_id: str) -> Path:
     return blobs.input_path(job_id, new_id()).parent.parent
 
 
+def hold_writes(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Every write waits until the event is set."""
+    go_on = threading.Event()
+    write = os.writev
+
+    def slow_write(fd: int, chunks: list[bytes]) -> int:
+        assert go_on.wait(10)
+        return write(fd, chunks)
+
+    monkeypatch.setattr(os, "writev", slow_write)
+    return go_on
+
+
 async def write_file(stage: Stage, data: bytes) -> Path:
     file = stage.new_file()
     await file.write(data)
@@ -189,14 +202,7 @@ async def test_discard_leaves_what_an_earlier_stage_brought(blobs: BlobStore) ->
 async def test_a_file_goes_on_arriving_while_blocks_of_it_wait_for_the_disk(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk_goes_on = threading.Event()
-    write = os.writev
-
-    def slow_write(fd: int, chunks: list[bytes]) -> int:
-        assert disk_goes_on.wait(10)
-        return write(fd, chunks)
-
-    monkeypatch.setattr(os, "writev", slow_write)
+    disk_goes_on = hold_writes(monkeypatch)
     data = os.urandom(5 * BLOCK_BYTES + 1)
     file = blobs.stage(new_id()).new_file()
     for start in range(0, len(data), BLOCK_BYTES):
@@ -210,14 +216,7 @@ async def test_a_file_goes_on_arriving_while_blocks_of_it_wait_for_the_disk(
 async def test_while_much_waits_for_the_disk_each_file_has_one_block_on_its_way(
     blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk_goes_on = threading.Event()
-    write = os.writev
-
-    def slow_write(fd: int, chunks: list[bytes]) -> int:
-        assert disk_goes_on.wait(10)
-        return write(fd, chunks)
-
-    monkeypatch.setattr(os, "writev", slow_write)
+    disk_goes_on = hold_writes(monkeypatch)
     large = blobs.stage(new_id()).new_file()
     await large.write(b"x" * BACKLOG_BYTES)
     other = blobs.stage(new_id()).new_file()

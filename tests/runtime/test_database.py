@@ -284,6 +284,23 @@ async def test_damage_that_is_noticed_while_serving_stops_the_server(data_dir: P
         assert isinstance(server.core.failure.exception(), DatabaseBroken)
 
 
+async def test_a_task_that_is_refused_first_does_not_hide_why_the_server_ends(
+    tmp_path: Path,
+) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        core = server.core
+        with capture_logs() as logs:
+            core.store._breakdown.note("spoiled")
+            core.keep("refused at once", _refused(core.store))
+            await asyncio.wait({core.failure}, timeout=10)
+        assert isinstance(core.failure.exception(), DatabaseBroken)
+        assert "background_task_died" not in {line["event"] for line in logs}
+
+
+async def _refused(store: Store) -> None:
+    store._breakdown.check()
+
+
 def test_a_server_whose_database_breaks_ends_by_itself_and_is_not_started_again(
     data_dir: Path,
 ) -> None:

@@ -7,17 +7,36 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imgsvc.blobs.publication import Publication
+from imgsvc.config import Settings
 from imgsvc.domain.rendering import RenderTask
 from imgsvc.errors import DatabaseBroken
 from imgsvc.workers import slot
 from imgsvc.workers.scratch import bring_in_all
 from tests.fetching.hosts import Gate, answer, running_host
 from tests.pictures import make_jpeg
-from tests.servers import form_of, make_settings, running_server
+from tests.servers import Running, form_of, make_settings, running_server
+
+
+async def post(server: Running) -> Any:
+    """A job of one photo, as it is answered."""
+    form = form_of(("a.jpg", make_jpeg(30, 20)))
+    async with server.http.post("/api/v1/jobs", data=form) as response:
+        return await response.json()
+
+
+async def finish(settings: Settings, job: Any) -> str:
+    """How the job ends at a server with these settings."""
+    async with (
+        running_server(settings) as server,
+        server.http.ws_connect(job["links"]["events"]) as socket,
+    ):
+        messages = [json.loads(message.data) async for message in socket]
+    return str(messages[-1]["job"]["status"])
 
 
 async def test_no_image_fails_for_a_data_folder_that_was_moved(
@@ -34,16 +53,9 @@ async def test_no_image_fails_for_a_data_folder_that_was_moved(
                 return await publish(items)
 
             monkeypatch.setattr(server.core.blobs, "publish", move_first)
-            form = form_of(("a.jpg", make_jpeg(30, 20)))
-            async with server.http.post("/api/v1/jobs", data=form) as answer:
-                job = await answer.json()
+            job = await post(server)
             await server.core.failure
-    async with (
-        running_server(make_settings(moved)) as server,
-        server.http.ws_connect(job["links"]["events"]) as socket,
-    ):
-        messages = [json.loads(message.data) async for message in socket]
-    assert messages[-1]["job"]["status"] == "completed"
+    assert await finish(make_settings(moved), job) == "completed"
 
 
 async def test_no_image_fails_for_an_input_that_was_moved(
@@ -60,16 +72,9 @@ async def test_no_image_fails_for_an_input_that_was_moved(
     with suppress(DatabaseBroken), monkeypatch.context() as patch:
         async with running_server(make_settings(data)) as server:
             patch.setattr(slot, "bring_in_all", move_first)
-            form = form_of(("a.jpg", make_jpeg(30, 20)))
-            async with server.http.post("/api/v1/jobs", data=form) as answer:
-                job = await answer.json()
+            job = await post(server)
             await server.core.failure
-    async with (
-        running_server(make_settings(moved)) as server,
-        server.http.ws_connect(job["links"]["events"]) as socket,
-    ):
-        messages = [json.loads(message.data) async for message in socket]
-    assert messages[-1]["job"]["status"] == "completed"
+    assert await finish(make_settings(moved), job) == "completed"
 
 
 async def test_no_image_fails_for_being_fetched_meanwhile(tmp_path: Path) -> None:
@@ -88,9 +93,4 @@ async def test_no_image_fails_for_being_fetched_meanwhile(tmp_path: Path) -> Non
                 await asyncio.to_thread(data.rename, moved)
                 gate.opened.set()
                 await server.core.failure
-        async with (
-            running_server(make_settings(moved, fetch=fetch)) as server,
-            server.http.ws_connect(job["links"]["events"]) as socket,
-        ):
-            messages = [json.loads(message.data) async for message in socket]
-    assert messages[-1]["job"]["status"] == "completed"
+        assert await finish(make_settings(moved, fetch=fetch), job) == "completed"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from imgsvc.domain.states import Priority
 from imgsvc.fetching.turns import FetchTurns
@@ -11,6 +13,25 @@ from imgsvc.store.store import Store
 
 JOBS_AT_ONCE = 100
 """Jobs that are looked at in one round, so that its cost does not grow with their number."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hosts:
+    """Whom a job's images can be fetched from. is_cut: there may be others."""
+
+    in_turn: deque[str]
+    is_cut: bool
+
+    def next(self, has_room: Callable[[str], bool]) -> str | None:
+        """The next one with room; the others are forgotten."""
+        while self.in_turn:
+            host = self.in_turn.popleft()
+            if has_room(host):
+                if not self.is_cut:
+                    self.in_turn.append(host)
+                return host
+        return None
+
 
 _PRIORITIES = sorted(Priority, key=lambda priority: priority.rank)
 
@@ -23,65 +44,63 @@ class Picker:
         self._turns = turns
 
     async def pick(self, room: int) -> list[FetchPick]:
-        """At most `room` picks, all of one priority; none when there is nothing to fetch, or
+        """For at most `room` images, all of one priority; none when there is nothing to fetch, or
         nobody to be asked.
         """
         if room <= 0:
             return []
-        busy = self._turns.busy_hosts()
         for priority in _PRIORITIES:
-            # Only busy hosts can be passed over.
-            hosts = await self._store.hosts_to_fetch(priority, room + len(busy))
-            free = [host for host in hosts if self._turns.room(host)]
-            if free and (picks := await self._pick_of(priority, free, busy, room)):
+            jobs = await self._jobs_in_turn(priority)
+            if jobs and (picks := await self._pick_of(priority, jobs, room)):
                 return picks
         return []
 
-    async def _pick_of(
-        self, priority: Priority, free: list[str], busy: list[str], room: int
-    ) -> list[FetchPick]:
-        """free: hosts with room and images, as many as could be needed."""
-        jobs = await self._jobs_in_turn(priority)
-        picks = await self._pick_in_turn(priority, jobs, busy, room)
-        if jobs:
-            self._turns.last_jobs[priority] = picks[-1].job_id if picks else jobs[-1]
-        if picks or not jobs:
-            return picks
-        # None of these jobs has anybody to be asked, but others have.
-        still_free = [host for host in free if self._turns.room(host)]
-        return [FetchPick(priority, host, jobs[-1]) for host in still_free[:room]]
+    async def _pick_of(self, priority: Priority, jobs: list[str], room: int) -> list[FetchPick]:
+        hosts = await self._hosts_in_turn(priority, jobs, room)
+        dealt = self._deal(hosts, room)
+        self._turns.last_jobs[priority] = dealt[-1][0] if dealt else jobs[-1]
+        if dealt:
+            counts = Counter(dealt).items()
+            return [FetchPick(priority, host, job_id, count) for (job_id, host), count in counts]
+        # None of these jobs has anybody to be asked, but others may have.
+        busy = self._turns.busy_hosts()
+        # Only busy hosts can be passed over.
+        found = await self._store.hosts_to_fetch(priority, room + len(busy))
+        free = [host for host in found if self._turns.room(host)]
+        return [FetchPick(priority, host, jobs[-1]) for host in free[:room]]
 
-    async def _pick_in_turn(
-        self, priority: Priority, jobs: list[str], busy: list[str], room: int
-    ) -> list[FetchPick]:
-        """One image after the other, always of a job that has the fewest in flight, so that those
-        which get no answer never fill the places of others. Until that is one which had an image
-        of the same host: a pick says no more than job and host, so it is the next round's.
+    def _deal(self, hosts: dict[str, _Hosts], room: int) -> list[tuple[str, str]]:
+        """The job and the host of one image after the other: always of a job that has the fewest
+        in flight, so that those which get no answer never fill the places of others. Nobody
+        knows how many images a job has at a host; where they are fewer, the next round goes on.
         """
-        picks: dict[FetchPick, None] = {}
+        dealt: list[tuple[str, str]] = []
         taken: Counter[str] = Counter()
-        full = set(busy)
-        shares = {job_id: self._turns.in_flight_of(job_id) for job_id in jobs}
-        last_hosts = {job_id: self._turns.last_host(job_id) for job_id in jobs}
-        while shares and len(picks) < room:
+        shares = {job_id: self._turns.in_flight_of(job_id) for job_id in hosts}
+        while shares and len(dealt) < room:
             fewest = min(shares.values())
-            next_jobs = {job: last_hosts[job] for job, share in shares.items() if share == fewest}
-            offers = await self._store.fetch_offers(priority, next_jobs, list(full))
-            for job_id in next_jobs:
-                host = offers.get(job_id, "")
-                pick = FetchPick(priority, host, job_id)
-                if pick in picks or len(picks) == room:
-                    return list(picks)
-                if not host:
+            for job_id in [job_id for job_id, share in shares.items() if share == fewest]:
+                host = hosts[job_id].next(lambda host: self._turns.room(host) > taken[host])
+                if len(dealt) == room or (host is None and hosts[job_id].is_cut):
+                    return dealt
+                if host is None:
                     del shares[job_id]
-                elif taken[host] >= self._turns.room(host):
-                    full.add(host)
                 else:
-                    picks[pick] = None
+                    dealt.append((job_id, host))
                     taken[host] += 1
                     shares[job_id] += 1
-                    last_hosts[job_id] = host
-        return list(picks)
+        return dealt
+
+    async def _hosts_in_turn(
+        self, priority: Priority, jobs: list[str], room: int
+    ) -> dict[str, _Hosts]:
+        last_hosts = {job_id: self._turns.last_host(job_id) for job_id in jobs}
+        most = max(2 * room // len(jobs), 1)
+        busy = self._turns.busy_hosts()
+        offers = await self._store.fetch_offers(priority, last_hosts, busy, most)
+        return {
+            job_id: _Hosts(deque(found), len(found) == most) for job_id, found in offers.items()
+        }
 
     async def _jobs_in_turn(self, priority: Priority) -> list[str]:
         last = self._turns.last_jobs[priority]

@@ -6,7 +6,7 @@ image is still being fetched under that number.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,11 +24,15 @@ from imgsvc.store.writer import Transaction
 
 @dataclass(frozen=True, slots=True)
 class FetchPick:
-    """Whose turn it is: the host, and the job, or the next one that has images there."""
+    """Whose turn it is: the host, and the job, or the next one that has images there.
+
+    count: images of one job, at most.
+    """
 
     priority: Priority
     host: str
     job_id: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +78,30 @@ class FetchRelease:
 
 
 async def begin_fetches(tx: Transaction, picks: Sequence[FetchPick], now_ms: int) -> list[Image]:
-    """Begin a try of one image of each pick; where two name the same image, of that one."""
-    values = [[pick.priority.rank, pick.host, pick.job_id] for pick in picks]
+    """Begin a try of up to `count` images of each pick, in index order; where two name the same
+    image, of that one.
+    """
+    values = [[pick.priority.rank, pick.host, pick.job_id, pick.count] for pick in picks]
     images = await tx.fetch_images(FETCHES["begin_fetches"], {"picks": dump_json(values)})
     await change_jobs(tx, images, partial(_start, now_ms=now_ms), now_ms)
     return images
 
 
-async def finish_fetch(tx: Transaction, fetched: FetchedInput, now_ms: int) -> Job | None:
-    """Let the image wait for a worker: its job, or None where the race was lost."""
-    images = await tx.fetch_images(
-        FETCHES["finish_fetch"],
-        {
-            **_named(fetched.key),
-            "size_bytes": fetched.size_bytes,
-            "sha256": fetched.sha256,
-            "cost_ms": fetched.cost_ms,
-        },
-    )
-    adjust = partial(_count_fetched, guessed_ms=fetched.guessed_ms)
-    jobs = await change_jobs(tx, images, adjust, now_ms)
-    return jobs[0] if jobs else None
+async def finish_fetches(
+    tx: Transaction, ended: Sequence[tuple[FetchedInput, int]]
+) -> list[Job | None]:
+    """Let images wait for a worker: the job of each, or None where the race was lost.
+
+    ended: what was fetched, and when, in milliseconds since 1970.
+    """
+    values = [_fetched_values(fetched) for fetched, _ in ended]
+    images = await tx.fetch_images(FETCHES["finish_fetches"], {"fetched": dump_json(values)})
+    guessed_ms = {fetched.key: fetched.guessed_ms for fetched, _ in ended}
+    now_ms = max(now_ms for _, now_ms in ended)
+    adjust = partial(_count_fetched, guessed_ms=guessed_ms)
+    jobs = {job.id: job for job in await change_jobs(tx, images, adjust, now_ms)}
+    won = {image.key: jobs[image.job_id] for image in images}
+    return [won.get(fetched.key) for fetched, _ in ended]
 
 
 async def fail_fetch(tx: Transaction, failed: FetchFailure, now_ms: int) -> bool:
@@ -132,8 +139,8 @@ def _start(job: Job, _images: Sequence[Image], *, now_ms: int) -> Job:
     return ledger.start(job, now_ms)
 
 
-def _count_fetched(job: Job, images: Sequence[Image], *, guessed_ms: int) -> Job:
-    return ledger.count_fetched(job, images[0], guessed_ms)
+def _count_fetched(job: Job, images: Sequence[Image], *, guessed_ms: Mapping[TaskKey, int]) -> Job:
+    return ledger.count_fetched(job, images, sum(guessed_ms[image.key] for image in images))
 
 
 def _unchanged(job: Job, _images: Sequence[Image]) -> Job:
@@ -142,6 +149,14 @@ def _unchanged(job: Job, _images: Sequence[Image]) -> Job:
 
 def _named(key: TaskKey) -> dict[str, Any]:
     return {"job_id": key.job_id, "idx": key.index, "claim": key.claim}
+
+
+def _fetched_values(fetched: FetchedInput) -> list[Any]:
+    key = fetched.key
+    return [
+        *(key.job_id, key.index, key.claim),
+        *(fetched.size_bytes, fetched.sha256, fetched.cost_ms),
+    ]
 
 
 def _explained(failure: Failure | None) -> dict[str, Any]:

@@ -39,13 +39,13 @@ def count_new(job: Job, images: Sequence[Image]) -> Job:
     return count_final(grown, images)
 
 
-def count_fetched(job: Job, image: Image, guessed_ms: int) -> Job:
-    """After an image's bytes have come. guessed_ms: its cost as it was before."""
+def count_fetched(job: Job, images: Sequence[Image], guessed_ms: int) -> Job:
+    """After the bytes of images have come. guessed_ms: the cost of all of them as it was before."""
     return replace(
         job,
-        input_bytes=job.input_bytes + (image.size_bytes or 0),
-        remaining_ms=job.remaining_ms + image.cost_ms - guessed_ms,
-        unfetched=job.unfetched - 1,
+        input_bytes=job.input_bytes + sum(image.size_bytes or 0 for image in images),
+        remaining_ms=job.remaining_ms + sum(image.cost_ms for image in images) - guessed_ms,
+        unfetched=job.unfetched - len(images),
     )
 
 

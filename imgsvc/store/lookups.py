@@ -204,10 +204,10 @@ class Lookups:
         return [row["job_id"] for row in rows]
 
     async def fetch_offers(
-        self, priority: Priority, jobs: Mapping[str, str], busy: Collection[str]
-    ) -> dict[str, str]:
-        """The host that each job may be given an image from now, besides busy ones; a job
-        that has none is left out.
+        self, priority: Priority, jobs: Mapping[str, str], busy: Collection[str], limit: int
+    ) -> dict[str, list[str]]:
+        """The hosts that each job may be given images from now, besides busy ones, in turn,
+        `limit` at most.
 
         jobs: ids, each with the host that it had the last one from, "" for none.
         """
@@ -216,11 +216,17 @@ class Lookups:
             "rank": priority.rank,
             "jobs": dump_json(sorted(asked)),
             "busy": dump_json(list(busy)),
+            "limit": limit,
         }
-        rows = await self._readers.fetch(FETCHES["fetch_offers"], parameters)
-        found = {(row["job_id"], row["after"]): row["host"] for row in rows}
-        offers = {job: found.get((job, last)) or found.get((job, "")) for job, last in jobs.items()}
-        return {job_id: host for job_id, host in offers.items() if host is not None}
+        found: dict[tuple[str, str], list[str]] = {}
+        for row in await self._readers.fetch(FETCHES["fetch_offers"], parameters):
+            found.setdefault((row["job_id"], row["after"]), []).append(row["host"])
+        offers: dict[str, list[str]] = {}
+        for job_id, last in jobs.items():
+            later = found.get((job_id, last), [])
+            first = found.get((job_id, ""), [])
+            offers[job_id] = [*later, *(host for host in first if host <= last)][:limit]
+        return offers
 
     async def next_fetch_ms(self) -> int | None:
         """When the first image that is to be fetched later may be, in milliseconds since 1970;

@@ -263,7 +263,7 @@ class Store(Lookups):
         return await self._writer.apply(images.release_images, releases, now_ms)
 
     async def begin_fetches(self, picks: Sequence[FetchPick], now_ms: int) -> list[Image]:
-        """Begins a try of one image of each pick."""
+        """Begins a try of up to `count` images of each pick."""
         return await self._writer.apply(fetches.begin_fetches, picks, now_ms)
 
     async def finish_fetch(self, fetched: FetchedInput, now_ms: int) -> Job | None:
@@ -271,7 +271,7 @@ class Store(Lookups):
 
         None where the race was lost: cancelled, or deleted.
         """
-        return await self._writer.apply(fetches.finish_fetch, fetched, now_ms)
+        return await self._writer.apply_each(fetches.finish_fetches, (fetched, now_ms))
 
     async def fail_fetch(self, failed: FetchFailure, now_ms: int) -> bool:
         """For good. False where the race was lost."""

@@ -22,6 +22,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
@@ -39,6 +41,7 @@ log = get_logger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+V = TypeVar("V")
 
 Parameters = Mapping[str, Any]
 Subscriber = Callable[[Sequence[JobChange]], None]
@@ -88,16 +91,18 @@ class Transaction:
 
 
 class _Pending:
-    """An operation that waits for its commit, and its caller's future."""
+    """What waits for its commit, and its caller's future: an operation on many, and one of them."""
 
-    __slots__ = ("future", "operation", "result")
+    __slots__ = ("future", "item", "operation", "result")
 
     def __init__(
         self,
-        operation: Callable[[Transaction], Awaitable[Any]],
+        operation: Callable[[Transaction, Sequence[Any]], Awaitable[Sequence[Any]]],
+        item: Any,
         future: asyncio.Future[Any],
     ) -> None:
         self.operation = operation
+        self.item = item
         self.future = future
         self.result: Any = None
 
@@ -160,10 +165,22 @@ class Writer:
         A caller that is cancelled before its operation has begun withdraws it; later, the
         operation is carried out all the same. Raises ShuttingDown once closed, or broken down.
         """
+
+        async def alone(tx: Transaction, _: Sequence[None]) -> list[T]:
+            return [await operation(tx, *args, **kwargs)]
+
+        return await self.apply_each(alone, None)
+
+    async def apply_each(
+        self, operation: Callable[[Transaction, Sequence[V]], Awaitable[Sequence[T]]], item: V
+    ) -> T:
+        """The same for one item of an operation on many: it is run once for all that stand one
+        behind the other in a group, and returns what comes of each.
+        """
         if self._closing:
             raise ShuttingDown("The server is stopping")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Pending(lambda tx: operation(tx, *args, **kwargs), future))
+        self._queue.append(_Pending(operation, item, future))
         self._arrival.set()
         return await future
 
@@ -239,9 +256,12 @@ class Writer:
         self._breakdown.check()
         try:
             await self._begin()
-            for pending in group:
+            for operation, run in groupby(group, attrgetter("operation")):
+                together = list(run)
                 tx = Transaction(self._connection, self._thread)
-                pending.result = await pending.operation(tx)
+                results = await operation(tx, [pending.item for pending in together])
+                for pending, result in zip(together, results, strict=True):
+                    pending.result = result
                 changes += tx.changes
             await self._connection.execute_fetchall("COMMIT")
         except sqlite3.Error as exc:

@@ -74,7 +74,7 @@ async def test_a_lower_priority_is_asked_for_where_the_higher_one_has_to_wait(
     high = await queue.submit("a", "a", "a", priority=Priority.HIGH)
     low = await queue.submit("a", "b", priority=Priority.LOW)
     assert [await queue.begin(4) for _ in range(4)] == [
-        [(high, "a")], [(high, "a")], [(low, "b")], [],
+        [(high, "a"), (high, "a")], [(low, "b")], [], [],
     ]  # fmt: skip
     queue.end("a", high)
     assert await queue.begin(4) == [(high, "a")]
@@ -121,12 +121,10 @@ async def test_a_round_gives_nobody_more_because_another_has_had_one(queue: Queu
     queue.picker = Picker(queue.store, queue.turns)
     silent = await queue.submit(*"aaaa")
     answered = await queue.submit(*"aaaa")
-    under_way = [one for _ in range(4) for one in await queue.begin(4)]
-    for job, host in under_way:
+    for job, host in await queue.begin(4):
         if job == answered:
             queue.end(host, job)
-    assert await queue.begin(4) == [(answered, "a")]
-    assert await queue.begin(4) == [(answered, "a")]
+    assert await queue.begin(4) == [(answered, "a")] * 2
     assert queue.turns.in_flight_of(silent) == 2
 
 
@@ -157,8 +155,8 @@ async def test_hosts_take_turns_within_a_job(queue: Queue) -> None:
 
 async def test_all_hosts_of_a_job_begin_in_one_round(queue: Queue) -> None:
     await queue.submit(*["a", "b", "c"] * 3)
-    assert sorted(host for _, host in await queue.begin(32)) == ["a", "b", "c"]
-    assert sorted(host for _, host in await queue.begin(32)) == ["a", "b", "c"]
+    assert sorted(host for _, host in await queue.begin(4)) == ["a", "a", "b", "c"]
+    assert sorted(host for _, host in await queue.begin(32)) == ["b", "c"]
     assert await queue.begin(32) == []
 
 
@@ -197,17 +195,39 @@ async def test_a_host_that_fails_while_it_is_picked_does_not_hold_up_the_round(
     breakers = Breakers()
     turns = FetchTurns(4, breakers.is_on_trial)
     turns.begin("h.example", "another job")
-    asked, ask = 0, store.fetch_offers
+    ask = store.fetch_offers
 
     async def fail_meanwhile(*wanted: Any) -> Any:
-        nonlocal asked
-        asked += 1
-        if asked == 2:
-            breakers.note_failure("h.example")
-            turns.end("h.example", "another job")
-        return await ask(*wanted)
+        offers = await ask(*wanted)
+        breakers.note_failure("h.example")
+        turns.end("h.example", "another job")
+        return offers
 
     monkeypatch.setattr(store, "fetch_offers", fail_meanwhile)
-    picks = await Picker(store, turns).pick(32)
-    assert Counter(pick.host for pick in picks) == {"h.example": 2, "g.example": 2}
+    begun = await store.begin_fetches(await Picker(store, turns).pick(32), 2_000)
+    assert Counter(map(_host, begun)) == {"h.example": 1, "g.example": 2}
     await store.close()
+
+
+async def test_a_job_of_more_hosts_than_are_looked_at_is_not_given_the_same_ones_again(
+    queue: Queue,
+) -> None:
+    for _ in range(5):
+        await queue.submit("a")
+    await queue.begin(PER_HOST)
+    large = await queue.submit(*(name for name in "bcdefg" for _ in range(9)))
+    begun = [await queue.begin(4) for _ in range(3)]
+    assert begun == [[(large, host) for host in two] for two in ("bc", "de", "fg")]
+
+
+async def test_places_that_a_job_has_too_few_images_for_are_filled_by_the_next_round(
+    queue: Queue,
+) -> None:
+    small = await queue.submit("a", "b")
+    large = await queue.submit(*"cdefgh" * 9)
+    queue.turns = FetchTurns(9, queue.on_trial.__contains__)
+    queue.picker = Picker(queue.store, queue.turns)
+    begun: list[tuple[str, str]] = []
+    while more := await queue.begin(16 - len(begun)):
+        begun += more
+    assert Counter(job for job, _ in begun) == {small: 2, large: 14}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import product
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -43,19 +44,25 @@ class FetchRules(RuleBasedStateMachine):
 
     @precondition(lambda self: self.waiting())
     @rule(
-        numbers=st.lists(st.tuples(st.integers(0, 99), st.integers(0, 5)), min_size=1, max_size=3)
+        numbers=st.lists(
+            st.tuples(st.integers(0, 99), st.integers(0, 5), st.integers(1, 3)),
+            min_size=1,
+            max_size=3,
+        )
     )
-    def begin_fetches(self, numbers: list[tuple[int, int]]) -> None:
+    def begin_fetches(self, numbers: list[tuple[int, int, int]]) -> None:
         """Of a job and a host with images, mostly; or of the host and another job."""
         now, waiting = self.tick(), sorted(self.waiting())
-        places = [(*waiting[number % len(waiting)], other) for number, other in numbers]
+        places = [(*waiting[number % len(waiting)], other, most) for number, other, most in numbers]
         wanted = [
-            FetchPick(self.model[job_id].priority, host, self.ids[-other] if other else job_id)
-            for job_id, host, other in places
+            FetchPick(
+                self.model[job_id].priority, host, self.ids[-other] if other else job_id, most
+            )
+            for job_id, host, other, most in places
             if other <= len(self.ids)
         ]
         images = self.run(lambda: self.store.begin_fetches(wanted, now))
-        chosen = {place for pick in wanted if (place := self.choose(pick))}
+        chosen = {place for pick in wanted for place in self.choose(pick)}
         for job_id, index in chosen:
             mine = self.model[job_id].images[index]
             mine.state = ImageState.FETCHING
@@ -75,8 +82,8 @@ class FetchRules(RuleBasedStateMachine):
             if image.can_be_fetched()
         }
 
-    def choose(self, pick: FetchPick) -> tuple[str, int] | None:
-        """The job and the index of the image whose turn it is."""
+    def choose(self, pick: FetchPick) -> list[tuple[str, int]]:
+        """The job and the index of each image whose turn it is."""
         there = [
             (job_id, index)
             for job_id, job in sorted(self.model.items())
@@ -85,7 +92,8 @@ class FetchRules(RuleBasedStateMachine):
             if image.can_be_fetched() and image.host == pick.host
         ]
         later = [place for place in there if place[0] >= pick.job_id]
-        return next(iter(later or there), None)
+        in_turn = later or there
+        return [place for place in in_turn if place[0] == in_turn[0][0]][: pick.count]
 
     def end_fetch(self, number: int) -> tuple[Image, ModelImage | None]:
         """One of the tries; and the image in the model where it is still the current one."""
@@ -177,5 +185,11 @@ class FetchRules(RuleBasedStateMachine):
             assert jobs == sorted({job_id for job_id, _ in waiting})
             hosts = await self.store.hosts_to_fetch(priority, 99)
             assert hosts == sorted({host for _, host in waiting})
-            offers = await self.store.fetch_offers(priority, dict.fromkeys(self.ids, ""), HOSTS[:1])
-            assert offers == {job_id: host for job_id, host in waiting if host != HOSTS[0]}
+            for last, busy, limit in product(["", *HOSTS], ([], HOSTS[:1]), (1, 9)):
+                asked = dict.fromkeys(self.ids, last)
+                offers = await self.store.fetch_offers(priority, asked, busy, limit)
+                in_turn = [h for h in HOSTS if h > last] + [h for h in HOSTS if h <= last]
+                assert offers == {
+                    job_id: [h for h in in_turn if (job_id, h) in waiting and h not in busy][:limit]
+                    for job_id in self.ids
+                }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from imgsvc.domain.image import Image, NewImage, SourceKind
@@ -171,21 +173,31 @@ async def test_jobs_are_found_in_their_order_after_one(store: Store) -> None:
     assert await store.jobs_to_fetch(Priority.NORMAL, jobs[3], 2) == []
 
 
-async def test_a_job_is_offered_the_host_after_its_last_one_that_is_not_busy(store: Store) -> None:
+async def test_a_job_is_offered_the_hosts_after_its_last_one_that_are_not_busy(
+    store: Store,
+) -> None:
     job = (await create(store, *["a.example", "b.example"] * 20, "c.example")).id
     other = (await create(store, "b.example")).id
     low = (await create(store, "a.example", priority=Priority.LOW)).id
 
-    async def offered(last: str, *busy: str) -> dict[str, str]:
-        asked = {job: last, other: last, low: ""}
-        return await store.fetch_offers(Priority.NORMAL, asked, [f"{b}.example" for b in busy])
+    async def offered(last: str, busy: str = "", limit: int = 9) -> tuple[str, str]:
+        """To the one and the other, by their first letters."""
+        asked = {job: last and f"{last}.example", other: last and f"{last}.example", low: ""}
+        hosts = [f"{name}.example" for name in busy]
+        found = await store.fetch_offers(Priority.NORMAL, asked, hosts, limit)
+        assert found.pop(low) == []
+        one, two = ("".join(host[0] for host in found[job_id]) for job_id in (job, other))
+        return one, two
 
-    assert await offered("") == {job: "a.example", other: "b.example"}
-    assert await offered("b.example") == {job: "c.example", other: "b.example"}
-    assert await offered("c.example") == {job: "a.example", other: "b.example"}
-    assert await offered("a.example", "b") == {job: "c.example"}
-    assert await offered("b.example", "c", "a") == {job: "b.example", other: "b.example"}
-    assert await offered("", "a", "b", "c") == {}
+    assert await offered("") == ("abc", "b")
+    assert await offered("b") == ("cab", "b")
+    assert await offered("c") == ("abc", "b")
+    assert await offered("b", limit=1) == ("c", "b")
+    assert await offered("b", limit=2) == ("ca", "b")
+    assert await offered("a", "b", 2) == ("ca", "")
+    assert await offered("", "b", 2) == ("ac", "")
+    assert await offered("b", "ac") == ("b", "b")
+    assert await offered("", "abc") == ("", "")
 
 
 async def test_a_pick_is_of_its_job_or_of_the_next_one_there(store: Store) -> None:
@@ -198,6 +210,36 @@ async def test_a_pick_is_of_its_job_or_of_the_next_one_there(store: Store) -> No
         (two, 0), (two, 1), (three, 0), (three, 1), (one, 0), (one, 1),
     ]  # fmt: skip
     assert await store.begin_fetches([pick(job_id=one)], 2_000) == []
+
+
+async def test_a_pick_is_of_as_many_images_of_one_job_as_it_says(store: Store) -> None:
+    one, two = [(await create(store, *["a.example"] * 3, "b.example")).id for _ in range(2)]
+
+    async def begin_of(count: int, *jobs: str) -> list[tuple[str, int]]:
+        picks = [FetchPick(Priority.NORMAL, "a.example", job_id, count) for job_id in jobs]
+        return [(i.job_id, i.index) for i in await store.begin_fetches(picks, 2_000)]
+
+    assert await begin_of(2, one) == [(one, 0), (one, 1)]
+    assert sorted(await begin_of(2, one, two)) == sorted([(one, 2), (two, 0), (two, 1)])
+    assert await begin_of(2, one) == [(two, 2)]
+    assert await begin_of(2, one, two) == []
+
+
+async def test_fetches_that_end_together_are_written_down_together(
+    store: Store, told: list[JobChange]
+) -> None:
+    jobs = [await create(store, *["a.example"] * 3) for _ in range(2)]
+    picks = [FetchPick(Priority.NORMAL, "a.example", job.id, 3) for job in jobs]
+    images = await store.begin_fetches(picks, 2_000)
+    await store.release_fetch(FetchRelease(images[0].key, count_attempt=False), 2_500)
+    told.clear()
+    ended = await asyncio.gather(*(store.finish_fetch(fetched(i), 3_000) for i in images))
+    assert [job and job.id for job in ended] == [None, *(image.job_id for image in images[1:])]
+    assert sorted(len(change.images) for change in told) == [2, 3]
+    kept = [await store.job(job.id) for job in jobs]
+    assert [(job.unfetched, job.input_bytes, job.remaining_ms) for job in kept] == [
+        (1, 800, 18 + 5), (0, 1_200, 27),
+    ]  # fmt: skip
 
 
 async def test_priorities_are_kept_apart(store: Store) -> None:

@@ -35,66 +35,91 @@ found (job_id) AS (
 SELECT job_id FROM found WHERE job_id IS NOT NULL;
 
 -- name: fetch_offers
--- For each job of a rank, with a host that is not to be asked any more in this turn, the next
--- one in the hosts' order, and the first one; busy hosts are stepped over.
+-- For each job of a rank, with a host, the next ones in the hosts' order, so many at most; busy
+-- hosts are stepped over.
 WITH RECURSIVE
-offers (job_id, after, host) AS (
-    SELECT asked.value ->> 0, asked.value ->> 1, (
+offers (job_id, after, remaining, host) AS (
+    SELECT asked.value ->> 0, asked.value ->> 1, :limit, (
         SELECT min(images.fetch_host) FROM images INDEXED BY images_to_fetch_by_job
         WHERE images.state = 'pending' AND images.fetch_at = 0 AND images.fetch_rank = :rank
             AND images.job_id = asked.value ->> 0 AND images.fetch_host > asked.value ->> 1
     )
     FROM json_each(:jobs) AS asked
     UNION ALL
-    SELECT offers.job_id, offers.after, (
+    SELECT offers.job_id, offers.after, offers.remaining - (busy.value IS NULL), (
         SELECT min(images.fetch_host) FROM images INDEXED BY images_to_fetch_by_job
         WHERE images.state = 'pending' AND images.fetch_at = 0 AND images.fetch_rank = :rank
             AND images.job_id = offers.job_id AND images.fetch_host > offers.host
     )
-    FROM offers
-    WHERE EXISTS (SELECT 1 FROM json_each(:busy) AS busy WHERE busy.value = offers.host)
+    FROM offers LEFT JOIN json_each(:busy) AS busy ON busy.value = offers.host
+    WHERE offers.host IS NOT NULL AND offers.remaining > (busy.value IS NULL)
 )
 SELECT job_id, after, host FROM offers
 WHERE host IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM json_each(:busy) AS busy WHERE busy.value = offers.host);
 
 -- name: begin_fetches
--- Of each pick (rank, host, job) the first image of the host from that job on, and else the
--- first one of the host, begins a try.
-WITH v AS MATERIALIZED (
-    SELECT coalesce(
-        (
-            SELECT images.rowid FROM images INDEXED BY images_to_fetch
-            WHERE images.state = 'pending' AND images.fetch_at = 0
-                AND images.fetch_rank = pick.value ->> 0
-                AND images.fetch_host = pick.value ->> 1
-                AND images.job_id >= pick.value ->> 2
-            ORDER BY images.job_id, images.idx LIMIT 1
-        ),
-        (
-            SELECT images.rowid FROM images INDEXED BY images_to_fetch
-            WHERE images.state = 'pending' AND images.fetch_at = 0
-                AND images.fetch_rank = pick.value ->> 0
-                AND images.fetch_host = pick.value ->> 1
-            ORDER BY images.job_id, images.idx LIMIT 1
+-- Of each pick (rank, host, job, count) the first images of the host from that job on, and else
+-- the first ones of the host, begin a try: all of one job. One step is one index search.
+WITH RECURSIVE
+picked (remaining, image) AS (
+    SELECT
+        pick.value ->> 3,
+        coalesce(
+            (
+                SELECT images.rowid FROM images INDEXED BY images_to_fetch
+                WHERE images.state = 'pending' AND images.fetch_at = 0
+                    AND images.fetch_rank = pick.value ->> 0
+                    AND images.fetch_host = pick.value ->> 1
+                    AND images.job_id >= pick.value ->> 2
+                ORDER BY images.job_id, images.idx LIMIT 1
+            ),
+            (
+                SELECT images.rowid FROM images INDEXED BY images_to_fetch
+                WHERE images.state = 'pending' AND images.fetch_at = 0
+                    AND images.fetch_rank = pick.value ->> 0
+                    AND images.fetch_host = pick.value ->> 1
+                ORDER BY images.job_id, images.idx LIMIT 1
+            )
         )
-    ) AS image
     FROM json_each(:picks) AS pick
-)
+    UNION ALL
+    SELECT
+        picked.remaining - 1,
+        (
+            SELECT images.rowid FROM images INDEXED BY images_to_fetch
+            WHERE images.state = 'pending' AND images.fetch_at = 0
+                AND images.fetch_rank = last.fetch_rank
+                AND images.fetch_host = last.fetch_host
+                AND images.job_id = last.job_id AND images.idx > last.idx
+            ORDER BY images.idx LIMIT 1
+        )
+    FROM picked CROSS JOIN images AS last
+    WHERE picked.remaining > 1 AND last.rowid = picked.image
+),
+v AS MATERIALIZED (SELECT image FROM picked WHERE image IS NOT NULL)
 UPDATE images SET
     state = 'fetching', claim = claim + 1, attempts = attempts + 1
 FROM v
 WHERE images.rowid = v.image AND +images.state = 'pending'
 RETURNING *;
 
--- name: finish_fetch
--- The bytes are there: the image waits for a worker. The try that went well counts as the
--- worker's.
+-- name: finish_fetches
+-- The bytes are there: images wait for a worker where the try is still the current one. The try
+-- that went well counts as the worker's.
+WITH v AS MATERIALIZED (
+    SELECT
+        value ->> 0 AS job_id, value ->> 1 AS idx, value ->> 2 AS claim,
+        value ->> 3 AS size_bytes, value ->> 4 AS sha256, value ->> 5 AS cost_ms
+    FROM json_each(:fetched)
+)
 UPDATE images SET
-    state = 'pending', attempts = attempts - 1, fetch_at = NULL, fetch_way = NULL,
-    size_bytes = :size_bytes, sha256 = :sha256, cost_ms = :cost_ms,
+    state = 'pending', attempts = images.attempts - 1, fetch_at = NULL, fetch_way = NULL,
+    size_bytes = v.size_bytes, sha256 = v.sha256, cost_ms = v.cost_ms,
     last_error_code = NULL, last_error_message = NULL
-WHERE job_id = :job_id AND idx = :idx AND state = 'fetching' AND claim = :claim
+FROM v
+WHERE images.job_id = v.job_id AND images.idx = v.idx
+    AND images.state = 'fetching' AND images.claim = v.claim
 RETURNING *;
 
 -- name: fail_fetch

@@ -66,7 +66,7 @@ class OpenLog:
         if head[_SALT] != self._salt:
             self._salt, self._last_at = head[_SALT], None
             self._frame_bytes = FRAME_HEADER_BYTES + int.from_bytes(head[8:12], "big")
-        elif self._last_at is not None and not self._commits_at(self._last_at):
+        elif self._last_at is not None and self._commits_at(self._last_at) is None:
             # Else it was begun anew while it was looked at.
             return os.pread(self._file, HEADER_BYTES, 0)[_SALT] == self._salt
         self._find_last()

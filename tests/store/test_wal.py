@@ -104,6 +104,23 @@ def test_a_log_that_a_checkpoint_empties_while_it_is_looked_at_is_sound(
             assert not opened.is_spoiled()
 
 
+def test_what_a_program_wrote_that_was_killed_before_its_commit_counted_is_overwritten(
+    tmp_path: Path,
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE t (b)")
+        with (tmp_path / "a.db-wal").open("r+b", buffering=0) as file:
+            opened = OpenLog(file.fileno())
+            _fill(connection, 1)
+            assert not opened.is_spoiled()
+            last_at = os.fstat(file.fileno()).st_size - FRAME_HEADER_BYTES - 4096
+            os.pwrite(file.fileno(), bytes(4), last_at + 4)  # a frame that ends no commit
+            assert not opened.is_spoiled()
+            os.pwrite(file.fileno(), bytes(FRAME_HEADER_BYTES), last_at)
+            assert opened.is_spoiled()
+
+
 def _cut_power(database: Path, folder: Path) -> Path:
     """What is left then of a database in use: it, with a log that ends in zeros."""
     folder.mkdir()

@@ -9,6 +9,11 @@ from imgsvc.blobs.disk import DiskThreads
 
 BACKLOG_BYTES = 32 << 20
 
+LEAST_BYTES = 64 << 10
+"""As what each write counts at least: hundreds of tiny pieces take more memory than they hold. So
+there are at most 512 of them, of which each waits for the one before, and no cancel goes too deep.
+"""
+
 WRITERS = 2
 """Threads. They are enough for a gigabyte a second; with sixteen, each block wakes another one,
 and a large form takes a fifth to a third longer.
@@ -34,6 +39,7 @@ class Backlog:
 
     def follow(self, write: asyncio.Task[None], size_bytes: int) -> None:
         """Count these bytes until the write has ended, however it ends."""
+        size_bytes = max(size_bytes, LEAST_BYTES)
         self._size_bytes += size_bytes
         write.add_done_callback(lambda _: self._let_go(size_bytes))
 

@@ -16,7 +16,6 @@ import re
 import secrets
 import shutil
 import stat
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BufferedReader
@@ -154,7 +153,7 @@ class Places:
     def _placing(self, target: str) -> Iterator[tuple[int, str]]:
         """A folder, and a name in it for a file that goes to its place when the block ends."""
         *above, name = _split(target)
-        part = f".imgsvc-{secrets.token_hex(8)}.part"
+        part = _new_part()
         with self._opened(above, make=True) as folder:
             try:
                 yield folder, part
@@ -193,13 +192,34 @@ def takes_files(folder: Path) -> bool:
 
 
 def _sweep(folder: int, names: Iterable[str]) -> None:
-    since_s = time.time() - ABANDONED_S
-    for name in filter(_PART.fullmatch, names):
-        with suppress(OSError):
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            # A file that was linked is as old as the other one, but for its change.
-            if stat.S_ISREG(found.st_mode) and max(found.st_mtime, found.st_ctime) < since_s:
-                os.unlink(name, dir_fd=folder)
+    parts = list(filter(_PART.fullmatch, names))
+    if not parts:
+        return
+    with suppress(OSError):
+        since_s = _tell_time_s(folder) - ABANDONED_S
+        for name in parts:
+            with suppress(OSError):
+                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                # A file that was linked is as old as the other one, but for its change.
+                if stat.S_ISREG(found.st_mode) and max(found.st_mtime, found.st_ctime) < since_s:
+                    os.unlink(name, dir_fd=folder)
+
+
+def _tell_time_s(folder: int) -> float:
+    """What a new file has there: a share has a clock of its own, and this machine's may be days
+    ahead of it.
+    """
+    name = _new_part()
+    fd = os.open(name, _NEW_FILE, PRIVATE, dir_fd=folder)
+    try:
+        return os.fstat(fd).st_mtime
+    finally:
+        os.close(fd)
+        os.unlink(name, dir_fd=folder)
+
+
+def _new_part() -> str:
+    return f".imgsvc-{secrets.token_hex(8)}.part"
 
 
 def _split(target: str) -> list[str]:

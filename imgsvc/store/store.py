@@ -159,9 +159,13 @@ class Store(Lookups):
         return self._breakdown.has_come
 
     def explain_end(self, exc: BaseException) -> BaseException:
-        """Why a task has died: where a database that has broken down refused it something, that."""
-        refused = isinstance(exc, ShuttingDown) and self.has_broken_down
-        return self._breakdown.error() if refused else exc
+        """Why a task has died: where a database that has broken down refused it something, or
+        tasks of its own, that.
+        """
+        refused = isinstance(exc, ShuttingDown) or (
+            isinstance(exc, BaseExceptionGroup) and exc.split(ShuttingDown)[1] is None
+        )
+        return self._breakdown.error() if refused and self.has_broken_down else exc
 
     @property
     def pending_images(self) -> int:

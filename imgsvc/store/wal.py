@@ -44,49 +44,51 @@ it from its beginning again, when that is on stable storage.
 class OpenLog:
     """Whether somebody cuts off or overwrites a log in use: SQLite goes on behind it, reads what
     it believes to be there, and saves that into the database. Blocking. file: its descriptor.
+
+    Only what was committed since it was begun is looked at: what else stands in the file, an older
+    log, a transaction that was rolled back, zeros behind a power cut, may be cut off by anybody
+    who writes, as his `journal_size_limit` says.
     """
 
     def __init__(self, file: int) -> None:
         self._file = file
         self._salt = b""
-        self._size = 0
+        self._frame_bytes = 0
         self._last_at: int | None = None
 
     def is_spoiled(self) -> bool:
-        """As far as its beginning and its length tell. Raises OSError."""
-        size = os.fstat(self._file).st_size  # before its head: only a new log may be shorter
+        """As far as its beginning and its last commit tell. Raises OSError."""
         head = os.pread(self._file, HEADER_BYTES, 0)
         if not head:  # from a checkpoint to the next commit
             return False
         if int.from_bytes(head[:4], "big") not in _MAGIC:
             return True
-        salt, page_bytes = head[_SALT], int.from_bytes(head[8:12], "big")
-        if salt != self._salt:
-            size = os.fstat(self._file).st_size  # what was found before may be the old one's
-        elif size < self._size or self._has_hole():
-            return self._read_salt() == salt  # else it was begun anew while it was looked at
-        self._salt, self._size = salt, min(size, LIMIT_BYTES)
-        self._last_at = self._find_last(FRAME_HEADER_BYTES + page_bytes)
+        if head[_SALT] != self._salt:
+            self._salt, self._last_at = head[_SALT], None
+            self._frame_bytes = FRAME_HEADER_BYTES + int.from_bytes(head[8:12], "big")
+        elif self._last_at is not None and self._commits_at(self._last_at) is None:
+            # Else it was begun anew while it was looked at.
+            return os.pread(self._file, HEADER_BYTES, 0)[_SALT] == self._salt
+        self._find_last()
         return False
 
-    def _read_salt(self) -> bytes:
-        return os.pread(self._file, HEADER_BYTES, 0)[_SALT]
+    def _find_last(self) -> None:
+        """The last commit of this log, from the one that is known on."""
+        at = HEADER_BYTES if self._last_at is None else self._last_at + self._frame_bytes
+        while (commits := self._commits_at(at)) is not None:
+            if commits:
+                self._last_at = at
+            at += self._frame_bytes
 
-    def _find_last(self, frame_bytes: int) -> int | None:
-        """Where the last frame stands; None where there is none, as behind a power cut, which may
-        leave zeros at the end.
+    def _commits_at(self, at: int) -> bool | None:
+        """Whether the frame there ends a commit; None where no whole one of this log stands, as
+        behind a full disk.
         """
-        frames = (self._size - HEADER_BYTES) // frame_bytes
-        at = HEADER_BYTES + (frames - 1) * frame_bytes
-        return at if frames > 0 and self._is_frame(at) else None
-
-    def _has_hole(self) -> bool:
-        """Where the log ended at the last look."""
-        return self._last_at is not None and not self._is_frame(self._last_at)
-
-    def _is_frame(self, at: int) -> bool:
-        """The first four bytes of a frame are never zero."""
-        return any(os.pread(self._file, 4, at))
+        frame = os.pread(self._file, self._frame_bytes, at)
+        if len(frame) < self._frame_bytes:
+            return None
+        _, size_after, salt = _FRAME.unpack_from(frame)
+        return size_after > 0 if salt == self._salt else None
 
 
 def has_broken_header(path: Path) -> bool:

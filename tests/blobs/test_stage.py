@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from imgsvc.blobs import disk
-from imgsvc.blobs.backlog import BACKLOG_BYTES, Backlog
+from imgsvc.blobs.backlog import BACKLOG_BYTES, LEAST_BYTES, Backlog
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.blobs.stage import BLOCK_BYTES, EARLY_SYNC_BYTES, EARLY_SYNCS, Stage
+from imgsvc.blobs.stage import BLOCK_BYTES, EARLY_SYNC_BYTES, EARLY_SYNCS, MAX_CHUNKS, Stage
 from imgsvc.domain.ids import is_id, new_id
 from imgsvc.errors import NotFound, StorageFull
 
@@ -231,6 +231,25 @@ async def test_while_much_waits_for_the_disk_each_file_has_one_block_on_its_way(
     assert (await other.finish())[0] == 2 * BLOCK_BYTES
     assert (await large.finish())[0] == BACKLOG_BYTES
     assert other.path.read_bytes() == b"1" * BLOCK_BYTES + b"2" * BLOCK_BYTES
+
+
+async def test_tiny_pieces_that_wait_for_the_disk_count_for_what_they_take_and_can_be_cancelled(
+    blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk_goes_on = hold_writes(monkeypatch)
+    file = blobs.stage(new_id()).new_file()
+    for _ in range(BACKLOG_BYTES // LEAST_BYTES * MAX_CHUNKS):
+        await file.write(b"..")
+    more = asyncio.create_task(file.write(b"x" * BLOCK_BYTES))
+    for _ in range(10):  # turns of the loop, each of which would have been enough
+        await asyncio.sleep(0)
+    assert not more.done()
+    more.cancel()
+    file._writes[-1].cancel()
+    disk_goes_on.set()
+    await file.abort()
+
+    assert not file.path.exists()
 
 
 async def test_a_write_that_is_cancelled_before_it_begins_is_counted_no_longer() -> None:

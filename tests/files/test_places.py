@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,18 @@ def test_what_the_killed_have_left_is_swept_when_nobody_can_be_writing_it(
     Places(root / "none").sweep_all()
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in (*own, linked, root / "day" / left[0].name))
+
+
+def test_how_old_something_is_says_the_clock_of_the_share(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = time.time()
+    monkeypatch.setattr(time, "time", lambda: now_s + 2 * module.ABANDONED_S)
+    places = Places(root)
+    with places.writing("a.webp") as part:
+        part.write(b"another's")
+        Places(root).sweep_all()
+    assert contents(root) == {"a.webp": b"another's"}
 
 
 def test_folders_may_be_as_deep_as_somebody_makes_them(

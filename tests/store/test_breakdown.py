@@ -237,3 +237,23 @@ async def test_a_writer_that_dies_is_told_of(store: Store) -> None:
         await watching
     doomed.cancel()
     store._task = asyncio.create_task(asyncio.sleep(0))
+
+
+async def _create_beside(store: Store) -> None:
+    """In tasks of its own, as webhooks and watched folders have them."""
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(2):
+            tasks.create_task(create(store, 1))
+
+
+async def test_tasks_that_a_broken_database_refused_do_not_hide_it_and_other_troubles_stay(
+    database: Path,
+) -> None:
+    store = await Store.open(database)
+    store._breakdown.note("spoiled")
+    with pytest.raises(ExceptionGroup) as caught:
+        await _create_beside(store)
+    await store.close()
+    assert isinstance(store.explain_end(caught.value), DatabaseBroken)
+    both = ExceptionGroup("both", [caught.value, ValueError("another")])
+    assert store.explain_end(both) is both

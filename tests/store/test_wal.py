@@ -24,10 +24,7 @@ def _fill(connection: sqlite3.Connection, rows: int) -> None:
         connection.execute("INSERT INTO t VALUES (zeroblob(4096))")
 
 
-def test_sqlite_itself_may_cut_a_large_log_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wal, "LIMIT_BYTES", _LIMIT_BYTES)
+def test_sqlite_itself_may_cut_a_large_log_back(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -54,6 +51,36 @@ def test_sqlite_itself_may_cut_a_large_log_back(
             assert opened.is_spoiled()
 
 
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_another_program_may_cut_it_back_further(tmp_path: Path, end: str) -> None:
+    """Although it begins the log anew, and is looked at, long before that."""
+    path = tmp_path / "a.db"
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as connection,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE t (b)")
+        other.execute("PRAGMA journal_size_limit = 0")
+        other.execute("PRAGMA cache_size = 10")  # more is written before the commit
+        log = tmp_path / "a.db-wal"
+        with log.open("rb", buffering=0) as file:
+            opened = OpenLog(file.fileno())
+            _fill(connection, 100)
+            assert not opened.is_spoiled()
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            other.execute("BEGIN")
+            _fill(other, 50)
+            large_bytes = log.stat().st_size
+            assert not opened.is_spoiled()
+            other.execute(end)
+            _fill(other, 1)
+            assert log.stat().st_size < large_bytes
+            assert not opened.is_spoiled()
+            os.truncate(log, log.stat().st_size // 2)
+            assert opened.is_spoiled()
+
+
 def test_a_log_that_a_checkpoint_empties_while_it_is_looked_at_is_sound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,7 +93,7 @@ def test_a_log_that_a_checkpoint_empties_while_it_is_looked_at_is_sound(
             read = os.pread
 
             def empty_before_frame(fd: int, size: int, at: int) -> bytes:
-                if size < FRAME_HEADER_BYTES:
+                if at:
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 return read(fd, size, at)
 
@@ -75,6 +102,23 @@ def test_a_log_that_a_checkpoint_empties_while_it_is_looked_at_is_sound(
                 assert not opened.is_spoiled()
             _fill(connection, 1)
             assert not opened.is_spoiled()
+
+
+def test_what_a_program_wrote_that_was_killed_before_its_commit_counted_is_overwritten(
+    tmp_path: Path,
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE t (b)")
+        with (tmp_path / "a.db-wal").open("r+b", buffering=0) as file:
+            opened = OpenLog(file.fileno())
+            _fill(connection, 1)
+            assert not opened.is_spoiled()
+            last_at = os.fstat(file.fileno()).st_size - FRAME_HEADER_BYTES - 4096
+            os.pwrite(file.fileno(), bytes(4), last_at + 4)  # a frame that ends no commit
+            assert not opened.is_spoiled()
+            os.pwrite(file.fileno(), bytes(FRAME_HEADER_BYTES), last_at)
+            assert opened.is_spoiled()
 
 
 def _cut_power(database: Path, folder: Path) -> Path:

@@ -126,18 +126,9 @@ class WorkerProcess:
     files: ProcessFiles
     ready: Future[Greeting]
 
-    def submit(
-        self,
-        ordinal: int,
-        tasks: tuple[RenderTask, ...],
-        answer: Callable[[BundleAnswer], None],
-        *,
-        makes_way: bool,
-    ) -> None:
-        """Send a bundle; `answer` is called once, in another thread, unless this raises.
-
-        Raises BrokenExecutor when the child is dead, RuntimeError after `close`, and
-        InputUnavailable where a large bundle, which goes through a file, cannot be written now.
+    def pack_call(self, ordinal: int, tasks: tuple[RenderTask, ...]) -> bytes | None:
+        """A bundle's parcel for `submit`, written to a file where it is large. Raises
+        InputUnavailable where that is not possible now.
         """
         call_path = self.scratch.call_path(ordinal)
         try:
@@ -149,6 +140,21 @@ class WorkerProcess:
             call_path.unlink(missing_ok=True)
             raise InputUnavailable(failure) from exc
         self.scratch.report_path(ordinal).unlink(missing_ok=True)  # nobody of ours left it there
+        return parcel
+
+    def submit(
+        self,
+        ordinal: int,
+        tasks: tuple[RenderTask, ...],
+        parcel: bytes | None,
+        answer: Callable[[BundleAnswer], None],
+        *,
+        makes_way: bool,
+    ) -> None:
+        """Send a bundle; `answer` is called once, in another thread, unless this raises.
+
+        Raises BrokenExecutor when the child is dead, and RuntimeError after `close`.
+        """
         future = self.executor.submit(child.run_bundle, ordinal, parcel, makes_way)
         future.add_done_callback(lambda done: answer(self._collect(ordinal, tasks, done)))
 

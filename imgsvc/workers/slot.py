@@ -323,21 +323,23 @@ class Slot:
         if not sent:
             return False
 
-        def answer(outcome: BundleAnswer) -> None:
-            bundle.answered = True
-            self._loop.call_soon_threadsafe(self._on_answer, worker, bundle, outcome)
-
-        bundle.sent = not worker.process.is_dead  # afterwards it may be dead of this very bundle
         try:
-            worker.process.submit(bundle.ordinal, bundle.tasks, answer, makes_way=bundle.makes_way)
+            parcel = worker.process.pack_call(bundle.ordinal, bundle.tasks)
         except InputUnavailable as exc:
-            bundle.sent = False
             for placed in sent:
                 remove_inputs(placed)
             refused = [end_unavailable(placed, exc) for placed in sent]
             bundle.tasks = ()
             self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
             return False
+
+        def answer(outcome: BundleAnswer) -> None:
+            bundle.answered = True
+            self._loop.call_soon_threadsafe(self._on_answer, worker, bundle, outcome)
+
+        makes_way = bundle.makes_way
+        bundle.sent = not worker.process.is_dead  # afterwards it may be dead of this very bundle
+        worker.process.submit(bundle.ordinal, bundle.tasks, parcel, answer, makes_way=makes_way)
         return True
 
     def _on_refused(self, bundle: Bundle, refused: Sequence[Finished]) -> None:

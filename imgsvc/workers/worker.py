@@ -17,9 +17,6 @@ from imgsvc.workers.report import Greeting
 log = get_logger(__name__)
 
 START_TIMEOUT_S = 60.0
-STALL_TIMEOUT_S = 30.0
-"""How long a bundle may be on its way to an idle child; its input may have to be copied first."""
-
 SETTLE_TIMEOUT_S = 5.0
 """How long a dead child's executor may take to fail its calls; it needs milliseconds."""
 
@@ -172,7 +169,8 @@ class Worker:
         """Keep the deadlines, `elapsed_s` after the last look.
 
         Time is added up look by look and not taken from a clock, so that a machine, or a
-        terminal's group of processes, that was stopped for a while kills nothing.
+        terminal's group of processes, that was stopped for a while kills nothing. Who has nothing
+        to do has no deadline, however long its next bundle is brought.
         """
         mark = self.mark
         has_work = any(bundle.sent for bundle in self.bundles.values())
@@ -191,7 +189,7 @@ class Worker:
                 if self._is_sure(mark):
                     self.sentence = self.sentence or mark
                 self._kill_at("task")
-        elif self.unchanged_s >= (timeout_s if has_work else max(timeout_s, STALL_TIMEOUT_S)):
+        elif has_work and self.unchanged_s >= timeout_s:
             self._kill_at("stall")
 
     def _kill_at(self, deadline: str) -> None:

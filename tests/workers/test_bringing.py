@@ -1,0 +1,63 @@
+"""The parent brings a bundle to its child: neither a worker nor an image pays for how it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from imgsvc.domain.rendering import Rendered
+from imgsvc.workers import process
+from tests.workers.conftest import Pools
+
+LOOKS = 45
+"""At a second each they are longer than any deadline of these pools."""
+
+
+def _refuse_link(*_: object) -> None:
+    raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+
+@pytest.mark.parametrize("slow", [(shutil, "copyfile"), (process, "pack")])
+async def test_a_worker_waits_for_its_bundle_as_long_as_it_takes(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch, slow: tuple[Any, str]
+) -> None:
+    """As where a share is slow."""
+    pool = await open_pool(timeout_s=5.0)
+    await pool.ready()
+    looked, may_go_on = asyncio.Event(), threading.Event()
+    looks = 0
+
+    def hurry_s() -> float:
+        nonlocal looks
+        looks += 1
+        if looks == LOOKS:
+            looked.set()
+        return time.monotonic() + min(looks, LOOKS)
+
+    do = getattr(*slow)
+
+    def take_long(*arguments: Any) -> Any:
+        may_go_on.wait()
+        return do(*arguments)
+
+    monkeypatch.setattr(os, "link", _refuse_link)
+    monkeypatch.setattr(*slow, take_long)
+    monkeypatch.setattr("imgsvc.workers.pool.monotonic", hurry_s)
+    submitting = asyncio.create_task(pool.submit("ok"))
+    lost = asyncio.create_task(pool.until(lambda: bool(pool.causes())))
+    looks_done = asyncio.create_task(looked.wait())
+    await asyncio.wait([lost, looks_done], return_when=asyncio.FIRST_COMPLETED)
+    may_go_on.set()
+    lost.cancel()
+    (key,) = await submitting
+    await pool.ended([key])
+    assert pool.causes() == {}
+    assert isinstance(pool.finished(key).outcome, Rendered)
+    assert pool.pool.workers()[0].restarts == 0

@@ -8,6 +8,7 @@ import select
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -22,7 +23,7 @@ from imgsvc.workers.answers import AnswerQueue
 from imgsvc.workers.notes import Notes
 from imgsvc.workers.parcel import CALL_BYTES, pack
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood, read_report
-from imgsvc.workers.scratch import InputUnavailable, ProcessFiles, Scratch, find_passing
+from imgsvc.workers.scratch import NOT_NOW, InputUnavailable, ProcessFiles, Scratch, find_passing
 from imgsvc.workers.scrutiny import is_plausible
 from imgsvc.workers.space import is_plenty
 
@@ -133,13 +134,11 @@ class WorkerProcess:
         call_path = self.scratch.call_path(ordinal)
         try:
             parcel = pack(tasks, CALL_BYTES, call_path)
+            self.scratch.report_path(ordinal).unlink(missing_ok=True)  # nobody of ours left it
         except OSError as exc:
-            failure = find_passing(exc)
-            if failure is None:
-                raise
-            call_path.unlink(missing_ok=True)
-            raise InputUnavailable(failure) from exc
-        self.scratch.report_path(ordinal).unlink(missing_ok=True)  # nobody of ours left it there
+            with suppress(OSError):
+                call_path.unlink(missing_ok=True)
+            raise InputUnavailable(find_passing(exc) or NOT_NOW) from exc
         return parcel
 
     def submit(

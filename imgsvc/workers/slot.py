@@ -18,7 +18,7 @@ from imgsvc.workers.child import Equipment
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood
-from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all, remove_inputs
+from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all
 from imgsvc.workers.verdict import judge_death
 from imgsvc.workers.worker import Worker
 
@@ -189,7 +189,7 @@ class Slot:
                 sent = await self._in_thread(self._hand_over, worker, bundle, tasks)
             except (RuntimeError, OSError) as exc:  # the child is dead, its executor broken
                 bundle.sent = False
-                worker.fail(bundle, exc)
+                worker.fail(bundle, exc, is_ours=isinstance(exc, OSError))
                 return
         if not sent:
             worker.landed(bundle)
@@ -305,9 +305,9 @@ class Slot:
     # -- bundles -----------------------------------------------------------------------
 
     def _hand_over(self, worker: Worker, bundle: Bundle, tasks: Sequence[RenderTask]) -> bool:
-        """Link the inputs in and send the bundle; in a thread. False if none could be sent."""
-        if not self.scratch.is_there:
-            raise FileNotFoundError(f"the folders of slot {self.number} are gone")
+        """Link the inputs in and send the bundle; in a thread. False if none could be sent.
+        Raises RuntimeError where the child is dead, OSError where its slot cannot be used.
+        """
         refused: list[Finished] = []
         sent: list[RenderTask] = []
         for task, placed in zip(tasks, bundle.tasks, strict=True):
@@ -317,6 +317,8 @@ class Slot:
                 refused.append(end_unavailable(placed, exc))
             else:
                 sent.append(placed)
+        if not self.scratch.is_there:
+            raise FileNotFoundError(f"the folders of slot {self.number} are gone")
         if refused:
             bundle.tasks = tuple(sent)
             self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
@@ -326,8 +328,7 @@ class Slot:
         try:
             parcel = worker.process.pack_call(bundle.ordinal, bundle.tasks)
         except InputUnavailable as exc:
-            for placed in sent:
-                remove_inputs(placed)
+            self.scratch.remove_all_of(sent)
             refused = [end_unavailable(placed, exc) for placed in sent]
             bundle.tasks = ()
             self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
@@ -417,7 +418,7 @@ class Slot:
             return []
         task = worker.find_guilty()
         cause = None
-        failure = next((b.failure for b in worker.bundles.values()), None)
+        failure = worker.fault or next((b.failure for b in worker.bundles.values()), None)
         events: list[EngineEvent] = []
         if task is not None:
             bundle = next(b for b in worker.bundles.values() if task in b.tasks)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from imgsvc.domain.rendering import Rendered
+from imgsvc.domain.rendering import LossCause, Rendered, RenderFailed
 from imgsvc.workers import process
-from tests.workers.conftest import Pools
+from tests.workers.conftest import Gate, Pools
 
 LOOKS = 45
 """At a second each they are longer than any deadline of these pools."""
@@ -61,3 +61,39 @@ async def test_a_worker_waits_for_its_bundle_as_long_as_it_takes(
     assert pool.causes() == {}
     assert isinstance(pool.finished(key).outcome, Rendered)
     assert pool.pool.workers()[0].restarts == 0
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
+async def test_a_call_that_cannot_be_written_costs_neither_its_images_nor_who_runs(
+    open_pool: Pools, gate: Gate, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    pool = await open_pool()
+    (running,) = await pool.submit(gate.content)
+    await pool.started(running)
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "pack", refuse)
+        outcomes = await pool.finish("ok", "ok")
+    assert {
+        isinstance(outcome, RenderFailed) and str(outcome.failure.code) for outcome in outcomes
+    } == {"storage_full"}
+    assert len(list(pool.pool._folder.glob("*.in/*"))) == 1
+    gate.open()
+    await pool.ended([running])
+    assert isinstance(pool.finished(running).outcome, Rendered)
+    assert pool.pool.workers()[0].restarts == 0
+
+
+async def test_folders_that_are_gone_when_a_bundle_comes_cost_nobody_a_try(
+    open_pool: Pools, gate: Gate
+) -> None:
+    pool = await open_pool()
+    (running,) = await pool.submit(gate.content)
+    await pool.started(running)
+    await asyncio.to_thread(shutil.rmtree, pool.pool._folder)
+    (queued,) = await pool.submit("ok")
+    await pool.ended([running, queued])
+    assert pool.causes() == dict.fromkeys((running, queued), LossCause.INNOCENT)
+    await pool.finish("ok")

@@ -190,6 +190,8 @@ class Slot:
             except (RuntimeError, OSError) as exc:  # the child is dead, its executor broken
                 bundle.sent = False
                 worker.fail(bundle, exc, is_ours=isinstance(exc, OSError))
+                if bundle.ordinal not in worker.bundles:  # it was buried meanwhile
+                    await self._remove(bundle.tasks)
                 return
         if not sent:
             worker.landed(bundle)
@@ -324,7 +326,6 @@ class Slot:
             self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
         if not sent:
             return False
-
         try:
             parcel = worker.process.pack_call(bundle.ordinal, bundle.tasks)
         except InputUnavailable as exc:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import shutil
+import signal
 import threading
 import time
 from typing import Any
@@ -97,3 +98,32 @@ async def test_folders_that_are_gone_when_a_bundle_comes_cost_nobody_a_try(
     await pool.ended([running, queued])
     assert pool.causes() == dict.fromkeys((running, queued), LossCause.INNOCENT)
     await pool.finish("ok")
+
+
+async def test_what_is_brought_after_its_worker_has_died_does_not_stay(
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = await open_pool()
+    await pool.ready()
+    copying, may_go_on, copy = asyncio.Event(), threading.Event(), shutil.copyfile
+    loop = asyncio.get_running_loop()
+
+    def take_long(source: str, destination: str) -> None:
+        loop.call_soon_threadsafe(copying.set)
+        may_go_on.wait()
+        copy(source, destination)
+
+    monkeypatch.setattr(os, "link", _refuse_link)
+    monkeypatch.setattr(shutil, "copyfile", take_long)
+    monkeypatch.setattr("imgsvc.workers.worker.SETTLE_TIMEOUT_S", 0.1)
+    submitting = asyncio.create_task(pool.submit("ok"))
+    (worker,) = pool.pool.workers()
+    assert worker.pid is not None
+    await copying.wait()
+    os.kill(worker.pid, signal.SIGKILL)
+    await pool.until(lambda: bool(pool.causes()))
+    may_go_on.set()
+    (key,) = await submitting
+    assert pool.causes() == {key: LossCause.INNOCENT}
+    await pool.pool.drain(5)
+    assert list(pool.pool._folder.glob("*.in/*")) == []

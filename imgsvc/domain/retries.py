@@ -55,8 +55,8 @@ _FETCHING = frozenset({ImageErrorCode.FETCH_FAILED, ImageErrorCode.FETCH_TIMEOUT
 class Trouble:
     """A try that failed.
 
-    attempts: tries begun, this one among them. last_error: what the try before ended with,
-    if that one failed too. passes: whether the failure may be another one's fault and pass,
+    attempts: tries begun, this one among them. last_error: what an earlier try ended with, by
+    `find_last_error`. passes: whether the failure may be another one's fault and pass,
     as a network's or a 5xx does and a 404 does not. retry_after_s: what the host asked for.
     left_alone_s: how long the image has waited already for a host that is left alone, and was
     not asked this time either; None where it was.
@@ -72,7 +72,8 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again after `delay_s` seconds; `failure` stands as last_error meanwhile.
+    """Try again after `delay_s` seconds; `failure` stands as last_error meanwhile, unless
+    `find_last_error` knows a worse one.
 
     counts: whether the try that failed counts as an attempt.
     """
@@ -105,6 +106,17 @@ def decide_retry(trouble: Trouble, chance: float) -> Retry | GiveUp:
     if failure.code in _FETCHING and trouble.passes and trouble.attempts <= len(FETCH_DELAYS_S):
         return Retry(failure, _fetch_delay_s(trouble, chance))
     return GiveUp(failure)
+
+
+def find_last_error(before: Failure | None, failure: Failure | None) -> Failure | None:
+    """What stands as last_error while the image waits; None changes nothing.
+
+    before: what stood there. The death of a worker stays, whatever is waited for in between: or
+    the next one, which is the last, would be taken for the first.
+    """
+    if before is not None and before.code is ImageErrorCode.WORKER_CRASHED:
+        return before
+    return failure
 
 
 def _fetch_delay_s(trouble: Trouble, chance: float) -> float:

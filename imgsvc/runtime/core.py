@@ -37,7 +37,7 @@ from imgsvc.service.readiness import Readiness
 from imgsvc.service.submit import Submitter
 from imgsvc.service.watermarks import Watermarks
 from imgsvc.store.deadlines import LongestWaits
-from imgsvc.store.examination import check_inputs
+from imgsvc.store.examination import check_inputs, end_giving_up
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
@@ -168,6 +168,7 @@ async def open_core(
         try:
             with _needing_disk(data_dir):
                 await _start(core)
+            await asyncio.to_thread(end_giving_up, data_dir / DATABASE)
             yield core
         finally:
             await core.stop()

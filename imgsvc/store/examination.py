@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from imgsvc import __version__
+from imgsvc.domain.ids import is_id
 from imgsvc.errors import StartError
 from imgsvc.store import wal
 from imgsvc.store.commit_count import COUNTED_SINCE, SELECT, count_file, read_count
@@ -134,21 +135,39 @@ def _check_no_jobs(path: Path, what: str) -> None:
 
 def check_inputs(path: Path) -> None:
     """Images that are not finished have files: without any job's folder all of them would fail.
-    For a database that `examine` has found sound. Raises StartError. Blocking.
+    For a database that `examine` has found sound. Raises StartError, unless somebody has given
+    them up. Blocking.
     """
-    jobs = path.parent / "jobs"
-    if not path.exists() or any(jobs.glob("*-*")):
+    jobs, given_up = path.parent / "jobs", _given_up(path)
+    if not path.exists() or any(is_id(folder.name) for folder in jobs.glob("*-*")):
         return
     with closing(open_untouched(path)) as connection:
         images = 0
         if connection.execute("PRAGMA user_version").fetchone()[0] >= COUNTED_SINCE:
             (images,) = connection.execute(_UNFINISHED_WITH_FILES).fetchone()
-    if images:
+    if images and given_up.is_dir():
+        log.warning("files_given_up", images=images, said_by=str(given_up))
+    elif images:
         raise StartError(
             f"No job has a folder in {jobs}, and {images} images that are not finished had their "
             "files there. Is a disk not mounted? Put the files back, and start again. If they are "
-            f"lost, these images fail after: mkdir -p {_quote(jobs / 'lost-files')}"
+            f"lost, these images fail at the next start after: mkdir -p {_quote(given_up)}"
         )
+
+
+def end_giving_up(path: Path) -> None:
+    """A start has gone well: for the next one nothing is given up. Blocking."""
+    try:
+        _given_up(path).rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        log.warning("giving_up_goes_on", said_by=str(_given_up(path)), reason=exc.strerror)
+
+
+def _given_up(path: Path) -> Path:
+    """The folder by which somebody says that the files of all jobs are lost."""
+    return path.parent / "jobs" / "lost-files"
 
 
 def check_writable(path: Path) -> None:

@@ -8,6 +8,7 @@ import select
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -22,7 +23,7 @@ from imgsvc.workers.answers import AnswerQueue
 from imgsvc.workers.notes import Notes
 from imgsvc.workers.parcel import CALL_BYTES, pack
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood, read_report
-from imgsvc.workers.scratch import InputUnavailable, ProcessFiles, Scratch, find_passing
+from imgsvc.workers.scratch import NOT_NOW, InputUnavailable, ProcessFiles, Scratch, find_passing
 from imgsvc.workers.scrutiny import is_plausible
 from imgsvc.workers.space import is_plenty
 
@@ -126,29 +127,33 @@ class WorkerProcess:
     files: ProcessFiles
     ready: Future[Greeting]
 
+    def pack_call(self, ordinal: int, tasks: tuple[RenderTask, ...]) -> bytes | None:
+        """A bundle's parcel for `submit`, written to a file where it is large. Raises
+        InputUnavailable where that is not possible now.
+        """
+        call_path = self.scratch.call_path(ordinal)
+        try:
+            parcel = pack(tasks, CALL_BYTES, call_path)
+            self.scratch.report_path(ordinal).unlink(missing_ok=True)  # nobody of ours left it
+        except OSError as exc:
+            with suppress(OSError):
+                call_path.unlink(missing_ok=True)
+            raise InputUnavailable(find_passing(exc) or NOT_NOW) from exc
+        return parcel
+
     def submit(
         self,
         ordinal: int,
         tasks: tuple[RenderTask, ...],
+        parcel: bytes | None,
         answer: Callable[[BundleAnswer], None],
         *,
         makes_way: bool,
     ) -> None:
         """Send a bundle; `answer` is called once, in another thread, unless this raises.
 
-        Raises BrokenExecutor when the child is dead, RuntimeError after `close`, and
-        InputUnavailable where a large bundle, which goes through a file, cannot be written now.
+        Raises BrokenExecutor when the child is dead, and RuntimeError after `close`.
         """
-        call_path = self.scratch.call_path(ordinal)
-        try:
-            parcel = pack(tasks, CALL_BYTES, call_path)
-        except OSError as exc:
-            failure = find_passing(exc)
-            if failure is None:
-                raise
-            call_path.unlink(missing_ok=True)
-            raise InputUnavailable(failure) from exc
-        self.scratch.report_path(ordinal).unlink(missing_ok=True)  # nobody of ours left it there
         future = self.executor.submit(child.run_bundle, ordinal, parcel, makes_way)
         future.add_done_callback(lambda done: answer(self._collect(ordinal, tasks, done)))
 

@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
@@ -178,7 +179,8 @@ def bring_in_all(task: RenderTask, placed: RenderTask) -> None:
             bring_in(source, destination)
         _check_size(task)
     except InputUnavailable:
-        remove_inputs(placed)
+        with suppress(OSError):
+            remove_inputs(placed)
         raise
 
 
@@ -219,7 +221,10 @@ def _copy(source: str, destination: str) -> None:
     try:
         shutil.copyfile(source, destination)
     except OSError as exc:
-        Path(destination).unlink(missing_ok=True)
+        if exc.filename == destination:  # it is the slot that cannot be written
+            raise InputUnavailable(find_passing(exc) or NOT_NOW) from exc
+        with suppress(OSError):
+            Path(destination).unlink(missing_ok=True)
         raise _unavailable(source, exc) from exc
 
 

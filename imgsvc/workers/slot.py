@@ -18,7 +18,7 @@ from imgsvc.workers.child import Equipment
 from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood
-from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all, remove_inputs
+from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all
 from imgsvc.workers.verdict import judge_death
 from imgsvc.workers.worker import Worker
 
@@ -189,7 +189,9 @@ class Slot:
                 sent = await self._in_thread(self._hand_over, worker, bundle, tasks)
             except (RuntimeError, OSError) as exc:  # the child is dead, its executor broken
                 bundle.sent = False
-                worker.fail(bundle, exc)
+                worker.fail(bundle, exc, is_ours=isinstance(exc, OSError))
+                if bundle.ordinal not in worker.bundles:  # it was buried meanwhile
+                    await self._remove(bundle.tasks)
                 return
         if not sent:
             worker.landed(bundle)
@@ -305,9 +307,9 @@ class Slot:
     # -- bundles -----------------------------------------------------------------------
 
     def _hand_over(self, worker: Worker, bundle: Bundle, tasks: Sequence[RenderTask]) -> bool:
-        """Link the inputs in and send the bundle; in a thread. False if none could be sent."""
-        if not self.scratch.is_there:
-            raise FileNotFoundError(f"the folders of slot {self.number} are gone")
+        """Link the inputs in and send the bundle; in a thread. False if none could be sent.
+        Raises RuntimeError where the child is dead, OSError where its slot cannot be used.
+        """
         refused: list[Finished] = []
         sent: list[RenderTask] = []
         for task, placed in zip(tasks, bundle.tasks, strict=True):
@@ -317,27 +319,29 @@ class Slot:
                 refused.append(end_unavailable(placed, exc))
             else:
                 sent.append(placed)
+        if not self.scratch.is_there:
+            raise FileNotFoundError(f"the folders of slot {self.number} are gone")
         if refused:
             bundle.tasks = tuple(sent)
             self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
         if not sent:
+            return False
+        try:
+            parcel = worker.process.pack_call(bundle.ordinal, bundle.tasks)
+        except InputUnavailable as exc:
+            self.scratch.remove_all_of(sent)
+            refused = [end_unavailable(placed, exc) for placed in sent]
+            bundle.tasks = ()
+            self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
             return False
 
         def answer(outcome: BundleAnswer) -> None:
             bundle.answered = True
             self._loop.call_soon_threadsafe(self._on_answer, worker, bundle, outcome)
 
+        makes_way = bundle.makes_way
         bundle.sent = not worker.process.is_dead  # afterwards it may be dead of this very bundle
-        try:
-            worker.process.submit(bundle.ordinal, bundle.tasks, answer, makes_way=bundle.makes_way)
-        except InputUnavailable as exc:
-            bundle.sent = False
-            for placed in sent:
-                remove_inputs(placed)
-            refused = [end_unavailable(placed, exc) for placed in sent]
-            bundle.tasks = ()
-            self._loop.call_soon_threadsafe(self._on_refused, bundle, refused)
-            return False
+        worker.process.submit(bundle.ordinal, bundle.tasks, parcel, answer, makes_way=makes_way)
         return True
 
     def _on_refused(self, bundle: Bundle, refused: Sequence[Finished]) -> None:
@@ -415,7 +419,7 @@ class Slot:
             return []
         task = worker.find_guilty()
         cause = None
-        failure = next((b.failure for b in worker.bundles.values()), None)
+        failure = worker.fault or next((b.failure for b in worker.bundles.values()), None)
         events: list[EngineEvent] = []
         if task is not None:
             bundle = next(b for b in worker.bundles.values() if task in b.tasks)

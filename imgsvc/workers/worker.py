@@ -17,9 +17,6 @@ from imgsvc.workers.report import Greeting
 log = get_logger(__name__)
 
 START_TIMEOUT_S = 60.0
-STALL_TIMEOUT_S = 30.0
-"""How long a bundle may be on its way to an idle child; its input may have to be copied first."""
-
 SETTLE_TIMEOUT_S = 5.0
 """How long a dead child's executor may take to fail its calls; it needs milliseconds."""
 
@@ -38,6 +35,7 @@ class Worker:
     deadline: which one it was killed at: start, task, or stall; None for none.
     obituary: what it died of, where somebody is to be told.
     dismissed: killed because it was not wanted any more.
+    fault: a failure of the parent's that it was killed for: nobody is guilty. None for none.
     retired: another has taken over; dismissed when its bundles are done.
     unchanged_s: how long it has been at its present task, as of the last look.
     """
@@ -49,6 +47,7 @@ class Worker:
         self.ready = False
         self.dead = False
         self.dismissed = False
+        self.fault: BaseException | None = None
         self.retired = False
         self.sentence: TaskMark | None = None
         self.deadline: str | None = None
@@ -87,9 +86,14 @@ class Worker:
             facts = {"slot": slot, "pid": pid, "end": end, "deadline": self.deadline}
             log.warning("worker_died", **facts, warm=self.ready, **self.obituary)
 
-    def fail(self, bundle: Bundle, failure: BaseException) -> None:
-        """A call ended without a report, so the process is broken, if not dead."""
+    def fail(self, bundle: Bundle, failure: BaseException, *, is_ours: bool = False) -> None:
+        """A call ended without a report, so the process is broken, if not dead.
+
+        is_ours: the failure is the parent's.
+        """
         bundle.failure = failure
+        if is_ours and not self.dead:
+            self.fault = failure
         if not self.dead:
             self.process.kill()
         self._settle_when_possible()
@@ -140,7 +144,7 @@ class Worker:
         there is but one who can have hidden it.
         """
         bundle = next((b for b in self.bundles.values() if b.sent), None)
-        if bundle is None or self.dismissed or self.greeting is None:
+        if bundle is None or self.dismissed or self.fault or self.greeting is None:
             return None
         mark = self.sentence or self.mark
         if self.sentence is not None and mark.ordinal < bundle.ordinal:
@@ -172,7 +176,8 @@ class Worker:
         """Keep the deadlines, `elapsed_s` after the last look.
 
         Time is added up look by look and not taken from a clock, so that a machine, or a
-        terminal's group of processes, that was stopped for a while kills nothing.
+        terminal's group of processes, that was stopped for a while kills nothing. Who has nothing
+        to do has no deadline, however long its next bundle is brought.
         """
         mark = self.mark
         has_work = any(bundle.sent for bundle in self.bundles.values())
@@ -191,7 +196,7 @@ class Worker:
                 if self._is_sure(mark):
                     self.sentence = self.sentence or mark
                 self._kill_at("task")
-        elif self.unchanged_s >= (timeout_s if has_work else max(timeout_s, STALL_TIMEOUT_S)):
+        elif has_work and self.unchanged_s >= timeout_s:
             self._kill_at("stall")
 
     def _kill_at(self, deadline: str) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsvc.domain.rendering import Failure
-from imgsvc.domain.retries import GiveUp, Retry, Trouble, decide_retry
+from imgsvc.domain.retries import GiveUp, Retry, Trouble, decide_retry, find_last_error
 from imgsvc.errors import ImageErrorCode
 
 CRASH = Failure(ImageErrorCode.WORKER_CRASHED, "died")
@@ -33,6 +33,13 @@ def test_a_second_crash_is_final() -> None:
 
 def test_a_crash_after_another_trouble_is_the_first_one() -> None:
     assert decide_retry(Trouble(CRASH, 2, FULL), 0.5) == Retry(CRASH, 0.0)
+
+
+def test_a_crash_is_remembered_while_something_else_is_waited_for() -> None:
+    assert find_last_error(CRASH, FULL) == CRASH
+    assert find_last_error(FULL, CRASH) == CRASH
+    assert find_last_error(FULL, None) is None
+    assert find_last_error(None, FULL) == FULL
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 50])

@@ -53,6 +53,13 @@ async def test_an_image_that_crashes_its_worker_is_tried_twice(server: Running, 
     assert image["attempts"] == 2
 
 
+async def test_two_crashes_are_the_last_whatever_was_waited_for_in_between(server: Running) -> None:
+    (image,) = await _submit_among_good_ones(server, fault("alternate"))
+    assert (image["status"], image["error"]["code"]) == ("failed", "worker_crashed")
+    assert image["attempts"] == 2
+    assert (await server.core.store.image_by_id(image["id"])).claim == 3
+
+
 async def test_an_image_whose_worker_hides_what_it_died_of_is_tried_a_few_times(
     server: Running,
 ) -> None:

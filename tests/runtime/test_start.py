@@ -12,15 +12,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from imgsvc.domain.ids import new_id
+from imgsvc.domain.job import Job
 from imgsvc.errors import StartError
 from imgsvc.runtime.offline import find_server, is_data_folder
 from imgsvc.runtime.ports import find_listener, listen, url_of
 from imgsvc.store.lock import DataFolderLock
+from imgsvc.store.store import Store
 from tests.rights import without_rights
 from tests.server_process import ServerProcess
-from tests.servers import make_settings, running_server
+from tests.servers import get_json, make_settings, running_server
+from tests.store.builders import create
 
 
 @pytest.fixture
@@ -189,3 +193,32 @@ async def test_a_start_removes_nothing_that_somebody_else_put_into_its_folders(
         pass
 
     assert [name for name in (*foreign, *own) if (tmp_path / name).exists()] == foreign
+
+
+async def test_that_files_are_lost_is_said_for_one_start(tmp_path: Path) -> None:
+    """Else no later start would ask for a disk that is not mounted."""
+    data_dir = tmp_path / "data"
+    lost = data_dir / "jobs" / "lost-files"
+    data_dir.mkdir()
+    job = await _create_without_files(data_dir, 2)
+    lost.mkdir(parents=True)
+    with capture_logs() as logs:
+        async with (
+            running_server(make_settings(data_dir)) as server,
+            server.http.ws_connect(f"/api/v1/jobs/{job.id}/events") as socket,
+        ):
+            assert [message async for message in socket]
+            assert (await get_json(server, f"/api/v1/jobs/{job.id}"))["errors"] == {"internal": 2}
+    await _create_without_files(data_dir, 3)
+    with pytest.raises(StartError, match="3 images that are not finished"):
+        async with running_server(make_settings(data_dir)):
+            pass
+    assert [log["images"] for log in logs if log["event"] == "files_given_up"] == [2]
+    assert not lost.exists()
+
+
+async def _create_without_files(data_dir: Path, images: int) -> Job:
+    store = await Store.open(data_dir / "imgsvc.db")
+    job = await create(store, images)
+    await store.close()
+    return job

@@ -173,6 +173,11 @@ def find_no_space(task: RenderTask, _: str) -> Outcome:
     return RenderFailed(NO_SPACE, None, 0)
 
 
+def alternate(task: RenderTask, _: str) -> Outcome:
+    """Crash and find no space, by turns."""
+    return crash(task, _) if task.key.claim % 2 else find_no_space(task, _)
+
+
 def ask_for_more(task: RenderTask, _: str) -> Outcome:
     """Always one byte more than there is."""
     return NeedsMemory(task.memory_bytes + 1)
@@ -334,6 +339,7 @@ _DEEDS = {
     "put-off": put_off,
     "ask-for-more": ask_for_more,
     "find-no-space": find_no_space,
+    "alternate": alternate,
     "take-locks": take_locks,
     "answer-by-half": answer_by_half,
     "babble": babble,

@@ -158,3 +158,21 @@ def test_an_input_that_cannot_be_copied_waits_for_a_trouble_that_passes_and_fail
         assert isinstance(decision, Retry)
         assert not decision.counts
     assert_empty(scratch)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_an_input_waits_while_its_slot_cannot_be_written(
+    scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(_: str, destination: str) -> None:
+        raise OSError(number, os.strerror(number), destination)
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    wanted = task(tmp_path)
+    with pytest.raises(InputUnavailable) as caught:
+        bring_in_all(wanted, scratch.place(wanted))
+    decision = decide_retry(Trouble(caught.value.failure, attempts=1), 0.5)
+    assert isinstance(decision, Retry)
+    assert not decision.counts
+    assert_empty(scratch)

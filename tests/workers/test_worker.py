@@ -164,6 +164,25 @@ async def test_a_worker_that_notes_no_mark_has_the_same_deadline(
     assert killed == [worker.process]
 
 
+async def test_however_long_its_input_is_brought_an_idle_worker_has_no_deadline(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[WorkerProcess] = []
+    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
+    bundle = make_bundle(1, 0)
+    bundle.sent = False
+    worker.ready = True
+    worker.bundles = {1: bundle}
+    for _ in range(1000):
+        worker.look(1.0, 3.0)
+    bundle.sent = True
+    for _ in range(3):
+        worker.look(1.0, 3.0)
+    assert (killed, worker.deadline) == ([], None)
+    worker.look(1.0, 3.0)
+    assert (killed, worker.deadline) == ([worker.process], "stall")
+
+
 async def test_what_never_reaches_a_worker_puts_off_no_deadline(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +197,22 @@ async def test_what_never_reaches_a_worker_puts_off_no_deadline(
         worker.bundles[ordinal].sent = False
         worker.landed(worker.bundles[ordinal])
     assert killed == [worker.process]
+
+
+async def test_what_is_brought_for_long_puts_off_no_deadline_of_who_runs(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[WorkerProcess] = []
+    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
+    worker.ready = True
+    brought = make_bundle(2, 1)
+    brought.sent = False
+    worker.bundles = {1: make_bundle(1, 0), 2: brought}
+    worker.process.notes.write_mark(TaskMark(1, 0))
+    for _ in range(4):
+        worker.look(1.0, 3.0)
+    assert killed == [worker.process]
+    assert worker.sentence == TaskMark(1, 0)
 
 
 async def test_nobody_pays_for_who_answers_when_its_time_is_over(

@@ -139,7 +139,7 @@ async def submit(
     }
     identity = [client.server, sending.sources, spec, charset]
     if dry_run:
-        await _show_dry_run(client, sending, identity, charset, as_json)
+        await _show_dry_run(client, sending, spec, identity, charset, as_json)
         return
     if out:
         await asyncio.to_thread(_make_out, out)
@@ -167,30 +167,49 @@ def _make_out(out: Path) -> None:
         raise LocalFileError(out, os.strerror(errno.EACCES))
 
 
-async def _ask_most(client: Client) -> int:
-    """How many images the server takes in one job; without an answer no number is too many."""
+async def _ask_most(client: Client, preset: str | None) -> int:
+    """How many images the server takes in one job; without an answer no number is too many, and
+    any preset may be there. Raises InvalidRequest for one that is not.
+    """
+    from imgsvc.service.presets import unknown_preset  # loads much that others do without
+
     try:
-        return int((await client.info())["limits"]["max_images_per_job"])
+        most = int((await client.info())["limits"]["max_images_per_job"])
+        known = [each["name"] for each in await client.presets()] if preset else []
     except ClientError as exc:
-        say(f"{exc}\nSo it is not known here whether so many images are taken.")
+        there = f", or whether there is a preset {preset}" if preset else ""
+        say(f"{exc}\nSo it is not known here whether so many images are taken{there}.")
         return sys.maxsize
+    if preset and preset not in known:
+        raise unknown_preset(known)
+    return most
 
 
 async def _show_dry_run(
     client: Client,
     sending: _Sending,
+    spec: Mapping[str, Any],
     identity: Sequence[object],
     charset: str | None,
     as_json: bool,
 ) -> None:
-    """Raises InvalidCsv and TooManyImages, as the server would."""
-    most = await _ask_most(client)
+    """Raises InvalidRecipe, InvalidRequest, InvalidCsv and TooManyImages, as the server would."""
+    if spec["recipe"] is not None:
+        await asyncio.to_thread(_check_recipe, spec["recipe"])
+    most = await _ask_most(client, spec["preset"])
     if sending.count > most:
         raise TooManyImages(f"A job takes at most {most} images.")
     listed = await asyncio.to_thread(_check_list, sending, charset, most)
     _show_plan(sending, listed, as_json=as_json)
     if job_id := await asyncio.to_thread(find_job, identity):
         say(f"An earlier submit broke off: what job {job_id} has of them would not be.")
+
+
+def _check_recipe(recipe: Mapping[str, Any]) -> None:
+    """Raises InvalidRecipe."""
+    from imgsvc.service.presets import resolve_built_in
+
+    resolve_built_in(None, recipe)
 
 
 async def _send(

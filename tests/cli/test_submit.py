@@ -227,11 +227,44 @@ def test_a_dry_run_refuses_more_images_than_the_server_takes(imgsvc: Run) -> Non
     assert imgsvc("submit", *urls[1:], "--dry-run").exit_code == 0
 
 
+@pytest.mark.parametrize("source", ["photos", "list"])
+@pytest.mark.parametrize("option", ["--preset=nonsense", "--recipe"])
+def test_a_dry_run_refuses_a_wish_that_the_server_refuses(
+    imgsvc: Run, photos: Path, tmp_path: Path, source: str, option: str
+) -> None:
+    recipe, table = tmp_path / "recipe.json", tmp_path / "list.csv"
+    recipe.write_text('{"variants": [{"name": "a", "width": 0, "size": 1}]}')
+    table.write_bytes(TABLE)
+    wish = [option, recipe] if option == "--recipe" else [option]
+    command = ["submit", photos if source == "photos" else table, *wish]
+    sent, dry = imgsvc(*command), imgsvc(*command, "--dry-run")
+    assert (sent.exit_code, sent.stdout) == (2, "")
+    assert dry == sent
+
+
+def test_a_dry_run_takes_a_preset_that_the_server_keeps(imgsvc: Run, photos: Path) -> None:
+    imgsvc("presets", "save", "kept", "-", stdin=b'{"variants": [{"name": "a"}]}')
+    assert imgsvc("submit", photos, "--preset=kept", "--dry-run").exit_code == 0
+
+
 def test_a_dry_run_without_a_server_says_what_is_not_known(imgsvc: Run, photos: Path) -> None:
-    ran = imgsvc("submit", "--server=http://127.0.0.1:9", photos, "--dry-run")
+    command = ["submit", "--server=http://127.0.0.1:9", photos, "--dry-run"]
+    ran = imgsvc(*command, "--preset=kept")
     assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")
     assert "No imgsvc server answers" in ran.stderr
     assert "not known" in ran.stderr
+    assert "a preset kept" in ran.stderr
+
+
+def test_a_dry_run_without_a_server_judges_a_recipe(
+    imgsvc: Run, photos: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"variants": []}')
+    command = ["submit", "--server=http://127.0.0.1:9", photos, "--dry-run"]
+    ran = imgsvc(*command, "--recipe", recipe)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "The recipe is not valid" in ran.stderr
 
 
 def test_many_images_are_sent_in_groups_and_no_note_is_left(imgsvc: Run, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from imgsvc.client import (
     UrlUpload,
 )
 from imgsvc.client.download import make_folder
+from imgsvc.client.sending import name_in_job
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
@@ -267,7 +268,7 @@ def _show_plan(sending: _Sending, listed: Mapping[str, int] | None, *, as_json: 
         images = [{"name": u.name, "path": None, "url": without_login(u.url)} for u in sending.urls]
         images += [
             {
-                "name": u.name,
+                "name": name_in_job(u.name),
                 "path": str(u.path) if isinstance(u, FileUpload) else None,
                 "url": None,
             }
@@ -278,7 +279,7 @@ def _show_plan(sending: _Sending, listed: Mapping[str, int] | None, *, as_json: 
     for url in sending.urls:
         click.echo(without_controls(without_login(url.url)))
     for upload in sending.uploads:
-        click.echo(without_controls(upload.name))
+        click.echo(without_controls(name_in_job(upload.name)))
     say(f"{_amount(sending, 'product list' if sending.table else 'image')} would be sent.")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from imgsvc.client.sending import Sending
 from tests.cli.conftest import Run
 from tests.client.pictures import picture
 from tests.server_process import ServerProcess
+from tests.watch_process import put
 
 
 def files_below(folder: Path) -> set[str]:
@@ -225,6 +227,22 @@ def test_a_dry_run_refuses_more_images_than_the_server_takes(imgsvc: Run) -> Non
     assert "at most 10000 images" in dry.stderr
     assert (dry.exit_code, dry.stdout, dry.stderr) == (sent.exit_code, "", sent.stderr)
     assert imgsvc("submit", *urls[1:], "--dry-run").exit_code == 0
+
+
+def test_a_dry_run_names_files_as_they_are_in_the_job(
+    imgsvc: Run, server: ServerProcess, tmp_path: Path
+) -> None:
+    """Also those whose names are in no encoding: not all readers of JSON take surrogates."""
+    folder = tmp_path / "photos"
+    for name in (b"caf\xe9.png", b"a\\b.png"):
+        put(Path(os.fsdecode(os.fsencode(folder) + b"/" + name)), picture())
+    dry = imgsvc("submit", folder, "--dry-run", "--json")
+    assert "\\ud" not in dry.stdout
+    job_id = imgsvc("submit", folder).stdout.strip()
+    with SyncClient(server.url) as client:
+        names = {image["name"] for image in client.images(job_id)}
+    assert {image["name"] for image in dry.document["images"]} == names
+    assert set(imgsvc("submit", folder, "--dry-run").stdout.splitlines()) == names
 
 
 @pytest.mark.parametrize("source", ["photos", "list"])

@@ -284,9 +284,14 @@ def _show_plan(sending: _Sending, listed: Mapping[str, int] | None, *, as_json: 
 
 
 def _amount(sending: _Sending, noun: str) -> str:
-    """`2 images (1.5 kB)`; URLs have no bytes here."""
-    count = count_text(sending.count, noun)
-    return f"{count} ({size_text(sending.total_bytes)})" if sending.uploads else count
+    """`2 images (1.5 kB) and 1 URL`, whose image the server is yet to fetch."""
+    parts = []
+    if sending.uploads:
+        count = count_text(len(sending.uploads), noun)
+        parts.append(f"{count} ({size_text(sending.total_bytes)})")
+    if sending.urls:
+        parts.append(count_text(len(sending.urls), "URL"))
+    return " and ".join(parts)
 
 
 def _check_list(sending: _Sending, charset: str | None, most: int) -> Mapping[str, int] | None:

@@ -467,7 +467,15 @@ def test_a_dry_run_names_urls(imgsvc: Run, photos: Path) -> None:
     ]  # fmt: skip
     ran = imgsvc("submit", "https://x/a.jpg", "--dry-run")
     assert (ran.exit_code, ran.stdout) == (0, "https://x/a.jpg\n")
-    assert ran.stderr == "1 image would be sent.\n"  # and no bytes
+    assert ran.stderr == "1 URL would be sent.\n"
+
+
+def test_urls_are_told_from_images_that_were_sent(imgsvc: Run, photos: Path) -> None:
+    urls = ["http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/b.jpg"]
+    assert imgsvc("submit", *urls).stderr.startswith("Sent 2 URLs.\n")
+    size_bytes = (photos / "a.png").stat().st_size
+    both = imgsvc("submit", *urls, photos / "a.png")
+    assert both.stderr.startswith(f"Sent 1 image ({size_bytes} B) and 2 URLs.\n")
 
 
 def test_a_url_that_is_not_fetched_is_not_looked_for_as_a_file_alone(imgsvc: Run) -> None:

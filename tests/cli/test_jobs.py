@@ -138,6 +138,13 @@ def test_download_saves_what_was_made_and_ends_with_1_if_not_all_was(
     assert (again.document["saved"], again.document["skipped"]) == (0, 3)
 
 
+@pytest.mark.parametrize("options", [[], ["--zip"]])
+def test_what_is_no_folder_takes_no_results(imgsvc: Run, partial: str, options: list[str]) -> None:
+    ran = imgsvc("download", partial, "--out", "/dev/full", *options)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr == "Error: /dev/full: it is no folder\n"
+
+
 def test_download_goes_on_without_a_lost_file_names_it_and_ends_with_1(
     server: ServerProcess, imgsvc: Run, photos: Path, tmp_path: Path
 ) -> None:

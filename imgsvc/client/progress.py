@@ -38,6 +38,7 @@ async def follow(
                     yield message
                     if message["type"] == "end":
                         return
+            patience.note_answer()  # without a word: there may be nothing to tell for long
         except ServerUnreachable as exc:
             if patience.is_at_its_end:
                 raise

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, ClientWebSocketResponse, web
 
 from imgsvc.client import ApiError, BytesUpload, Client, patience
+from imgsvc.client.progress import follow
 from tests.client.pictures import picture
 from tests.server_process import ServerProcess
 
@@ -21,6 +22,7 @@ class Proxy:
     url: str = ""
     refused_sockets: int = 0
     refused_requests: int = 0
+    sockets: list[ClientWebSocketResponse] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if "Upgrade" in request.headers:
@@ -51,6 +53,7 @@ class Proxy:
             ClientSession() as session,
             session.ws_connect(f"{self.server}{request.path_qs}") as other,
         ):
+            self.sockets.append(other)
             async for frame in other:
                 await socket.send_str(frame.data)
         await socket.close()
@@ -111,6 +114,21 @@ async def test_a_proxy_whose_server_is_away_for_a_moment_is_asked_again(
     assert proxy.refused_requests == 0
     await astray.delete(job["id"])
     assert [message["type"] async for message in messages][-1] == "end"
+
+
+async def test_a_server_with_nothing_to_tell_has_been_there_until_its_connection_broke(
+    astray: Client, proxy: Proxy
+) -> None:
+    job = await astray.open_job()
+    waiting = patience.Patience()
+    messages = follow(astray._connection, job["id"], waiting)
+    await anext(messages)
+    waiting._last_heard_s = float("-inf")
+    proxy.refused_sockets, proxy.refused_requests = 1, 1
+    (socket,) = proxy.sockets
+    await socket.close()
+    assert (await anext(messages))["type"] == "snapshot"
+    await messages.aclose()
 
 
 async def test_a_proxy_whose_server_stays_away_is_given_up(

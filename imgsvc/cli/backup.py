@@ -58,22 +58,25 @@ def backup(
 ) -> None:
     """Save everything a server has as one ZIP file, while it works.
 
-    The server is taken from --data, else from --server or IMGSVC_SERVER, else it is the one that
-    has ./data. When none is running the folder is read itself. Unpacked, the file is a data folder
-    again: unzip FILE -d DIR, and then imgsvc serve --data DIR. Only its owner may read it.
+    The server is taken from --data, else from --server, else from --config, else from
+    IMGSVC_SERVER, else it is the one that has ./data. When none is running the folder is read
+    itself. Unpacked, the file is a data folder again: unzip FILE -d DIR, and then imgsvc serve
+    --data DIR. Only its owner may read it.
     """
     if file.exists() and not force:
         raise click.UsageError(f"{file} is there already. Name another, or replace it by --force.")
     if not file.absolute().parent.is_dir():
         raise click.UsageError(f"There is no folder {file.absolute().parent}.")
     source = click.get_current_context().get_parameter_source("server")
-    if data and source is ParameterSource.COMMANDLINE:
+    names_server = source is ParameterSource.COMMANDLINE
+    if data and names_server:
         raise click.UsageError("Give either --data or --server.")
     configure_logs("warning", "console")
     interrupt_on_sigterm()
     settings = load_settings(config, flags={"storage": {"data_dir": data}})
     data_dir = settings.storage.data_dir.absolute()
-    if data or (server is None and is_data_folder(data_dir)):
+    names_folder = data or (config and not names_server)
+    if names_folder or (server is None and is_data_folder(data_dir)):
         holder = _find_holder(data_dir)
         if holder is None:
             saved = _back_up_folder(data_dir, file, settings.storage.keep_inputs)

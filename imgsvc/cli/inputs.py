@@ -18,7 +18,7 @@ from imgsvc.files.state import STATE_FOLDER, is_out_folder
 from imgsvc.folders.scan import is_passed_over
 
 MAX_KINDS = 5
-"""Kinds of files left out that are named."""
+"""Kinds of files left out that are named, and links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,24 @@ def refuse_out_above(folder: Path, out: Path) -> None:
 
 def say_left_out(paths: Sequence[Path]) -> None:
     """Which files of folders are not sent: somebody may think that they are safe now."""
-    if paths:
-        kinds = Counter(path.suffix.lower() or path.name for path in paths)
-        named = ", ".join(kind for kind, _ in kinds.most_common(MAX_KINDS))
-        more = ", …" if len(kinds) > MAX_KINDS else ""
-        verb = "file is" if len(paths) == 1 else "files are"
-        say(f"{len(paths)} {verb} left out, as no images: {named}{more}")
+    links = [path for path in paths if _leads_nowhere(path)]
+    others = [path for path in paths if not _leads_nowhere(path)]
+    kinds = Counter(path.suffix.lower() or path.name for path in others)
+    if others:
+        verb = "file is" if len(others) == 1 else "files are"
+        named = _name_some([kind for kind, _ in kinds.most_common()])
+        say(f"{len(others)} {verb} left out, as no images: {named}")
+    if links:
+        what = "link that leads nowhere is" if len(links) == 1 else "links that lead nowhere are"
+        say(f"{len(links)} {what} left out: {_name_some([path.name for path in links])}")
+
+
+def _name_some(names: Sequence[str]) -> str:
+    return ", ".join(names[:MAX_KINDS]) + (", …" if len(names) > MAX_KINDS else "")
+
+
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def find_files(
@@ -78,7 +90,8 @@ def find_files(
     is found twice.
 
     leave_out: a folder that is not looked into; the results of an earlier run stand there.
-    left_out: gets the files of folders that are taken for no images, and are not found otherwise.
+    left_out: gets the files of folders that are taken for no images, and are not found otherwise,
+        and links that lead nowhere.
     Raises click.UsageError when a path means nothing, cannot be read, or is `leave_out` itself.
     """
     found: dict[Path, FoundFile] = {}
@@ -100,7 +113,9 @@ def find_files(
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """skipped: a folder that is not looked into. left_out: what is taken for no images."""
+    """skipped: a folder that is not looked into. left_out: what is taken for no image, or is a
+    link that leads nowhere.
+    """
 
     skipped: Path | None
     left_out: list[Path]
@@ -161,11 +176,11 @@ class _Search:
             )
             for name in sorted(files):
                 path = here / name
-                if is_passed_over(name) or not path.is_file():
+                if is_passed_over(name):
                     continue
-                if _may_be_image(path):
+                if path.is_file() and _may_be_image(path):
                     yield path
-                else:
+                elif path.is_file() or _leads_nowhere(path):
                     self.left_out.append(path)
 
 

@@ -20,7 +20,14 @@ from imgsvc.cli.output import (
     time_text,
     variant_text,
 )
-from imgsvc.cli.progress import final_images, follow_job, remark, save_results, say_failures
+from imgsvc.cli.progress import (
+    final_images,
+    follow_job,
+    remark,
+    save_results,
+    say_failures,
+    say_waiting,
+)
 from imgsvc.cli.session import talks_to_server
 from imgsvc.client import Client, Job
 
@@ -39,6 +46,7 @@ async def status(client: Client, job_id: str, follow: bool, as_json: bool) -> No
         print_json(job)
     else:
         print_facts(_facts(job))
+        await say_waiting(client, job)
     if await say_failures(client, job):
         sys.exit(exits.SOME_FAILED)
 

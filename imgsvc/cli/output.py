@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgsvc.domain.input_names import without_surrogates
 from imgsvc.domain.names import without_controls
 
 if TYPE_CHECKING:
@@ -26,8 +27,16 @@ json_option = click.option(
 
 
 def print_json(document: object) -> None:
-    """To stdout; in ASCII, so that no terminal and no pipe can take it amiss."""
-    click.echo(json.dumps(document, indent=2))
+    """To stdout."""
+    click.echo(json_text(document, indent=2))
+
+
+def json_text(document: object, *, indent: int | None = None) -> str:
+    """In ASCII, so that no terminal and no pipe can take it amiss; names and paths that are not
+    UTF-8 are as they are in jobs, as no reader has to take halves of surrogate pairs.
+    """
+    plain = without_surrogates(json.dumps(document, ensure_ascii=False))
+    return json.dumps(json.loads(plain), indent=indent)
 
 
 def say(message: str) -> None:

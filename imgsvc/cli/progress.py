@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any, cast
 
 from imgsvc.cli.output import count_bar, count_text, say, size_text
 from imgsvc.client import Client, ClientError, Downloaded, Image, Job, ResultsLost
+from imgsvc.client.answers import FINAL_STATUSES
 from imgsvc.domain.logins import without_login
 
 MAX_FAILURES_SHOWN = 20
+MAX_TROUBLES_SHOWN = 5
 
 _PASSING = frozenset({"worker_crashed", "timeout", "fetch_failed", "fetch_timeout"})
 """Codes of failures that need not be the image's own fault."""
@@ -52,6 +55,19 @@ async def save_results(
         for target in sorted(done.lost):
             say(f"  {target}")
     return done
+
+
+async def say_waiting(client: Client, job: Job) -> None:
+    """What has to pass before images are tried again, such as a host that is left alone."""
+    if job["status"] in FINAL_STATUSES:
+        return
+    waiting: Counter[str] = Counter()
+    async with aclosing(client.images(job["id"], status="pending")) as images:
+        async for image in images:
+            if error := image["last_error"]:
+                waiting[f"{error['message']} ({error['code']})"] += 1
+    for trouble, count in waiting.most_common(MAX_TROUBLES_SHOWN):
+        say(f"{count_text(count, 'image')} to be tried again: {trouble}")
 
 
 async def say_failures(client: Client, job: Job) -> bool:

@@ -20,6 +20,7 @@ from imgsvc.cli.run_wish import Wish
 from imgsvc.cli.space_notes import saying_space_notes
 from imgsvc.cli.watermark_files import find_watermark_files
 from imgsvc.config import Settings, load_settings
+from imgsvc.domain.input_names import without_surrogates
 from imgsvc.domain.names import without_controls
 from imgsvc.errors import StartError
 from imgsvc.files.state import STATE_FOLDER
@@ -192,7 +193,7 @@ def _inputs(found: Sequence[FoundFile]) -> list[LocalInput]:
     inputs = []
     for file in found:
         facts = file.path.stat()
-        name = file.name.encode(errors="replace").decode()
+        name = without_surrogates(file.name)
         inputs.append(LocalInput(name, file.path.resolve(), facts.st_size, facts.st_mtime_ns))
     return inputs
 

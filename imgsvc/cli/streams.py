@@ -20,8 +20,9 @@ class OutputLost(click.ClickException):
 
 
 def guard_streams() -> None:
-    """From now on a command ends with OutputLost when stdout cannot be written, and goes on when
-    stderr cannot. A pipe that its reader has closed stays BrokenPipeError, of which click is quiet.
+    """From now on a command ends with OutputLost when stdout cannot be written, quietly when that
+    is a pipe which its reader has closed, and goes on when stderr cannot. None of it is an OSError,
+    which whoever writes files would take for a trouble of theirs; but a closed pipe for stderr is.
     """
     if sys.stdout is not None:  # as it is where the command was given none
         sys.stdout = cast("TextIO", _Guarded(sys.stdout, ends=True))
@@ -55,9 +56,12 @@ class _Guarded:
         try:
             yield
         except OSError as exc:
-            if exc.errno == errno.EPIPE:
+            is_closed = exc.errno == errno.EPIPE
+            self._is_lost = self._ends or is_closed
+            if is_closed and self._ends:
+                raise click.exceptions.Exit(1) from exc  # the code that click has for it
+            if is_closed:
                 raise
             if self._ends:
-                self._is_lost = True
                 reason = exc.strerror or "it is closed"
                 raise OutputLost(f"The output cannot be written: {reason}.") from exc

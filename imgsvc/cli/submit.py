@@ -38,6 +38,7 @@ from imgsvc.client import (
     UrlUpload,
 )
 from imgsvc.client.download import make_folder
+from imgsvc.client.sending import name_in_job
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
@@ -139,7 +140,7 @@ async def submit(
     }
     identity = [client.server, sending.sources, spec, charset]
     if dry_run:
-        await _show_dry_run(client, sending, identity, charset, as_json)
+        await _show_dry_run(client, sending, spec, identity, charset, as_json)
         return
     if out:
         await asyncio.to_thread(_make_out, out)
@@ -167,30 +168,49 @@ def _make_out(out: Path) -> None:
         raise LocalFileError(out, os.strerror(errno.EACCES))
 
 
-async def _ask_most(client: Client) -> int:
-    """How many images the server takes in one job; without an answer no number is too many."""
+async def _ask_most(client: Client, preset: str | None) -> int:
+    """How many images the server takes in one job; without an answer no number is too many, and
+    any preset may be there. Raises InvalidRequest for one that is not.
+    """
+    from imgsvc.service.presets import unknown_preset  # loads much that others do without
+
     try:
-        return int((await client.info())["limits"]["max_images_per_job"])
+        most = int((await client.info())["limits"]["max_images_per_job"])
+        known = [each["name"] for each in await client.presets()] if preset else []
     except ClientError as exc:
-        say(f"{exc}\nSo it is not known here whether so many images are taken.")
+        there = f", or whether there is a preset {preset}" if preset else ""
+        say(f"{exc}\nSo it is not known here whether so many images are taken{there}.")
         return sys.maxsize
+    if preset and preset not in known:
+        raise unknown_preset(known)
+    return most
 
 
 async def _show_dry_run(
     client: Client,
     sending: _Sending,
+    spec: Mapping[str, Any],
     identity: Sequence[object],
     charset: str | None,
     as_json: bool,
 ) -> None:
-    """Raises InvalidCsv and TooManyImages, as the server would."""
-    most = await _ask_most(client)
+    """Raises InvalidRecipe, InvalidRequest, InvalidCsv and TooManyImages, as the server would."""
+    if spec["recipe"] is not None:
+        await asyncio.to_thread(_check_recipe, spec["recipe"])
+    most = await _ask_most(client, spec["preset"])
     if sending.count > most:
         raise TooManyImages(f"A job takes at most {most} images.")
     listed = await asyncio.to_thread(_check_list, sending, charset, most)
     _show_plan(sending, listed, as_json=as_json)
     if job_id := await asyncio.to_thread(find_job, identity):
         say(f"An earlier submit broke off: what job {job_id} has of them would not be.")
+
+
+def _check_recipe(recipe: Mapping[str, Any]) -> None:
+    """Raises InvalidRecipe."""
+    from imgsvc.service.presets import resolve_built_in
+
+    resolve_built_in(None, recipe)
 
 
 async def _send(
@@ -248,7 +268,7 @@ def _show_plan(sending: _Sending, listed: Mapping[str, int] | None, *, as_json: 
         images = [{"name": u.name, "path": None, "url": without_login(u.url)} for u in sending.urls]
         images += [
             {
-                "name": u.name,
+                "name": name_in_job(u.name),
                 "path": str(u.path) if isinstance(u, FileUpload) else None,
                 "url": None,
             }
@@ -259,14 +279,19 @@ def _show_plan(sending: _Sending, listed: Mapping[str, int] | None, *, as_json: 
     for url in sending.urls:
         click.echo(without_controls(without_login(url.url)))
     for upload in sending.uploads:
-        click.echo(without_controls(upload.name))
+        click.echo(without_controls(name_in_job(upload.name)))
     say(f"{_amount(sending, 'product list' if sending.table else 'image')} would be sent.")
 
 
 def _amount(sending: _Sending, noun: str) -> str:
-    """`2 images (1.5 kB)`; URLs have no bytes here."""
-    count = count_text(sending.count, noun)
-    return f"{count} ({size_text(sending.total_bytes)})" if sending.uploads else count
+    """`2 images (1.5 kB) and 1 URL`, whose image the server is yet to fetch."""
+    parts = []
+    if sending.uploads:
+        count = count_text(len(sending.uploads), noun)
+        parts.append(f"{count} ({size_text(sending.total_bytes)})")
+    if sending.urls:
+        parts.append(count_text(len(sending.urls), "URL"))
+    return " and ".join(parts)
 
 
 def _check_list(sending: _Sending, charset: str | None, most: int) -> Mapping[str, int] | None:

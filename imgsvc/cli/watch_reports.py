@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Protocol
 
-from imgsvc.cli.output import count_text
+from imgsvc.cli.output import count_text, json_text
 from imgsvc.cli.status_line import StatusLine
 from imgsvc.cli.waiting import waiting_text
 from imgsvc.client import ApiError, ClientError, LocalFileError
@@ -51,7 +50,7 @@ class Reporter:
 
     def tell_outcome(self, outcome: Outcome) -> None:
         if self._as_json:
-            self._line.put(json.dumps(_document(outcome)))
+            self._line.put(json_text(_document(outcome)))
         elif outcome.failure is not None:
             self._line.say(f"failed  {outcome.name}: {_reason(outcome.failure)}")
         elif not self._line.is_shown:

@@ -130,7 +130,8 @@ class Watermark(TypedDict):
 
 
 ProgressMessage = dict[str, Any]
-"""One progress message: `type` is snapshot, image, job or end; `seq` rises."""
+"""One progress message: `type` is snapshot, image, job or end; `seq` rises, and is
+None where no WebSocket gets through."""
 
 FINAL_STATUSES = frozenset({"completed", "partial", "failed", "cancelled"})
 """Statuses of a job to which nothing more happens by itself."""

@@ -243,7 +243,8 @@ class Client(Collections):
     async def follow(self, job_id: str) -> AsyncGenerator[ProgressMessage, None]:
         """Progress messages of a job, from a `snapshot` to its `end`.
 
-        A broken connection is made again; messages then begin with a `snapshot` once more.
+        A broken connection is made again; messages then begin with a `snapshot` once more. Where
+        no WebSocket gets through there is a `snapshot` every few seconds.
         """
         await self.job(job_id)  # tells of a job that is not there better than a WebSocket
         async with aclosing(follow(self._connection, job_id, self._patience())) as messages:

@@ -17,6 +17,7 @@ from imgsvc.client.connection import Connection
 from imgsvc.client.errors import (
     ApiError,
     ClientError,
+    LocalFileError,
     ResultsLost,
     ServerUnreachable,
     translating,
@@ -247,7 +248,10 @@ def check_protected(paths: Iterable[Path], protected: Collection[Path]) -> None:
 def make_folder(root: Path) -> None:
     """Blocking. Raises LocalFileError."""
     with translating(root):
-        root.mkdir(parents=True, exist_ok=True)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as exc:
+            raise LocalFileError(root, "it is no folder") from exc
 
 
 def make_places(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import aiohttp
 
-from imgsvc.client.answers import ProgressMessage
+from imgsvc.client.answers import FINAL_STATUSES, ProgressMessage
 from imgsvc.client.connection import Connection
 from imgsvc.client.errors import ApiError, ServerUnreachable
 from imgsvc.client.patience import Patience, pause_s
@@ -17,11 +18,14 @@ from imgsvc.client.patience import Patience, pause_s
 async def follow(
     connection: Connection, job_id: str, patience: Patience
 ) -> AsyncGenerator[ProgressMessage, None]:
-    """Messages of a job until `end`. Raises ServerUnreachable, ApiError (job deleted).
+    """Messages, until `end`, of a job that was there just now. Raises ServerUnreachable, ApiError
+    (job deleted).
 
-    After a broken connection they begin with a `snapshot` again.
+    After a broken connection they begin with a `snapshot` again. Where no WebSocket gets through,
+    as at some proxies, they are a `snapshot` for every look at the job, and have no `seq`.
     """
     tries = 0
+    patience.note_answer()
     while True:
         try:
             async with connection.websocket("jobs", job_id, "events") as socket:
@@ -34,12 +38,16 @@ async def follow(
                     yield message
                     if message["type"] == "end":
                         return
+            patience.note_answer()  # without a word: there may be nothing to tell for long
         except ServerUnreachable as exc:
             if patience.is_at_its_end:
                 raise
             patience.note_trouble(exc)
-        except ApiError:
-            await connection.json("GET", "jobs", job_id)  # a refused handshake does not say why
-            raise
+        except ApiError:  # a refused handshake does not say why
+            job = await patience.insist(partial(connection.json, "GET", "jobs", job_id))
+            yield {"type": "snapshot", "seq": None, "job": job}
+            if job["status"] in FINAL_STATUSES:
+                yield {"type": "end", "seq": None, "job": job}
+                return
         tries += 1
         await asyncio.sleep(pause_s(tries, random.random()))  # noqa: S311  (no secret)

@@ -81,7 +81,7 @@ def make_parcels(images: Iterable[Path | Upload]) -> list[Parcel]:
 
 def name_in_job(name: str) -> str:
     """What the server will call an image that is sent by this name; may be empty."""
-    return clean_name(name.encode(errors="surrogateescape").decode(errors="replace")) or ""
+    return clean_name(name) or ""
 
 
 def fits_one_request(images: int, size_bytes: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from imgsvc.client.errors import LocalFileError
-from imgsvc.domain.input_names import MAX_NAME_CHARS
+from imgsvc.domain.input_names import MAX_NAME_CHARS, without_surrogates
 
 CHUNK_BYTES = 256 << 10
 
@@ -170,8 +170,7 @@ def _filename(name: str) -> str:
 
     Where that form is not read alike everywhere, the one of RFC 5987, which is.
     """
-    valid = name.encode(errors="surrogateescape").decode(errors="replace")
-    short = valid[-MAX_NAME_CHARS:]
+    short = without_surrogates(name)[-MAX_NAME_CHARS:]
     if '"' in short or "%" in short or not short.isprintable():
         return f"filename*=UTF-8''{quote(short, safe='')}"
     return f'filename="{short}"'

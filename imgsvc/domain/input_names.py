@@ -8,21 +8,27 @@ from urllib.parse import unquote
 
 from imgsvc.domain.logins import without_login
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _QUERY = re.compile(r"[?#]")
 MAX_NAME_CHARS = 255
 
 
+def without_surrogates(text: str) -> str:
+    """Each half of a surrogate pair, as in file names that are not valid UTF-8, is `_`."""
+    return _SURROGATE.sub("_", text)
+
+
 def clean_name(name: str | None) -> str | None:
-    """A name fit to be stored: `/` between folders, no control characters.
+    """A name fit to be stored: `/` between folders, no control characters, no surrogates.
 
     Of more than 255 characters the last ones are kept: they tell files apart. None when
     nothing is left.
     """
     if name is None:
         return None
-    text = name.replace("\\", "/")
+    text = without_surrogates(name).replace("\\", "/")
     if not text.isprintable():
-        text = "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cs"})
+        text = "".join(c for c in text if unicodedata.category(c) != "Cc")
     return text[-MAX_NAME_CHARS:] or None
 
 

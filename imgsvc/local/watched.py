@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from imgsvc.domain.input_names import without_surrogates
 from imgsvc.folders.scan import Folder, Sighting
 from imgsvc.service.local_plan import LocalInput
 
@@ -25,7 +26,7 @@ class Watched:
         return self.above + sighting.name
 
     def describe(self, sighting: Sighting) -> LocalInput:
-        name = self.name(sighting).encode(errors="replace").decode()
+        name = without_surrogates(self.name(sighting))
         path = self.root / sighting.name
         return LocalInput(name, path, sighting.size_bytes, sighting.mtime_ns)
 

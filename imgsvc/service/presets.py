@@ -60,7 +60,7 @@ class KnownPresets:
             return resolve_built_in(preset, recipe)
         own = await self._find_own(preset)
         if own is None:
-            raise _unknown(known.name for known in await self.all())
+            raise unknown_preset(known.name for known in await self.all())
         return preset, _load(own)
 
     async def _find_own(self, name: str) -> Preset | None:
@@ -145,7 +145,8 @@ def _judge(document: object, pointer: str) -> Recipe:
         raise InvalidRecipe(exc.message, tuple(faults)) from exc
 
 
-def _unknown(known: Iterable[str]) -> InvalidRequest:
+def unknown_preset(known: Iterable[str]) -> InvalidRequest:
+    """What is said to who asks for another one."""
     names = sorted(known)
     told = ", ".join(names[:MAX_NAMES_TOLD]) + (", …" if len(names) > MAX_NAMES_TOLD else "")
     return InvalidRequest("There is no preset of that name.", (Fault("/preset", f"one of {told}"),))

@@ -138,12 +138,16 @@ def test_backup_of_nothing_is_an_error(tmp_path: Path, unused_tcp_port: int) -> 
 
 
 def test_a_backup_says_whose_it_is(
-    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
-    """A server of the environment goes before the one that has ./data, as --server does."""
+    """A server of the environment goes before the one that has ./data, as --server does, and what
+    the command names goes before both.
+    """
+    nobody = {"IMGSVC_SERVER": f"http://127.0.0.1:{unused_tcp_port}"}
     monkeypatch.chdir(tmp_path)
     ServerProcess(tmp_path / "data").stop()
     (tmp_path / "served").symlink_to(server.data_dir)
+    Path("imgsvc.toml").write_text('[storage]\ndata_dir = "served"\n')
     url = server.url.replace("://", "://anna:secret@")
     for number, (arguments, env, whose) in enumerate(
         [
@@ -151,6 +155,9 @@ def test_a_backup_says_whose_it_is(
             ([], {"IMGSVC_SERVER": url}, f"{server.url.replace('://', '://***@')}."),
             (["--server", server.url], {}, f"{server.url}."),
             (["--data", "served"], {}, f"the server of {tmp_path}/served."),
+            (["--config", "imgsvc.toml"], {}, f"the server of {tmp_path}/served."),
+            (["--config", "imgsvc.toml"], nobody, f"the server of {tmp_path}/served."),
+            (["--config", "imgsvc.toml", "--server", server.url], nobody, f"{server.url}."),
         ]
     ):
         result = run("backup", f"{number}.zip", *arguments, **env)

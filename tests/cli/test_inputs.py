@@ -159,6 +159,22 @@ def test_what_is_left_out_of_folders_is_said(
     assert capsys.readouterr().err == ""
 
 
+def test_links_that_lead_nowhere_are_said(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    left_out: list[Path] = []
+    (tree / "more" / "gone.jpg").symlink_to("nowhere")
+    find_files(["more"], left_out=left_out)
+    say_left_out(left_out)
+    assert capsys.readouterr().err == "1 link that leads nowhere is left out: gone.jpg\n"
+    (tree / "more" / "round.png").symlink_to("round.png")
+    (tree / "more" / "notes.txt").write_bytes(b"a")
+    find_files(["more"], left_out=left_out)
+    say_left_out(left_out[1:])
+    assert capsys.readouterr().err.splitlines() == [
+        "1 file is left out, as no images: .txt",
+        "2 links that lead nowhere are left out: gone.jpg, round.png",
+    ]
+
+
 def test_what_is_given_twice_or_by_name_is_not_left_out_twice_or_at_all(tree: Path) -> None:
     left_out: list[Path] = []
     (tree / "photos" / "raw.cr2").write_bytes(b"12345")

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from imgsvc.client import Client, Image
+from imgsvc.client import BytesUpload, Client, Image, SyncClient
+from imgsvc.client.answers import ImageProblem
 from imgsvc.files import places
 from tests.cli.conftest import Run
 from tests.killed_writers import leave_part
@@ -40,6 +41,29 @@ def test_status_of_a_job_with_failures_names_them_and_ends_with_1(
     assert ran.exit_code == 1
     assert "(1 failed)" in ran.stdout
     assert "bad.png: " in ran.stderr
+
+
+def test_status_says_what_images_wait_for(
+    imgsvc: Run, server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SyncClient(server.url) as client:
+        job_id = client.open_job()["id"]
+        client.append(job_id, [BytesUpload(b"", f"{number}.png") for number in range(3)])
+    ask = Client.images
+    error: ImageProblem = {
+        "code": "fetch_failed",
+        "message": "The host x is left alone until noon.",
+    }
+
+    async def wait_for_host(client: Client, job_id: str, **query: Any) -> AsyncIterator[Image]:
+        async for image in ask(client, job_id):
+            if query == {"status": "pending"}:
+                yield {**image, "error": None, "last_error": error if image["index"] else None}
+
+    monkeypatch.setattr(Client, "images", wait_for_host)
+    line = "2 images to be tried again: The host x is left alone until noon. (fetch_failed)\n"
+    assert line in imgsvc("status", job_id).stderr
+    imgsvc("delete", job_id)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +136,13 @@ def test_download_saves_what_was_made_and_ends_with_1_if_not_all_was(
     assert {path.name for path in out.rglob("*.*")} == {"a.webp", "b.webp", "c.webp"}
     again = imgsvc("download", partial, "--out", out, "--json")
     assert (again.document["saved"], again.document["skipped"]) == (0, 3)
+
+
+@pytest.mark.parametrize("options", [[], ["--zip"]])
+def test_what_is_no_folder_takes_no_results(imgsvc: Run, partial: str, options: list[str]) -> None:
+    ran = imgsvc("download", partial, "--out", "/dev/full", *options)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr == "Error: /dev/full: it is no folder\n"
 
 
 def test_download_goes_on_without_a_lost_file_names_it_and_ends_with_1(

@@ -192,14 +192,29 @@ def test_an_output_that_fails_ends_with_2_and_a_line() -> None:
     assert (ran.returncode, ran.stderr) == (2, line)
 
 
-def test_nothing_is_said_of_an_output_whose_reader_has_gone() -> None:
+def run_without_reader(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     reader, end = os.pipe()
     os.close(reader)
+    command = [sys.executable, "-m", "imgsvc", *map(str, arguments)]
     try:
-        command = [sys.executable, "-m", "imgsvc", "--help"]
-        ran = subprocess.run(command, stdout=end, stderr=subprocess.PIPE, text=True, check=False)
+        return subprocess.run(
+            command, stdout=end, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
     finally:
         os.close(end)
+
+
+def test_nothing_is_said_of_an_output_whose_reader_has_gone() -> None:
+    ran = run_without_reader("--help")
+    assert (ran.returncode, ran.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["run --watch --workers=2", "watch"])
+def test_what_goes_on_ends_when_its_reader_has_gone(
+    server: ServerProcess, photos: Path, out: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGSVC_SERVER", server.url)
+    ran = run_without_reader(*command.split(), "--json", "--out", out, photos)
     assert (ran.returncode, ran.stderr) == (1, "")
 
 

@@ -210,30 +210,6 @@ def test_a_result_that_is_lost_is_named_and_ends_with_1(
     imgsvc("delete", ran.stdout.strip())  # a backup of this server would miss them
 
 
-def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(imgsvc: Run, photos: Path) -> None:
-    ran = imgsvc("submit", photos, "--label=dry", "--dry-run")
-    assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")
-    assert "3 images" in ran.stderr
-    document = imgsvc("submit", photos, "--label=dry", "--dry-run", "--json").document
-    assert [image["name"] for image in document["images"]] == ["a.png", "b.jpg", "trip/c.png"]
-    assert imgsvc("list", "--label=dry", "--json").document == []
-
-
-def test_a_dry_run_refuses_more_images_than_the_server_takes(imgsvc: Run) -> None:
-    urls = [f"https://x/{number}.jpg" for number in range(10_001)]
-    sent, dry = imgsvc("submit", *urls), imgsvc("submit", *urls, "--dry-run")
-    assert "at most 10000 images" in dry.stderr
-    assert (dry.exit_code, dry.stdout, dry.stderr) == (sent.exit_code, "", sent.stderr)
-    assert imgsvc("submit", *urls[1:], "--dry-run").exit_code == 0
-
-
-def test_a_dry_run_without_a_server_says_what_is_not_known(imgsvc: Run, photos: Path) -> None:
-    ran = imgsvc("submit", "--server=http://127.0.0.1:9", photos, "--dry-run")
-    assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")
-    assert "No imgsvc server answers" in ran.stderr
-    assert "not known" in ran.stderr
-
-
 def test_many_images_are_sent_in_groups_and_no_note_is_left(imgsvc: Run, tmp_path: Path) -> None:
     for number in range(100):
         (tmp_path / f"{number:02}.png").write_bytes(picture((number, 1, 1)))
@@ -409,14 +385,12 @@ def test_urls_are_sent_as_they_are_beside_files(imgsvc: Run, photos: Path) -> No
     assert ran.exit_code == 1
 
 
-def test_a_dry_run_names_urls(imgsvc: Run, photos: Path) -> None:
-    ran = imgsvc("submit", "https://x/a.jpg", photos / "a.png", "--dry-run", "--json")
-    assert [(i["name"], i["url"]) for i in ran.document["images"]] == [
-        ("a.jpg", "https://x/a.jpg"), ("a.png", None),
-    ]  # fmt: skip
-    ran = imgsvc("submit", "https://x/a.jpg", "--dry-run")
-    assert (ran.exit_code, ran.stdout) == (0, "https://x/a.jpg\n")
-    assert ran.stderr == "1 image would be sent.\n"  # and no bytes
+def test_urls_are_told_from_images_that_were_sent(imgsvc: Run, photos: Path) -> None:
+    urls = ["http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/b.jpg"]
+    assert imgsvc("submit", *urls).stderr.startswith("Sent 2 URLs.\n")
+    size_bytes = (photos / "a.png").stat().st_size
+    both = imgsvc("submit", *urls, photos / "a.png")
+    assert both.stderr.startswith(f"Sent 1 image ({size_bytes} B) and 2 URLs.\n")
 
 
 def test_a_url_that_is_not_fetched_is_not_looked_for_as_a_file_alone(imgsvc: Run) -> None:

@@ -124,20 +124,3 @@ async def test_a_gateway_that_knows_of_no_server_says_nothing_of_a_job(
             await anext(astray.follow(job["id"]))
         assert caught.value.code == "http_404"
     assert (await client.submit(FEW, journal=journal))["id"] == job["id"]
-
-
-async def test_nor_does_one_that_lets_no_progress_through(
-    client: Client, monkeypatch: pytest.MonkeyPatch, gateway: str
-) -> None:
-    """Whoever follows a job is told that it is gone by the server alone."""
-    job = await client.submit(FEW)
-    async with Client(gateway) as astray:
-        elsewhere = astray._connection.websocket
-        monkeypatch.setattr(client._connection, "websocket", elsewhere)
-        with pytest.raises(ApiError) as caught:
-            await anext(client.follow(job["id"]))
-        assert caught.value.code == "http_404"
-        await client.delete(job["id"])
-        with pytest.raises(ApiError) as caught:
-            await anext(client.follow(job["id"]))
-        assert caught.value.code == "not_found"

@@ -1,0 +1,99 @@
+"""`imgsvc submit --dry-run`: what would be sent, and what the server would refuse."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from imgsvc.client import SyncClient
+from tests.cli.conftest import Run
+from tests.client.pictures import picture
+from tests.server_process import ServerProcess
+from tests.watch_process import put
+
+TABLE = b"S. No.,Product Name,Input Image Urls\n1,Shoe,http://127.0.0.1:9/a.jpg\n"
+
+
+def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(imgsvc: Run, photos: Path) -> None:
+    ran = imgsvc("submit", photos, "--label=dry", "--dry-run")
+    assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")
+    assert "3 images" in ran.stderr
+    document = imgsvc("submit", photos, "--label=dry", "--dry-run", "--json").document
+    assert [image["name"] for image in document["images"]] == ["a.png", "b.jpg", "trip/c.png"]
+    assert imgsvc("list", "--label=dry", "--json").document == []
+
+
+def test_a_dry_run_refuses_more_images_than_the_server_takes(imgsvc: Run) -> None:
+    urls = [f"https://x/{number}.jpg" for number in range(10_001)]
+    sent, dry = imgsvc("submit", *urls), imgsvc("submit", *urls, "--dry-run")
+    assert "at most 10000 images" in dry.stderr
+    assert (dry.exit_code, dry.stdout, dry.stderr) == (sent.exit_code, "", sent.stderr)
+    assert imgsvc("submit", *urls[1:], "--dry-run").exit_code == 0
+
+
+def test_a_dry_run_names_files_as_they_are_in_the_job(
+    imgsvc: Run, server: ServerProcess, tmp_path: Path
+) -> None:
+    """Also those whose names are in no encoding: not all readers of JSON take surrogates."""
+    folder = tmp_path / "photos"
+    for name in (b"caf\xe9.png", b"a\\b.png"):
+        put(Path(os.fsdecode(os.fsencode(folder) + b"/" + name)), picture())
+    dry = imgsvc("submit", folder, "--dry-run", "--json")
+    assert "\\ud" not in dry.stdout
+    job_id = imgsvc("submit", folder).stdout.strip()
+    with SyncClient(server.url) as client:
+        names = {image["name"] for image in client.images(job_id)}
+    assert {image["name"] for image in dry.document["images"]} == names
+    assert set(imgsvc("submit", folder, "--dry-run").stdout.splitlines()) == names
+
+
+@pytest.mark.parametrize("source", ["photos", "list"])
+@pytest.mark.parametrize("option", ["--preset=nonsense", "--recipe"])
+def test_a_dry_run_refuses_a_wish_that_the_server_refuses(
+    imgsvc: Run, photos: Path, tmp_path: Path, source: str, option: str
+) -> None:
+    recipe, table = tmp_path / "recipe.json", tmp_path / "list.csv"
+    recipe.write_text('{"variants": [{"name": "a", "width": 0, "size": 1}]}')
+    table.write_bytes(TABLE)
+    wish = [option, recipe] if option == "--recipe" else [option]
+    command = ["submit", photos if source == "photos" else table, *wish]
+    sent, dry = imgsvc(*command), imgsvc(*command, "--dry-run")
+    assert (sent.exit_code, sent.stdout) == (2, "")
+    assert dry == sent
+
+
+def test_a_dry_run_takes_a_preset_that_the_server_keeps(imgsvc: Run, photos: Path) -> None:
+    imgsvc("presets", "save", "kept", "-", stdin=b'{"variants": [{"name": "a"}]}')
+    assert imgsvc("submit", photos, "--preset=kept", "--dry-run").exit_code == 0
+
+
+def test_a_dry_run_without_a_server_says_what_is_not_known(imgsvc: Run, photos: Path) -> None:
+    command = ["submit", "--server=http://127.0.0.1:9", photos, "--dry-run"]
+    ran = imgsvc(*command, "--preset=kept")
+    assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")
+    assert "No imgsvc server answers" in ran.stderr
+    assert "not known" in ran.stderr
+    assert "a preset kept" in ran.stderr
+
+
+def test_a_dry_run_without_a_server_judges_a_recipe(
+    imgsvc: Run, photos: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"variants": []}')
+    command = ["submit", "--server=http://127.0.0.1:9", photos, "--dry-run"]
+    ran = imgsvc(*command, "--recipe", recipe)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "The recipe is not valid" in ran.stderr
+
+
+def test_a_dry_run_names_urls(imgsvc: Run, photos: Path) -> None:
+    ran = imgsvc("submit", "https://x/a.jpg", photos / "a.png", "--dry-run", "--json")
+    assert [(i["name"], i["url"]) for i in ran.document["images"]] == [
+        ("a.jpg", "https://x/a.jpg"), ("a.png", None),
+    ]  # fmt: skip
+    ran = imgsvc("submit", "https://x/a.jpg", "--dry-run")
+    assert (ran.exit_code, ran.stdout) == (0, "https://x/a.jpg\n")
+    assert ran.stderr == "1 URL would be sent.\n"

@@ -246,6 +246,28 @@ async def test_a_server_that_died_on_a_full_disk_starts_again_so_that_jobs_can_b
             server.stop()
 
 
+async def test_a_server_that_dies_on_a_full_disk_again_and_again_starts_each_time(
+    tmp_path: Any,
+) -> None:
+    """The first start has the space that was kept aside, which others take before the next."""
+    with small_disk(tmp_path / "disk", size="8m") as disk:
+        settings = {"IMGSVC_STORAGE__RESERVE_BYTES": "0"}
+        server = serve_on(disk, **settings)
+        try:
+            async with aiohttp.ClientSession(base_url=server.url) as http:
+                job = await submit(http, ("a.jpg", make_jpeg(30, 20)))
+                await completed(http, job)
+            await keeps_ballast(disk)
+            for _ in range(3):
+                disk.fill()
+                server.kill()
+                server = serve_on(disk, **settings)
+            async with aiohttp.ClientSession(base_url=server.url) as http:
+                await completed(http, job)
+        finally:
+            server.stop()
+
+
 async def test_a_zip_needs_no_space(disk: SmallDisk, http: aiohttp.ClientSession) -> None:
     job = await submit(http, ("a.jpg", make_jpeg(30, 20)), preset="thumbnail")
     (image,) = await completed(http, job)

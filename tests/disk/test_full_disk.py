@@ -8,7 +8,6 @@ import io
 import json
 import random
 import re
-import signal
 import subprocess
 import sys
 import zipfile
@@ -203,42 +202,6 @@ async def test_a_job_can_be_deleted_when_there_is_no_space_at_all(
     await call(http, "GET", job["links"]["self"], 404)
     assert job_folders(disk) == []
     assert disk.free_bytes() > 0
-
-
-def _delete_large_job(disk: SmallDisk, how: str) -> int:
-    """On a full disk; returns how the process ended."""
-    command = [*disk.enter, sys.executable, "-m", "tests.disk.deletes", how]
-    with subprocess.Popen(
-        [*command, str(disk.path / "data")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as deleting:
-        assert deleting.stdout is not None
-        assert deleting.stdout.readline() == "ready\n"
-        disk.fill()
-        deleting.communicate("go\n", timeout=40)
-    return deleting.returncode
-
-
-def test_an_expired_job_is_deleted_however_much_its_rows_need(tmp_path: Any) -> None:
-    with small_disk(tmp_path / "disk", size="48m") as disk:
-        assert _delete_large_job(disk, "expired") == 0
-
-
-async def test_a_job_whose_deletion_was_killed_before_its_rows_went_is_gone_with_the_next_start(
-    tmp_path: Any,
-) -> None:
-    with small_disk(tmp_path / "disk", size="48m") as disk:
-        assert await asyncio.to_thread(_delete_large_job, disk, "killed") == -signal.SIGKILL
-        assert job_folders(disk) == []
-        disk.clear()
-        server = serve_on(disk)
-        try:
-            async with aiohttp.ClientSession(base_url=server.url) as http:
-                assert (await call(http, "GET", "/api/v1/jobs", 200))["items"] == []
-        finally:
-            server.stop()
 
 
 async def test_a_server_that_died_on_a_full_disk_starts_again_so_that_jobs_can_be_deleted(

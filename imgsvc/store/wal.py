@@ -44,6 +44,10 @@ it from its beginning again, when that is on stable storage.
 class OpenLog:
     """Whether somebody cuts off or overwrites a log in use: SQLite goes on behind it, reads what
     it believes to be there, and saves that into the database. Blocking. file: its descriptor.
+
+    Not all is seen: of a last frame that was cut in two the beginning still stands, and a write
+    behind it gives the log its length back; nor is a cut looked for beyond LIMIT_BYTES, to which
+    SQLite itself cuts a log, nor what is overwritten elsewhere than at the beginning.
     """
 
     def __init__(self, file: int) -> None:

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def no_more_files() -> Iterator[None]:
-    """For this very process, in all its threads; those that are open stay so."""
+def no_more_files(most: int = 3) -> Iterator[None]:
+    """For this very process, in all its threads; those that are open stay so. most: a descriptor
+    has a smaller number.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     try:
         yield
     finally:

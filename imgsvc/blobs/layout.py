@@ -11,6 +11,7 @@ from pathlib import Path
 from imgsvc.domain.ids import is_id, new_id
 from imgsvc.domain.rendering import output_path
 from imgsvc.errors import StartError
+from imgsvc.files.slot_names import is_slot
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _WATERMARK = ".png"
@@ -105,7 +106,8 @@ def check_layout(layout: Layout) -> None:
             f"{slots} is a link, and has to be a folder on the disk of {layout.data_dir}. Remove "
             "the link, and start again."
         )
-    for folder in (layout.jobs, layout.watermarks, slots, *slots.glob("*/")):
+    own = (path for path in slots.glob("*/") if is_slot(path.name))
+    for folder in (layout.jobs, layout.watermarks, slots, *own):
         _check_folder(folder)
 
 

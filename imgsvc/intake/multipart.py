@@ -20,7 +20,7 @@ MAX_SPEC_BYTES = 16 << 20
 MAX_FIELD_BYTES = 64 << 10
 MAX_FIELDS = 64
 _DENSE_BLOCK_BYTES = 128 << 10
-_FEW_EVENTS = 256
+_FEW_PARTS = 64
 _MAX_HEADERS = 16
 _MAX_HEADER_BYTES = 16 << 10
 _PLAIN_ENCODINGS = frozenset({"", "7bit", "8bit", "binary"})
@@ -133,11 +133,12 @@ _PART_END = _PartEnd()
 class _Reader:
     """Turns the parser's callbacks into events, one chunk of the body at a time.
 
-    What waits in `_events` is never more than what one chunk held. Behind one that held many
-    parts they are read in smaller blocks, between which others have their turn.
+    What waits in `_events` is never more than what one chunk held. One that holds many parts is
+    read in smaller blocks, between which others have their turn: it is parts that take time.
     """
 
     def __init__(self, boundary: bytes, chunks: AsyncIterable[bytes]) -> None:
+        self._delimiter = b"--" + boundary
         self._chunks = aiter(chunks)
         self._chunk = b""
         self._parsed_bytes = 0
@@ -196,6 +197,7 @@ class _Reader:
                         raise MalformedRequest("The form ends before its last boundary.") from None
                     return False
                 self._parsed_bytes = 0
+                self._is_dense = self._chunk.count(self._delimiter) > _FEW_PARTS
             elif self._is_dense:
                 await asyncio.sleep(0)
             self._parse_block()
@@ -209,7 +211,6 @@ class _Reader:
         except FormParserError as exc:
             raise MalformedRequest("The form's parts cannot be told apart.") from exc
         self._parsed_bytes = end
-        self._is_dense = len(self._events) > _FEW_EVENTS
 
     def _on_part_begin(self) -> None:
         self._headers = {}

@@ -26,6 +26,7 @@ from imgsvc.errors import DatabaseBroken, StartError, StorageFull
 from imgsvc.fetching.breakers import LONGEST_PAUSE_S, Breakers
 from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.fetching.fetches import Fetches
+from imgsvc.files.errnos import TOO_MANY_FILES, is_disk_full
 from imgsvc.progress.hub import Hub
 from imgsvc.progress.pace import Paces
 from imgsvc.runtime.data_folder import holding
@@ -157,16 +158,16 @@ async def open_core(
     data_dir = settings.storage.data_dir.absolute()
     await asyncio.to_thread(_make_folder, data_dir)
     async with holding(data_dir) as lock, _open_store(data_dir / DATABASE, lock) as store:
-        await asyncio.to_thread(_check_folders, data_dir)
         blobs = BlobStore(data_dir)
-        with _needing_disk(data_dir):
+        with explaining_disk(data_dir):
+            await asyncio.to_thread(_check_folders, data_dir)
             await blobs.prepare()
             store.subscribe(_tell_ends)  # at a start, too, jobs end
             await _recover(settings, lock, store, blobs)
             await asyncio.to_thread(lock.note_recovered)
         core = _build(settings, lock, store, blobs, render)
         try:
-            with _needing_disk(data_dir):
+            with explaining_disk(data_dir):
                 await _start(core)
             await asyncio.to_thread(end_giving_up, data_dir / DATABASE)
             yield core
@@ -187,20 +188,30 @@ async def _open_store(path: Path, lock: DataFolderLock) -> AsyncIterator[Store]:
 
 
 @contextmanager
-def _needing_disk(data_dir: Path) -> Iterator[None]:
-    """Raises StartError for a disk that is full, and for what is wrong with a file or a folder."""
+def explaining_disk(data_dir: Path) -> Iterator[None]:
+    """Turn what a start meets on the disk into StartError, with what to do: that it is full, too
+    many open files, and what is wrong with a file or a folder. StartError itself goes by.
+    """
     try:
         with naming_full_disk():
             yield
     except StorageFull as exc:
-        raise StartError(
-            f"{exc.message} Free some on the disk of {data_dir}, and start again."
-        ) from exc
+        raise StartError(f"{exc.message} {_find_remedy(exc, data_dir)}") from exc
     except OSError as exc:
         raise StartError(
             f"{exc.filename or data_dir} cannot be used: {exc.strerror or exc}. See whether this "
             "user may read and write it, and what the system's log says of its disk."
         ) from exc
+
+
+def _find_remedy(exc: StorageFull, data_dir: Path) -> str:
+    """A full disk is not the only one that is called so."""
+    cause = exc.__cause__
+    if not isinstance(cause, OSError) or is_disk_full(cause):
+        return f"Free some on the disk of {data_dir}, and start again."
+    if cause.errno in TOO_MANY_FILES:
+        return "Allow more: ulimit -n, or LimitNOFILE."
+    return "Put that right, and start again."
 
 
 def _build(

@@ -22,7 +22,7 @@ from imgsvc.api.context import Context
 from imgsvc.api.crowd import Crowd
 from imgsvc.config import Settings
 from imgsvc.domain.rendering import Outcome, RenderTask
-from imgsvc.runtime.core import Core, open_core
+from imgsvc.runtime.core import Core, explaining_disk, open_core
 from imgsvc.runtime.folders import Folders
 from imgsvc.runtime.ports import listen, url_of
 from imgsvc.runtime.webhooks import Webhooks
@@ -99,7 +99,8 @@ async def open_server(
             await asyncio.to_thread(core.lock.announce, url)
             webhooks = Webhooks(core)
             webhooks.start()
-            await Folders(core).start()
+            with explaining_disk(settings.storage.data_dir.absolute()):
+                await Folders(core).start()
             crowd = Crowd(min(settings.server.max_connections, _most_connections()))
             with _surviving_exhaustion(crowd):
                 runner = await _start_runner(core, webhooks, sock, crowd)

@@ -2,7 +2,8 @@
 
 Files left by a crash in between belong to no row and are swept at the next start. Where the
 database has no space to note even this, what was kept aside for it is given up; where that is
-too little, the files go first: it is they that make room.
+too little, the files go first: it is they that make room. The job is hidden before that, which
+takes hardly any space: a start misses nothing of it, and removes what is left.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ class Deleter:
 
     async def delete(self, job_id: str) -> None:
         """What still runs is left to end and then thrown away. Raises NotFound, and StorageFull
-        when even its files did not make room enough.
+        when even its files did not make room enough; its rows go later then.
         """
         if not await self._remove_rows(job_id):
             raise NotFound("There is no such job.")
+        self._dropped.discard(job_id)
         await self._remove_files(job_id)
 
     async def delete_expired(self, job_id: str, now_ms: int) -> None:
@@ -66,11 +68,22 @@ class Deleter:
         await self._blobs.give_up_ballast()
         with suppress(StorageFull):
             return await remove()
-        # Nobody may take it up again without its files, and to hide it takes hardly any space.
-        if expired_at_ms is not None and not await self._store.hide_job(job_id, expired_at_ms):
+        if not await self._hide(job_id, expired_at_ms):
             return False
         await self._blobs.delete_job(job_id)
         return await remove()
+
+    async def _hide(self, job_id: str, expired_at_ms: int | None) -> bool:
+        """Nobody may take it up again without its files. False when there is no such job."""
+        try:
+            is_hidden = await self._store.hide_job(job_id, expired_at_ms)
+        except StorageFull:
+            if expired_at_ms is not None:
+                raise
+            return True  # whoever asks for it has nothing else that makes room
+        if is_hidden and expired_at_ms is None:
+            self._dropped.add(job_id)
+        return is_hidden
 
     async def _remove_files(self, job_id: str) -> None:
         await self._blobs.delete_job(job_id)

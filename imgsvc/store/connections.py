@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from imgsvc.errors import ImgsvcError, Internal, StartError, StorageFull
 from imgsvc.store import wal
 from imgsvc.store.copying import make_private
 from imgsvc.store.examination import explain, has_log
-from imgsvc.store.room import is_full
+from imgsvc.store.room import is_full, wants_room
 from imgsvc.store.schema import migrate
 from imgsvc.store.sql import JOBS
 from imgsvc.store.uris import database_uri
@@ -23,6 +24,9 @@ _OLDEST_SQLITE = (3, 38, 0)
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
 """After these nothing that is read can be trusted, and nothing that was written: after a sync
 that failed once, a later one that succeeds says nothing of what the first was to keep."""
+
+_SIZE = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+"""Of the database with what stands in its log, in bytes."""
 
 _OPEN_S = 5.0
 """How long a start waits for another program to let go of the database."""
@@ -42,6 +46,7 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
         await connection.execute_fetchall("PRAGMA synchronous = FULL")
         await connection.execute_fetchall("PRAGMA foreign_keys = ON")
         await connection.execute_fetchall(f"PRAGMA journal_size_limit = {wal.LIMIT_BYTES}")
+        await _empty_log(connection, path)
         await migrate(connection, path)
         await connection.execute_fetchall(JOBS["probe_write"])
         # From now on the writer waits by itself, and says so.
@@ -53,6 +58,28 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
             raise await asyncio.to_thread(explain, path, exc) from exc
         raise
     return connection
+
+
+async def _empty_log(connection: aiosqlite.Connection, path: Path) -> None:
+    """Save what a server that was killed left in the log, so that it is written from its beginning
+    again: behind its end a full disk has no space, and every start takes some.
+
+    Not where the database finds too little to grow: what it took would be gone, and nothing won.
+    Raises sqlite3.Error.
+    """
+    ((size_bytes,),) = await connection.execute_fetchall(_SIZE)
+    if not await asyncio.to_thread(_may_grow, path, size_bytes):
+        return
+    try:
+        await connection.execute_fetchall("PRAGMA wal_checkpoint")
+    except sqlite3.Error as exc:
+        if not await asyncio.to_thread(wants_room, exc, path.parent):
+            raise
+
+
+def _may_grow(path: Path, size_bytes: int) -> bool:
+    """Whether there is so much free disk space, as far as can be found out. Blocking."""
+    return size_bytes - path.stat().st_size <= shutil.disk_usage(path.parent).free
 
 
 async def open_reader(path: Path) -> aiosqlite.Connection:

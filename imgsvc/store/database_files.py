@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from struct import pack
 
 from imgsvc.files.errnos import will_pass
 from imgsvc.store.breakdown import NEXT_START
 from imgsvc.store.commit_count import CommitCount, Commits
+from imgsvc.store.examination import unreadable
 from imgsvc.store.wal import OpenLog, beside
 
 _SHARED_LOCKS_AT, _SHARED_LOCKS = 0x40000002, 510
@@ -24,7 +26,8 @@ _START_AGAIN = "What that log held is saved into the database: start it again."
 
 
 class DatabaseFiles:
-    """Of a database that is open, and has a log. Blocking; `close` it after all connections.
+    """Of a database that is open, and has a log. Raises StartError. Blocking; `close` it after all
+    connections.
 
     commits: those it has.
     """
@@ -32,10 +35,12 @@ class DatabaseFiles:
     def __init__(self, path: Path, commits: Commits) -> None:
         self._path = path
         self._log = beside(path, "-wal")
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._identity = _identify(path)
-        self._log_identity = _identify(self._log)
-        self._log_file = os.open(self._log, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._identity = _identify(path)
+            self._log_identity = _identify(self._log)
+            self._file, self._log_file = _open_all(path, self._log)
+        except OSError as exc:
+            raise unreadable(f"The database {path}", exc) from exc
         self._open_log = OpenLog(self._log_file)
         self._count = CommitCount(path, commits)
 
@@ -97,6 +102,17 @@ class DatabaseFiles:
         os.close(self._file)
         os.close(self._log_file)
         self._count.close()
+
+
+def _open_all(*paths: Path) -> list[int]:
+    """All or none, to be read. Raises OSError."""
+    files: list[int] = []
+    with ExitStack() as opened:
+        for path in paths:
+            files.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            opened.callback(os.close, files[-1])
+        opened.pop_all()
+    return files
 
 
 def _identify(path: Path) -> tuple[int, int] | None:

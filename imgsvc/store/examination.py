@@ -18,6 +18,7 @@ from typing import Any
 from imgsvc import __version__
 from imgsvc.domain.ids import is_id
 from imgsvc.errors import StartError
+from imgsvc.files.errnos import TOO_MANY_FILES
 from imgsvc.store import wal
 from imgsvc.store.commit_count import COUNTED_SINCE, SELECT, count_file, read_count
 from imgsvc.store.holders import find_holders
@@ -70,7 +71,7 @@ def examine(path: Path, *, thoroughly: bool = False, in_use: bool = False) -> in
         with path.open("rb") as file:
             head = file.read(len(MAGIC))
     except OSError as exc:
-        raise _unreadable(f"The database {path}", exc) from exc
+        raise unreadable(f"The database {path}", exc) from exc
     if head != MAGIC:
         raise _damaged(path, "it does not begin as a database does")
     if not in_use:
@@ -86,6 +87,8 @@ def examine(path: Path, *, thoroughly: bool = False, in_use: bool = False) -> in
     except sqlite3.Error as exc:
         raise explain(path, exc) from exc
     except OSError as exc:
+        if exc.errno in TOO_MANY_FILES:
+            raise unreadable(f"The database {path}", exc) from exc
         raise _damaged(path, f"the disk does not give it back: {exc.strerror}") from exc
     took_s = time.monotonic() - began_s
     if took_s > _SHORT_S:
@@ -141,10 +144,10 @@ def check_inputs(path: Path) -> None:
     jobs, given_up = path.parent / "jobs", _given_up(path)
     if not path.exists() or any(is_id(folder.name) for folder in jobs.glob("*-*")):
         return
-    with closing(open_untouched(path)) as connection:
-        images = 0
-        if connection.execute("PRAGMA user_version").fetchone()[0] >= COUNTED_SINCE:
-            (images,) = connection.execute(_UNFINISHED_WITH_FILES).fetchone()
+    try:
+        images = _count_unfinished(path)
+    except sqlite3.Error as exc:
+        raise explain(path, exc) from exc
     if images and given_up.is_dir():
         log.warning("files_given_up", images=images, said_by=str(given_up))
     elif images:
@@ -153,6 +156,15 @@ def check_inputs(path: Path) -> None:
             "files there. Is a disk not mounted? Put the files back, and start again. If they are "
             f"lost, these images fail at the next start after: mkdir -p {_quote(given_up)}"
         )
+
+
+def _count_unfinished(path: Path) -> int:
+    """Images that need files; 0 before an upgrade. Raises sqlite3.Error."""
+    with closing(open_untouched(path)) as connection:
+        if connection.execute("PRAGMA user_version").fetchone()[0] < COUNTED_SINCE:
+            return 0
+        images: int = connection.execute(_UNFINISHED_WITH_FILES).fetchone()[0]
+        return images
 
 
 def end_giving_up(path: Path) -> None:
@@ -225,7 +237,7 @@ def _check_beginning_of_log(path: Path) -> None:
     try:
         is_broken = wal.has_broken_header(log_file)
     except OSError as exc:
-        raise _unreadable(f"The log {log_file} of the database", exc) from exc
+        raise unreadable(f"The log {log_file} of the database", exc) from exc
     if is_broken:
         raise _damaged_log(path, "its beginning is not that of a log")
 
@@ -349,7 +361,8 @@ def _quote(path: Path, suffix: str = "") -> str:
     return shlex.quote(f"{path}{suffix}")
 
 
-def _unreadable(what: str, exc: OSError) -> StartError:
+def unreadable(what: str, exc: OSError) -> StartError:
+    """Why a file cannot be used, and what to do."""
     return StartError(
         f"{what} cannot be read: {exc.strerror}. See whether this user may read and write it, and "
         "what the system's log says of its disk."

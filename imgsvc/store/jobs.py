@@ -130,10 +130,8 @@ async def delete_job(tx: Transaction, job_id: str, expired_at_ms: int | None = N
     return await _remove(tx, "delete_job", job_id, expired_at_ms)
 
 
-async def hide_job(tx: Transaction, job_id: str, expired_at_ms: int) -> bool:
-    """Let an expired job be seen by nobody any more, before it loses its files; False as
-    `delete_job`.
-    """
+async def hide_job(tx: Transaction, job_id: str, expired_at_ms: int | None = None) -> bool:
+    """Let a job be seen by nobody any more, before it loses its files; False as `delete_job`."""
     return await _remove(tx, "hide_job", job_id, expired_at_ms)
 
 

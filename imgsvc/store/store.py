@@ -246,8 +246,8 @@ class Store(Lookups):
         """False when there was none, or it is not expired at that time (None: always)."""
         return await self._writer.apply(jobs.delete_job, job_id, expired_at_ms)
 
-    async def hide_job(self, job_id: str, expired_at_ms: int) -> bool:
-        """Before an expired job loses its files; False where `delete_job` would say so."""
+    async def hide_job(self, job_id: str, expired_at_ms: int | None = None) -> bool:
+        """Before a job loses its files; False where `delete_job` would say so."""
         return await self._writer.apply(jobs.hide_job, job_id, expired_at_ms)
 
     async def claim_images(self, picks: Sequence[tuple[str, int]], now_ms: int) -> list[Image]:

@@ -48,6 +48,10 @@ class OpenLog:
     Only what was committed since it was begun is looked at: what else stands in the file, an older
     log, a transaction that was rolled back, zeros behind a power cut, may be cut off by anybody
     who writes, as his `journal_size_limit` says.
+
+    Not all is seen: of a last frame that was cut in two the beginning still stands, and a write
+    behind it gives it its length back; nor is what is overwritten between the beginning and the
+    last commit.
     """
 
     def __init__(self, file: int) -> None:

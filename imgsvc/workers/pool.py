@@ -16,13 +16,14 @@ from typing import Any
 from imgsvc.domain.confinement import Confinement, SandboxMode
 from imgsvc.domain.formats import Formats
 from imgsvc.domain.rendering import EngineEvent, RenderTask
+from imgsvc.files.slot_names import is_slot
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.child import Equipment, Render, WarmUp, import_imaging, render_image
 from imgsvc.workers.engine import PoolClosed, WorkerFacts
 from imgsvc.workers.notes import MAX_TASKS_PER_BUNDLE
 from imgsvc.workers.process import ENVIRONMENT
 from imgsvc.workers.report import Greeting
-from imgsvc.workers.scratch import Scratch, is_slot
+from imgsvc.workers.scratch import Scratch
 from imgsvc.workers.slot import Slot, SlotSettings
 from imgsvc.workers.stream import EventStream
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from imgsvc.domain.rendering import Failure, RenderTask
 from imgsvc.errors import ImageErrorCode, ImgsvcError
 from imgsvc.files.errnos import is_disk_full, may_be_its_own, will_pass
+from imgsvc.files.slot_names import INPUTS
 
 NO_SPACE = Failure(ImageErrorCode.STORAGE_FULL, "There is not enough free disk space.")
 NOT_NOW = Failure(
@@ -40,14 +41,6 @@ class InputUnavailable(ImgsvcError):
         self.failure = failure
         self.path = path
         self.why = why
-
-
-_INPUTS = ".in"
-
-
-def is_slot(name: str) -> bool:
-    """Whether a folder of this name is one of a slot's two."""
-    return name.removesuffix(_INPUTS).isdecimal()
 
 
 class ProcessFiles(NamedTuple):
@@ -73,7 +66,7 @@ class Scratch:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.inputs = folder.with_name(f"{folder.name}{_INPUTS}")
+        self.inputs = folder.with_name(f"{folder.name}{INPUTS}")
         self._late: set[str] = set()
 
     def make(self) -> bool:

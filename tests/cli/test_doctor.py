@@ -18,7 +18,7 @@ from imgsvc.config import Settings, load_settings
 from imgsvc.errors import StartError
 from imgsvc.runtime.server import serve
 from tests.pictures import make_jpeg
-from tests.rights import without_rights
+from tests.rights import let_others_in, without_rights
 from tests.server_process import ServerProcess
 
 
@@ -63,10 +63,7 @@ def of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     # Python itself may be out of the reach of others.
     monkeypatch.setattr("imgsvc.cli.doctor._formats", lambda: Finding("formats", "ok", "all"))
     ServerProcess(tmp_path / "data", workers=1).stop()
-    for path in (tmp_path, *tmp_path.parents):
-        if path.owner() != "root" or path == Path("/tmp"):  # noqa: S108
-            break
-        path.chmod(0o755)
+    let_others_in(tmp_path)
     for path in (tmp_path / "data", *(tmp_path / "data").rglob("*")):
         path.chmod(0o777)
     yield tmp_path / "data"

@@ -204,19 +204,6 @@ async def test_a_job_can_be_deleted_when_there_is_no_space_at_all(
     assert disk.free_bytes() > 0
 
 
-def test_an_expired_job_is_deleted_however_much_its_rows_need(tmp_path: Any) -> None:
-    with small_disk(tmp_path / "disk", size="48m") as disk:
-        command = [*disk.enter, sys.executable, "-m", "tests.disk.expiry", str(disk.path / "data")]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as deleting:
-            assert deleting.stdout is not None
-            assert deleting.stdout.readline() == "ready\n"
-            disk.fill()
-            deleting.communicate("go\n", timeout=40)
-        assert deleting.returncode == 0
-
-
 async def test_a_server_that_died_on_a_full_disk_starts_again_so_that_jobs_can_be_deleted(
     tmp_path: Any,
 ) -> None:
@@ -242,6 +229,28 @@ async def test_a_server_that_died_on_a_full_disk_starts_again_so_that_jobs_can_b
                 disk.clear()
                 await completed(http, await submit(http, ("b.jpg", make_jpeg(20, 20))))
                 await keeps_ballast(disk)
+        finally:
+            server.stop()
+
+
+async def test_a_server_that_dies_on_a_full_disk_again_and_again_starts_each_time(
+    tmp_path: Any,
+) -> None:
+    """The first start has the space that was kept aside, which others take before the next."""
+    with small_disk(tmp_path / "disk", size="8m") as disk:
+        settings = {"IMGSVC_STORAGE__RESERVE_BYTES": "0"}
+        server = serve_on(disk, **settings)
+        try:
+            async with aiohttp.ClientSession(base_url=server.url) as http:
+                job = await submit(http, ("a.jpg", make_jpeg(30, 20)))
+                await completed(http, job)
+            await keeps_ballast(disk)
+            for _ in range(3):
+                disk.fill()
+                server.kill()
+                server = serve_on(disk, **settings)
+            async with aiohttp.ClientSession(base_url=server.url) as http:
+                await completed(http, job)
         finally:
             server.stop()
 

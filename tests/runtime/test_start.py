@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from imgsvc.runtime.ports import find_listener, listen, url_of
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.store.store import Store
 from tests.rights import without_rights
-from tests.server_process import ServerProcess
+from tests.server_process import NotListening, ServerProcess
 from tests.servers import get_json, make_settings, running_server
 from tests.store.builders import create
 
@@ -94,6 +95,26 @@ def test_a_data_folder_of_another_user_is_said(
             look(tmp_path)
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_a_start_that_may_open_too_few_files_says_so_wherever_it_notices(tmp_path: Path) -> None:
+    ServerProcess(tmp_path, workers=1).stop()
+    (tmp_path / "jobs" / "lost-files").mkdir()
+    refusals = []
+    for most in count(18):
+        try:
+            server = ServerProcess(
+                tmp_path, workers=1, within=("prlimit", f"--nofile={most}:{most}")
+            )
+        except NotListening as exc:
+            refusals.append(exc)
+        else:
+            server.stop()
+            break
+    assert {refusal.returncode for refusal in refusals} == {2}
+    said = "".join(map(str, refusals))
+    assert "too many files open at the moment. Allow more" in said
+    assert not re.search("Traceback|damaged|Free some", said)
 
 
 def test_where_it_listens_and_keeps_its_data_is_said_at_start(tmp_path: Path) -> None:

@@ -9,13 +9,16 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from imgsvc.errors import DatabaseBroken, ShuttingDown
+from imgsvc.errors import DatabaseBroken, ShuttingDown, StartError
+from imgsvc.store.examination import check_inputs
 from imgsvc.store.store import Store
+from tests.open_files import no_more_files
 from tests.store.builders import create
 
 
@@ -150,3 +153,25 @@ async def test_whoever_works_in_the_same_place_keeps_the_log(tmp_path: Path) -> 
     moved = await Store.open(tmp_path / "moved" / "imgsvc.db")
     assert [one.total for one in (await moved.jobs(limit=9))[0]] == [1]
     await moved.close()
+
+
+async def test_wherever_a_start_finds_too_many_files_open_it_says_what_to_do(
+    database: Path,
+) -> None:
+    await (await Store.open(database)).close()
+    refusals = []
+    for most in count(3):
+        store = None
+        try:
+            with no_more_files(most):
+                store = await Store.open(database)
+                await asyncio.to_thread(check_inputs, database)
+        except StartError as exc:
+            refusals.append(exc.message)
+        else:
+            break
+        finally:
+            if store is not None:
+                await store.close()
+    assert refusals
+    assert [message for message in refusals if "is damaged" in message] == []

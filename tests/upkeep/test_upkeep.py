@@ -154,6 +154,26 @@ async def test_an_expired_job_that_lost_its_files_and_not_its_rows_is_seen_by_no
     assert await server.core.store.job_ids([job["id"]]) == set()
 
 
+async def test_a_job_whose_rows_find_no_space_is_seen_by_nobody_and_goes_when_there_is_some(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+    deleter = server.core.deleter
+
+    async def find_no_space(*_: object, **__: object) -> bool:
+        raise StorageFull("There is no space.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.core.store, "delete_job", find_no_space)
+        with pytest.raises(StorageFull):
+            await deleter.delete(job["id"])
+    await get_json(server, job["links"]["self"], 404)
+    assert _folders(server) == set()
+    assert await deleter.drop_rest(now_ms()) == 1
+    assert await server.core.store.job_ids([job["id"]]) == set()
+    assert await deleter.drop_rest(now_ms()) == 0
+
+
 async def test_where_no_space_can_be_set_aside_all_goes_on_without_and_it_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

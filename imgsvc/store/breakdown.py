@@ -65,10 +65,18 @@ class Breakdown:
     async def wait(self) -> NoReturn:
         """Raises DatabaseBroken when it has come."""
         await self._noted.wait()
-        raise self.error()
+        raise self._error()
 
-    def error(self) -> DatabaseBroken:
-        """As what it ends the program, once it has come."""
+    def explain_end(self, exc: BaseException) -> BaseException:
+        """Why a task has died: where a database that has broken down refused it something, or
+        tasks of its own, that.
+        """
+        refused = isinstance(exc, ShuttingDown) or (
+            isinstance(exc, BaseExceptionGroup) and exc.split(ShuttingDown)[1] is None
+        )
+        return self._error() if refused and self.has_come else exc
+
+    def _error(self) -> DatabaseBroken:
         return DatabaseBroken(f"The database has broken down: {self._reason}")
 
 

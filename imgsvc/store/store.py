@@ -19,7 +19,6 @@ from imgsvc.domain.rendering import TaskKey
 from imgsvc.domain.watched import FileEnd, TakenFile, WatchedFile
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Attempt, Delivery, Webhook
-from imgsvc.errors import ShuttingDown
 from imgsvc.store import (
     deadlines,
     deliveries,
@@ -159,13 +158,8 @@ class Store(Lookups):
         return self._breakdown.has_come
 
     def explain_end(self, exc: BaseException) -> BaseException:
-        """Why a task has died: where a database that has broken down refused it something, or
-        tasks of its own, that.
-        """
-        refused = isinstance(exc, ShuttingDown) or (
-            isinstance(exc, BaseExceptionGroup) and exc.split(ShuttingDown)[1] is None
-        )
-        return self._breakdown.error() if refused and self.has_broken_down else exc
+        """Why a task has died: see `Breakdown`."""
+        return self._breakdown.explain_end(exc)
 
     @property
     def pending_images(self) -> int:

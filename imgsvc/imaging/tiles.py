@@ -1,0 +1,31 @@
+"""Tiles of a TIFF that cannot be read."""
+
+from __future__ import annotations
+
+import pyvips
+
+from imgsvc.imaging.loaders import open_file
+from imgsvc.imaging.probe import Header
+from imgsvc.imaging.translation import reading
+
+_LIBTIFF = "tiff2vips: "
+"""What libvips puts before an error of libtiff."""
+
+
+def check_tiles(path: str, header: Header) -> None:
+    """A pass over the pixels of a TIFF in tiles; nothing for any other file.
+
+    libvips makes a tile black that cannot be read, and notes why. With `fail_on='warning'` it
+    would refuse it, and with it all maps and scans whose tags libtiff does not know. The note
+    does not outlive the next look at an attribute of an image, so it cannot be found later.
+    Raises ImageError with corrupt_image or unsupported_format.
+    """
+    if not header.has_tiles:
+        return
+    with reading():
+        image = open_file(path, header.format)
+        pyvips.vips_lib.vips_error_clear()
+        image.avg()
+        noted = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")
+        if _LIBTIFF in noted:
+            raise pyvips.Error("a tile cannot be read", noted)

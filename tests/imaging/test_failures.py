@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 import pyvips
-from PIL import Image
-from PIL.TiffImagePlugin import TILEBYTECOUNTS, TILEOFFSETS
+from PIL import Image, TiffTags
+from PIL.TiffImagePlugin import (
+    COMPRESSION,
+    PHOTOMETRIC_INTERPRETATION,
+    TILEBYTECOUNTS,
+    TILEOFFSETS,
+)
 
 from imgsvc.domain.rendering import DecodeLimits, NeedsMemory, Rendered, RenderFailed
 from imgsvc.errors import ImageErrorCode
@@ -68,6 +73,20 @@ def test_a_tiff_that_ends_before_its_last_tile_is_corrupt(studio: Studio) -> Non
     start, _ = _tile_places(data)[-1]
     beyond = data.replace(struct.pack("<I", start), struct.pack("<I", len(data) - 10))
     assert studio.fail(beyond, width=50).code is ImageErrorCode.CORRUPT_IMAGE
+
+
+def test_tiles_that_libtiff_cannot_unpack_are_unsupported_and_the_next_file_is_not(
+    studio: Studio,
+) -> None:
+    """Tiles of the old kind of JPEG (TIFF 6.0, section 22), by what their tags say."""
+    data = bytearray(_make_tiles("none"))
+    for tag in (COMPRESSION, PHOTOMETRIC_INTERPRETATION):
+        entry = data.rindex(struct.pack("<HHI", tag, TiffTags.SHORT, 1))
+        struct.pack_into("<H", data, entry + 8, 6)
+    assert studio.fail(bytes(data)).code is ImageErrorCode.UNSUPPORTED_FORMAT
+    progressive = WHOLE["progressive"]
+    failure = studio.fail(progressive[: len(progressive) // 2])
+    assert failure.code is ImageErrorCode.CORRUPT_IMAGE
 
 
 @pytest.mark.parametrize("trailer", [b"", b";\x00\x00", b";and more"])

@@ -16,8 +16,9 @@ def check_tiles(path: str, header: Header) -> None:
     """A pass over the pixels of a TIFF in tiles; nothing for any other file.
 
     libvips makes a tile black that cannot be read, and notes why. With `fail_on='warning'` it
-    would refuse it, and with it all maps and scans whose tags libtiff does not know. The note
-    does not outlive the next look at an attribute of an image, so it cannot be found later.
+    would refuse most such files, not those whose colours are subsampled, and also sound ones for
+    an odd tag. The note does not outlive the next look at an attribute of an image, so it cannot
+    be found later.
     Raises ImageError with corrupt_image or unsupported_format.
     """
     if not header.has_tiles:

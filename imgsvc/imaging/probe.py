@@ -45,6 +45,7 @@ class Header:
     an interlaced PNG, or a format that knows no other way. lossless: of a WebP, whose pixels
     are then held as they are, also where it is shrunk. block_lines:
     that the decoder holds at once of a TIFF, which comes in strips or tiles; 0 means all of them.
+    has_tiles: of a TIFF, that it comes in tiles.
     metadata_bytes: of profile, EXIF and the like.
     """
 
@@ -61,6 +62,7 @@ class Header:
     whole: bool
     lossless: bool
     block_lines: int
+    has_tiles: bool
     told_frames: int
     metadata_bytes: int
 
@@ -133,6 +135,7 @@ def _header(image: pyvips.Image, format_: str, path: str) -> Header:
         has_rgb_profile=has_rgb_profile(image),
         lossless=format_ == "webp" and is_lossless(path),
         block_lines=_count_block_lines(image, fields) if format_ == "tiff" else 0,
+        has_tiles=format_ == "tiff" and "tile-height" in fields,
         whole=format_ in _WHOLE_FORMATS or _comes_in_passes(image, fields),
         metadata_bytes=max(
             sum(len(get_field(image, name)) for name in fields if _is_metadata(name)),

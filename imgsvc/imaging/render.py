@@ -45,6 +45,7 @@ from imgsvc.imaging.plan import (
 from imgsvc.imaging.probe import Header, check_limits, probe
 from imgsvc.imaging.source import Source
 from imgsvc.imaging.tiff_tags import read_exif
+from imgsvc.imaging.tiles import check_tiles
 from imgsvc.imaging.translation import making, out_of_memory
 from imgsvc.imaging.warnings import collect_warnings
 from imgsvc.recipes.model import load_recipe
@@ -96,6 +97,7 @@ def _render(task: RenderTask, header: Header, started_ns: int) -> Rendered | Nee
     plan = make_plan(recipe, header, {})
     if (cost_bytes := predict_cost(header, plan)) > task.memory_bytes:
         return NeedsMemory(cost_bytes)
+    check_tiles(task.input_path, header)
     if cuts := find_cuts(source, recipe):
         plan = make_plan(recipe, header, cuts)
         if (cost_bytes := predict_cost(header, plan)) > task.memory_bytes:

@@ -68,6 +68,8 @@ def serve(settings: Settings, render: Callable[[RenderTask], Outcome] = render_i
 
 
 async def _serve(settings: Settings, render: Callable[[RenderTask], Outcome]) -> int:
+    gc.collect()
+    gc.freeze()  # The program is not searched for garbage ever again; workers come and go.
     async with open_server(settings, render) as (core, url):
         stop = asyncio.Event()
         _stop_on_signals(core, stop)
@@ -79,8 +81,6 @@ async def _serve(settings: Settings, render: Callable[[RenderTask], Outcome]) ->
             version=__version__,
         )
         core.failure.add_done_callback(lambda _: stop.set())
-        gc.collect()
-        gc.freeze()  # what stands from the start is not searched for garbage ever again
         await stop.wait()
         failed = core.failure.done()
     log.info("stopped", failed=failed)

@@ -1,9 +1,19 @@
 from __future__ import annotations
 
 import errno
+import struct
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+import pyvips
+from PIL import Image, TiffTags
+from PIL.TiffImagePlugin import (
+    COMPRESSION,
+    PHOTOMETRIC_INTERPRETATION,
+    TILEBYTECOUNTS,
+    TILEOFFSETS,
+)
 
 from imgsvc.domain.rendering import DecodeLimits, NeedsMemory, Rendered, RenderFailed
 from imgsvc.errors import ImageErrorCode
@@ -33,6 +43,50 @@ def test_a_file_that_is_cut_off_is_corrupt_in_every_format(
     failure = studio.fail(pictures.cut(WHOLE[format_], share), width=50)
     assert failure.code is ImageErrorCode.CORRUPT_IMAGE
     assert str(studio.folder) not in failure.message
+
+
+def _make_tiles(compression: str) -> bytes:
+    tile = {"tile": True, "tile_width": 64, "tile_height": 64}
+    noise = pyvips.Image.gaussnoise(256, 256, mean=128, sigma=40).cast("uchar")
+    picture = noise.bandjoin([90, 160]).copy(interpretation="srgb")
+    return bytes(picture.tiffsave_buffer(compression=compression, **tile))
+
+
+def _tile_places(data: bytes) -> list[tuple[int, int]]:
+    """Offset and length of each."""
+    with Image.open(BytesIO(data)) as picture:
+        tags = picture.tag_v2  # type: ignore[attr-defined]
+        return list(zip(tags[TILEOFFSETS], tags[TILEBYTECOUNTS], strict=True))
+
+
+@pytest.mark.parametrize("compression", ["lzw", "deflate", "webp"])
+def test_a_tiff_with_a_damaged_tile_is_corrupt(studio: Studio, compression: str) -> None:
+    data = _make_tiles(compression)
+    start, size = _tile_places(data)[-1]
+    damaged = data[:start] + b"\xff" * size + data[start + size :]
+    assert studio.fail(damaged, width=50).code is ImageErrorCode.CORRUPT_IMAGE
+    assert isinstance(studio.run(data, [{"name": "whole"}]), Rendered)
+
+
+def test_a_tiff_that_ends_before_its_last_tile_is_corrupt(studio: Studio) -> None:
+    data = _make_tiles("none")
+    start, _ = _tile_places(data)[-1]
+    beyond = data.replace(struct.pack("<I", start), struct.pack("<I", len(data) - 10))
+    assert studio.fail(beyond, width=50).code is ImageErrorCode.CORRUPT_IMAGE
+
+
+def test_tiles_that_libtiff_cannot_unpack_are_unsupported_and_the_next_file_is_not(
+    studio: Studio,
+) -> None:
+    """Tiles of the old kind of JPEG (TIFF 6.0, section 22), by what their tags say."""
+    data = bytearray(_make_tiles("none"))
+    for tag in (COMPRESSION, PHOTOMETRIC_INTERPRETATION):
+        entry = data.rindex(struct.pack("<HHI", tag, TiffTags.SHORT, 1))
+        struct.pack_into("<H", data, entry + 8, 6)
+    assert studio.fail(bytes(data)).code is ImageErrorCode.UNSUPPORTED_FORMAT
+    progressive = WHOLE["progressive"]
+    failure = studio.fail(progressive[: len(progressive) // 2])
+    assert failure.code is ImageErrorCode.CORRUPT_IMAGE
 
 
 @pytest.mark.parametrize("trailer", [b"", b";\x00\x00", b";and more"])

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ import aiohttp
 import psutil
 import pytest
 
+from tests.hostile.gauge import Gauge
 from tests.pictures import make_jpeg
 from tests.server_process import ServerProcess
 from tests.servers import form_of
@@ -119,6 +121,25 @@ async def test_a_server_with_hardly_any_files_left_serves_on_and_recovers(
     finally:
         server.stop()
     assert server.process.returncode == 0
+
+
+def _count_shared(server: ServerProcess) -> int:
+    """Pieces of memory that it shares with its workers."""
+    maps = Path(f"/proc/{server.process.pid}/maps").read_text()
+    return maps.count("/memfd:")
+
+
+async def test_a_worker_of_the_start_that_is_replaced_leaves_nothing_open(
+    server: ServerProcess,
+) -> None:
+    await behave(server)
+    shared = await asyncio.to_thread(_count_shared, server)
+    (first,) = Gauge(server.process.pid).list_workers()
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: not psutil.pid_exists(first))
+    await behave(server)
+    while await asyncio.to_thread(_count_shared, server) > shared:
+        pass  # until the garbage is searched
 
 
 async def test_clients_that_vanish_while_they_send_or_read_leave_nothing(

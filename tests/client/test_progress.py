@@ -16,10 +16,13 @@ from tests.server_process import ServerProcess
 
 @dataclass
 class Proxy:
-    """refused_sockets, refused_requests: how many of them are still answered with 502."""
+    """refused_sockets, refused_requests: how many of them are still answered with 502, or the
+    sockets by another `refusal`.
+    """
 
     server: str
     url: str = ""
+    refusal: str = "answer"
     refused_sockets: int = 0
     refused_requests: int = 0
     sockets: list[ClientWebSocketResponse] = field(default_factory=list)
@@ -28,7 +31,7 @@ class Proxy:
         if "Upgrade" in request.headers:
             if self.refused_sockets:
                 self.refused_sockets -= 1
-                raise web.HTTPBadGateway
+                return await self._refuse(request)
             return await self._connect(request)
         if self.refused_requests and not self.refused_sockets:
             self.refused_requests -= 1
@@ -45,6 +48,17 @@ class Proxy:
                 body=await response.read(),
                 headers={"Content-Type": response.headers.get("Content-Type", "text/plain")},
             )
+
+    async def _refuse(self, request: web.Request) -> web.StreamResponse:
+        if self.refusal == "answer":
+            raise web.HTTPBadGateway
+        socket = web.WebSocketResponse()
+        if self.refusal == "close":
+            await socket.prepare(request)
+            await socket.close()
+        elif request.transport is not None:
+            request.transport.abort()
+        return socket
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse()
@@ -80,10 +94,11 @@ async def astray(proxy: Proxy) -> AsyncIterator[Client]:
         yield connected
 
 
+@pytest.mark.parametrize("refusal", ["answer", "close", "cut"])
 async def test_where_no_websocket_gets_through_the_job_is_asked_for(
-    astray: Client, proxy: Proxy
+    astray: Client, proxy: Proxy, refusal: str
 ) -> None:
-    proxy.refused_sockets = 1_000_000
+    proxy.refusal, proxy.refused_sockets = refusal, 1_000_000
     job = await astray.submit([BytesUpload(picture(), "a.png"), BytesUpload(b"no", "b.png")])
     messages = [message async for message in astray.follow(job["id"])]
     assert {message["type"] for message in messages[:-1]} == {"snapshot"}

@@ -174,11 +174,14 @@ async def _ask_most(client: Client, preset: str | None, marks: Mapping[int, str]
     """How many images the server takes in one job; without an answer no number is too many, and
     whatever is named may be there. Raises InvalidRequest and InvalidRecipe for what is not.
 
-    marks: names of watermarks, by the variant's position.
+    marks: names of watermarks of an own recipe, by the variant's position.
     """
     try:
         most = int((await client.info())["limits"]["max_images_per_job"])
-        presets = [] if preset is None else [each["name"] for each in await client.presets()]
+        known = [] if preset is None else await client.presets()
+        presets = {each["name"]: each["recipe"] for each in known}
+        if preset in presets:
+            marks = await asyncio.to_thread(_find_watermarks, presets[preset])
         kept = {each["name"] for each in await client.watermarks()} if marks else set()
     except ClientError as exc:
         named = [] if preset is None else [f"a preset {preset}"]

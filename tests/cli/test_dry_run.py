@@ -81,6 +81,17 @@ def test_a_dry_run_takes_what_the_server_keeps(imgsvc: Run, photos: Path, tmp_pa
     assert imgsvc("submit", photos, "--recipe", recipe, "--dry-run").exit_code == 0
 
 
+def test_a_dry_run_refuses_a_preset_whose_watermark_is_gone(
+    imgsvc: Run, photos: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"variants": [{"name": "a", "watermark": {"preset_image": "gone"}}]}')
+    imgsvc("presets", "save", "marked", recipe)
+    sent = imgsvc("submit", photos, "--preset=marked")
+    assert (sent.exit_code, sent.stdout) == (2, "")
+    assert imgsvc("submit", photos, "--preset=marked", "--dry-run") == sent
+
+
 def test_a_dry_run_without_a_server_says_what_is_not_known(
     imgsvc: Run, photos: Path, tmp_path: Path
 ) -> None:

@@ -128,6 +128,8 @@ async def submit(
     """
     if preset and recipe:
         raise click.UsageError("Give either --preset or --recipe.")
+    if preset == "":  # an unset shell variable is not the default
+        raise click.UsageError("There is no preset of an empty name.")
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
     sending = await asyncio.to_thread(_gather, paths, out, as_list=as_list, charset=charset)
     spec = {
@@ -168,21 +170,33 @@ def _make_out(out: Path) -> None:
         raise LocalFileError(out, os.strerror(errno.EACCES))
 
 
-async def _ask_most(client: Client, preset: str | None) -> int:
+async def _ask_most(client: Client, preset: str | None, marks: Mapping[int, str]) -> int:
     """How many images the server takes in one job; without an answer no number is too many, and
-    any preset may be there. Raises InvalidRequest for one that is not.
-    """
-    from imgsvc.service.presets import unknown_preset  # loads much that others do without
+    whatever is named may be there. Raises InvalidRequest and InvalidRecipe for what is not.
 
+    marks: names of watermarks of an own recipe, by the variant's position.
+    """
     try:
         most = int((await client.info())["limits"]["max_images_per_job"])
-        known = [each["name"] for each in await client.presets()] if preset else []
+        known = [] if preset is None else await client.presets()
+        presets = {each["name"]: each["recipe"] for each in known}
+        if preset in presets:
+            marks = await asyncio.to_thread(_find_watermarks, presets[preset])
+        kept = {each["name"] for each in await client.watermarks()} if marks else set()
     except ClientError as exc:
-        there = f", or whether there is a preset {preset}" if preset else ""
+        named = [] if preset is None else [f"a preset {preset}"]
+        named += [f"a watermark {name}" for name in dict.fromkeys(marks.values())]
+        there = f", or whether there is {' and '.join(named)}" if named else ""
         say(f"{exc}\nSo it is not known here whether so many images are taken{there}.")
         return sys.maxsize
-    if preset and preset not in known:
-        raise unknown_preset(known)
+    if preset is not None and preset not in presets:
+        from imgsvc.service.presets import unknown_preset  # loads much that others do without
+
+        raise unknown_preset(presets)
+    if unknown := {number: name for number, name in marks.items() if name not in kept}:
+        from imgsvc.service.watermarks import unknown_watermarks  # as does this
+
+        raise unknown_watermarks(unknown, preset)
     return most
 
 
@@ -195,9 +209,9 @@ async def _show_dry_run(
     as_json: bool,
 ) -> None:
     """Raises InvalidRecipe, InvalidRequest, InvalidCsv and TooManyImages, as the server would."""
-    if spec["recipe"] is not None:
-        await asyncio.to_thread(_check_recipe, spec["recipe"])
-    most = await _ask_most(client, spec["preset"])
+    own = spec["recipe"]
+    marks = {} if own is None else await asyncio.to_thread(_find_watermarks, own)
+    most = await _ask_most(client, spec["preset"], marks)
     if sending.count > most:
         raise TooManyImages(f"A job takes at most {most} images.")
     listed = await asyncio.to_thread(_check_list, sending, charset, most)
@@ -206,11 +220,12 @@ async def _show_dry_run(
         say(f"An earlier submit broke off: what job {job_id} has of them would not be.")
 
 
-def _check_recipe(recipe: Mapping[str, Any]) -> None:
-    """Raises InvalidRecipe."""
+def _find_watermarks(recipe: Mapping[str, Any]) -> Mapping[int, str]:
+    """Names of watermarks, by the variant's position. Raises InvalidRecipe."""
+    from imgsvc.recipes.watermarks import named_watermarks
     from imgsvc.service.presets import resolve_built_in
 
-    resolve_built_in(None, recipe)
+    return named_watermarks(resolve_built_in(None, recipe)[1])
 
 
 async def _send(
@@ -265,7 +280,10 @@ async def _send_list(
 def _show_plan(sending: _Sending, listed: Mapping[str, int] | None, *, as_json: bool) -> None:
     """What would be sent. listed: how much is in a product list."""
     if as_json:
-        images = [{"name": u.name, "path": None, "url": without_login(u.url)} for u in sending.urls]
+        images = [
+            {"name": u.name and name_in_job(u.name), "path": None, "url": without_login(u.url)}
+            for u in sending.urls
+        ]
         images += [
             {
                 "name": name_in_job(u.name),

@@ -31,6 +31,9 @@ READ_TIMEOUT_S = 120.0
 HEARTBEAT_S = 20.0
 """A WebSocket whose server has not answered a ping for half as long is broken."""
 
+HANDSHAKE_TIMEOUT_S = 20.0
+"""Longest wait for a WebSocket: some proxies answer plain requests alone."""
+
 ANSWER_TIMEOUT_S = 300.0
 """Longest wait for the answer to an upload, from its last byte on: the server makes it durable."""
 
@@ -146,9 +149,14 @@ class Connection:
     async def websocket(self, *parts: str | int) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """A WebSocket that is watched by pings. Raises ApiError, ServerUnreachable."""
         with self._translated():
-            async with self._open_session.ws_connect(
-                self.url(*parts), heartbeat=HEARTBEAT_S, max_msg_size=0
-            ) as socket:
+            try:
+                async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                    opened = await self._open_session.ws_connect(
+                        self.url(*parts), heartbeat=HEARTBEAT_S, max_msg_size=0
+                    )
+            except TimeoutError as exc:
+                raise ServerUnreachable(self.server, "it has stopped answering") from exc
+            async with opened as socket:
                 yield socket
 
     async def _read_json(self, response: aiohttp.ClientResponse) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import partial
 
 import aiohttp
@@ -27,23 +28,21 @@ async def follow(
     tries = 0
     patience.note_answer()
     while True:
-        try:
+        is_heard = False
+        with suppress(ServerUnreachable, ApiError):  # it is the job's own answer that says why
             async with connection.websocket("jobs", job_id, "events") as socket:
                 async for frame in socket:
                     if frame.type is not aiohttp.WSMsgType.TEXT:
                         continue
                     message: ProgressMessage = frame.json()
-                    tries = 0
-                    patience.note_answer()
+                    is_heard = True
                     yield message
                     if message["type"] == "end":
                         return
-            patience.note_answer()  # without a word: there may be nothing to tell for long
-        except ServerUnreachable as exc:
-            if patience.is_at_its_end:
-                raise
-            patience.note_trouble(exc)
-        except ApiError:  # a refused handshake does not say why
+        if is_heard:
+            tries = 0
+            patience.note_answer()  # until it broke: there may be nothing to tell for long
+        else:
             job = await patience.insist(partial(connection.json, "GET", "jobs", job_id))
             yield {"type": "snapshot", "seq": None, "job": job}
             if job["status"] in FINAL_STATUSES:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from imgsvc.client.errors import LocalFileError
-from imgsvc.domain.input_names import MAX_NAME_CHARS, without_surrogates
+from imgsvc.domain.input_names import MAX_NAME_CHARS, clean_name
 
 CHUNK_BYTES = 256 << 10
 
@@ -170,7 +170,7 @@ def _filename(name: str) -> str:
 
     Where that form is not read alike everywhere, the one of RFC 5987, which is.
     """
-    short = without_surrogates(name)[-MAX_NAME_CHARS:]
+    short = clean_name(name) or name  # which is nothing, or nothing but control characters
     if '"' in short or "%" in short or not short.isprintable():
         return f"filename*=UTF-8''{quote(short, safe='')}"
     return f'filename="{short}"'

@@ -132,7 +132,7 @@ class Watermarks:
         digests = await self._store.watermark_digests(set(names.values()))
         unknown = {number: name for number, name in names.items() if name not in digests}
         if unknown:
-            raise _unknown(unknown, preset)
+            raise unknown_watermarks(unknown, preset)
         self._pinned |= dict.fromkeys(digests.values(), now_ms())
         return pin_watermarks(recipe, digests)
 
@@ -149,7 +149,7 @@ class Watermarks:
         return len(forgotten)
 
 
-def _unknown(unknown: dict[int, str], preset: str | None) -> InvalidRecipe:
+def unknown_watermarks(unknown: dict[int, str], preset: str | None) -> InvalidRecipe:
     names = ", ".join(sorted(set(unknown.values())))
     if preset is not None:
         detail = f"its recipe names watermarks that are not kept here: {names}"

@@ -50,32 +50,60 @@ def test_a_dry_run_names_files_as_they_are_in_the_job(
 
 
 @pytest.mark.parametrize("source", ["photos", "list"])
-@pytest.mark.parametrize("option", ["--preset=nonsense", "--recipe"])
+@pytest.mark.parametrize(
+    "wish",
+    [
+        "--preset=nonsense",
+        "--preset=",
+        '{"variants": [{"name": "a", "width": 0, "size": 1}]}',
+        '{"variants": [{"name": "a", "watermark": {"preset_image": "nobodys"}}]}',
+    ],
+)
 def test_a_dry_run_refuses_a_wish_that_the_server_refuses(
-    imgsvc: Run, photos: Path, tmp_path: Path, source: str, option: str
+    imgsvc: Run, photos: Path, tmp_path: Path, source: str, wish: str
 ) -> None:
     recipe, table = tmp_path / "recipe.json", tmp_path / "list.csv"
-    recipe.write_text('{"variants": [{"name": "a", "width": 0, "size": 1}]}')
+    recipe.write_text(wish)
     table.write_bytes(TABLE)
-    wish = [option, recipe] if option == "--recipe" else [option]
-    command = ["submit", photos if source == "photos" else table, *wish]
+    option = wish if wish.startswith("--") else f"--recipe={recipe}"
+    command = ["submit", photos if source == "photos" else table, option]
     sent, dry = imgsvc(*command), imgsvc(*command, "--dry-run")
     assert (sent.exit_code, sent.stdout) == (2, "")
     assert dry == sent
 
 
-def test_a_dry_run_takes_a_preset_that_the_server_keeps(imgsvc: Run, photos: Path) -> None:
+def test_a_dry_run_takes_what_the_server_keeps(imgsvc: Run, photos: Path, tmp_path: Path) -> None:
     imgsvc("presets", "save", "kept", "-", stdin=b'{"variants": [{"name": "a"}]}')
     assert imgsvc("submit", photos, "--preset=kept", "--dry-run").exit_code == 0
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"variants": [{"name": "a", "watermark": {"preset_image": "logo"}}]}')
+    imgsvc("watermarks", "save", "logo", photos / "a.png")
+    assert imgsvc("submit", photos, "--recipe", recipe, "--dry-run").exit_code == 0
 
 
-def test_a_dry_run_without_a_server_says_what_is_not_known(imgsvc: Run, photos: Path) -> None:
+def test_a_dry_run_refuses_a_preset_whose_watermark_is_gone(
+    imgsvc: Run, photos: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"variants": [{"name": "a", "watermark": {"preset_image": "gone"}}]}')
+    imgsvc("presets", "save", "marked", recipe)
+    sent = imgsvc("submit", photos, "--preset=marked")
+    assert (sent.exit_code, sent.stdout) == (2, "")
+    assert imgsvc("submit", photos, "--preset=marked", "--dry-run") == sent
+
+
+def test_a_dry_run_without_a_server_says_what_is_not_known(
+    imgsvc: Run, photos: Path, tmp_path: Path
+) -> None:
     command = ["submit", "--server=http://127.0.0.1:9", photos, "--dry-run"]
     ran = imgsvc(*command, "--preset=kept")
     assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")
     assert "No imgsvc server answers" in ran.stderr
     assert "not known" in ran.stderr
     assert "a preset kept" in ran.stderr
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"variants": [{"name": "a", "watermark": {"preset_image": "logo"}}]}')
+    assert "a watermark logo" in imgsvc(*command, "--recipe", recipe).stderr
 
 
 def test_a_dry_run_without_a_server_judges_a_recipe(
@@ -90,9 +118,10 @@ def test_a_dry_run_without_a_server_judges_a_recipe(
 
 
 def test_a_dry_run_names_urls(imgsvc: Run, photos: Path) -> None:
-    ran = imgsvc("submit", "https://x/a.jpg", photos / "a.png", "--dry-run", "--json")
+    given = ["https://x/a%5Cb%0A.jpg", "https://x/"]
+    ran = imgsvc("submit", *given, photos / "a.png", "--dry-run", "--json")
     assert [(i["name"], i["url"]) for i in ran.document["images"]] == [
-        ("a.jpg", "https://x/a.jpg"), ("a.png", None),
+        ("a/b.jpg", given[0]), (None, given[1]), ("a.png", None),
     ]  # fmt: skip
     ran = imgsvc("submit", "https://x/a.jpg", "--dry-run")
     assert (ran.exit_code, ran.stdout) == (0, "https://x/a.jpg\n")

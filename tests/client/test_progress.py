@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, web
 
-from imgsvc.client import ApiError, BytesUpload, Client, patience
+from imgsvc.client import ApiError, BytesUpload, Client, connection, patience
 from imgsvc.client.progress import follow
 from tests.client.pictures import picture
 from tests.server_process import ServerProcess
@@ -16,19 +17,23 @@ from tests.server_process import ServerProcess
 
 @dataclass
 class Proxy:
-    """refused_sockets, refused_requests: how many of them are still answered with 502."""
+    """refused_sockets, refused_requests: how many of them are still answered with 502, or the
+    sockets by another `refusal`. over: until then those that are left waiting wait.
+    """
 
     server: str
     url: str = ""
+    refusal: str = "answer"
     refused_sockets: int = 0
     refused_requests: int = 0
     sockets: list[ClientWebSocketResponse] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if "Upgrade" in request.headers:
             if self.refused_sockets:
                 self.refused_sockets -= 1
-                raise web.HTTPBadGateway
+                return await self._refuse(request)
             return await self._connect(request)
         if self.refused_requests and not self.refused_sockets:
             self.refused_requests -= 1
@@ -45,6 +50,19 @@ class Proxy:
                 body=await response.read(),
                 headers={"Content-Type": response.headers.get("Content-Type", "text/plain")},
             )
+
+    async def _refuse(self, request: web.Request) -> web.StreamResponse:
+        if self.refusal == "wait":
+            await self.over.wait()
+        if self.refusal in {"answer", "wait"}:
+            raise web.HTTPBadGateway
+        socket = web.WebSocketResponse()
+        if self.refusal == "close":
+            await socket.prepare(request)
+            await socket.close()
+        elif request.transport is not None:
+            request.transport.abort()
+        return socket
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse()
@@ -70,6 +88,7 @@ async def proxy(server: ServerProcess) -> AsyncIterator[Proxy]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield proxy
+    proxy.over.set()
     await runner.cleanup()
 
 
@@ -80,10 +99,13 @@ async def astray(proxy: Proxy) -> AsyncIterator[Client]:
         yield connected
 
 
+@pytest.mark.parametrize("refusal", ["answer", "close", "cut", "wait"])
 async def test_where_no_websocket_gets_through_the_job_is_asked_for(
-    astray: Client, proxy: Proxy
+    astray: Client, proxy: Proxy, refusal: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proxy.refused_sockets = 1_000_000
+    if refusal == "wait":
+        monkeypatch.setattr(connection, "HANDSHAKE_TIMEOUT_S", 0)
+    proxy.refusal, proxy.refused_sockets = refusal, 1_000_000
     job = await astray.submit([BytesUpload(picture(), "a.png"), BytesUpload(b"no", "b.png")])
     messages = [message async for message in astray.follow(job["id"])]
     assert {message["type"] for message in messages[:-1]} == {"snapshot"}

@@ -15,6 +15,7 @@ from imgsvc.client import (
     LocalFileError,
     ServerUnreachable,
 )
+from imgsvc.client.sending import name_in_job
 from imgsvc.client.upload import CHUNK_BYTES, MultipartBody
 from tests.client.pictures import picture
 
@@ -70,6 +71,15 @@ async def test_names_arrive_as_they_are(client: Client, name: str) -> None:
 async def test_a_long_name_keeps_its_end(client: Client) -> None:
     job = await client.submit([BytesUpload(picture(), "x" * 300 + "/a.png")])
     assert await names_of(client, job["id"]) == ["x" * 249 + "/a.png"]
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 300 + "/\n.png", "\x01" * 300 + "a.png", "x\\" * 200, "\udcff" * 300]
+)
+async def test_it_is_known_what_the_server_will_call_an_image(client: Client, name: str) -> None:
+    """By that its client finds out what has arrived."""
+    job = await client.submit([BytesUpload(picture(), name)])
+    assert await names_of(client, job["id"]) == [name_in_job(name)]
 
 
 async def test_a_name_that_is_no_utf8_is_sent_readable(client: Client) -> None:

@@ -30,8 +30,8 @@ from imgsvc.telemetry.logs import get_logger
 log = get_logger(__name__)
 
 BLOCK_BYTES = 1 << 20
-"""What a file being received collects before it is written, while blocks before it may be on
-their way to the disk; a smaller file costs one thread hop.
+"""What a file being received collects before it is written, with all of the chunk that makes it so
+much, while blocks before it may be on their way to the disk; a smaller file costs one thread hop.
 """
 
 EARLY_SYNC_BYTES = 1 << 20

@@ -25,39 +25,25 @@ def guard_streams() -> None:
     which whoever writes files would take for a trouble of theirs; but a closed pipe for stderr is.
     """
     if sys.stdout is not None:  # as it is where the command was given none
-        sys.stdout = cast("TextIO", _Guarded(sys.stdout, ends=True))
+        sys.stdout = cast("TextIO", _Guarded(sys.stdout, _Guard(ends=True)))
     if sys.stderr is not None:
-        sys.stderr = cast("TextIO", _Guarded(sys.stderr, ends=False))
+        sys.stderr = cast("TextIO", _Guarded(sys.stderr, _Guard(ends=False)))
 
 
-class _Guarded:
+class _Guard:
     """ends: whether a trouble is raised; then nothing is tried any more, at the exit neither."""
 
-    def __init__(self, stream: TextIO, *, ends: bool) -> None:
-        self._stream = stream
+    def __init__(self, *, ends: bool) -> None:
         self._ends = ends
-        self._is_lost = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        with self._guarding():
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        if not self._is_lost:
-            with self._guarding():
-                self._stream.flush()
+        self.is_lost = False
 
     @contextmanager
-    def _guarding(self) -> Iterator[None]:
+    def watching(self) -> Iterator[None]:
         try:
             yield
         except OSError as exc:
             is_closed = exc.errno == errno.EPIPE
-            self._is_lost = self._ends or is_closed
+            self.is_lost = self._ends or is_closed
             if is_closed and self._ends:
                 raise click.exceptions.Exit(1) from exc  # the code that click has for it
             if is_closed:
@@ -65,3 +51,29 @@ class _Guarded:
             if self._ends:
                 reason = exc.strerror or "it is closed"
                 raise OutputLost(f"The output cannot be written: {reason}.") from exc
+
+
+class _Guarded:
+    """A stream of text, or the bytes under it."""
+
+    def __init__(self, stream: Any, guard: _Guard) -> None:
+        self._stream = stream
+        self._guard = guard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def buffer(self) -> _Guarded:
+        """Where click writes when the encoding is ASCII."""
+        return _Guarded(self._stream.buffer, self._guard)
+
+    def write(self, data: str | bytes) -> int:
+        with self._guard.watching():
+            self._stream.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        if not self._guard.is_lost:
+            with self._guard.watching():
+                self._stream.flush()

@@ -68,19 +68,22 @@ class Deleter:
         await self._blobs.give_up_ballast()
         with suppress(StorageFull):
             return await remove()
-        if not await self._hide(job_id, expired_at_ms):
+        is_hidden = await self._hide(job_id, expired_at_ms)
+        if is_hidden is False:
             return False
         await self._blobs.delete_job(job_id)
-        return await remove()
+        return await remove() or bool(is_hidden)  # `drop_rest` may have been quicker
 
-    async def _hide(self, job_id: str, expired_at_ms: int | None) -> bool:
-        """Nobody may take it up again without its files. False when there is no such job."""
+    async def _hide(self, job_id: str, expired_at_ms: int | None) -> bool | None:
+        """Nobody may take it up again without its files. False when there is no such job; None
+        where there is no space to find out.
+        """
         try:
             is_hidden = await self._store.hide_job(job_id, expired_at_ms)
         except StorageFull:
             if expired_at_ms is not None:
                 raise
-            return True  # whoever asks for it has nothing else that makes room
+            return None  # whoever asks for it has nothing else that makes room
         if is_hidden and expired_at_ms is None:
             self._dropped.add(job_id)
         return is_hidden

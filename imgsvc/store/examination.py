@@ -10,6 +10,7 @@ import math
 import shlex
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from io import RawIOBase
 from pathlib import Path
@@ -131,8 +132,7 @@ def _check_no_jobs(path: Path, what: str) -> None:
     """For a database that knows of none: every file of theirs would belong to no row, and be
     swept. Raises StartError.
     """
-    jobs = sum(1 for _ in path.parent.glob("jobs/*-*"))
-    if jobs:
+    if jobs := sum(1 for _ in _job_folders(path)):
         raise _damaged(path, f"{what}, but files of {jobs} jobs are here")
 
 
@@ -141,9 +141,9 @@ def check_inputs(path: Path) -> None:
     For a database that `examine` has found sound. Raises StartError, unless somebody has given
     them up. Blocking.
     """
-    jobs, given_up = path.parent / "jobs", _given_up(path)
-    if not path.exists() or any(is_id(folder.name) for folder in jobs.glob("*-*")):
+    if not path.exists() or any(_job_folders(path)):
         return
+    given_up = _given_up(path)
     try:
         images = _count_unfinished(path)
     except sqlite3.Error as exc:
@@ -152,9 +152,10 @@ def check_inputs(path: Path) -> None:
         log.warning("files_given_up", images=images, said_by=str(given_up))
     elif images:
         raise StartError(
-            f"No job has a folder in {jobs}, and {images} images that are not finished had their "
-            "files there. Is a disk not mounted? Put the files back, and start again. If they are "
-            f"lost, these images fail at the next start after: mkdir -p {_quote(given_up)}"
+            f"No job has a folder in {given_up.parent}, and {images} images that are not finished "
+            "had their files there. Is a disk not mounted? Put the files back, and start again. If "
+            "they are lost, these images fail at the next start after: "
+            f"mkdir -p {_quote(given_up)}"
         )
 
 
@@ -175,6 +176,10 @@ def end_giving_up(path: Path) -> None:
         return
     except OSError as exc:
         log.warning("giving_up_goes_on", said_by=str(_given_up(path)), reason=exc.strerror)
+
+
+def _job_folders(path: Path) -> Iterator[Path]:
+    return (folder for folder in path.parent.glob("jobs/*-*") if is_id(folder.name))
 
 
 def _given_up(path: Path) -> Path:

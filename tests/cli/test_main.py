@@ -162,13 +162,14 @@ def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "--json"]])
 @pytest.mark.parametrize("shares_stderr", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_an_output_that_cannot_be_written_ends_with_2_and_a_line(
-    server: ServerProcess, arguments: list[str], shares_stderr: bool
+    server: ServerProcess, arguments: list[str], shares_stderr: bool, encoding: str
 ) -> None:
     with Path("/dev/full").open("w") as full:
         ran = subprocess.run(
             [sys.executable, "-m", "imgsvc", *arguments],
-            env={**os.environ, "IMGSVC_SERVER": server.url},
+            env={**os.environ, "IMGSVC_SERVER": server.url, "PYTHONIOENCODING": encoding},
             stdout=full,
             stderr=full if shares_stderr else subprocess.PIPE,
             text=True,

@@ -25,7 +25,7 @@ from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.domain.ids import new_id
 from imgsvc.errors import StorageFull
 from tests.disk.conftest import RESERVE_BYTES, keeps_ballast, serve_on
-from tests.disk.small_disk import SmallDisk, small_disk
+from tests.disk.small_disk import FILLER, SmallDisk, small_disk
 from tests.fetching.hosts import answer, running_host
 from tests.pictures import encode, make_jpeg
 from tests.server_process import NotListening, ServerProcess
@@ -295,19 +295,23 @@ async def test_a_backup_that_finds_no_space_is_refused_and_leaves_nothing(
         assert zipfile.ZipFile(io.BytesIO(await reply.read())).testzip() is None
 
 
-def test_a_backup_to_a_full_disk_names_it_and_leaves_nothing(
-    disk: SmallDisk, tmp_path: Path
-) -> None:
+def test_a_backup_to_a_full_disk_names_it_and_leaves_nothing(tmp_path: Path) -> None:
+    """On a disk of its own: a server gives space back when it is idle and cuts its log."""
     ServerProcess(tmp_path / "data").stop()
-    file = disk.path / "all.zip"
-    disk.fill()
-    command = [*disk.enter, sys.executable, "-m", "imgsvc", "backup", str(file), "--data"]
-    made = subprocess.run(
-        [*command, str(tmp_path / "data")], capture_output=True, text=True, timeout=40, check=False
-    )
-    assert made.returncode == 2
-    assert f"{file}: No space left on device" in made.stderr
-    assert not list(disk.outside.glob("*.zip")) + list(disk.outside.glob(".*"))
+    with small_disk(tmp_path / "disk", size="1m") as disk:
+        file = disk.path / "all.zip"
+        disk.fill()
+        command = [*disk.enter, sys.executable, "-m", "imgsvc", "backup", str(file)]
+        made = subprocess.run(
+            [*command, "--data", str(tmp_path / "data")],
+            capture_output=True,
+            text=True,
+            timeout=40,
+            check=False,
+        )
+        assert made.returncode == 2
+        assert f"{file}: No space left on device" in made.stderr
+        assert [path.name for path in disk.outside.iterdir()] == [FILLER]
 
 
 def test_a_run_that_waits_for_space_says_so_once_and_once_when_it_goes_on(tmp_path: Path) -> None:

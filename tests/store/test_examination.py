@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from imgsvc.domain.ids import new_id
 from imgsvc.errors import StartError
 from imgsvc.store import examination, wal
 from imgsvc.store.copying import copy_database
@@ -317,6 +318,17 @@ async def test_a_copy_is_checked_too(full: Path, tmp_path: Path) -> None:
     await asyncio.to_thread(copy_database, full, copy)
     with pytest.raises(Damage):
         await asyncio.to_thread(check_copy, copy)
+
+
+def test_what_stands_among_the_folders_of_jobs_is_no_job_that_a_missing_database_lacks(
+    tmp_path: Path,
+) -> None:
+    for name in ("lost-files", "my-photos"):
+        (tmp_path / "jobs" / name).mkdir(parents=True)
+    assert examine(tmp_path / "imgsvc.db") == 0
+    (tmp_path / "jobs" / new_id()).mkdir()
+    with pytest.raises(StartError, match="files of 1 jobs are here"):
+        examine(tmp_path / "imgsvc.db")
 
 
 def test_a_log_that_is_not_there_has_lost_nothing(tmp_path: Path) -> None:

@@ -307,3 +307,28 @@ async def test_inputs_that_were_to_be_dropped_are_swept_at_start(tmp_path: Path)
     async with running_server(settings):
         inputs = settings.storage.data_dir / "jobs" / job["id"] / "in"
         assert [path.name for path in inputs.iterdir()] == [images[1]["id"]]
+
+
+async def test_a_job_that_upkeep_removes_while_its_files_go_was_there_to_be_deleted(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(20, 20)))
+    deleter, store, blobs = server.core.deleter, server.core.store, server.core.blobs
+    delete_rows, delete_files = store.delete_job, blobs.delete_job
+    has_room = asyncio.Event()
+
+    async def delete_with_room(job_id: str, expired_at_ms: int | None = None) -> bool:
+        if not has_room.is_set():
+            raise StorageFull("There is no space.")
+        return await delete_rows(job_id, expired_at_ms=expired_at_ms)
+
+    async def make_room(job_id: str) -> None:
+        await delete_files(job_id)
+        if not has_room.is_set():
+            has_room.set()
+            assert await deleter.drop_rest(now_ms()) == 1
+
+    monkeypatch.setattr(store, "delete_job", delete_with_room)
+    monkeypatch.setattr(blobs, "delete_job", make_room)
+    await deleter.delete(job["id"])
+    assert await store.job_ids([job["id"]]) == set()

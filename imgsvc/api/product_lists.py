@@ -14,7 +14,7 @@ from imgsvc.api.forms import ListReceiver
 from imgsvc.api.pages import check_query
 from imgsvc.blobs.stage import StagedFile
 from imgsvc.domain.image import NewImage
-from imgsvc.domain.input_names import clean_name, name_of_url
+from imgsvc.domain.input_names import name_of_url
 from imgsvc.fetching.url_images import url_image
 from imgsvc.intake.product_list import MAX_LIST_BYTES, ListedProduct, ListReader, stage_list
 from imgsvc.intake.spec import QUERY_FIELDS, parse_query
@@ -63,7 +63,7 @@ def _make_images(
     batch = []
     chars = 0
     for product in islice(products, _BATCH_ROWS):
-        images = [url_image(url, clean_name(name_of_url(url))) for url in product.urls]
+        images = [url_image(url, name_of_url(url)) for url in product.urls]
         batch.append((product, images))
         chars += sum(map(len, product.cells))
         if chars > _BATCH_CHARS:

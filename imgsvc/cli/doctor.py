@@ -216,7 +216,11 @@ def _disk(settings: Settings) -> Finding:
     fact = f"{size_text(room.free_bytes)} free at {there}"
     if room.missing_bytes:
         fact += f", {size_text(room.missing_bytes)} too little"
-        advice = "Make room: below storage.reserve_bytes nothing is accepted."
+        reserve = size_text(settings.storage.reserve_bytes)
+        advice = (
+            f"Make room: below storage.reserve_bytes, by these settings {reserve}, nothing is "
+            "accepted."
+        )
         return Finding("disk", "problem", fact, advice)
     return Finding("disk", "ok", fact)
 

@@ -126,10 +126,7 @@ async def submit(
     server that is away for a moment is waited for. Broken off, the same command again sends
     what is missing.
     """
-    if preset and recipe:
-        raise click.UsageError("Give either --preset or --recipe.")
-    if preset == "":  # an unset shell variable is not the default
-        raise click.UsageError("There is no preset of an empty name.")
+    _check_choice(preset, recipe)
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
     sending = await asyncio.to_thread(_gather, paths, out, as_list=as_list, charset=charset)
     spec = {
@@ -161,6 +158,14 @@ async def submit(
         print_json(job)
     if await say_failures(client, job) or lost:
         sys.exit(exits.SOME_FAILED)
+
+
+def _check_choice(preset: str | None, recipe: Path | None) -> None:
+    """Raises click.UsageError."""
+    if preset and recipe:
+        raise click.UsageError("Give either --preset or --recipe.")
+    if preset == "":  # an unset shell variable is not the default
+        raise click.UsageError("There is no preset of an empty name.")
 
 
 def _make_out(out: Path) -> None:

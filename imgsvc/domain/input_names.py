@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from imgsvc.domain.logins import without_login
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SLASH = re.compile(r"[/\\]")
 _QUERY = re.compile(r"[?#]")
 MAX_NAME_CHARS = 255
 
@@ -33,7 +34,9 @@ def clean_name(name: str | None) -> str | None:
 
 
 def name_of_url(url: str) -> str | None:
-    """The last part of its path, as a download would be called; None where it has none."""
+    """The last part of its path, as a download would be called: fit to be stored, and no folder
+    in it, however it is spelled. None where it has none.
+    """
     address = _QUERY.split(without_login(url), maxsplit=1)[0]
     path = address.partition("://")[2].partition("/")[2]
-    return unquote(path.rpartition("/")[2]) or None
+    return clean_name(_SLASH.sub("_", unquote(path.rpartition("/")[2])))

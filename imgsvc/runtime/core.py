@@ -54,6 +54,7 @@ from imgsvc.upkeep.orphans import sweep_orphans
 from imgsvc.upkeep.watermarks import UnusedWatermarks
 from imgsvc.webhooks import schedule
 from imgsvc.workers.child import render_image
+from imgsvc.workers.engine import PoolBroken
 from imgsvc.workers.last_task import find_held
 from imgsvc.workers.pool import WorkerPool
 from imgsvc.workers.sandbox import find_gaps, protect_server
@@ -111,7 +112,9 @@ class Core:
             exc = self.store.explain_end(exc)
             self.failure.set_exception(exc)
             self.failure.exception()  # nobody has to ask for it
-            if not isinstance(exc, DatabaseBroken):  # which has been said
+            if isinstance(exc, PoolBroken):  # which says why
+                log.error("background_task_died", task=task.get_name(), reason=str(exc))
+            elif not isinstance(exc, DatabaseBroken):  # which has been said
                 log.error("background_task_died", task=task.get_name(), exc_info=exc)
 
     async def stop(self) -> None:

@@ -133,7 +133,7 @@ def _check_no_jobs(path: Path, what: str) -> None:
     swept. Raises StartError.
     """
     if jobs := sum(1 for _ in _job_folders(path)):
-        raise _damaged(path, f"{what}, but files of {jobs} jobs are here")
+        raise _damaged(path, f"{what}, but jobs have files here: {jobs}")
 
 
 def check_inputs(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -150,10 +151,7 @@ class Slot:
         self._changed.set()
         hopeless = starts.is_hopeless(failed, was_refused=was_refused)
         if hopeless and not self._settings.anyone_ready():
-            raise PoolBroken(
-                f"Worker processes died {failed} times in a row while they started; the log "
-                "holds what they said."
-            )
+            raise PoolBroken(await asyncio.to_thread(starts.explain, failed, sys.executable))
         pause_s = starts.pause_s(failed, was_refused=was_refused)
         log.error("worker_start_failed", slot=self.number, times=failed, pause_s=pause_s)
         with suppress(TimeoutError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 MAX_FAILED = 3
 """Processes that died before they were warm, one after the other; one more would die too."""
 
@@ -22,3 +24,15 @@ def pause_s(failed: int, *, was_refused: bool) -> float:
 def is_hopeless(failed: int, *, was_refused: bool) -> bool:
     """Whether another try will end as the last one did; that the system has no room passes."""
     return failed >= MAX_FAILED and not was_refused
+
+
+def explain(failed: int, executable: str) -> str:
+    """Why no more are started after so many failures. executable: what a worker runs in; nobody
+    else says so where it cannot.
+    """
+    if not os.access(executable, os.X_OK):
+        return f"No worker can be started: this user may not execute {executable}."
+    return (
+        f"Worker processes died {failed} times in a row while they started; the log holds what "
+        "they said."
+    )

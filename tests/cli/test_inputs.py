@@ -140,6 +140,8 @@ def test_urls_are_told_from_paths(text: str, expected: bool) -> None:
     [
         ("https://x/shop/a.jpg?size=2#top", "a.jpg"), ("https://x/a%20b.jpg", "a b.jpg"),
         ("https://x/", None), ("https://x", None), ("http://[::1", None),
+        ("https://x/a%00b%0a.jpg", "ab.jpg"), ("https://x/a%2fb%5Cc.jpg", "a_b_c.jpg"),
+        ("https://x/%00", None), (f"https://x/{'a' * 300}.jpg", f"{'a' * 251}.jpg"),
     ],
 )  # fmt: skip
 def test_a_url_is_called_by_its_last_part(url: str, name: str | None) -> None:

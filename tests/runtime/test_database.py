@@ -85,7 +85,7 @@ async def test_without_its_database_no_file_is_swept(data_dir: Path, state: str)
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
     files = sorted(path for path in (data_dir / "jobs").rglob("*"))
-    with pytest.raises(StartError, match="files of 1 jobs are here"):
+    with pytest.raises(StartError, match="jobs have files here: 1"):
         async with running_server(make_settings(data_dir)):
             pass
     assert sorted(path for path in (data_dir / "jobs").rglob("*")) == files

@@ -327,7 +327,7 @@ def test_what_stands_among_the_folders_of_jobs_is_no_job_that_a_missing_database
         (tmp_path / "jobs" / name).mkdir(parents=True)
     assert examine(tmp_path / "imgsvc.db") == 0
     (tmp_path / "jobs" / new_id()).mkdir()
-    with pytest.raises(StartError, match="files of 1 jobs are here"):
+    with pytest.raises(StartError, match="jobs have files here: 1"):
         examine(tmp_path / "imgsvc.db")
 
 

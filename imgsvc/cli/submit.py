@@ -285,10 +285,7 @@ async def _send_list(
 def _show_plan(sending: _Sending, listed: Mapping[str, int] | None, *, as_json: bool) -> None:
     """What would be sent. listed: how much is in a product list."""
     if as_json:
-        images = [
-            {"name": u.name and name_in_job(u.name), "path": None, "url": without_login(u.url)}
-            for u in sending.urls
-        ]
+        images = [{"name": u.name, "path": None, "url": without_login(u.url)} for u in sending.urls]
         images += [
             {
                 "name": name_in_job(u.name),

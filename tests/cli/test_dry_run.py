@@ -121,7 +121,7 @@ def test_a_dry_run_names_urls(imgsvc: Run, photos: Path) -> None:
     given = ["https://x/a%5Cb%0A.jpg", "https://x/"]
     ran = imgsvc("submit", *given, photos / "a.png", "--dry-run", "--json")
     assert [(i["name"], i["url"]) for i in ran.document["images"]] == [
-        ("a/b.jpg", given[0]), (None, given[1]), ("a.png", None),
+        ("a_b.jpg", given[0]), (None, given[1]), ("a.png", None),
     ]  # fmt: skip
     ran = imgsvc("submit", "https://x/a.jpg", "--dry-run")
     assert (ran.exit_code, ran.stdout) == (0, "https://x/a.jpg\n")

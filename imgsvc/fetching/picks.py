@@ -59,6 +59,8 @@ class Picker:
         hosts = await self._hosts_in_turn(priority, jobs, room)
         dealt = self._deal(hosts, room)
         self._turns.last_jobs[priority] = dealt[-1][0] if dealt else jobs[-1]
+        for job_id, host in dealt:
+            self._turns.note_turn(host, job_id)
         if dealt:
             counts = Counter(dealt).items()
             return [FetchPick(priority, host, job_id, count) for (job_id, host), count in counts]
@@ -77,7 +79,7 @@ class Picker:
         dealt: list[tuple[str, str]] = []
         taken: Counter[str] = Counter()
         shares = {job_id: self._turns.in_flight_of(job_id) for job_id in hosts}
-        while shares and len(dealt) < room:
+        while shares:
             fewest = min(shares.values())
             for job_id in [job_id for job_id, share in shares.items() if share == fewest]:
                 host = hosts[job_id].next(lambda host: self._turns.room(host) > taken[host])

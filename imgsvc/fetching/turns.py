@@ -43,16 +43,19 @@ class FetchTurns:
         return [host for host in list(self._in_flight) if not self.room(host)]
 
     def last_host(self, job_id: str) -> str:
-        """Whom an image of the job was fetched from last; "" when nobody knows."""
+        """Which of the job's hosts had a turn last; "" when nobody knows."""
         return self._last_hosts.get(job_id, "")
 
-    def begin(self, host: str, job_id: str) -> None:
-        self._in_flight[host] += 1
-        self._in_flight_of[job_id] += 1
+    def note_turn(self, host: str, job_id: str) -> None:
+        """In the order of the turns, which is not that in which images begin."""
         self._last_hosts[job_id] = host
         self._last_hosts.move_to_end(job_id)
         if len(self._last_hosts) > MAX_REMEMBERED:
             self._last_hosts.popitem(last=False)
+
+    def begin(self, host: str, job_id: str) -> None:
+        self._in_flight[host] += 1
+        self._in_flight_of[job_id] += 1
 
     def end(self, host: str, job_id: str) -> None:
         for counter, key in ((self._in_flight, host), (self._in_flight_of, job_id)):

@@ -200,12 +200,12 @@ def remove_inputs(placed: RenderTask) -> None:
 
 
 def bring_in(source: str, destination: str) -> None:
-    """Hard-link `source`, or copy it where it cannot be linked. Raises InputUnavailable."""
+    """Hard-link `source`, or copy it where it cannot be linked: that also tells which of the two
+    is in the way. Raises InputUnavailable.
+    """
     try:
         # link(2) would link the symbolic link itself.
         os.link(os.path.realpath(source) if os.path.islink(source) else source, destination)  # noqa: PTH114 - a Path costs more than the call
-    except FileNotFoundError as exc:
-        raise InputUnavailable(_GONE) from exc
     except OSError:
         _copy(source, destination)
 

@@ -188,8 +188,7 @@ class Slot:
             except (RuntimeError, OSError) as exc:  # the child is dead, its executor broken
                 bundle.sent = False
                 worker.fail(bundle, exc, is_ours=isinstance(exc, OSError))
-                if bundle.ordinal not in worker.bundles:  # it was buried meanwhile
-                    await self._remove(bundle.tasks)
+                await self._remove(bundle.tasks)  # its burial may have come too early for that
                 return
         if not sent:
             worker.landed(bundle)

@@ -38,7 +38,7 @@ class Queue:
     async def begin(self, room: int) -> list[tuple[str, str]]:
         """The job and the host of each image that begins in one round."""
         begun = await self.store.begin_fetches(await self.picker.pick(room), 2_000)
-        for image in begun:
+        for image in sorted(begun, key=lambda image: image.index):  # as a commit tells of them
             self.turns.begin(_host(image), image.job_id)
         return [(image.job_id, _host(image).partition(".")[0]) for image in begun]
 
@@ -94,6 +94,19 @@ async def test_jobs_take_turns_whatever_room_there_is(queue: Queue) -> None:
     begun += [job for job, _ in sorted(await queue.begin(8))]
     assert begun[:4] == [*jobs, jobs[0]]
     assert sorted(begun) == sorted(jobs * 4)
+
+
+async def test_a_round_begins_with_the_job_after_the_last_one_of_the_round_before(
+    queue: Queue,
+) -> None:
+    one, two, three = [await queue.submit(*"abcd") for _ in range(3)]
+    begun = []
+    for _ in range(3):
+        round_ = await queue.begin(2)
+        begun.append({job for job, _ in round_})
+        for job, host in round_:
+            queue.end(host, job)
+    assert begun == [{one, two}, {three, one}, {two, three}]
 
 
 async def test_jobs_take_turns_at_one_host(queue: Queue) -> None:
@@ -168,15 +181,32 @@ async def test_a_host_on_trial_is_asked_for_one_image(queue: Queue) -> None:
     assert await queue.begin(9) == []
 
 
-async def test_jobs_of_a_busy_host_hold_up_nobody_however_many_they_are(queue: Queue) -> None:
+@pytest.mark.parametrize(("busy", "room"), [("a", 9), ("a", 1), ("z", 1)])
+async def test_jobs_of_a_busy_host_hold_up_nobody_however_many_they_are(
+    queue: Queue, busy: str, room: int
+) -> None:
     for _ in range(2 * JOBS_AT_ONCE + 20):
-        await queue.submit("a")
+        await queue.submit(busy)
     behind = [await queue.submit(host) for host in ("b", "b", "c")]
     assert len(await queue.begin(9)) == PER_HOST
-    begun = await queue.begin(9)
-    while more := await queue.begin(9):
+    begun: list[tuple[str, str]] = []
+    while more := await queue.begin(room):
+        assert len(more) <= room
         begun += more
     assert sorted(begun) == [(behind[0], "b"), (behind[1], "b"), (behind[2], "c")]
+
+
+async def test_behind_many_jobs_of_a_busy_host_jobs_take_turns_as_well(queue: Queue) -> None:
+    for _ in range(JOBS_AT_ONCE + 20):
+        await queue.submit("a")
+    behind = [await queue.submit(*"bbbb") for _ in range(2)]
+    await queue.begin(PER_HOST)
+    begun = []
+    for _ in range(4):
+        ((job, host),) = await queue.begin(1)
+        begun.append(job)
+        queue.end(host, job)
+    assert sorted(begun[2:]) == behind
 
 
 async def test_nothing_is_picked_without_room_or_work(queue: Queue) -> None:
@@ -186,16 +216,14 @@ async def test_nothing_is_picked_without_room_or_work(queue: Queue) -> None:
 
 
 async def test_a_host_that_fails_while_it_is_picked_does_not_hold_up_the_round(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = await Store.open(tmp_path / "imgsvc.db")
     for hosts in ("h", "h", "gh", "gh"):
-        images = [url_image(f"http://{host}.example/", None) for host in hosts]
-        await store.create_job(new_job(), images, 1_000)
+        await queue.submit(*hosts)
     breakers = Breakers()
     turns = FetchTurns(4, breakers.is_on_trial)
     turns.begin("h.example", "another job")
-    ask = store.fetch_offers
+    ask = queue.store.fetch_offers
 
     async def fail_meanwhile(*wanted: Any) -> Any:
         offers = await ask(*wanted)
@@ -203,21 +231,33 @@ async def test_a_host_that_fails_while_it_is_picked_does_not_hold_up_the_round(
         turns.end("h.example", "another job")
         return offers
 
-    monkeypatch.setattr(store, "fetch_offers", fail_meanwhile)
-    begun = await store.begin_fetches(await Picker(store, turns).pick(32), 2_000)
+    monkeypatch.setattr(queue.store, "fetch_offers", fail_meanwhile)
+    picks = await Picker(queue.store, turns).pick(32)
+    begun = await queue.store.begin_fetches(picks, 2_000)
     assert Counter(map(_host, begun)) == {"h.example": 1, "g.example": 2}
-    await store.close()
 
 
+@pytest.mark.parametrize("names", ["bcdefg", "gfedcb"])
 async def test_a_job_of_more_hosts_than_are_looked_at_is_not_given_the_same_ones_again(
-    queue: Queue,
+    queue: Queue, names: str
 ) -> None:
     for _ in range(5):
         await queue.submit("a")
     await queue.begin(PER_HOST)
-    large = await queue.submit(*(name for name in "bcdefg" for _ in range(9)))
-    begun = [await queue.begin(4) for _ in range(3)]
+    large = await queue.submit(*(name for name in names for _ in range(9)))
+    begun = [sorted(await queue.begin(4)) for _ in range(3)]
     assert begun == [[(large, host) for host in two] for two in ("bc", "de", "fg")]
+
+
+async def test_a_job_of_more_hosts_than_are_looked_at_is_not_passed_over(queue: Queue) -> None:
+    queue.turns = FetchTurns(9, queue.on_trial.__contains__)
+    queue.picker = Picker(queue.store, queue.turns)
+    queue.on_trial |= {"b.example", "c.example"}
+    first = await queue.submit("b")
+    large = await queue.submit("b", "c", "d")
+    last = await queue.submit(*"yyyy")
+    assert await queue.begin(4) == [(first, "b"), (large, "c"), (last, "y")]
+    assert await queue.begin(1) == [(large, "d")]
 
 
 async def test_places_that_a_job_has_too_few_images_for_are_filled_by_the_next_round(

@@ -36,9 +36,8 @@ def test_a_host_on_trial_has_one() -> None:
 def test_it_is_known_whose_turn_was_last() -> None:
     turns = make_turns()
     assert (turns.last_host("1"), turns.last_jobs[Priority.LOW]) == ("", "")
-    turns.begin("a", "1")
-    turns.begin("b", "2")
-    turns.end("a", "1")
+    turns.note_turn("a", "1")
+    turns.note_turn("b", "2")
     assert (turns.last_host("1"), turns.last_host("2")) == ("a", "b")
 
 
@@ -46,6 +45,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns_module, "MAX_REMEMBERED", 3)
     turns = make_turns()
     for job_id in "1234":
+        turns.note_turn("a", job_id)
         turns.begin("a", job_id)
         turns.end("a", job_id)
     assert [turns.last_host(job_id) for job_id in "1234"] == ["", "a", "a", "a"]

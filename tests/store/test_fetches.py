@@ -196,6 +196,7 @@ async def test_a_job_is_offered_the_hosts_after_its_last_one_that_are_not_busy(
     assert await offered("b", limit=2) == ("ca", "b")
     assert await offered("a", "b", 2) == ("ca", "")
     assert await offered("", "b", 2) == ("ac", "")
+    assert await offered("", "ab", 1) == ("c", "")
     assert await offered("b", "ac") == ("b", "b")
     assert await offered("", "abc") == ("", "")
 
@@ -223,6 +224,9 @@ async def test_a_pick_is_of_as_many_images_of_one_job_as_it_says(store: Store) -
     assert sorted(await begin_of(2, one, two)) == sorted([(one, 2), (two, 0), (two, 1)])
     assert await begin_of(2, one) == [(two, 2)]
     assert await begin_of(2, one, two) == []
+    three = (await create(store, "a.example")).id
+    await create(store, *["a.example"] * 3)
+    assert await begin_of(3, three) == [(three, 0)]
 
 
 async def test_fetches_that_end_together_are_written_down_together(

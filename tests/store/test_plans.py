@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import sqlite3
 from collections.abc import AsyncIterator
@@ -10,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.fetching.url_images import url_image
 from imgsvc.store import sql
 from imgsvc.store.store import Store
+from tests.store.builders import new_job
 
 STATEMENTS = {
     **sql.JOBS,
@@ -75,8 +79,12 @@ async def test_no_statement_walks_a_table_or_sorts(planner: sqlite3.Connection, 
 
 
 @pytest.mark.parametrize(
-    "name", ["claim_images", "finish_images", "release_images", "retry_images", "jobs_by_ids"]
-)
+    "name",
+    [
+        "claim_images", "finish_images", "release_images", "retry_images", "jobs_by_ids",
+        "finish_fetches",
+    ],
+)  # fmt: skip
 async def test_set_based_statements_go_from_the_given_rows_to_the_table(
     planner: sqlite3.Connection, name: str
 ) -> None:
@@ -152,6 +160,30 @@ async def test_images_to_fetch_are_found_by_steps_through_their_index(
     assert f"{search}_by_job (fetch_rank=? AND job_id=? AND fetch_host>?)" in offers
     assert f"{search} (fetch_rank=? AND fetch_host=? AND job_id>?)" in begun
     assert begun[-1] == "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)"
+
+
+async def test_a_host_is_looked_up_among_the_busy_ones(store: Store, database: Path) -> None:
+    """And not compared with each of them: the steps grow with the hosts, not with their square."""
+    hosts = [f"{number:03}.example" for number in range(320)]
+    images = [url_image(f"http://{host}/", None) for host in hosts]
+    job = await store.create_job(new_job(), images, 1_000)
+
+    def count_steps(busy: int) -> int:
+        steps = 0
+
+        def count() -> None:
+            nonlocal steps
+            steps += 1
+
+        asked = {"rank": job.priority.rank, "jobs": json.dumps([[job.id, ""]]), "limit": 1}
+        with closing(sqlite3.connect(database)) as connection:
+            connection.set_progress_handler(count, 1)
+            parameters = {**asked, "busy": json.dumps(hosts[:busy])}
+            rows = connection.execute(STATEMENTS["fetch_offers"], parameters).fetchall()
+        assert rows == [(job.id, "", hosts[busy])]
+        return steps
+
+    assert await asyncio.to_thread(count_steps, 300) < 15 * await asyncio.to_thread(count_steps, 30)
 
 
 async def test_a_claim_reads_no_row_of_an_image_that_it_passes_over(

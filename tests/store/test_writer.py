@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -71,6 +71,39 @@ async def test_only_the_guilty_one_of_a_group_fails(
     assert isinstance(null.__cause__, sqlite3.IntegrityError)
     assert isinstance(twice, Internal)
     assert await notes(connection) == ["a", "b"]
+
+
+async def test_those_of_one_operation_that_stand_together_are_carried_out_together(
+    writer: Writer, connection: aiosqlite.Connection
+) -> None:
+    runs: list[list[str | None]] = []
+
+    async def note_all(tx: Transaction, texts: Sequence[str | None]) -> list[str | None]:
+        runs.append(list(texts))
+        return [await note(tx, text) for text in texts]
+
+    def each(*texts: str | None) -> list[Coroutine[None, None, str | None]]:
+        return [writer.apply_each(note_all, text) for text in texts]
+
+    async def carry_out(*calls: Coroutine[None, None, str | None]) -> list[object]:
+        runs.clear()
+        tasks = [asyncio.create_task(call) for call in calls]
+        await asyncio.sleep(0)  # every one has put its operation in the queue
+        tasks[0].cancel()
+        await asyncio.sleep(0)
+        await writer.run_once()
+        return list(await asyncio.gather(*tasks[1:], return_exceptions=True))
+
+    calls = [*each("left", "a", "b"), writer.apply(note, "c"), *each("d")]
+    assert await carry_out(*calls) == ["a", "b", "c", "d"]
+    assert (runs, writer.commits) == ([["a", "b"], ["d"]], 1)
+    assert await notes(connection) == ["a", "b", "c", "d"]
+
+    one, null, two, again = await carry_out(*each("left", "e", None, "f", "a"))
+    assert (one, two) == ("e", "f")
+    assert (type(null), type(again)) == (Internal, Internal)
+    assert runs == [["e", None, "f", "a"], ["e"], [None], ["f"], ["a"]]
+    assert await notes(connection) == ["a", "b", "c", "d", "e", "f"]
 
 
 async def test_a_caller_that_leaves_before_its_turn_withdraws(

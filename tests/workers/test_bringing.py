@@ -15,6 +15,7 @@ import pytest
 
 from imgsvc.domain.rendering import LossCause, Rendered, RenderFailed
 from imgsvc.workers import process
+from imgsvc.workers.scratch import Scratch
 from tests.workers.conftest import Gate, Pools
 
 LOOKS = 45
@@ -100,23 +101,32 @@ async def test_folders_that_are_gone_when_a_bundle_comes_cost_nobody_a_try(
     await pool.finish("ok")
 
 
+@pytest.mark.parametrize("when", ["after its funeral", "during its funeral"])
 async def test_what_is_brought_after_its_worker_has_died_does_not_stay(
-    open_pool: Pools, monkeypatch: pytest.MonkeyPatch
+    open_pool: Pools, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     pool = await open_pool()
     await pool.ready()
     copying, may_go_on, copy = asyncio.Event(), threading.Event(), shutil.copyfile
-    loop = asyncio.get_running_loop()
+    handed_over, remove, loop = threading.Event(), Scratch.remove_all_of, asyncio.get_running_loop()
 
     def take_long(source: str, destination: str) -> None:
         loop.call_soon_threadsafe(copying.set)
         may_go_on.wait()
         copy(source, destination)
 
+    def remove_too_early(scratch: Scratch, tasks: Any, ordinals: Any = ()) -> None:
+        remove(scratch, tasks, ordinals)
+        if ordinals and when == "during its funeral":
+            may_go_on.set()
+            handed_over.wait()
+
     monkeypatch.setattr(os, "link", _refuse_link)
     monkeypatch.setattr(shutil, "copyfile", take_long)
+    monkeypatch.setattr(Scratch, "remove_all_of", remove_too_early)
     monkeypatch.setattr("imgsvc.workers.worker.SETTLE_TIMEOUT_S", 0.1)
     submitting = asyncio.create_task(pool.submit("ok"))
+    submitting.add_done_callback(lambda _: handed_over.set())
     (worker,) = pool.pool.workers()
     assert worker.pid is not None
     await copying.wait()

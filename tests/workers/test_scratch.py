@@ -129,6 +129,16 @@ def test_what_cannot_be_removed_for_want_of_open_files_is_removed_with_the_next(
     assert_empty(scratch)
 
 
+def test_an_input_is_not_taken_for_gone_where_the_folder_of_its_slot_is(
+    scratch: Scratch, tmp_path: Path
+) -> None:
+    scratch.inputs.rmdir()
+    wanted = task(tmp_path)
+    with pytest.raises(InputUnavailable) as caught:
+        bring_in_all(wanted, scratch.place(wanted))
+    assert isinstance(decide_retry(Trouble(caught.value.failure, attempts=1), 0.5), Retry)
+
+
 def test_where_one_file_is_gone_none_is_brought_in(scratch: Scratch, tmp_path: Path) -> None:
     (tmp_path / "mark1").unlink()
     wanted = task(tmp_path)

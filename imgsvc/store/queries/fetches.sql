@@ -38,6 +38,7 @@ SELECT job_id FROM found WHERE job_id IS NOT NULL;
 -- For each job of a rank, with a host, the next ones in the hosts' order, so many at most; busy
 -- hosts are stepped over.
 WITH RECURSIVE
+busy (host) AS (SELECT value FROM json_each(:busy)),
 offers (job_id, after, remaining, host) AS (
     SELECT asked.value ->> 0, asked.value ->> 1, :limit, (
         SELECT min(images.fetch_host) FROM images INDEXED BY images_to_fetch_by_job
@@ -46,17 +47,15 @@ offers (job_id, after, remaining, host) AS (
     )
     FROM json_each(:jobs) AS asked
     UNION ALL
-    SELECT offers.job_id, offers.after, offers.remaining - (busy.value IS NULL), (
+    SELECT offers.job_id, offers.after, offers.remaining - (offers.host NOT IN busy), (
         SELECT min(images.fetch_host) FROM images INDEXED BY images_to_fetch_by_job
         WHERE images.state = 'pending' AND images.fetch_at = 0 AND images.fetch_rank = :rank
             AND images.job_id = offers.job_id AND images.fetch_host > offers.host
     )
-    FROM offers LEFT JOIN json_each(:busy) AS busy ON busy.value = offers.host
-    WHERE offers.host IS NOT NULL AND offers.remaining > (busy.value IS NULL)
+    FROM offers
+    WHERE offers.host IS NOT NULL AND offers.remaining > (offers.host NOT IN busy)
 )
-SELECT job_id, after, host FROM offers
-WHERE host IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM json_each(:busy) AS busy WHERE busy.value = offers.host);
+SELECT job_id, after, host FROM offers WHERE host IS NOT NULL AND host NOT IN busy;
 
 -- name: begin_fetches
 -- Of each pick (rank, host, job, count) the first images of the host from that job on, and else

@@ -74,11 +74,16 @@ async def _submit(server: Running, *contents: bytes) -> str:
         return str((await answer.json())["id"])
 
 
+def _behind(gate: Gate) -> bytes:
+    """An image that is worked on until the gate is opened for one more."""
+    word, _, rest = gate.content.partition(" ")
+    return fault(word, rest)
+
+
 async def _held_up(server: Running, gate: Gate, *more: bytes) -> str:
     """A job whose first image keeps a worker until the gate opens; all are warm."""
     await _until(lambda: all(slot.is_ready for slot in server.core.pool._slots.values()))
-    word, _, rest = gate.content.partition(" ")
-    job_id = await _submit(server, fault(word, rest), *more)
+    job_id = await _submit(server, _behind(gate), *more)
     await _until(lambda: any(worker.bundles for worker in server.core.pool.workers()))
     return job_id
 
@@ -113,12 +118,15 @@ async def test_the_outputs_are_there_and_gone_with_the_context(
 async def test_it_is_made_before_what_a_job_has_queued(
     server: Running, customer: Customer, gate: Gate
 ) -> None:
-    job_id = await _held_up(server, gate, *[make_jpeg(30 + n, 20) for n in range(30)])
+    pictures = [make_jpeg(30 + n, 20) for n in range(29)]
+    again = _behind(gate)
+    job_id = await _held_up(server, gate, *pictures[:2], again, *pictures[2:])
     made = customer.bring(make_jpeg(60, 40))
     await _until(lambda: customer.lane.in_flight == 1)
     gate.open()
     await made
     assert (await server.core.store.job(job_id)).completed <= 3  # of 31
+    gate.open()
     assert await _end(server, job_id) is JobState.COMPLETED
 
 

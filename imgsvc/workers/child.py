@@ -27,8 +27,10 @@ from imgsvc.workers.scratch import NO_SPACE, ProcessFiles, Scratch, remove_input
 Render = Callable[[RenderTask], Outcome]
 WarmUp = Callable[[], Formats | None]
 
-_ADDRESS_SPACE_FLOOR_BYTES = 512 * 1024**2
-"""Encoders and thread stacks reserve much that they never touch."""
+_RESERVED_BYTES = 512 * 1024**2
+"""Decoders, encoders and thread stacks reserve much that they never touch: libvips the whole canvas
+of a WebP, also of one that it shrinks while it is decoded, 400 MB for 100 megapixels.
+"""
 
 _TRIM_AFTER_BYTES = 64 * 1024**2
 
@@ -175,7 +177,7 @@ class _Child:
 
 def _extra_bytes(memory_bytes: int) -> int:
     """Address space for a task that may use so much memory."""
-    return max(2 * memory_bytes, _ADDRESS_SPACE_FLOOR_BYTES)
+    return 2 * memory_bytes + _RESERVED_BYTES
 
 
 _child: _Child | None = None

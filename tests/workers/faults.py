@@ -7,6 +7,7 @@ import errno
 import gc
 import hashlib
 import itertools
+import mmap
 import os
 import signal
 import struct
@@ -256,6 +257,12 @@ def grow(task: RenderTask, mebibytes: str) -> Outcome:
     return make_output(task, "grown")
 
 
+def reserve(task: RenderTask, mebibytes: str) -> Outcome:
+    """Address space that is never touched, as decoders do."""
+    with mmap.mmap(-1, int(mebibytes) * 1024**2, mmap.MAP_PRIVATE):
+        return make_output(task, "reserved")
+
+
 def fail(task: RenderTask, _: str) -> Outcome:
     leave_half_an_output(task)
     raise ValueError("a defect of ours")
@@ -353,6 +360,7 @@ _DEEDS = {
     "hang": hang,
     "hog": hog,
     "grow": grow,
+    "reserve": reserve,
     "raise": fail,
     "needs-memory": ask_for_memory,
     "gate": wait_for_gate,

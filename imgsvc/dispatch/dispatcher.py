@@ -399,7 +399,7 @@ class Dispatcher:
         self._fail(image, LOSSES[cause])
 
     def _fail(self, image: Image, failure: Failure, outcome: RenderFailed | None = None) -> None:
-        trouble = Trouble(failure, image.attempts, image.last_error)
+        trouble = Trouble(failure, image.attempts, image.has_crashed)
         decision = decide_retry(trouble, random.random())  # noqa: S311 - no secret
         if isinstance(decision, Retry):
             self.recorder.add(Returned(image, decision.counts, failure, decision.delay_s))

@@ -15,7 +15,7 @@ from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.publication import Link, Obstacle, Publication
 from imgsvc.domain.image import Image
 from imgsvc.domain.rendering import Failure, InputFacts, Rendered, TaskKey, output_path
-from imgsvc.domain.retries import STORAGE_DELAY_S, find_last_error
+from imgsvc.domain.retries import STORAGE_DELAY_S
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import ImageErrorCode, StorageFull
 from imgsvc.store.full_disk import FullDisk
@@ -238,7 +238,7 @@ def _release(record: Returned, now: int) -> Release:
     return Release(
         key=record.image.key,
         count_attempt=record.counts,
-        last_error=find_last_error(record.image.last_error, record.failure),
+        last_error=record.failure,
         not_before=now + round(record.delay_s * 1000) if record.delay_s else None,
         memory_bytes=record.memory_bytes,
     )

@@ -20,7 +20,6 @@ from imgsvc.domain.ids import new_id
 from imgsvc.domain.rendering import (
     DecodeLimits,
     EngineEvent,
-    Failure,
     Finished,
     LossCause,
     Lost,
@@ -70,7 +69,7 @@ class _Errand:
         self.recipe = recipe
         self.key = TaskKey(new_id(), 0, 1)
         self.cost_bytes: int | None = None
-        self.last_failure: Failure | None = None
+        self.has_crashed = False
         self.answer: asyncio.Future[Product | ImageError | ShuttingDown] = (
             asyncio.get_running_loop().create_future()
         )
@@ -243,8 +242,8 @@ class UrgentLane:
             return
         log.warning("render_lost", cause=str(cause))
         failure = LOSSES[cause]
-        trouble = Trouble(failure, errand.key.claim, errand.last_failure)
-        errand.last_failure = failure
+        trouble = Trouble(failure, errand.key.claim, errand.has_crashed)
+        errand.has_crashed |= cause is LossCause.CRASHED
         if isinstance(decide_retry(trouble, random.random()), Retry):  # noqa: S311 - no secret
             self._return(errand)
         else:

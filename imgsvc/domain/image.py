@@ -81,6 +81,7 @@ class Image:
     analysis: None until completed, and where the job does not want it.
     interruptions: times the server died while the image was being processed, where those with a
         worker at it weigh more; of a suspect, while it was alone.
+    has_crashed: whether a try that counts has ended with the death of its worker.
     outputs: in the order of the recipe's variants; empty until completed.
     """
 
@@ -111,6 +112,7 @@ class Image:
     fetch_max_bytes: int | None = None
     fetch_way: str | None = None
     interruptions: int = 0
+    has_crashed: bool = False
 
     @property
     def is_suspect(self) -> bool:

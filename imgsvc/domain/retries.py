@@ -55,16 +55,16 @@ _FETCHING = frozenset({ImageErrorCode.FETCH_FAILED, ImageErrorCode.FETCH_TIMEOUT
 class Trouble:
     """A try that failed.
 
-    attempts: tries begun, this one among them. last_error: what an earlier try ended with, by
-    `find_last_error`. passes: whether the failure may be another one's fault and pass,
-    as a network's or a 5xx does and a 404 does not. retry_after_s: what the host asked for.
+    attempts: tries begun, this one among them. has_crashed: whether an earlier one ended with the
+    death of its worker. passes: whether the failure may be another one's fault and pass, as a
+    network's or a 5xx does and a 404 does not. retry_after_s: what the host asked for.
     left_alone_s: how long the image has waited already for a host that is left alone, and was
     not asked this time either; None where it was.
     """
 
     failure: Failure
     attempts: int
-    last_error: Failure | None = None
+    has_crashed: bool = False
     passes: bool = True
     retry_after_s: float | None = None
     left_alone_s: float | None = None
@@ -72,8 +72,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try again after `delay_s` seconds; `failure` stands as last_error meanwhile, unless
-    `find_last_error` knows a worse one.
+    """Try again after `delay_s` seconds; `failure` stands as last_error meanwhile.
 
     counts: whether the try that failed counts as an attempt.
     """
@@ -97,8 +96,7 @@ def decide_retry(trouble: Trouble, chance: float) -> Retry | GiveUp:
     if failure.code is ImageErrorCode.STORAGE_FULL:
         return Retry(failure, STORAGE_DELAY_S, counts=False)
     if failure.code is ImageErrorCode.WORKER_CRASHED:
-        crashed_before = trouble.last_error and trouble.last_error.code is failure.code
-        return GiveUp(failure) if crashed_before else Retry(failure, 0.0)
+        return GiveUp(failure) if trouble.has_crashed else Retry(failure, 0.0)
     if trouble.left_alone_s is not None:
         if trouble.left_alone_s < MAX_LEFT_ALONE_S:
             return Retry(failure, 0.0, counts=False)
@@ -106,17 +104,6 @@ def decide_retry(trouble: Trouble, chance: float) -> Retry | GiveUp:
     if failure.code in _FETCHING and trouble.passes and trouble.attempts <= len(FETCH_DELAYS_S):
         return Retry(failure, _fetch_delay_s(trouble, chance))
     return GiveUp(failure)
-
-
-def find_last_error(before: Failure | None, failure: Failure | None) -> Failure | None:
-    """What stands as last_error while the image waits; None changes nothing.
-
-    before: what stood there. The death of a worker stays, whatever is waited for in between: or
-    the next one, which is the last, would be taken for the first.
-    """
-    if before is not None and before.code is ImageErrorCode.WORKER_CRASHED:
-        return before
-    return failure
 
 
 def _fetch_delay_s(trouble: Trouble, chance: float) -> float:

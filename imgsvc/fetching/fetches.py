@@ -273,10 +273,9 @@ class Fetches:
         trouble = Trouble(
             exc.failure,
             image.attempts,
-            image.last_error,
-            exc.passes or way.may_have_expired(self._clock()),
-            exc.retry_after_s,
-            self._left_alone_s(image, exc),
+            passes=exc.passes or way.may_have_expired(self._clock()),
+            retry_after_s=exc.retry_after_s,
+            left_alone_s=self._left_alone_s(image, exc),
         )
         decision = decide_retry(trouble, random.random())  # noqa: S311 - no secret
         if isinstance(decision, Retry):

@@ -116,7 +116,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         error_code, error_message, last_error_code, last_error_message, warnings, input_, outputs,
         memory_bytes, _not_before, started_at, finished_at, duration_ms, _reuse_key, cost_ms,
         analysis, fetch_host, _fetch_at, fetch_max_bytes, _fetch_rank, interruptions,
-        _alone_claim, fetch_way,
+        _alone_claim, fetch_way, crashed,
     ) = row  # fmt: skip
     return Image(
         job_id=job_id,
@@ -146,6 +146,7 @@ def image_from_row(row: Sequence[Any]) -> Image:
         fetch_max_bytes=fetch_max_bytes,
         fetch_way=fetch_way,
         interruptions=interruptions,
+        has_crashed=bool(crashed),
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgsvc.domain.rendering import Failure
-from imgsvc.domain.retries import GiveUp, Retry, Trouble, decide_retry, find_last_error
+from imgsvc.domain.retries import GiveUp, Retry, Trouble, decide_retry
 from imgsvc.errors import ImageErrorCode
 
 CRASH = Failure(ImageErrorCode.WORKER_CRASHED, "died")
@@ -28,30 +28,26 @@ def test_a_first_crash_is_tried_again_at_once() -> None:
 
 
 def test_a_second_crash_is_final() -> None:
-    assert decide_retry(Trouble(CRASH, 2, CRASH), 0.5) == GiveUp(CRASH)
+    assert decide_retry(Trouble(CRASH, 2, has_crashed=True), 0.5) == GiveUp(CRASH)
 
 
-def test_a_crash_after_another_trouble_is_the_first_one() -> None:
-    assert decide_retry(Trouble(CRASH, 2, FULL), 0.5) == Retry(CRASH, 0.0)
-
-
-def test_a_crash_is_remembered_while_something_else_is_waited_for() -> None:
-    assert find_last_error(CRASH, FULL) == CRASH
-    assert find_last_error(FULL, CRASH) == CRASH
-    assert find_last_error(FULL, None) is None
-    assert find_last_error(None, FULL) == FULL
+@pytest.mark.parametrize("attempts", [2, 3])
+def test_a_crash_after_another_trouble_is_the_first_one(attempts: int) -> None:
+    assert decide_retry(Trouble(CRASH, attempts), 0.5) == Retry(CRASH, 0.0)
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 50])
 def test_a_full_disk_is_waited_for_and_costs_no_attempt(attempts: int) -> None:
-    assert decide_retry(Trouble(FULL, attempts, FULL), 0.5) == Retry(FULL, 1.0, counts=False)
+    waiting = Retry(FULL, 1.0, counts=False)
+    assert decide_retry(Trouble(FULL, attempts), 0.5) == waiting
+    assert decide_retry(Trouble(FULL, attempts, has_crashed=True), 0.5) == waiting
 
 
 @pytest.mark.parametrize("failure", FETCHES)
 def test_a_fetch_is_tried_three_times_in_all(failure: Failure) -> None:
     assert decide_retry(Trouble(failure, 1), 0.5) == Retry(failure, 1.0)
-    assert decide_retry(Trouble(failure, 2, failure), 0.5) == Retry(failure, 4.0)
-    assert decide_retry(Trouble(failure, 3, failure), 0.5) == GiveUp(failure)
+    assert decide_retry(Trouble(failure, 2), 0.5) == Retry(failure, 4.0)
+    assert decide_retry(Trouble(failure, 3), 0.5) == GiveUp(failure)
 
 
 @pytest.mark.parametrize("failure", FETCHES)
@@ -87,4 +83,4 @@ def test_delays_are_spread_by_a_quarter(attempts: int, chance: float) -> None:
 def test_other_failures_are_final_at_once(code: ImageErrorCode) -> None:
     failure = Failure(code, "")
     assert decide_retry(Trouble(failure, 1), 0.5) == GiveUp(failure)
-    assert decide_retry(Trouble(failure, 1, CRASH), 0.5) == GiveUp(failure)
+    assert decide_retry(Trouble(failure, 1, has_crashed=True), 0.5) == GiveUp(failure)

@@ -17,6 +17,7 @@ from imgsvc.store.store import Store
 DAMAGED = Failure(ImageErrorCode.CORRUPT_IMAGE, "The file is damaged.")
 EMPTY = Failure(ImageErrorCode.EMPTY_IMAGE, "There are no bytes.")
 CRASHED = Failure(ImageErrorCode.WORKER_CRASHED, "The worker died.")
+FULL = Failure(ImageErrorCode.STORAGE_FULL, "There is no space.")
 PHOTO = InputFacts("jpeg", 4000, 3000, 1)
 OUTPUT = OutputFacts("standard", "webp", 800, 600, 1, 100, "ab" * 32)
 COST_MS = 7

@@ -22,6 +22,7 @@ class ModelImage:
     claim: int = 0
     error: Failure | None = None
     last_error: Failure | None = None
+    has_crashed: bool = False
     not_before: int | None = None
     host: str | None = None
     size_bytes: int = 10

@@ -11,6 +11,7 @@ from imgsvc.store.store import Store
 from tests.store.builders import (
     CRASHED,
     DAMAGED,
+    FULL,
     OUTPUT,
     PHOTO,
     claim,
@@ -137,6 +138,30 @@ async def test_a_release_that_counts_keeps_the_attempt_and_its_failure(store: St
     assert (again.attempts, again.claim, again.last_error) == (2, 2, CRASHED)
     await store.release_images([release(again)], 4_000)
     assert (await store.image(job.id, 0)).last_error == CRASHED
+
+
+async def test_a_crash_is_remembered_whatever_is_waited_for_after_it(store: Store) -> None:
+    job = await create(store, 1)
+    (image,) = await claim(store, job)
+    assert not image.has_crashed
+    await store.release_images([release(image, count_attempt=True, last_error=CRASHED)], 3_000)
+    (image,) = await claim(store, job)
+    await store.release_images([release(image, last_error=FULL)], 4_000)
+    waiting = await store.image(job.id, 0)
+    assert (waiting.last_error, waiting.has_crashed, waiting.attempts) == (FULL, True, 1)
+    await claim(store, job)
+    await store.recover(5_000)
+    assert (await store.image(job.id, 0)).has_crashed
+    await store.cancel_job(job.id, 6_000)
+    await store.retry_images(job.id)
+    assert not (await store.image(job.id, 0)).has_crashed
+
+
+async def test_a_crash_that_does_not_count_is_not_the_first_of_two(store: Store) -> None:
+    job = await create(store, 1)
+    (image,) = await claim(store, job)
+    await store.release_images([release(image, last_error=CRASHED)], 3_000)
+    assert not (await store.image(job.id, 0)).has_crashed
 
 
 async def test_a_release_that_does_not_count_takes_the_attempt_back(store: Store) -> None:

@@ -27,7 +27,7 @@ from imgsvc.domain.states import IMAGE_TRANSITIONS, ImageState, JobState, Priori
 from imgsvc.errors import ImageErrorCode, JobClosed, NotFound
 from imgsvc.store.images import ImageResult
 from imgsvc.store.store import Store
-from tests.store.builders import OUTPUT, RENDERED, key, new_image, new_job, release
+from tests.store.builders import CRASHED, OUTPUT, RENDERED, key, new_image, new_job, release
 from tests.store.fetch_rules import HOSTS, FetchRules, url_image
 from tests.store.model import ModelImage, ModelJob
 
@@ -215,7 +215,7 @@ class StoreMachine(FetchRules):
     @rule(
         numbers=st.lists(st.integers(0, 99), min_size=1, max_size=3),
         counts=st.booleans(),
-        failure=st.sampled_from([None, *FAILURES]),
+        failure=st.sampled_from([None, *FAILURES, CRASHED]),
         delay_ms=st.sampled_from([None, 500, 4_000]),
     )
     def release(
@@ -234,6 +234,7 @@ class StoreMachine(FetchRules):
                 mine = self.model[image.job_id].images[image.index]
                 mine.attempts -= not counts
                 mine.last_error, mine.not_before = failure or mine.last_error, not_before
+                mine.has_crashed |= counts and failure == CRASHED
         for job_id, count in self.wins(images, won).items():
             self.model[job_id].changed(count, now)
 
@@ -294,6 +295,7 @@ class StoreMachine(FetchRules):
         ]
         for image in again:
             image.state, image.attempts, image.error = ImageState.PENDING, 0, None
+            image.has_crashed = False
             image.fetch_at = 0 if image.lacks_bytes else None
         if again:
             if job.state.is_final:
@@ -360,14 +362,14 @@ class StoreMachine(FetchRules):
     async def compare_images(self, job_id: str, model: ModelJob) -> None:
         images, _ = await self.store.images(job_id, limit=100)
         assert [
-            (i.state, i.attempts, i.claim, i.error, i.last_error, len(i.outputs)) for i in images
+            (
+                (i.state, i.attempts, i.claim, i.error, i.last_error, i.has_crashed),
+                len(i.outputs),
+            )
+            for i in images
         ] == [
             (
-                i.state,
-                i.attempts,
-                i.claim,
-                i.error,
-                i.last_error,
+                (i.state, i.attempts, i.claim, i.error, i.last_error, i.has_crashed),
                 int(i.state is ImageState.COMPLETED),
             )
             for i in model.images

@@ -7,6 +7,7 @@ import pytest
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job
+from imgsvc.domain.rendering import Failure
 from imgsvc.domain.retries import (
     DEATH_AT_WORK,
     MAX_DEATHS_ALONE,
@@ -16,7 +17,7 @@ from imgsvc.domain.retries import (
 from imgsvc.errors import NotFound
 from imgsvc.store.recovery import Recovered
 from imgsvc.store.store import Store
-from tests.store.builders import CRASHED, claim, create, key, made, release
+from tests.store.builders import CRASHED, FULL, claim, create, key, made, release
 
 
 async def test_what_was_worked_on_waits_again_and_the_try_does_not_count(store: Store) -> None:
@@ -127,16 +128,25 @@ async def test_a_stop_that_was_asked_for_blames_nobody(store: Store) -> None:
         assert (recovered.images, recovered.guilty) == (2, 0)
 
 
-async def test_a_crash_whose_second_try_ends_with_the_server_is_counted_once(store: Store) -> None:
+@pytest.mark.parametrize("waited_for", [None, FULL])
+async def test_a_crash_whose_second_try_ends_with_the_server_is_counted_once(
+    store: Store, waited_for: Failure | None
+) -> None:
     """A kill of all processes reaches the workers first."""
     job = await create(store, 2)
     images = await claim(store, job)
     crashes = [release(i, count_attempt=True, last_error=CRASHED) for i in images]
     await store.release_images(crashes, 3_000)
+    (again,) = await claim(store, job, 1)
+    await store.release_images([release(again, last_error=waited_for)], 3_500)
     await claim(store, job, 1)
     await store.recover(9_000, died=True)
     after, _ = await store.images(job.id, limit=9)
-    assert [(image.last_error, image.attempts) for image in after] == [(None, 0), (CRASHED, 1)]
+    assert [(image.last_error, image.attempts) for image in after] == [
+        (waited_for, 0),
+        (CRASHED, 1),
+    ]
+    assert [image.has_crashed for image in after] == [False, True]
 
 
 async def test_a_retry_by_hand_forgets_the_interruptions(store: Store) -> None:

@@ -34,7 +34,7 @@ IMAGE_COLUMNS = [
     "last_error_message", "warnings", "input", "outputs", "memory_bytes", "not_before",
     "started_at", "finished_at", "duration_ms", "reuse_key", "cost_ms",
     "analysis", "fetch_host", "fetch_at", "fetch_max_bytes", "fetch_rank",
-    "interruptions", "alone_claim", "fetch_way",
+    "interruptions", "alone_claim", "fetch_way", "crashed",
 ]  # fmt: skip
 
 

@@ -84,6 +84,7 @@ UPDATE images SET
     state = 'pending', attempts = images.attempts - v.uncounted,
     last_error_code = coalesce(v.error_code, images.last_error_code),
     last_error_message = coalesce(v.error_message, images.last_error_message),
+    crashed = images.crashed OR (v.error_code IS 'worker_crashed' AND NOT v.uncounted),
     not_before = v.not_before, memory_bytes = coalesce(v.memory_bytes, images.memory_bytes),
     started_at = NULL
 FROM v
@@ -112,7 +113,7 @@ WHERE job_id = :job_id AND state IN ('failed', 'cancelled')
 -- is not fetched again.
 WITH v AS MATERIALIZED (SELECT value AS idx FROM json_each(:indexes))
 UPDATE images SET
-    state = 'pending', attempts = 0, interruptions = 0,
+    state = 'pending', attempts = 0, interruptions = 0, crashed = 0,
     error_code = NULL, error_message = NULL, warnings = '[]',
     started_at = NULL, finished_at = NULL, duration_ms = NULL,
     fetch_at = iif(images.fetch_host IS NOT NULL AND images.sha256 IS NULL, 0, NULL)
@@ -135,7 +136,7 @@ UPDATE images SET
     interruptions = interruptions + iif(
         job_id || '-' || idx || '-' || claim IN (SELECT value FROM json_each(:held)), :weight, 1
     ),
-    attempts = attempts - (last_error_code IS 'worker_crashed'),
+    attempts = attempts - crashed, crashed = 0,
     last_error_code = nullif(last_error_code, 'worker_crashed'),
     last_error_message = iif(last_error_code = 'worker_crashed', NULL, last_error_message)
 WHERE state = 'processing' AND (interruptions < :suspect_after OR alone_claim = claim);

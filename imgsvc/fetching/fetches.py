@@ -80,6 +80,7 @@ class Fetches:
         self._reserve_bytes = reserve_bytes
         self._on_fetched = on_fetched
         self._clock = clock
+        self._clock_set_ms = clock()  # the start, as far as we know
         self._turns = FetchTurns(per_host, breakers.is_on_trial)
         self._picker = Picker(store, self._turns)
         self._disk = FullDisk("fetches")
@@ -114,6 +115,7 @@ class Fetches:
     def clock_was_set(self, by_ms: int) -> None:
         """What waits in the database was moved with it."""
         self._breakers.move(by_ms)
+        self._clock_set_ms = self._clock()
         self._wake.set()
 
     async def run(self) -> None:
@@ -297,8 +299,10 @@ class Fetches:
         """How long the image has waited for the host that was not asked; None if it was."""
         if exc.left_alone_since_ms is None:
             return None
-        since_ms = max(exc.left_alone_since_ms, created_ms(image.id))
-        return (self._clock() - since_ms) / 1000
+        at_ms, submitted_ms = self._clock(), created_ms(image.id)
+        if submitted_ms > at_ms:  # so it was submitted before the clock was set back
+            submitted_ms = self._clock_set_ms
+        return (at_ms - max(exc.left_alone_since_ms, submitted_ms)) / 1000
 
     async def _release(self, image: Image, release: FetchRelease) -> None:
         await self._disk.insist(lambda: self._store.release_fetch(release, self._clock()))

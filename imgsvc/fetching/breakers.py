@@ -24,6 +24,9 @@ LONGEST_PAUSE_S = 300
 FORGOTTEN_AFTER_S = 3600
 """Failures of a host that has not been asked for so long say nothing any more."""
 
+MAX_REMEMBERED = 10_000
+"""Hosts of which failures are known: those that failed last."""
+
 
 @dataclass(slots=True)
 class _Record:
@@ -75,6 +78,8 @@ class Breakers:
         now = self._clock()
         record = self._records.setdefault(host, _Record())
         self._records.move_to_end(host)
+        if len(self._records) > MAX_REMEMBERED:
+            self._records.popitem(last=False)
         record.noted_ms = now
         if now < record.until_ms:  # asked before it was left alone
             return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 
@@ -80,10 +80,11 @@ class Fetches:
         self._reserve_bytes = reserve_bytes
         self._on_fetched = on_fetched
         self._clock = clock
+        self._clock_set_ms = clock()  # the start, as far as we know
         self._turns = FetchTurns(per_host, breakers.is_on_trial)
         self._picker = Picker(store, self._turns)
         self._disk = FullDisk("fetches")
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, set[asyncio.Task[None]]] = {}
         self._open: dict[str, _Try] = {}
         self._wake = asyncio.Event()
         self._wake.set()
@@ -114,6 +115,7 @@ class Fetches:
     def clock_was_set(self, by_ms: int) -> None:
         """What waits in the database was moved with it."""
         self._breakers.move(by_ms)
+        self._clock_set_ms = self._clock()
         self._wake.set()
 
     async def run(self) -> None:
@@ -140,8 +142,8 @@ class Fetches:
 
     async def settle(self) -> None:
         """Return when everything that has begun has come to its end."""
-        while self._tasks:
-            await asyncio.wait(self._tasks.values())
+        while tasks := self._all_tasks():
+            await asyncio.wait(tasks)
 
     async def stop(self) -> None:
         """Begin no more, break off what runs: it is fetched again, and loses no try."""
@@ -157,11 +159,14 @@ class Fetches:
 
     async def _end_all(self) -> None:
         """A disk that stays full would hold this up; what is not written down is done again."""
-        if self._tasks:
-            _, left = await asyncio.wait(self._tasks.values(), timeout=RECORD_S)
+        if tasks := self._all_tasks():
+            _, left = await asyncio.wait(tasks, timeout=RECORD_S)
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+
+    def _all_tasks(self) -> list[asyncio.Task[None]]:
+        return [task for tasks in self._tasks.values() for task in tasks]
 
     def _break_off_job(self, job_id: str) -> None:
         for begun in self._open.values():
@@ -183,15 +188,16 @@ class Fetches:
 
     def _begin(self, image: Image, job: Job) -> None:
         host = image.fetch_host or ""
-        before = self._tasks.get(image.id)
-        task = asyncio.create_task(self._fetch(image, job, before), name="fetch")
-        self._tasks[image.id] = task
+        tasks = self._tasks.setdefault(image.id, set())
+        task = asyncio.create_task(self._fetch(image, job, frozenset(tasks)), name="fetch")
+        tasks.add(task)
         self._open[image.id] = _Try(image, task)
         self._turns.begin(host, image.job_id)
         task.add_done_callback(partial(self._end, image, host))
 
     def _end(self, image: Image, host: str, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(image.id) is task:
+        self._tasks[image.id].remove(task)
+        if not self._tasks[image.id]:
             del self._tasks[image.id]
         self._close(image, task)
         self._turns.end(host, image.job_id)
@@ -205,13 +211,13 @@ class Fetches:
         if begun is not None and begun.task is task:
             del self._open[image.id]
 
-    async def _fetch(self, image: Image, job: Job, before: asyncio.Task[None] | None) -> None:
-        """before: an earlier try that is being broken off; they share a file."""
+    async def _fetch(self, image: Image, job: Job, before: Set[asyncio.Task[None]]) -> None:
+        """before: earlier tries that are being broken off; they share a file."""
         stage = self._blobs.stage_late(image.job_id)
         way = way_of(image)
         try:
-            if before is not None:
-                await asyncio.wait([before])
+            if before:
+                await asyncio.wait(before)
             fetched = await self._receive(image, job, way, stage)
         except asyncio.CancelledError:
             self._close(image, asyncio.current_task())
@@ -292,8 +298,10 @@ class Fetches:
         """How long the image has waited for the host that was not asked; None if it was."""
         if exc.left_alone_since_ms is None:
             return None
-        since_ms = max(exc.left_alone_since_ms, created_ms(image.id))
-        return (self._clock() - since_ms) / 1000
+        at_ms, submitted_ms = self._clock(), created_ms(image.id)
+        if submitted_ms > at_ms:  # so it was submitted before the clock was set back
+            submitted_ms = self._clock_set_ms
+        return (at_ms - max(exc.left_alone_since_ms, submitted_ms)) / 1000
 
     async def _release(self, image: Image, release: FetchRelease) -> None:
         await self._disk.insist(lambda: self._store.release_fetch(release, self._clock()))

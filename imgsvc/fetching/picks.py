@@ -14,6 +14,11 @@ from imgsvc.store.store import Store
 JOBS_AT_ONCE = 100
 """Jobs that are looked at in one round, so that its cost does not grow with their number."""
 
+HOSTS_AT_LEAST = 8
+"""Hosts that are looked at of each job, where there is room for as many images: many jobs may have
+the same ones, and if it were one, no more would begin in a round than one host may be asked for.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Hosts:
@@ -97,7 +102,7 @@ class Picker:
         self, priority: Priority, jobs: list[str], room: int
     ) -> dict[str, _Hosts]:
         last_hosts = {job_id: self._turns.last_host(job_id) for job_id in jobs}
-        most = max(2 * room // len(jobs), 1)
+        most = max(2 * room // len(jobs), min(room, HOSTS_AT_LEAST))
         busy = self._turns.busy_hosts()
         offers = await self._store.fetch_offers(priority, last_hosts, busy, most)
         return {

@@ -20,8 +20,11 @@ class Reconsiderer:
 
     async def close(self, job_id: str) -> Job:
         """Take no more images; a job that is closed stays as it is. Raises NotFound."""
-        await self._store.job(job_id)
-        return await self._store.close_job(job_id, now_ms())
+        before = await self._store.job(job_id)
+        job = await self._store.close_job(job_id, now_ms())
+        if before.open:
+            log.info("job_closed", job_id=job_id, images=job.total, bytes=job.input_bytes)
+        return job
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel every image that is not final; what still runs is thrown away when it ends.

@@ -200,7 +200,8 @@ class Submission:
         key = new_key(idempotency_key, self.fingerprint)
         self._committing = asyncio.create_task(self._show(key, taken), name="submission-commit")
         job = await asyncio.shield(self._committing)
-        log.info("job_submitted", job_id=job.id, images=job.total, bytes=job.input_bytes)
+        facts = {"images": job.total, "bytes": job.input_bytes, "open": job.open}
+        log.info("job_submitted", job_id=job.id, **facts)
         return job
 
     def _described(self) -> NewJob:

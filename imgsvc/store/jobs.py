@@ -112,13 +112,14 @@ async def show_job(tx: Transaction, job_id: str, key: NewKey | None = None) -> J
     return await change_job(tx, replace(job, hidden=False)) if job.hidden else job
 
 
-async def close_idle_job(tx: Transaction, job_id: str, idle_since_ms: int, now_ms: int) -> bool:
-    """Close a job that has been open without an append since then; False for any other."""
+async def close_idle_job(
+    tx: Transaction, job_id: str, idle_since_ms: int, now_ms: int
+) -> Job | None:
+    """Close a job that has been open without an append since then; None for any other."""
     parameters = {"id": job_id, "before_ms": idle_since_ms}
     if not await tx.fetch(JOBS["is_idle"], parameters):
-        return False
-    await close_job(tx, job_id, now_ms)
-    return True
+        return None
+    return await close_job(tx, job_id, now_ms)
 
 
 async def delete_job(tx: Transaction, job_id: str, expired_at_ms: int | None = None) -> bool:

@@ -232,8 +232,8 @@ class Store(Lookups):
         """Remove up to `limit` idempotency keys expired at `now_ms`; returns how many."""
         return await self._writer.apply(keys.forget_keys, now_ms, limit)
 
-    async def close_idle_job(self, job_id: str, idle_since_ms: int, now_ms: int) -> bool:
-        """Close an open job unless something was appended since; whether it was closed."""
+    async def close_idle_job(self, job_id: str, idle_since_ms: int, now_ms: int) -> Job | None:
+        """Close an open job unless something was appended since; None if it was not closed."""
         return await self._writer.apply(jobs.close_idle_job, job_id, idle_since_ms, now_ms)
 
     async def delete_job(self, job_id: str, *, expired_at_ms: int | None = None) -> bool:

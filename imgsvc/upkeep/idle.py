@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from imgsvc.store.store import Store
+from imgsvc.telemetry.logs import get_logger
 from imgsvc.upkeep.rounds import repeat
+
+log = get_logger(__name__)
 
 EVERY_S = 5.0
 BATCH = 100
@@ -24,5 +27,8 @@ class IdleJobs:
         idle_since = now - self._idle_s * 1000
         idle = await self._store.idle_open_jobs(idle_since, BATCH)
         for job_id in idle:
-            await self._store.close_idle_job(job_id, idle_since, now)
+            job = await self._store.close_idle_job(job_id, idle_since, now)
+            if job is not None:
+                facts = {"images": job.total, "bytes": job.input_bytes, "idle_s": self._idle_s}
+                log.info("job_closed", job_id=job_id, **facts)
         return len(idle)

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from imgsvc.domain.times import now_ms
 from imgsvc.upkeep.idle import IdleJobs
@@ -88,6 +89,26 @@ async def test_closing_is_idempotent_and_an_empty_job_is_completed(server: Runni
     first = await _close(server, job)
     assert (first["status"], first["progress"]) == ("completed", 100.0)
     assert await _close(server, job) == first
+
+
+async def test_what_an_open_job_has_got_stands_in_the_log_when_it_closes(server: Running) -> None:
+    pictures = [make_jpeg(20 + n, 20) for n in range(3)]
+    names = ("event", "images", "bytes", "open", "idle_s")
+    with capture_logs() as logs:
+        jobs = [await _open(server) for _ in range(2)]
+        for job in jobs:
+            for picture in pictures:
+                await _append(server, job, data=form_of(("a.jpg", picture)))
+        for _ in range(2):
+            await _close(server, jobs[0])
+        await IdleJobs(server.core.store, idle_s=60).run_once(now_ms() + 61_000)
+    for job, reason in zip(jobs, ({}, {"idle_s": 60}), strict=True):
+        told = [log for log in logs if log.get("job_id") == job["id"]]
+        facts = [{name: log[name] for name in names if name in log} for log in told]
+        submitted = {"event": "job_submitted", "images": 0, "bytes": 0, "open": True}
+        size_bytes = sum(map(len, pictures))
+        closed = {"event": "job_closed", "images": 3, "bytes": size_bytes, **reason}
+        assert [fact for fact in facts if fact["event"] != "job_finished"] == [submitted, closed]
 
 
 async def test_a_closed_job_takes_no_more(server: Running) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imgsvc.errors import ImageErrorCode
+from imgsvc.fetching import breakers as breakers_module
 from imgsvc.fetching.breakers import FAILURES, FORGOTTEN_AFTER_S, Breakers
 from imgsvc.fetching.unfetched import Unfetched
 from tests.fetching.hosts import Clock
@@ -97,6 +98,15 @@ def test_failures_of_long_ago_are_forgotten(breakers: Breakers, clock: Clock) ->
     clock.advance(FORGOTTEN_AFTER_S + 1)
     fail(breakers, 1, "example.net")
     assert fail(breakers, 1) == [None]
+
+
+def test_of_more_hosts_than_are_remembered_those_that_failed_last_are(
+    breakers: Breakers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breakers_module, "MAX_REMEMBERED", 3)
+    for host in "abcad":
+        fail(breakers, 1, host)
+    assert [breakers.is_on_trial(host) for host in "abcd"] == [True, False, True, True]
 
 
 def test_nothing_is_kept_of_hosts_that_answer(breakers: Breakers) -> None:

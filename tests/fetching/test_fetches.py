@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imgsvc.blobs.blob_store import BlobStore
+from imgsvc.blobs.stage import Stage
 from imgsvc.errors import Internal, StorageFull
 from imgsvc.fetching.fetcher import Fetcher
 from imgsvc.store.store import Store
@@ -155,6 +157,48 @@ async def test_what_is_taken_up_again_at_once_is_fetched_anew(back: Background, 
     gate.opened.set()
     image = await back.image(job)
     assert (image.size_bytes, image.attempts) == (len(PICTURE), 0)
+    assert back.blobs.input_path(job.id, image.id).read_bytes() == PICTURE
+
+
+async def test_a_try_waits_for_all_earlier_ones_not_for_the_last_alone(
+    back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their file has its name, and one that is broken off while it waits is soon done."""
+    fetch, discard = Fetcher.fetch, Stage.discard
+    asked: list[str] = []
+    discarding, may_discard = asyncio.Event(), asyncio.Event()
+
+    async def fetch_noted(*wanted: Any, **options: Any) -> None:
+        asked.append("image")
+        await fetch(*wanted, **options)
+
+    async def discard_late(stage: Stage) -> None:
+        if not discarding.is_set():
+            discarding.set()
+            await may_discard.wait()
+        await discard(stage)
+
+    monkeypatch.setattr(Fetcher, "fetch", fetch_noted)
+    monkeypatch.setattr(Stage, "discard", discard_late)
+    gate = Gate(answer(PICTURE))
+    host.answers["/"] = [gate, answer(PICTURE)]
+    job = await back.submit(host.url())
+    await back.fetches.run_once()
+    await gate.reached.wait()
+    await back.store.cancel_job(job.id, 5_000)
+    await discarding.wait()
+    await back.store.retry_images(job.id)
+    await back.fetches.run_once()
+    tries = [task for task in asyncio.all_tasks() if task.get_name() == "fetch"]
+    await back.store.cancel_job(job.id, 5_000)
+    await asyncio.wait(tries, return_when=asyncio.FIRST_COMPLETED)
+    await back.store.retry_images(job.id)
+    await back.fetches.run_once()
+    assert (len(asked), back.fetches.in_flight) == (1, 1)
+    may_discard.set()
+    await back.fetches.settle()
+    image = await back.image(job)
+    assert (image.size_bytes, len(asked)) == (len(PICTURE), 2)
     assert back.blobs.input_path(job.id, image.id).read_bytes() == PICTURE
 
 

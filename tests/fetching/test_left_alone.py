@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imgsvc.fetching.breakers import FAILURES
+from imgsvc.store.deadlines import LongestWaits
 from tests.fetching.background import Background
 from tests.fetching.hosts import Gate, Host, answer, hang_up
 from tests.pictures import make_jpeg
@@ -97,6 +98,28 @@ async def test_a_host_that_does_not_come_back_is_not_waited_for_for_ever(
     later = await back.submit(host.url())
     await back.run_once()
     assert (await back.image(later)).state == "pending"
+
+
+async def test_a_clock_that_is_set_back_lets_nobody_wait_for_a_dead_host_for_longer(
+    back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted_ms = back.clock()
+    monkeypatch.setattr("imgsvc.fetching.fetches.created_ms", lambda _: submitted_ms)
+    host.answers["/"] = answer(status=503)
+    job = await back.submit(*[host.url()] * IMAGES)
+    await back.run_once()
+    await back.run_through()
+    back.clock.advance(-3600)
+    longest = LongestWaits(tries=30_000, fetches=300_000, deliveries=0, keys=0)
+    await back.store.move_deadlines(-3_600_000, back.clock(), longest)
+    back.fetches.clock_was_set(-3_600_000)
+    passed_s = 0
+    while passed_s <= 240 and not (await back.store.job(job.id)).state.is_final:
+        await back.run_once()
+        await back.run_through()
+        back.clock.advance(5)
+        passed_s += 5
+    assert 120 <= passed_s <= 240
 
 
 async def test_a_host_whose_last_try_failed_has_one_place_until_it_answers(

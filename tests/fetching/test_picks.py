@@ -11,6 +11,7 @@ import pytest
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.states import Priority
+from imgsvc.fetching import picks as picks_module
 from imgsvc.fetching.breakers import Breakers
 from imgsvc.fetching.picks import JOBS_AT_ONCE, Picker
 from imgsvc.fetching.turns import FetchTurns
@@ -237,6 +238,29 @@ async def test_a_host_that_fails_while_it_is_picked_does_not_hold_up_the_round(
     assert Counter(map(_host, begun)) == {"h.example": 1, "g.example": 2}
 
 
+@pytest.mark.parametrize("own", [0, 20])
+@pytest.mark.parametrize("shared", [1, 8, 20])
+async def test_a_round_fills_all_places_although_many_jobs_have_the_same_hosts(
+    queue: Queue, shared: int, own: int
+) -> None:
+    queue.turns = FetchTurns(4, queue.on_trial.__contains__)
+    queue.picker = Picker(queue.store, queue.turns)
+    same = [f"a{number}" for number in range(shared)]
+    for job in range(40):
+        await queue.submit(*same, *(f"b{job}-{number}" for number in range(own)))
+    begun = await queue.begin(32)
+    assert len(begun) == min(32, 4 * shared + 40 * own)
+    assert set(Counter(job for job, _ in begun).values()) == {1}
+    assert max(Counter(host for _, host in begun).values()) == 4
+
+
+@pytest.fixture
+def one_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each job is looked at, at least."""
+    monkeypatch.setattr(picks_module, "HOSTS_AT_LEAST", 1)
+
+
+@pytest.mark.usefixtures("one_host")
 @pytest.mark.parametrize("names", ["bcdefg", "gfedcb"])
 async def test_a_job_of_more_hosts_than_are_looked_at_is_not_given_the_same_ones_again(
     queue: Queue, names: str
@@ -249,6 +273,7 @@ async def test_a_job_of_more_hosts_than_are_looked_at_is_not_given_the_same_ones
     assert begun == [[(large, host) for host in two] for two in ("bc", "de", "fg")]
 
 
+@pytest.mark.usefixtures("one_host")
 async def test_a_job_of_more_hosts_than_are_looked_at_is_not_passed_over(queue: Queue) -> None:
     queue.turns = FetchTurns(9, queue.on_trial.__contains__)
     queue.picker = Picker(queue.store, queue.turns)

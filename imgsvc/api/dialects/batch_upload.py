@@ -56,7 +56,7 @@ async def get_batch(request: web.Request) -> web.Response:
 @routes.get("/batch/{id}/images")
 async def get_images(request: web.Request) -> web.StreamResponse:
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
-    describe = partial(_image_document, request)
+    describe = partial(_image_document, request, job)
     return await answer_with_images(request, job, {"batch_id": job.id}, describe)
 
 
@@ -122,14 +122,15 @@ async def _find_error(request: web.Request, job: Job) -> str | None:
     return None
 
 
-def _image_document(request: web.Request, image: Image) -> dict[str, Any]:
+def _image_document(request: web.Request, job: Job, image: Image) -> dict[str, Any]:
     is_completed = image.state is ImageState.COMPLETED
+    created_at = max(created_ms(image.id), job.created_at)  # bytes arrive before there is a job
     return {
         "image_id": image.id,
         "image_name": image.name,
         "status": image_status(image),
         "error": image_error(image),
-        "created_at": rfc3339(created_ms(image.id)),
+        "created_at": rfc3339(created_at),
         "processed_at": rfc3339(image.finished_at) if is_completed else None,
         "outputs": {
             output.variant: absolute_url(request, f"/image/{_key(image, output)}")

@@ -42,6 +42,7 @@ def test_a_batch_is_uploaded_polled_and_fetched_by_key(client: UrllibClient, pol
     assert batch["created_at"] <= batch["completed_at"]
     listing = client.get(f"/batch/{batch_id}/images").document
     assert listing["batch_id"] == batch_id
+    assert all(image["created_at"] >= batch["created_at"] for image in listing["images"])
     *good, bad = listing["images"]
     for number, image in enumerate(good):
         assert image.keys() == IMAGE_KEYS

@@ -92,7 +92,8 @@ def find_files(
     leave_out: a folder that is not looked into; the results of an earlier run stand there.
     left_out: gets the files of folders that are taken for no images, and are not found otherwise,
         and links that lead nowhere.
-    Raises click.UsageError when a path means nothing, cannot be read, or is `leave_out` itself.
+    Raises click.UsageError when a path means nothing, of which it says what was left out; when it
+    cannot be read, or is `leave_out` itself.
     """
     found: dict[Path, FoundFile] = {}
     skipped = leave_out.resolve() if leave_out else None
@@ -103,6 +104,7 @@ def find_files(
         except OSError as exc:
             raise click.UsageError(f"{exc.filename} cannot be read: {exc.strerror}.") from exc
         if not files:
+            say_left_out(search.left_out)
             raise click.UsageError(f"There are no images in {given}.")
         for file in files:
             found.setdefault(_absolute(file.path), file)

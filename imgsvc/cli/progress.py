@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, cast
 
 from imgsvc.cli.output import count_bar, count_text, say, size_text
 from imgsvc.client import Client, ClientError, Downloaded, Image, Job, ResultsLost
-from imgsvc.client.answers import FINAL_STATUSES
+from imgsvc.client.answers import FINAL_STATUSES, ImageProblem
+from imgsvc.client.client import PAGE_OF_IMAGES
 from imgsvc.domain.logins import without_login
 
 MAX_FAILURES_SHOWN = 20
@@ -18,6 +20,10 @@ MAX_TROUBLES_SHOWN = 5
 
 _PASSING = frozenset({"worker_crashed", "timeout", "fetch_failed", "fetch_timeout"})
 """Codes of failures that need not be the image's own fault."""
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+_AS_OF = re.compile(rf"{_MOMENT.pattern}|\b\d+ times\b")
+"""What changes in the message of a trouble that goes on: until when, and how often."""
 
 
 async def follow_job(client: Client, job_id: str) -> Job:
@@ -58,16 +64,37 @@ async def save_results(
 
 
 async def say_waiting(client: Client, job: Job) -> None:
-    """What has to pass before images are tried again, such as a host that is left alone."""
+    """What has to pass before images are tried again, such as a host that is left alone; of one
+    page of those that wait, as ten thousand would take seconds.
+    """
     if job["status"] in FINAL_STATUSES:
         return
-    waiting: Counter[str] = Counter()
+    seen: list[ImageProblem | None] = []
     async with aclosing(client.images(job["id"], status="pending")) as images:
         async for image in images:
-            if error := image["last_error"]:
-                waiting[f"{error['message']} ({error['code']})"] += 1
-    for trouble, count in waiting.most_common(MAX_TROUBLES_SHOWN):
+            seen.append(image["last_error"])
+            if len(seen) == PAGE_OF_IMAGES:
+                break
+    for trouble, count in _group(filter(None, seen))[:MAX_TROUBLES_SHOWN]:
         say(f"{count_text(count, 'image')} to be tried again: {trouble}")
+    if len(seen) == PAGE_OF_IMAGES < job["total"] - final_images(job):
+        say(f"What they wait for was looked up for the first {PAGE_OF_IMAGES} images only.")
+
+
+def _group(errors: Iterable[ImageProblem]) -> list[tuple[str, int]]:
+    """Troubles, and how many images have each, the most common first.
+
+    A host that is left alone again is one trouble, until the last moment that an image was told.
+    """
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for error in errors:
+        message = error["message"]
+        groups[error["code"], _AS_OF.sub("", message)].append(message)
+    troubles = [
+        (f"{max(messages, key=_MOMENT.findall)} ({code})", len(messages))
+        for (code, _), messages in groups.items()
+    ]
+    return sorted(troubles, key=lambda trouble: trouble[1], reverse=True)
 
 
 async def say_failures(client: Client, job: Job) -> bool:

@@ -177,6 +177,18 @@ def test_links_that_lead_nowhere_are_said(tree: Path, capsys: pytest.CaptureFixt
     ]
 
 
+def test_where_there_is_nothing_else_they_are_said_too(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "empty" / "gone.jpg").symlink_to("nowhere")
+    with pytest.raises(click.UsageError, match=r"^There are no images in empty\.$"):
+        find_files(["more", "empty"], left_out=[])
+    assert capsys.readouterr().err.splitlines() == [
+        "1 file is left out, as no images: readme",
+        "1 link that leads nowhere is left out: gone.jpg",
+    ]
+
+
 def test_what_is_given_twice_or_by_name_is_not_left_out_twice_or_at_all(tree: Path) -> None:
     left_out: list[Path] = []
     (tree / "photos" / "raw.cr2").write_bytes(b"12345")

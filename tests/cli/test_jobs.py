@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imgsvc.client import BytesUpload, Client, Image, SyncClient
+from imgsvc.client import BytesUpload, Client, Image, Job, SyncClient
 from imgsvc.client.answers import ImageProblem
+from imgsvc.client.client import PAGE_OF_IMAGES
 from imgsvc.files import places
 from tests.cli.conftest import Run
 from tests.killed_writers import leave_part
@@ -43,27 +44,79 @@ def test_status_of_a_job_with_failures_names_them_and_ends_with_1(
     assert "bad.png: " in ran.stderr
 
 
-def test_status_says_what_images_wait_for(
-    imgsvc: Run, server: ServerProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def waiting(imgsvc: Run, server: ServerProcess) -> Iterator[str]:
+    """The id of an open job of three images."""
     with SyncClient(server.url) as client:
         job_id = client.open_job()["id"]
         client.append(job_id, [BytesUpload(b"", f"{number}.png") for number in range(3)])
-    ask = Client.images
-    error: ImageProblem = {
-        "code": "fetch_failed",
-        "message": "The host x is left alone until noon.",
-    }
-
-    async def wait_for_host(client: Client, job_id: str, **query: Any) -> AsyncIterator[Image]:
-        async for image in ask(client, job_id):
-            if query == {"status": "pending"}:
-                yield {**image, "error": None, "last_error": error if image["index"] else None}
-
-    monkeypatch.setattr(Client, "images", wait_for_host)
-    line = "2 images to be tried again: The host x is left alone until noon. (fetch_failed)\n"
-    assert line in imgsvc("status", job_id).stderr
+    yield job_id
     imgsvc("delete", job_id)
+
+
+def let_wait(monkeypatch: pytest.MonkeyPatch, *messages: str | None) -> list[str | None]:
+    """Every job seems to have these last errors of images that wait; gets those that were read."""
+    ask_images, ask_job = Client.images, Client.job
+    read: list[str | None] = []
+
+    async def images(client: Client, job_id: str, **query: Any) -> AsyncIterator[Image]:
+        if query != {"status": "pending"}:
+            return
+        image = await anext(ask_images(client, job_id))
+        for message in messages:
+            read.append(message)
+            error: ImageProblem = {"code": "fetch_failed", "message": message or ""}
+            yield {**image, "error": None, "last_error": error if message else None}
+
+    async def job(client: Client, job_id: str) -> Job:
+        counts: Any = {"total": len(messages), "failed": 0, "status": "processing"}
+        return {**(await ask_job(client, job_id)), **counts}
+
+    monkeypatch.setattr(Client, "images", images)
+    monkeypatch.setattr(Client, "job", job)
+    return read
+
+
+def test_status_says_what_images_wait_for(
+    imgsvc: Run, waiting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noon = "The host x is left alone until noon."
+    let_wait(monkeypatch, None, noon, "The host took no connection.", noon)
+    assert imgsvc("status", waiting).stderr.splitlines() == [
+        f"2 images to be tried again: {noon} (fetch_failed)",
+        "1 image to be tried again: The host took no connection. (fetch_failed)",
+    ]
+
+
+def test_a_host_that_is_left_alone_again_is_one_line_that_says_until_when(
+    imgsvc: Run, waiting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell(host: str, failures: int, until: str) -> str:
+        return (
+            f"The host {host} failed {failures} times in a row and is left alone until "
+            f"2027-01-15T{until}Z."
+        )
+
+    last = tell("img1.x", 100, "08:09:30.000")
+    other = tell("img2.x", 12, "08:04:00.000")
+    let_wait(monkeypatch, tell("img1.x", 99, "08:04:30.000"), last, other, last)
+    assert imgsvc("status", waiting).stderr.splitlines() == [
+        f"3 images to be tried again: {last} (fetch_failed)",
+        f"1 image to be tried again: {other} (fetch_failed)",
+    ]
+
+
+@pytest.mark.parametrize("more", [0, 5])
+def test_of_very_many_that_wait_status_looks_at_the_first_and_says_so(
+    imgsvc: Run, waiting: str, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    read = let_wait(monkeypatch, *["It took no connection."] * (PAGE_OF_IMAGES + more))
+    lines = imgsvc("status", waiting).stderr.splitlines()
+    assert len(read) == PAGE_OF_IMAGES
+    assert lines[0] == ("1000 images to be tried again: It took no connection. (fetch_failed)")
+    assert lines[1:] == (
+        ["What they wait for was looked up for the first 1000 images only."] if more else []
+    )
 
 
 @pytest.mark.parametrize(

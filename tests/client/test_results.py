@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imgsvc.client import Client, LocalFileError
+from imgsvc.client import BytesUpload, Client, LocalFileError, ServerUnreachable
 from imgsvc.client.patience import Persistence
 from imgsvc.client.watching.disk import Disk
 from imgsvc.client.watching.journal import WatchJournal
@@ -349,7 +350,7 @@ async def test_a_job_that_the_server_has_lost_is_not_taken_for_a_deleted_one(
     await asyncio.to_thread(note_all_sent, journal, job_id)
 
     async def follow(_: str) -> AsyncIterator[Any]:
-        yield {"type": "snapshot", "job": job}
+        yield {"type": "snapshot", "seq": 1, "job": job}
         await client.job(job_id)
 
     monkeypatch.setattr(client, "follow", follow)
@@ -372,3 +373,73 @@ async def test_one_result_that_the_server_has_lost_takes_no_other_with_it(
     await asyncio.to_thread(note_all_sent, journal, job_id)
     assert await results.collect(journal.batches["1"]) == ["a.png"]
     assert await asyncio.to_thread(standing, out) == {"b", "c"}
+
+
+async def hear_of(messages: AsyncGenerator[dict[str, Any], None], completed: int) -> None:
+    async with aclosing(messages):
+        async for message in messages:
+            if message["job"]["completed"] == completed:
+                return
+
+
+async def test_without_a_websocket_images_are_not_looked_at_again_until_others_are_final(
+    client: Client,
+    journal: WatchJournal,
+    results: Results,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = (await client.open_job(preset="thumbnail"))["id"]
+    await client.append(job_id, [BytesUpload(picture(), f"{name}.png") for name in "ab"])
+    await hear_of(client.follow(job_id), 2)
+    await asyncio.to_thread(note_all_sent, journal, job_id)
+    images, hear, looks = client.images, client.follow, 0
+
+    def look(job_id: str) -> AsyncIterator[Any]:
+        nonlocal looks
+        looks += 1
+        return images(job_id)
+
+    async def follow(_: str) -> AsyncIterator[Any]:
+        for _look in range(3):
+            yield {"type": "snapshot", "seq": None, "job": await client.job(job_id)}
+        assert (looks, await asyncio.to_thread(standing, out)) == (1, {"a", "b"})
+        await client.append(job_id, [BytesUpload(picture(), "c.png")])
+        await client.close(job_id)
+        await hear_of(hear(job_id), 3)
+        for kind in ("snapshot", "end"):
+            yield {"type": kind, "seq": None, "job": await client.job(job_id)}
+
+    monkeypatch.setattr(client, "images", look)
+    monkeypatch.setattr(client, "follow", follow)
+    assert await results.collect(journal.batches["1"]) == []
+    assert await asyncio.to_thread(standing, out) == set(NAMES)
+
+
+async def test_a_look_that_broke_off_is_made_again_although_nothing_more_is_final(
+    client: Client,
+    journal: WatchJournal,
+    results: Results,
+    out: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = await finish_job(client, journal, tmp_path)
+    await asyncio.to_thread(note_all_sent, journal, job_id)
+    save, saved = client.save_outputs, 0
+
+    async def break_off(*arguments: Any) -> object:
+        nonlocal saved
+        saved += 1
+        if saved == 2:
+            raise ServerUnreachable(client.server, "it is away")
+        return await save(*arguments)
+
+    async def follow(_: str) -> AsyncIterator[Any]:
+        yield {"type": "snapshot", "seq": None, "job": await client.job(job_id)}
+        assert await asyncio.to_thread(standing, out) == set(NAMES)
+
+    monkeypatch.setattr(client, "save_outputs", break_off)
+    monkeypatch.setattr(client, "follow", follow)
+    assert await results.collect(journal.batches["1"]) == []
+    assert saved == len(NAMES) + 1

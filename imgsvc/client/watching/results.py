@@ -23,6 +23,7 @@ from imgsvc.client.variants import Variants, check_outputs, variants_of
 from imgsvc.client.watching.disk import Disk, is_the_disks_fault
 from imgsvc.client.watching.entries import Batch, Entry, Failure, SavedFile, State
 from imgsvc.client.watching.journal import WatchJournal
+from imgsvc.client.watching.looks import Looks
 from imgsvc.client.watching.out_folder import OutFolder
 from imgsvc.client.watching.outcome import Outcome
 from imgsvc.domain.times import now_ms
@@ -135,6 +136,7 @@ class Results:
     async def _follow(self, batch: Batch) -> None:
         """Returns also when the server has no such job, or none any more."""
         variants: Variants = ()
+        looks = Looks()
         with passing_over_gone():
             async with aclosing(self._client.follow(batch.job_id or "")) as messages:
                 async for message in messages:
@@ -143,15 +145,19 @@ class Results:
                     if message["type"] == "snapshot":
                         variants = variants_of(job["recipe"])
                     with passing_over_gone():  # a job that was deleted ends next, or is gone
-                        await self._take(batch, message, variants)
+                        await self._take(batch, message, variants, looks)
 
-    async def _take(self, batch: Batch, message: ProgressMessage, variants: Variants) -> None:
+    async def _take(
+        self, batch: Batch, message: ProgressMessage, variants: Variants, looks: Looks
+    ) -> None:
+        now_s = asyncio.get_running_loop().time
         if message["type"] == "image":
             await self._settle(batch, message["image"], variants)
         elif message["type"] == "end" and not _is_whole(message["job"]):
             await self._give_up(batch)
-        elif message["type"] in {"snapshot", "end"}:
+        elif looks.is_due(message, now_s()):
             await self._settle_all(batch, variants)
+            looks.note(message["job"], now_s())
 
     async def _settle_all(self, batch: Batch, variants: Variants) -> None:
         if not self._journal.find_left(batch):

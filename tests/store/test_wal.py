@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from imgsvc.store.wal import FRAME_HEADER_BYTES, OpenLog
 from tests.store.builders import create
 
 _LIMIT_BYTES = 1 << 16
+_INDEX_HEADERS_BYTES = 2 * 48
+"""Two copies of what says how many frames count."""
 
 
 def _fill(connection: sqlite3.Connection, rows: int) -> None:
@@ -119,6 +121,41 @@ def test_what_a_program_wrote_that_was_killed_before_its_commit_counted_is_overw
             assert not opened.is_spoiled()
             os.pwrite(file.fileno(), bytes(FRAME_HEADER_BYTES), last_at)
             assert opened.is_spoiled()
+
+
+def test_a_log_that_a_killed_program_began_anew_may_be_begun_so_once_more(tmp_path: Path) -> None:
+    """By a transaction with fewer pages, of a program that cuts off what is behind it."""
+    with ExitStack() as opened:
+        connection, killed, other = (
+            opened.enter_context(closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)))
+            for _ in range(3)
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE t (b)")
+        other.execute("PRAGMA journal_size_limit = 0")
+        killed.execute("PRAGMA cache_size = 10")  # the log is begun anew before the commit
+        for _ in range(2):  # who has begun a log anew before keeps the salt that he finds
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            _fill(other, 1)
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with (
+            (tmp_path / "a.db-wal").open("rb", buffering=0) as file,
+            (tmp_path / "a.db-shm").open("r+b", buffering=0) as index,
+        ):
+            log = OpenLog(file.fileno())
+            killed.execute("BEGIN")
+            _fill(killed, 50)
+            before = os.pread(index.fileno(), _INDEX_HEADERS_BYTES, 0)
+            killed.execute("COMMIT")
+            os.pwrite(index.fileno(), before, 0)  # its commit does not count yet
+            killed.close()
+            salt = os.pread(file.fileno(), 8, 16)
+            assert not log.is_spoiled()
+            _fill(other, 1)
+            assert os.pread(file.fileno(), 8, 16) == salt
+            assert not log.is_spoiled()
+            os.truncate(tmp_path / "a.db-wal", 100)
+            assert log.is_spoiled()
 
 
 def _cut_power(database: Path, folder: Path) -> Path:

@@ -14,7 +14,7 @@ from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.domain.formats import Formats
 from imgsvc.errors import Fault, InvalidRequest, ShuttingDown
 from imgsvc.telemetry.logs import get_logger
-from imgsvc.workers.engine import Engine, PoolClosed, WorkerState
+from imgsvc.workers.engine import Engine, PoolBroken, PoolClosed, WorkerState
 
 log = get_logger(__name__)
 
@@ -91,7 +91,7 @@ class Workforce:
         """What the workers read and write. Raises ShuttingDown."""
         try:
             return await self._engine.formats()
-        except PoolClosed as exc:
+        except (PoolBroken, PoolClosed) as exc:
             raise ShuttingDown("The server is stopping.") from exc
 
     async def resize(self, size: int) -> None:

@@ -27,6 +27,8 @@ _READ_FRAMES_AT = 16
 _SALT = slice(16, 24)
 """Of a header: another one each time that the log is begun anew."""
 
+_FRAME_SALT = slice(8, 16)
+
 
 def beside(database: Path, end: str) -> Path:
     """The file whose name ends so, as "-wal", where SQLite has it: a link to a database is
@@ -57,24 +59,36 @@ class OpenLog:
     def __init__(self, file: int) -> None:
         self._file = file
         self._salt = b""
+        self._first = b""
         self._frame_bytes = 0
         self._last_at: int | None = None
 
     def is_spoiled(self) -> bool:
         """As far as its beginning and its last commit tell. Raises OSError."""
-        head = os.pread(self._file, HEADER_BYTES, 0)
+        head = self._read_head()
         if not head:  # from a checkpoint to the next commit
             return False
         if int.from_bytes(head[:4], "big") not in _MAGIC:
             return True
-        if head[_SALT] != self._salt:
-            self._salt, self._last_at = head[_SALT], None
+        if self._is_new(head):
+            self._salt, self._first, self._last_at = head[_SALT], head[HEADER_BYTES:], None
             self._frame_bytes = FRAME_HEADER_BYTES + int.from_bytes(head[8:12], "big")
         elif self._last_at is not None and self._commits_at(self._last_at) is None:
-            # Else it was begun anew while it was looked at.
-            return os.pread(self._file, HEADER_BYTES, 0)[_SALT] == self._salt
+            return not self._is_new(self._read_head())  # it may be since it was looked at
         self._find_last()
         return False
+
+    def _read_head(self) -> bytes:
+        """Of the log, and of its first frame."""
+        return os.pread(self._file, HEADER_BYTES + FRAME_HEADER_BYTES, 0)
+
+    def _is_new(self, head: bytes) -> bool:
+        """Whether it was begun since the last look. Where a program is killed before the first
+        commit of a log counts, the next one may begin it with the same salt.
+        """
+        first = head[HEADER_BYTES:]
+        is_frame = first[_FRAME_SALT] == self._salt
+        return head[_SALT] != self._salt or (is_frame and first != self._first)
 
     def _find_last(self) -> None:
         """The last commit of this log, from the one that is known on."""

@@ -27,9 +27,10 @@ from imgsvc.workers.scratch import NO_SPACE, ProcessFiles, Scratch, remove_input
 Render = Callable[[RenderTask], Outcome]
 WarmUp = Callable[[], Formats | None]
 
-_RESERVED_BYTES = 512 * 1024**2
+_RESERVED_BYTES = 1152 * 1024**2
 """Decoders, encoders and thread stacks reserve much that they never touch: libvips the whole canvas
-of a WebP, also of one that it shrinks while it is decoded, 400 MB for 100 megapixels.
+of a WebP when it reads the header, also of one that has too many pixels, or that it shrinks while
+it is decoded. That of the largest there can be, 16 383 pixels square, takes 1 GiB.
 """
 
 _TRIM_AFTER_BYTES = 64 * 1024**2

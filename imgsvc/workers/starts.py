@@ -31,7 +31,9 @@ def explain(failed: int, executable: str) -> str:
     else says so where it cannot.
     """
     if not os.access(executable, os.X_OK):
-        return f"No worker can be started: this user may not execute {executable}."
+        return (
+            f"No worker can be started: {executable} is not there, or this user may not execute it."
+        )
     return (
         f"Worker processes died {failed} times in a row while they started; the log holds what "
         "they said."

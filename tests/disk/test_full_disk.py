@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from tests.pictures import encode, make_jpeg
 from tests.server_process import NotListening, ServerProcess
 from tests.servers import form_of
 
+NO_RESERVE = {"IMGSVC_STORAGE__RESERVE_BYTES": "0"}
 PNG = json.dumps({"recipe": {"variants": [{"name": "large", "format": "png"}]}})
 
 
@@ -204,55 +206,61 @@ async def test_a_job_can_be_deleted_when_there_is_no_space_at_all(
     assert disk.free_bytes() > 0
 
 
-async def test_a_server_that_died_on_a_full_disk_starts_again_so_that_jobs_can_be_deleted(
-    tmp_path: Any,
-) -> None:
+@dataclass
+class Mortal:
+    """A server with a finished job, on a small disk of its own."""
+
+    disk: SmallDisk
+    server: ServerProcess
+    job: dict[str, Any]
+
+    def die(self) -> None:
+        """On a full disk, and start again."""
+        self.disk.fill()
+        self.server.kill()
+        self.server = serve_on(self.disk, **NO_RESERVE)
+
+
+@pytest.fixture
+async def mortal(tmp_path: Path) -> AsyncIterator[Mortal]:
     with small_disk(tmp_path / "disk", size="8m") as disk:
-        settings = {"IMGSVC_STORAGE__RESERVE_BYTES": "0"}
-        server = serve_on(disk, **settings)
+        mortal = Mortal(disk, serve_on(disk, **NO_RESERVE), {})
         try:
-            async with aiohttp.ClientSession(base_url=server.url) as http:
-                job = await submit(http, ("a.jpg", make_jpeg(30, 20)))
-                await completed(http, job)
-                await keeps_ballast(disk)
-            disk.fill()
-            server.kill()
-            server = serve_on(disk, **settings)
-            async with aiohttp.ClientSession(base_url=server.url) as http:
-                await completed(http, job)
-                assert disk.free_bytes() > 0
-                form = form_of(("b.jpg", make_jpeg(20, 20)))
-                await refused(http, "POST", "/api/v1/jobs", data=form)
-                problems = (await call(http, "GET", "/readyz", 503))["problems"]
-                assert problems == ["storage_full"]
-                await call(http, "DELETE", job["links"]["self"], 204)
-                disk.clear()
-                await completed(http, await submit(http, ("b.jpg", make_jpeg(20, 20))))
-                await keeps_ballast(disk)
+            async with aiohttp.ClientSession(base_url=mortal.server.url) as http:
+                mortal.job = await submit(http, ("a.jpg", make_jpeg(30, 20)))
+                await completed(http, mortal.job)
+            await keeps_ballast(disk)
+            yield mortal
         finally:
-            server.stop()
+            mortal.server.stop()
+
+
+async def test_a_server_that_died_on_a_full_disk_starts_again_so_that_jobs_can_be_deleted(
+    mortal: Mortal,
+) -> None:
+    disk, job = mortal.disk, mortal.job
+    mortal.die()
+    async with aiohttp.ClientSession(base_url=mortal.server.url) as http:
+        await completed(http, job)
+        assert disk.free_bytes() > 0
+        form = form_of(("b.jpg", make_jpeg(20, 20)))
+        await refused(http, "POST", "/api/v1/jobs", data=form)
+        problems = (await call(http, "GET", "/readyz", 503))["problems"]
+        assert problems == ["storage_full"]
+        await call(http, "DELETE", job["links"]["self"], 204)
+        disk.clear()
+        await completed(http, await submit(http, ("b.jpg", make_jpeg(20, 20))))
+        await keeps_ballast(disk)
 
 
 async def test_a_server_that_dies_on_a_full_disk_again_and_again_starts_each_time(
-    tmp_path: Any,
+    mortal: Mortal,
 ) -> None:
     """The first start has the space that was kept aside, which others take before the next."""
-    with small_disk(tmp_path / "disk", size="8m") as disk:
-        settings = {"IMGSVC_STORAGE__RESERVE_BYTES": "0"}
-        server = serve_on(disk, **settings)
-        try:
-            async with aiohttp.ClientSession(base_url=server.url) as http:
-                job = await submit(http, ("a.jpg", make_jpeg(30, 20)))
-                await completed(http, job)
-            await keeps_ballast(disk)
-            for _ in range(3):
-                disk.fill()
-                server.kill()
-                server = serve_on(disk, **settings)
-            async with aiohttp.ClientSession(base_url=server.url) as http:
-                await completed(http, job)
-        finally:
-            server.stop()
+    for _ in range(3):
+        mortal.die()
+    async with aiohttp.ClientSession(base_url=mortal.server.url) as http:
+        await completed(http, mortal.job)
 
 
 async def test_a_zip_needs_no_space(disk: SmallDisk, http: aiohttp.ClientSession) -> None:

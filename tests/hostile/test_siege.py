@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostile.bombs import make_bombs
 from tests.hostile.flood import flood
 from tests.hostile.gauge import Holdings
 from tests.hostile.heavy import make_heavy
@@ -39,6 +40,14 @@ def test_a_picture_that_needs_more_than_all_workers_share_is_refused_for_it(
     files = make_heavy(tmp_path, 2500, ("png-interlaced", "jpeg"))
     result = flood(tmp_path, files, copies=1, budget_bytes=48 << 20, workers=2)
     assert list(result.find_faults(frozenset({"png-interlaced"}))) == []
+
+
+def test_a_webp_of_too_many_pixels_is_no_matter_of_memory(tmp_path: Path) -> None:
+    """Of which the whole canvas is reserved with the header."""
+    path = tmp_path / "largest.webp"
+    path.write_bytes(next(b.data for b in make_bombs() if b.name == "bomb-webp-lossy-size"))
+    result = flood(tmp_path, {"largest": path}, copies=1, budget_bytes=48 << 20, workers=2)
+    assert result.endings == {"largest": {"too_many_pixels": 1}}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing.spawn
 import os
 import re
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from itertools import count
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -214,6 +216,23 @@ async def test_a_start_removes_nothing_that_somebody_else_put_into_its_folders(
         pass
 
     assert [name for name in (*foreign, *own) if (tmp_path / name).exists()] == foreign
+
+
+async def test_where_no_worker_can_be_started_it_is_said_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = str(tmp_path / "python")
+    resource_tracker.ensure_running()  # it would not be found either
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(gone))
+    monkeypatch.setattr(sys, "executable", gone)
+    with capture_logs() as logs:
+        async with running_server(make_settings(tmp_path / "data")) as server:
+            info = await get_json(server, "/api/v1/info", 503)
+            await asyncio.wait([server.core.failure])
+    assert info["code"] == "shutting_down"
+    (died,) = [log for log in logs if log["event"] == "background_task_died"]
+    assert f"{gone} is not there" in died["reason"]
+    assert [log["event"] for log in logs if log.get("exc_info")] == []
 
 
 async def test_that_files_are_lost_is_said_for_one_start(tmp_path: Path) -> None:

@@ -83,6 +83,12 @@ class Follower:
         """One bundle; returns its keys in order."""
         return await self.submit_tasks([self.task(text, memory_bytes) for text in contents])
 
+    async def begin(self, content: str) -> TaskKey:
+        """A bundle of one, which runs."""
+        (key,) = await self.submit(content)
+        await self.started(key)
+        return key
+
     async def submit_tasks(self, tasks: Sequence[RenderTask]) -> list[TaskKey]:
         keys = [task.key for task in tasks]
         self.submitted += keys

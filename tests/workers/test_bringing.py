@@ -73,8 +73,7 @@ async def test_a_call_that_cannot_be_written_costs_neither_its_images_nor_who_ru
         raise OSError(number, os.strerror(number))
 
     pool = await open_pool()
-    (running,) = await pool.submit(gate.content)
-    await pool.started(running)
+    running = await pool.begin(gate.content)
     with monkeypatch.context() as patch:
         patch.setattr(process, "pack", refuse)
         outcomes = await pool.finish("ok", "ok")
@@ -92,8 +91,7 @@ async def test_folders_that_are_gone_when_a_bundle_comes_cost_nobody_a_try(
     open_pool: Pools, gate: Gate
 ) -> None:
     pool = await open_pool()
-    (running,) = await pool.submit(gate.content)
-    await pool.started(running)
+    running = await pool.begin(gate.content)
     await asyncio.to_thread(shutil.rmtree, pool.pool._folder)
     (queued,) = await pool.submit("ok")
     await pool.ended([running, queued])

@@ -46,8 +46,7 @@ async def test_drain_kills_and_gives_back_what_outlasts_the_grace(
     open_pool: Pools, gate: Gate
 ) -> None:
     pool = await open_pool()
-    (running,) = await pool.submit(gate.content)
-    await pool.started(running)
+    running = await pool.begin(gate.content)
     await pool.pool.drain(0.05)
     await pool.end()
     assert pool.causes() == {running: LossCause.INNOCENT}
@@ -111,8 +110,7 @@ async def test_a_cancelled_submit_keeps_its_bundle(open_pool: Pools) -> None:
 async def test_kill_ends_every_child_at_once(open_pool: Pools, gate: Gate) -> None:
     pool = await open_pool(size=2)
     await pool.ready()
-    (running,) = await pool.submit(gate.content)
-    await pool.started(running)
+    running = await pool.begin(gate.content)
     pids = [worker.pid for worker in pool.pool.workers()]
     pool.pool.kill()
     for pid in pids:

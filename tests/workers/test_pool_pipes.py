@@ -138,8 +138,7 @@ async def test_a_pool_has_its_own_threads_from_the_start(open_pool: Pools) -> No
 
 async def test_a_death_leaves_no_call_that_nobody_read(open_pool: Pools, gate: Gate) -> None:
     pool = await open_pool()
-    (running,) = await pool.submit(gate.content)
-    await pool.started(running)
+    running = await pool.begin(gate.content)
     large = replace(pool.task("ok"), recipe=" " * CALL_BYTES)
     await pool.submit_tasks([large])
     assert len(list(pool.pool._folder.glob("*/call-*"))) == 1

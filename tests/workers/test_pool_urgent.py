@@ -53,8 +53,7 @@ async def test_an_urgent_bundle_runs_next_and_what_has_not_begun_is_given_back(
 
 async def test_who_has_made_way_a_few_times_has_its_turn(open_pool: Pools, gate: Gate) -> None:
     pool = await open_pool()
-    (running,) = await pool.submit(gate.content)
-    await pool.started(running)
+    running = await pool.begin(gate.content)
     (weary,) = await pool.submit_tasks([_as_claimed(pool.task("ok"), MAX_INNOCENT + 1)])
     urgent = await _submit_urgent(pool, "ok")
     gate.open()
@@ -113,8 +112,7 @@ async def test_an_urgent_bundle_goes_where_the_least_stands_before_it(
 
 async def test_nothing_of_what_made_way_stays_in_the_slot(open_pool: Pools, gate: Gate) -> None:
     pool = await open_pool()
-    (running,) = await pool.submit(gate.content)
-    await pool.started(running)
+    running = await pool.begin(gate.content)
     queued = await pool.submit("ok", "ok")
     urgent = await _submit_urgent(pool, "ok")
     gate.open()

@@ -6,12 +6,12 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from imgsvc.domain.rendering import DecodeLimits, RenderTask, TaskKey, WatermarkFile
+from imgsvc.domain.rendering import DecodeLimits, Failure, RenderTask, TaskKey, WatermarkFile
 from imgsvc.domain.retries import GiveUp, Retry, Trouble, decide_retry
 from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all, remove_inputs
 from tests.open_files import no_more_files
@@ -147,42 +147,50 @@ def test_where_one_file_is_gone_none_is_brought_in(scratch: Scratch, tmp_path: P
     assert_empty(scratch)
 
 
+@dataclass
+class Copying:
+    """Inputs of a task that cannot be linked, nor copied."""
+
+    scratch: Scratch
+    wanted: RenderTask
+    patch: pytest.MonkeyPatch
+
+    def fail(self, number: int, *, in_slot: bool) -> tuple[Failure, Retry | GiveUp]:
+        """By an error of that number; what it is called, and what becomes of the image."""
+
+        def refuse(_: str, destination: str) -> None:
+            raise OSError(number, os.strerror(number), destination if in_slot else None)
+
+        self.patch.setattr(os, "link", refuse)
+        self.patch.setattr(shutil, "copyfile", refuse)
+        with pytest.raises(InputUnavailable) as caught:
+            bring_in_all(self.wanted, self.scratch.place(self.wanted))
+        assert_empty(self.scratch)
+        failure = caught.value.failure
+        return failure, decide_retry(Trouble(failure, attempts=1), 0.5)
+
+
+@pytest.fixture
+def copying(scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copying:
+    return Copying(scratch, task(tmp_path), monkeypatch)
+
+
 @pytest.mark.parametrize(
     "number", [errno.ENOSPC, errno.EMFILE, errno.ESTALE, errno.EIO, errno.EACCES]
 )
 def test_an_input_that_cannot_be_copied_waits_for_a_trouble_that_passes_and_fails_for_another(
-    scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    copying: Copying, number: int
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr(shutil, "copyfile", refuse)
-    wanted = task(tmp_path)
-    with pytest.raises(InputUnavailable) as caught:
-        bring_in_all(wanted, scratch.place(wanted))
-    decision = decide_retry(Trouble(caught.value.failure, attempts=1), 0.5)
+    failure, decision = copying.fail(number, in_slot=False)
     if number in {errno.EIO, errno.EACCES}:  # one file's alone, and maybe for ever
-        assert decision == GiveUp(caught.value.failure)
+        assert decision == GiveUp(failure)
     else:
         assert isinstance(decision, Retry)
         assert not decision.counts
-    assert_empty(scratch)
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
-def test_an_input_waits_while_its_slot_cannot_be_written(
-    scratch: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    def refuse(_: str, destination: str) -> None:
-        raise OSError(number, os.strerror(number), destination)
-
-    monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr(shutil, "copyfile", refuse)
-    wanted = task(tmp_path)
-    with pytest.raises(InputUnavailable) as caught:
-        bring_in_all(wanted, scratch.place(wanted))
-    decision = decide_retry(Trouble(caught.value.failure, attempts=1), 0.5)
+def test_an_input_waits_while_its_slot_cannot_be_written(copying: Copying, number: int) -> None:
+    _, decision = copying.fail(number, in_slot=True)
     assert isinstance(decision, Retry)
     assert not decision.counts
-    assert_empty(scratch)

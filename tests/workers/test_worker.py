@@ -45,6 +45,14 @@ async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
     os.close(pidfd)
 
 
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> list[WorkerProcess]:
+    """Those that were to be, and live on."""
+    killed: list[WorkerProcess] = []
+    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
+    return killed
+
+
 def make_bundle(ordinal: int, *indexes: int, claim: int = 1) -> Bundle:
     limits = DecodeLimits(1, 1)
     keys = [TaskKey("job", i, claim) for i in indexes]
@@ -80,10 +88,8 @@ async def test_only_marks_further_on_where_there_is_a_task_are_believed(worker: 
 
 
 async def test_whoever_changes_its_mark_back_and_forth_is_past_its_deadline(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, killed: list[WorkerProcess]
 ) -> None:
-    killed: list[WorkerProcess] = []
-    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
     worker.ready = True
     worker.bundles = {1: make_bundle(1, 0, 1)}
     for position in (0, 1, 0, 1, 0):
@@ -146,18 +152,10 @@ async def test_who_is_alone_hides_behind_nobody(worker: Worker) -> None:
 
 
 async def test_a_worker_that_notes_no_mark_has_the_same_deadline(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, killed: list[WorkerProcess]
 ) -> None:
-    killed: list[WorkerProcess] = []
-    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
-    bundle = make_bundle(1, 0)
-    bundle.sent = False
     worker.ready = True
-    worker.bundles = {1: bundle}
-    for _ in range(5):  # its input is still being copied
-        worker.look(1.0, 3.0)
-    assert killed == []
-    bundle.sent = True
+    worker.bundles = {1: make_bundle(1, 0)}
     for position in range(1, 5):  # where it has no task
         worker.process.notes.write_mark(TaskMark(1, position))
         worker.look(1.0, 3.0)
@@ -165,10 +163,8 @@ async def test_a_worker_that_notes_no_mark_has_the_same_deadline(
 
 
 async def test_however_long_its_input_is_brought_an_idle_worker_has_no_deadline(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, killed: list[WorkerProcess]
 ) -> None:
-    killed: list[WorkerProcess] = []
-    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
     bundle = make_bundle(1, 0)
     bundle.sent = False
     worker.ready = True
@@ -184,10 +180,8 @@ async def test_however_long_its_input_is_brought_an_idle_worker_has_no_deadline(
 
 
 async def test_what_never_reaches_a_worker_puts_off_no_deadline(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, killed: list[WorkerProcess]
 ) -> None:
-    killed: list[WorkerProcess] = []
-    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
     worker.ready = True
     worker.bundles = {1: make_bundle(1, 0)}
     worker.process.notes.write_mark(TaskMark(1, 0))
@@ -200,10 +194,8 @@ async def test_what_never_reaches_a_worker_puts_off_no_deadline(
 
 
 async def test_what_is_brought_for_long_puts_off_no_deadline_of_who_runs(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, killed: list[WorkerProcess]
 ) -> None:
-    killed: list[WorkerProcess] = []
-    monkeypatch.setattr(WorkerProcess, "kill", lambda process: killed.append(process))
     worker.ready = True
     brought = make_bundle(2, 1)
     brought.sent = False

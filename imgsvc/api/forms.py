@@ -17,6 +17,7 @@ from imgsvc.api.pages import check_query
 from imgsvc.blobs.stage import Stage
 from imgsvc.config import LimitSettings
 from imgsvc.domain.image import NewImage
+from imgsvc.domain.input_names import MAX_NAME_CHARS
 from imgsvc.domain.product_list import ProductList
 from imgsvc.errors import InvalidRequest, TooManyImages, UnsupportedMediaType
 from imgsvc.fetching.url_images import url_image
@@ -253,6 +254,8 @@ async def _receive_image(request: web.Request, receiver: Receiver) -> None:
     check_query(request.query, "name", *QUERY_FIELDS)
     query = dict(request.query)
     name = query.pop("name", None)
+    if name is not None and len(name) > MAX_NAME_CHARS:
+        raise InvalidRequest.at("/name", f"at most {MAX_NAME_CHARS} characters")
     await receiver.describe(parse_query(query))
     image = await receive_body(
         read_body(request, receiver.limits.max_image_bytes),

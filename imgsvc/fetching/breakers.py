@@ -47,6 +47,7 @@ class Breakers:
     def __init__(self, clock: Callable[[], int] = now_ms) -> None:
         self._clock = clock
         self._records: OrderedDict[str, _Record] = OrderedDict()
+        self._back_early: list[tuple[str, int]] = []
 
     def check(self, host: str) -> None:
         """Raises Unfetched while the host is left alone."""
@@ -94,7 +95,18 @@ class Breakers:
     def note_answer(self, host: str) -> bool:
         """The host has answered as hosts do; whether it had been left alone before."""
         record = self._records.pop(host, None)
-        return record is not None and record.until_ms > 0
+        if record is None or not record.until_ms:
+            return False
+        if self._clock() < record.until_ms:
+            self._back_early.append((host, record.until_ms))
+        return True
+
+    def take_back_early(self) -> list[tuple[str, int]]:
+        """Hosts that have answered while they were left alone, and until when images wait for
+        them. Each is said once.
+        """
+        taken, self._back_early = self._back_early, []
+        return taken
 
     def move(self, by_ms: int) -> None:
         """The clock was set by so much: nobody is left alone for longer, or for less."""

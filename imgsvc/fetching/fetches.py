@@ -174,7 +174,12 @@ class Fetches:
                 begun.task.cancel()
 
     async def _ripen(self) -> None:
-        """Let those wait no longer whose time has come, and come back for the next ones."""
+        """Let those wait no longer whose time has come, or whose host is back before it, and come
+        back for the next ones.
+        """
+        for host, until_ms in self._breakers.take_back_early():
+            while await self._store.recall_fetches(host, until_ms, RIPEN_AT_ONCE):
+                pass
         while (fetch_at := await self._store.next_fetch_ms()) is not None:
             if fetch_at > self._clock():
                 self._wake_in((fetch_at - self._clock()) / 1000)

@@ -135,6 +135,12 @@ async def ripen_fetches(tx: Transaction, now_ms: int, limit: int) -> int:
     return len(await tx.fetch(FETCHES["ripen_fetches"], {"now_ms": now_ms, "limit": limit}))
 
 
+async def recall_fetches(tx: Transaction, host: str, fetch_at: int, limit: int) -> int:
+    """Nobody is told, either."""
+    parameters = {"host": host, "fetch_at": fetch_at, "limit": limit}
+    return len(await tx.fetch(FETCHES["recall_fetches"], parameters))
+
+
 def _start(job: Job, _images: Sequence[Image], *, now_ms: int) -> Job:
     return ledger.start(job, now_ms)
 

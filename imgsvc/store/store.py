@@ -283,6 +283,10 @@ class Store(Lookups):
         """Let up to `limit` images be fetched that were to wait until now; returns how many."""
         return await self._writer.apply(fetches.ripen_fetches, now_ms, limit)
 
+    async def recall_fetches(self, host: str, fetch_at: int, limit: int) -> int:
+        """The same for those of a host that were to wait until just then, which is to come."""
+        return await self._writer.apply(fetches.recall_fetches, host, fetch_at, limit)
+
     async def cancel_job(self, job_id: str, now_ms: int) -> Job:
         """Idempotent; closes an open job. Raises NotFound."""
         return await self._writer.apply(reversals.cancel_job, job_id, now_ms)

@@ -136,6 +136,24 @@ async def test_a_raw_body_is_one_image(server: Running) -> None:
     assert (await _images(server, job))[0]["name"] == "cat.jpg"
 
 
+@pytest.mark.parametrize("path", ["", "/{id}/images"])
+async def test_the_name_of_a_raw_image_is_as_long_as_in_a_document(
+    server: Running, path: str
+) -> None:
+    async with server.http.post("/api/v1/jobs", json={"open": True}) as answer:
+        target = "/api/v1/jobs" + path.format(**await answer.json())
+    for chars, status in ((255, 202), (256, 422)):
+        async with server.http.post(
+            target,
+            params={"name": "é" * chars},
+            data=make_jpeg(64, 48),
+            headers={"Content-Type": "image/jpeg"},
+        ) as answer:
+            assert answer.status == status
+            problem = await answer.json()
+    assert problem["errors"] == [{"pointer": "/name", "detail": "at most 255 characters"}]
+
+
 async def test_bad_images_fail_alone_each_with_its_code(server: Running) -> None:
     good = make_jpeg(64, 48)
     job = await submit(

@@ -45,6 +45,19 @@ def test_an_answer_in_between_starts_the_count_anew(breakers: Breakers) -> None:
     assert not is_left_alone(breakers)
 
 
+def test_an_answer_while_it_is_left_alone_is_said_once(breakers: Breakers, clock: Clock) -> None:
+    fail(breakers)
+    until_ms = clock() + 30_000
+    clock.advance(29)
+    assert breakers.note_answer(HOST)
+    assert breakers.take_back_early() == [(HOST, until_ms)]
+    assert breakers.take_back_early() == []
+    fail(breakers)
+    clock.advance(30)
+    assert breakers.note_answer(HOST)
+    assert breakers.take_back_early() == []
+
+
 def test_who_asks_meanwhile_is_told_until_when(breakers: Breakers, clock: Clock) -> None:
     fail(breakers)
     with pytest.raises(Unfetched) as caught:

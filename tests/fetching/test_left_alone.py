@@ -75,6 +75,21 @@ async def test_a_host_that_is_left_alone_costs_no_attempts(back: Background, hos
     assert max(image.attempts for image in images) <= 3
 
 
+async def test_a_host_that_answers_while_it_is_left_alone_is_asked_for_all_again_at_once(
+    back: Background, host: Host
+) -> None:
+    host.answers["/"] = answer(status=503)
+    job = await back.submit(*[host.url()] * IMAGES)
+    await back.run_through()
+    host.answers["/"] = answer(PICTURE)
+    back.clock.advance(1.3)  # those that were asked for already have their second try
+    await back.run_once()
+    await back.run_once()
+    await back.run_through()
+    images = [image async for image in back.store.iter_images(job.id)]
+    assert all(image.sha256 for image in images)
+
+
 async def test_a_host_that_does_not_come_back_is_not_waited_for_for_ever(
     back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

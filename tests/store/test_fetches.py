@@ -145,6 +145,22 @@ async def test_those_that_waited_longest_are_let_go_first(store: Store) -> None:
     assert await store.next_fetch_ms() == 9_000
 
 
+async def test_those_that_wait_for_a_host_until_one_time_can_be_let_go_before_it(
+    store: Store,
+) -> None:
+    await create(store, "a.example", "a.example", "a.example", "b.example")
+    picks = [pick()] * 3 + [pick("b.example")]
+    for each, fetch_at in zip(picks, (9_000, 9_000, 8_000, 9_000), strict=True):
+        (image,) = await store.begin_fetches([each], 2_000)
+        release = FetchRelease(image.key, count_attempt=True, fetch_at=fetch_at)
+        await store.release_fetch(release, 3_000)
+    assert await store.recall_fetches("a.example", 9_000, 1) == 1
+    assert await store.recall_fetches("a.example", 9_000, 10) == 1
+    assert await store.recall_fetches("a.example", 9_000, 10) == 0
+    assert await hosts(store) == ["a.example"]
+    assert await store.ripen_fetches(10_000, 10) == 2
+
+
 async def test_what_comes_of_an_old_try_does_not_count(store: Store) -> None:
     job = await create(store, "a.example")
     old = await begin(store)

@@ -162,6 +162,11 @@ async def test_images_to_fetch_are_found_by_steps_through_their_index(
     assert begun[-1] == "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)"
 
 
+async def test_images_that_wait_until_one_time_are_found_by_it(planner: sqlite3.Connection) -> None:
+    steps = plan(planner, STATEMENTS["recall_fetches"])
+    assert "SEARCH later USING INDEX images_to_fetch_later (fetch_at=?)" in steps
+
+
 async def test_a_host_is_looked_up_among_the_busy_ones(store: Store, database: Path) -> None:
     """And not compared with each of them: the steps grow with the hosts, not with their square."""
     hosts = [f"{number:03}.example" for number in range(320)]

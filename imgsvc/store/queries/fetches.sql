@@ -151,6 +151,17 @@ WHERE +state = 'pending' AND rowid IN (
 )
 RETURNING 1;
 
+-- name: recall_fetches
+-- Images that were to be fetched from a host at one time to come may be fetched now.
+UPDATE images SET fetch_at = 0
+WHERE +state = 'pending' AND rowid IN (
+    SELECT later.rowid FROM images AS later INDEXED BY images_to_fetch_later
+    WHERE later.state = 'pending' AND later.fetch_at > 0 AND later.fetch_at = :fetch_at
+        AND later.fetch_host = :host
+    LIMIT :limit
+)
+RETURNING 1;
+
 -- name: next_fetch
 -- When the first of the images that are to be fetched later may be; null when there is none.
 SELECT min(fetch_at) AS fetch_at FROM images INDEXED BY images_to_fetch_later

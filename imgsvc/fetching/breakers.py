@@ -1,7 +1,7 @@
 """Circuit breakers: a host that keeps failing is left alone for a while.
 
 From its first failure on one image at a time tries the host, until it answers. After many in a row
-no new image asks it, at first for half a minute. Then a single one tries it: if that fails too, it
+no new image asks it, at first for a few seconds. Then a single one tries it: if that fails too, it
 is left alone for twice as long, and so on. Bookkeeping, no I/O.
 """
 
@@ -16,10 +16,16 @@ from imgsvc.domain.times import now_ms, rfc3339
 from imgsvc.errors import ImageErrorCode
 from imgsvc.fetching.unfetched import Unfetched
 
-FAILURES = 10
-"""Three tries of three images, and one more."""
+FAILURES = 30
+"""So many in a row, in however short a time: three tries of ten images."""
 
-FIRST_PAUSE_S = 30
+LASTING_FAILURES = 10
+LASTING_S = 10.0
+"""Or fewer, of a host that fails for so long: longer than it takes an image to have three tries
+where all are refused at once. A few bad links are no reason to let the good ones wait.
+"""
+
+FIRST_PAUSE_S = 5
 LONGEST_PAUSE_S = 300
 FORGOTTEN_AFTER_S = 3600
 """Failures of a host that has not been asked for so long say nothing any more."""
@@ -30,10 +36,11 @@ MAX_REMEMBERED = 10_000
 
 @dataclass(slots=True)
 class _Record:
-    """failures: in a row. since_ms: when it was first left alone. until_ms: when the host may
-    be asked again; 0 while it may be.
+    """failures: in a row. began_ms: when the first of them was. since_ms: when it was first left
+    alone. until_ms: when the host may be asked again; 0 while it may be.
     """
 
+    began_ms: int
     failures: int = 0
     pause_s: int = 0
     since_ms: int = 0
@@ -77,7 +84,7 @@ class Breakers:
         """
         self._forget_old()
         now = self._clock()
-        record = self._records.setdefault(host, _Record())
+        record = self._records.setdefault(host, _Record(began_ms=now))
         self._records.move_to_end(host)
         if len(self._records) > MAX_REMEMBERED:
             self._records.popitem(last=False)
@@ -85,7 +92,8 @@ class Breakers:
         if now < record.until_ms:  # asked before it was left alone
             return None
         record.failures += 1
-        if record.failures < FAILURES:
+        is_lasting = now - record.began_ms >= LASTING_S * 1000
+        if record.failures < (LASTING_FAILURES if is_lasting else FAILURES):
             return None
         record.since_ms = record.since_ms or now
         record.pause_s = min(2 * record.pause_s or FIRST_PAUSE_S, LONGEST_PAUSE_S)
@@ -111,6 +119,7 @@ class Breakers:
     def move(self, by_ms: int) -> None:
         """The clock was set by so much: nobody is left alone for longer, or for less."""
         for record in self._records.values():
+            record.began_ms += by_ms
             record.noted_ms += by_ms
             if record.until_ms:
                 record.since_ms += by_ms

@@ -6,7 +6,13 @@ import pytest
 
 from imgsvc.errors import ImageErrorCode
 from imgsvc.fetching import breakers as breakers_module
-from imgsvc.fetching.breakers import FAILURES, FORGOTTEN_AFTER_S, Breakers
+from imgsvc.fetching.breakers import (
+    FAILURES,
+    FORGOTTEN_AFTER_S,
+    LASTING_FAILURES,
+    LASTING_S,
+    Breakers,
+)
 from imgsvc.fetching.unfetched import Unfetched
 from tests.fetching.hosts import Clock
 
@@ -33,9 +39,30 @@ def is_left_alone(breakers: Breakers, host: str = HOST) -> bool:
 def test_many_failures_in_a_row_leave_it_alone(breakers: Breakers) -> None:
     assert fail(breakers, FAILURES - 1) == [None] * (FAILURES - 1)
     assert not is_left_alone(breakers)
-    assert fail(breakers, 1) == [30.0]
+    assert fail(breakers, 1) == [5.0]
     assert is_left_alone(breakers)
     assert not is_left_alone(breakers, "example.net")
+
+
+def test_fewer_leave_it_alone_when_they_last(breakers: Breakers, clock: Clock) -> None:
+    fail(breakers, LASTING_FAILURES - 1)
+    clock.advance(LASTING_S)
+    assert fail(breakers, 1) == [5.0]
+    assert is_left_alone(breakers)
+
+
+def test_a_few_bad_links_leave_nobody_alone(breakers: Breakers, clock: Clock) -> None:
+    fail(breakers, LASTING_FAILURES - 1)
+    clock.advance(LASTING_S - 0.001)
+    assert fail(breakers, FAILURES - LASTING_FAILURES) == [None] * (FAILURES - LASTING_FAILURES)
+    assert not is_left_alone(breakers)
+
+
+def test_a_clock_that_is_set_makes_no_failures_last(breakers: Breakers, clock: Clock) -> None:
+    fail(breakers, LASTING_FAILURES)
+    clock.advance(LASTING_S)
+    breakers.move(round(LASTING_S * 1000))
+    assert fail(breakers, 1) == [None]
 
 
 def test_an_answer_in_between_starts_the_count_anew(breakers: Breakers) -> None:
@@ -47,13 +74,13 @@ def test_an_answer_in_between_starts_the_count_anew(breakers: Breakers) -> None:
 
 def test_an_answer_while_it_is_left_alone_is_said_once(breakers: Breakers, clock: Clock) -> None:
     fail(breakers)
-    until_ms = clock() + 30_000
-    clock.advance(29)
+    until_ms = clock() + 5_000
+    clock.advance(4)
     assert breakers.note_answer(HOST)
     assert breakers.take_back_early() == [(HOST, until_ms)]
     assert breakers.take_back_early() == []
     fail(breakers)
-    clock.advance(30)
+    clock.advance(5)
     assert breakers.note_answer(HOST)
     assert breakers.take_back_early() == []
 
@@ -64,10 +91,10 @@ def test_who_asks_meanwhile_is_told_until_when(breakers: Breakers, clock: Clock)
         breakers.check(HOST)
     assert caught.value.failure.code is ImageErrorCode.FETCH_FAILED
     assert caught.value.passes
-    assert caught.value.not_before_ms == clock() + 30_000
+    assert caught.value.not_before_ms == clock() + 5_000
     assert str(caught.value) == (
-        "The host example.org failed 10 times in a row and is left alone until "
-        "2027-01-15T08:00:30.000Z."
+        "The host example.org failed 30 times in a row and is left alone until "
+        "2027-01-15T08:00:05.000Z."
     )
 
 
@@ -81,7 +108,7 @@ def test_after_one_failure_it_is_on_trial_until_it_answers(breakers: Breakers) -
 
 def test_after_the_pause_it_is_on_trial(breakers: Breakers, clock: Clock) -> None:
     fail(breakers)
-    clock.advance(29.999)
+    clock.advance(4.999)
     assert (is_left_alone(breakers), breakers.is_on_trial(HOST)) == (True, False)
     clock.advance(0.001)
     assert (is_left_alone(breakers), breakers.is_on_trial(HOST)) == (False, True)
@@ -93,16 +120,16 @@ def test_each_trial_that_fails_doubles_the_pause_up_to_five_minutes(
     breakers: Breakers, clock: Clock
 ) -> None:
     pauses = fail(breakers)[-1:]
-    for _ in range(5):
+    for _ in range(7):
         clock.advance(pauses[-1] or 0.0)
         pauses += fail(breakers, 1)
-    assert pauses == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0]
+    assert pauses == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0]
 
 
 def test_who_had_asked_before_makes_the_pause_no_longer(breakers: Breakers, clock: Clock) -> None:
     fail(breakers)
     assert fail(breakers, 3) == [None] * 3
-    clock.advance(30)
+    clock.advance(5)
     assert breakers.is_on_trial(HOST)
 
 

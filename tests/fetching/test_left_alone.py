@@ -29,7 +29,7 @@ async def test_a_dead_host_is_left_alone_and_holds_up_nobody(
     told = images[-1].last_error
     assert told is not None
     assert "is left alone until" in told.message
-    back.clock.advance(29.9)
+    back.clock.advance(4.9)
     await back.run_once()
     await back.run_through()
     images = [image async for image in back.store.iter_images(dead.id)]
@@ -63,11 +63,11 @@ async def test_a_host_that_is_left_alone_costs_no_attempts(back: Background, hos
     host.answers["/"] = answer(status=503)
     job = await back.submit(*[host.url()] * IMAGES)
     await back.run_through()
-    back.clock.advance(31)
+    back.clock.advance(5.1)
     await back.run_once()  # one image tries the host, in vain
     await back.run_through()
     host.answers["/"] = answer(PICTURE)
-    back.clock.advance(61)
+    back.clock.advance(10.1)
     await back.run_once()
     await back.run_through()
     images = [image async for image in back.store.iter_images(job.id)]
@@ -159,7 +159,7 @@ async def test_a_host_on_trial_is_asked_for_one_image_first(back: Background, ho
     host.answers["/"] = answer(status=503)
     job = await back.submit(*[host.url()] * IMAGES)
     await back.run_through()
-    back.clock.advance(31)
+    back.clock.advance(5.1)
     gate = Gate(answer(PICTURE))
     host.answers["/"], before = gate, len(host.asked)
     await back.fetches.run_once()

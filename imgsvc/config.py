@@ -22,11 +22,14 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from yarl import URL
 
 from imgsvc.domain.confinement import SandboxMode
+from imgsvc.domain.job import MAX_RETAIN_S
 from imgsvc.domain.webhook import check_secret
 from imgsvc.domain.wording import put_plainly
 from imgsvc.errors import StartError
@@ -104,9 +107,42 @@ def parse_host(text: str) -> str:
     return dot + host
 
 
+def parse_served_host(text: str) -> str:
+    """A host as the Host header has it, an IPv6 address in brackets. Raises ValueError for what
+    is none.
+    """
+    try:
+        host = parse_host("" if text.startswith(".") else text)
+    except ValueError as exc:
+        raise ValueError(
+            "Must be a host's name or address, without scheme, port, path, * and a dot in front."
+        ) from exc
+    return f"[{host}]" if ":" in host else host
+
+
+def parse_base_url(text: str) -> str | None:
+    """Where absolute links begin; nothing at all is None. Raises ValueError for what is none."""
+    if not text:
+        return None
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    extras = url.user, url.password, url.query_string, url.fragment
+    if url.scheme not in {"http", "https"} or not url.host or any(extras) or not text.isprintable():
+        raise ValueError(
+            "Must be an http or https URL, such as https://images.example.org, without a user, a "
+            "query and a fragment."
+        )
+    return text
+
+
 _Path = Annotated[Path, AfterValidator(_expand_home)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_parse_list)]
+SizeLimit = Annotated[int, BeforeValidator(parse_size), Field(ge=1)]
+ServedHosts = Annotated[
+    tuple[Annotated[str, AfterValidator(parse_served_host)], ...], BeforeValidator(_parse_list)
+]
 Hosts = Annotated[
     tuple[Annotated[str, AfterValidator(parse_host)], ...], BeforeValidator(_parse_list)
 ]
@@ -126,6 +162,14 @@ def _usable_cpus() -> int:
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _take_no_switch_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
+            raise ValueError("must be a number, not true or false")
+        return value
+
 
 class ServerSettings(_Section):
     """Where the server listens, and for whom."""
@@ -133,8 +177,8 @@ class ServerSettings(_Section):
     host: Annotated[str, AfterValidator(_normalize_host)] = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     allow_anonymous: bool = False
-    allowed_hosts: Names = ()
-    base_url: str | None = None
+    allowed_hosts: ServedHosts = ()
+    base_url: Annotated[str, AfterValidator(parse_base_url)] | None = None
     shutdown_grace_s: float = Field(30, ge=0)
     max_connections: int = Field(10_000, ge=1)
     max_uploads: int = Field(256, ge=1)
@@ -148,7 +192,7 @@ class ServerSettings(_Section):
         """Host names that a request may carry; always those of the machine itself."""
         bound = f"[{self.host}]" if ":" in self.host else self.host
         return frozenset({"localhost", "127.0.0.1", "[::1]", bound.lower()}).union(
-            name.lower() for name in self.allowed_hosts
+            self.allowed_hosts
         )
 
     @property
@@ -171,7 +215,7 @@ class WorkerSettings(_Section):
     size: int = Field(default_factory=_usable_cpus, ge=1, le=1024)
     min: int | None = Field(None, ge=1, le=1024)
     max: int | None = Field(None, ge=1, le=1024)
-    memory_bytes: Size = Field(default_factory=_half_of_ram)
+    memory_bytes: SizeLimit = Field(default_factory=_half_of_ram)
     timeout_s: float = Field(60, gt=0)
     sandbox: SandboxMode = "auto"
 
@@ -198,19 +242,19 @@ class LimitSettings(_Section):
     """What is refused."""
 
     max_images_per_job: int = Field(10_000, ge=1)
-    max_image_bytes: Size = 64 << 20
-    max_json_bytes: Size = 3 << 29
-    max_request_bytes: Size = 64 << 30
+    max_image_bytes: SizeLimit = 64 << 20
+    max_json_bytes: SizeLimit = 3 << 29
+    max_request_bytes: SizeLimit = 64 << 30
     max_pixels: int = Field(100_000_000, ge=1)
     max_frames: int = Field(256, ge=1)
     max_pending_images: int = Field(1_000_000, ge=1)
-    open_idle_s: int = Field(3600, ge=1)
+    open_idle_s: int = Field(3600, ge=1, le=MAX_RETAIN_S)
 
 
 class RetentionSettings(_Section):
     """How long finished jobs stay; 0 keeps for ever."""
 
-    finished_s: int = Field(86_400, ge=0)
+    finished_s: int = Field(86_400, ge=0, le=MAX_RETAIN_S)
 
 
 class WebhookSettings(_Section):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.api.locality import is_served
 from imgsvc.config import Settings, is_loopback, load_settings, parse_size
 from imgsvc.errors import StartError
 from imgsvc.net.guard import Guard
@@ -61,8 +62,8 @@ def test_a_flag_that_was_not_given_leaves_the_value_alone() -> None:
 )
 def test_a_size_may_carry_a_unit(text: str, size_bytes: int) -> None:
     assert parse_size(text) == size_bytes
-    settings = load(environ={"IMGSVC_LIMITS__MAX_IMAGE_BYTES": text})
-    assert settings.limits.max_image_bytes == size_bytes
+    settings = load(environ={"IMGSVC_STORAGE__RESERVE_BYTES": text})
+    assert settings.storage.reserve_bytes == size_bytes
 
 
 @pytest.mark.parametrize("text", ["", "MiB", "-1", "64 MiBs", "1,5 GiB", "1e6", "many"])
@@ -108,10 +109,25 @@ def test_an_unknown_section_is_named_with_the_sections_there_are(file: Path) -> 
         ("IMGSVC_LOG__LEVEL", "loud", "log.level"),
         ("IMGSVC_STORAGE__KEEP_INPUTS", "perhaps", "storage.keep_inputs"),
         ("IMGSVC_RETENTION__FINISHED_S", "-1", "retention.finished_s"),
+        ("IMGSVC_RETENTION__FINISHED_S", "3162240001", "retention.finished_s"),
+        ("IMGSVC_LIMITS__OPEN_IDLE_S", "3162240001", "limits.open_idle_s"),
+        ("IMGSVC_LIMITS__MAX_IMAGE_BYTES", "0", "limits.max_image_bytes"),
+        ("IMGSVC_LIMITS__MAX_JSON_BYTES", "0", "limits.max_json_bytes"),
+        ("IMGSVC_LIMITS__MAX_REQUEST_BYTES", "0.5", "limits.max_request_bytes"),
+        ("IMGSVC_WORKERS__MEMORY_BYTES", "0 GiB", "workers.memory_bytes"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(variable: str, value: str, key: str) -> None:
     assert key in refusal(environ={variable: value})
+
+
+@pytest.mark.parametrize(
+    "setting", ["server.port", "workers.min", "workers.timeout_s", "limits.max_image_bytes"]
+)
+def test_a_switch_is_no_number(file: Path, setting: str) -> None:
+    section, key = setting.split(".")
+    file.write_text(f"[{section}]\n{key} = true\n")
+    assert f"{setting}: must be a number" in refusal(file=file)
 
 
 def test_every_wrong_place_is_named_at_once() -> None:
@@ -257,6 +273,48 @@ def test_what_can_be_no_host_to_ask_is_refused_by_name(written: str) -> None:
     message = refusal(fetch={"allowed_hosts": [written]})
     assert "fetch.allowed_hosts.0" in message
     assert "without scheme, port" in message
+
+
+@pytest.mark.parametrize(
+    ("written", "header"),
+    [
+        ("Photos.Example.", "photos.example"), ("::1", "[::1]:8080"), ("[FD00::1]", "[fd00::1]"),
+        ("my_service", "my_service:8080"), ("10.0.0.1", "10.0.0.1"),
+    ],
+)  # fmt: skip
+def test_a_host_that_requests_may_carry_is_known_by_any_of_its_spellings(
+    written: str, header: str
+) -> None:
+    assert is_served(header, load(server={"allowed_hosts": [written]}).server)
+
+
+@pytest.mark.parametrize(
+    "written", ["https://a.example", "a.example:8080", "a.example/x", "*", ".a.example", ""]
+)
+def test_what_no_host_header_can_hold_is_refused_by_name(written: str) -> None:
+    message = refusal(server={"allowed_hosts": [written]})
+    assert "server.allowed_hosts.0" in message
+    assert "without scheme, port" in message
+
+
+@pytest.mark.parametrize("url", ["https://a.example", "http://[::1]:8080/photos/", "HTTP://a.b"])
+def test_links_may_begin_with_any_web_address(url: str) -> None:
+    assert load(server={"base_url": url}).server.base_url == url
+
+
+def test_an_empty_base_url_is_none() -> None:
+    assert load(environ={"IMGSVC_SERVER__BASE_URL": ""}).server.base_url is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "a.example", "ftp://a.example", "//a.example", "http://", "https://a.example:99999",
+        "https://a.example?b", "https://a.example#b", "https://me@a.example", "http://a\n.example",
+    ],
+)  # fmt: skip
+def test_what_no_link_can_begin_with_is_refused_by_name(url: str) -> None:
+    assert "server.base_url: Must be an http or https URL" in refusal(server={"base_url": url})
 
 
 def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

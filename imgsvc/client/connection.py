@@ -37,6 +37,8 @@ HANDSHAKE_TIMEOUT_S = 20.0
 ANSWER_TIMEOUT_S = 300.0
 """Longest wait for the answer to an upload, from its last byte on: the server makes it durable."""
 
+NO_IMGSVC = "what answers there is no imgsvc"
+
 _MAX_PROBLEM_BYTES = 32 << 20
 """A product list may have thousands of faults."""
 
@@ -46,7 +48,7 @@ class Connection:
 
     server: http(s) URL, with a path if the API stands below one. Raises ClientError if it
         is none.
-    api_key: sent with every request; None sends none.
+    api_key: sent with every request; None sends none. Raises ClientError if it cannot be sent.
     agent: what the program calls itself.
     """
 
@@ -61,7 +63,9 @@ class Connection:
                 f"{without_login(server)} is not a server's URL, such as {DEFAULT_SERVER}."
             )
         self._headers = {"User-Agent": f"{agent}/{__version__}"}
-        if api_key:
+        if api_key := (api_key or "").strip():
+            if not api_key.isprintable():
+                raise ClientError("The API key has characters that none can have.")
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._session: aiohttp.ClientSession | None = None
 
@@ -165,7 +169,7 @@ class Connection:
         try:
             return await response.json()
         except (aiohttp.ContentTypeError, ValueError) as exc:
-            raise ServerUnreachable(self.server, "what answers there is no imgsvc") from exc
+            raise ServerUnreachable(self.server, NO_IMGSVC) from exc
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from imgsvc.client.connection import Connection
+from imgsvc.client.connection import NO_IMGSVC, Connection
 from imgsvc.client.errors import (
     ApiError,
     ClientError,
@@ -158,10 +158,13 @@ async def fetch_to_file(
 ) -> Fetched:
     """One resource to a file, which appears whole or not at all.
 
-    method, parts, params: as for Connection.request. sha256: hexadecimal; None is not checked.
+    method, parts, params: as for Connection.request. sha256: hexadecimal; None is for a
+    ZIP file, which is made while it is sent.
     Raises LocalFileError, ServerUnreachable, ApiError, and ClientError on other bytes.
     """
     async with connection.request(method, *parts, params=params) as response:
+        if sha256 is None and response.content_type != "application/zip":
+            raise ServerUnreachable(connection.server, NO_IMGSVC)
         part = _PartFile(places, target)
         try:
             async for chunk in response.content.iter_chunked(CHUNK_BYTES):

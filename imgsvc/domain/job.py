@@ -10,6 +10,8 @@ from imgsvc.domain.states import JobState, Priority
 from imgsvc.domain.webhook import Webhook, WebhookEvent
 
 MAX_LABEL_CHARS = 200
+MAX_RETAIN_S = 100 * 366 * 86_400
+"""A hundred years: longer ends in dates that cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)

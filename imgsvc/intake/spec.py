@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from imgsvc.domain.input_names import MAX_NAME_CHARS, clean_name
-from imgsvc.domain.job import MAX_LABEL_CHARS
+from imgsvc.domain.job import MAX_LABEL_CHARS, MAX_RETAIN_S
 from imgsvc.domain.states import Priority
 from imgsvc.domain.webhook import WebhookEvent, check_secret
 from imgsvc.errors import Fault, InvalidRequest, MalformedRequest, PayloadTooLarge
@@ -17,8 +17,6 @@ from imgsvc.intake.json_document import parse_document
 from imgsvc.net.guard import Bar, Blocked, find_host
 
 MAX_WEBHOOK_URL_CHARS = 2048
-MAX_RETAIN_S = 100 * 366 * 86_400
-"""A hundred years: longer ends in dates that cannot be written."""
 MAX_DIGITS = 18
 FORM_FIELDS = ("preset", "label", "priority", "webhook_url", "open")
 QUERY_FIELDS = (*FORM_FIELDS, "recipe", "retain_s", "analyze", "reuse")

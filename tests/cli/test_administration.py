@@ -10,9 +10,11 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,30 @@ TIMEOUT_S = 40
 
 def run(*arguments: object, **env: str) -> Result:
     return CliRunner().invoke(cli, [str(a) for a in arguments], env=env, prog_name="imgsvc")
+
+
+class LoginPage(BaseHTTPRequestHandler):
+    """What a proxy says to everybody whom it does not know."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", "6")
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def portal_url() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), LoginPage) as portal:
+        thread = threading.Thread(target=portal.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{portal.server_port}"
+        portal.shutdown()
+        thread.join()
 
 
 def test_backup_goes_through_the_server_that_has_the_folder(
@@ -121,7 +147,8 @@ def test_a_backup_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
         connection, _ = listener.accept()
         with connection:
             connection.recv(1 << 16)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")
+            head = "Content-Type: application/zip\r\nContent-Length: 99999999999"
+            connection.sendall(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode())
             connection.sendall(bytes(32 << 20))  # most of it is in the file then
             process.terminate()
             assert process.wait(TIMEOUT_S) == 130
@@ -135,6 +162,15 @@ def test_backup_of_nothing_is_an_error(tmp_path: Path, unused_tcp_port: int) -> 
     url = f"http://127.0.0.1:{unused_tcp_port}"
     assert run("backup", tmp_path / "all.zip", "--server", url).exit_code == 3
     assert not (tmp_path / "all.zip").exists()
+
+
+def test_the_page_of_another_program_is_no_backup(portal_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "all.zip"
+    file.write_bytes(b"a backup of before")
+    result = run("backup", file, "--force", "--server", portal_url)
+    assert result.exit_code == 3
+    assert "no imgsvc" in result.stderr
+    assert file.read_bytes() == b"a backup of before"
 
 
 def test_a_backup_says_whose_it_is(

@@ -93,6 +93,16 @@ def test_a_key_file_without_a_key_ends_with_2(imgsvc: Run, tmp_path: Path) -> No
         assert str(file) in ran.stderr
 
 
+def test_a_key_that_no_header_can_hold_ends_with_2(
+    imgsvc: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGSVC_API_KEY", "one\ntwo")
+    ran = imgsvc("list", "--server", "http://127.0.0.1:9")
+    assert ran.exit_code == 2
+    assert "API key" in ran.stderr
+    assert "two" not in ran.stderr
+
+
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
 def test_a_command_ends_by_sigterm_as_by_ctrl_c_also_where_that_is_ignored(
     unused_tcp_port: int, handler: signal.Handlers

@@ -34,6 +34,8 @@ async def describe_operation(receiver: Receiver, fields: Mapping[str, Any], name
             variant[side] = _read_side(side, value)
     if operation is not None:
         variant["mode"] = MODES[operation]
+        if operation == "resize":
+            variant["enlarge"] = True  # of one side, too, which goes by the rules of `fit`
         if not variant.keys() & {"width", "height"}:
             raise InvalidRequest.at("/width", "width, height or both are needed")
     if (format_ := fields.get("output_format")) is not None:

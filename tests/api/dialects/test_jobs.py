@@ -57,6 +57,8 @@ def test_an_image_is_submitted_polled_and_downloaded(client: UrllibClient, poll:
         ({"operation": "thumbnail", "width": 32, "height": 32}, ("JPEG", (32, 24))),
         ({"operation": "thumbnail", "width": 200, "height": 200}, ("JPEG", (64, 48))),
         ({"height": None, "width": 32}, ("JPEG", (32, 24))),
+        ({"height": None, "width": 128}, ("JPEG", (128, 96))),
+        ({"operation": "thumbnail", "height": None, "width": 128}, ("JPEG", (64, 48))),
         ({"output_format": "png"}, ("PNG", (30, 30))),
         ({"output_format": "WEBP"}, ("WEBP", (30, 30))),
         ({"output_format": "jpg"}, ("JPEG", (30, 30))),

@@ -10,20 +10,15 @@ from pathlib import Path
 from shutil import rmtree
 
 import pytest
-from click.testing import CliRunner, Result
 
 from imgsvc.cli.doctor import Finding
-from imgsvc.cli.main import cli
 from imgsvc.config import Settings, load_settings
 from imgsvc.errors import StartError
 from imgsvc.runtime.server import serve
+from tests.cli.commands import run
 from tests.pictures import make_jpeg
 from tests.rights import let_others_in, without_rights
 from tests.server_process import ServerProcess
-
-
-def _run(*arguments: object, **env: str) -> Result:
-    return CliRunner().invoke(cli, [str(a) for a in arguments], env=env, prog_name="imgsvc")
 
 
 def _settings(data_dir: Path) -> Settings:
@@ -32,7 +27,7 @@ def _settings(data_dir: Path) -> Settings:
 
 def _find_problem(data_dir: Path, subject: str) -> str:
     """What doctor says of it, which is what a start ends with."""
-    examined = _run("doctor", "--data", data_dir, "--json", IMGSVC_WORKERS__SANDBOX="off")
+    examined = run("doctor", "--data", data_dir, "--json", IMGSVC_WORKERS__SANDBOX="off")
     assert examined.exit_code == 1, examined.output
     (finding,) = [f for f in json.loads(examined.stdout) if f["verdict"] == "problem"]
     assert finding["subject"] == subject
@@ -80,7 +75,7 @@ def _read_all(folder: Path) -> dict[Path, bytes]:
 def test_doctor_leaves_the_log_of_a_server_that_was_killed(killed: Path, tmp_path: Path) -> None:
     env = {"IMGSVC_FOLDERS__0__PATH": str(tmp_path), "IMGSVC_FOLDERS__0__PRESET": "standard"}
     before = _read_all(killed)
-    assert _run("doctor", "--data", killed, "--files", **env).exit_code == 0
+    assert run("doctor", "--data", killed, "--files", **env).exit_code == 0
     assert _read_all(killed) == before
 
 
@@ -96,7 +91,7 @@ def test_doctor_makes_no_log_for_a_server_that_was_stopped(tmp_path: Path) -> No
     ServerProcess(tmp_path / "data", workers=1).stop()
     env = {"IMGSVC_FOLDERS__0__PATH": str(tmp_path), "IMGSVC_FOLDERS__0__PRESET": "standard"}
     before = sorted((tmp_path / "data").rglob("*"))
-    assert _run("doctor", "--data", tmp_path / "data", "--files", **env).exit_code == 0
+    assert run("doctor", "--data", tmp_path / "data", "--files", **env).exit_code == 0
     assert sorted((tmp_path / "data").rglob("*")) == before
 
 

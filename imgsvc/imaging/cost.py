@@ -18,7 +18,13 @@ _METADATA_FACTOR = 8
 """Of profile, EXIF and the like, read, parsed, handed on and written."""
 
 _LINES_IN_FLIGHT = 700
-"""Lines of the source that a sequential decode and the resize above it keep."""
+_ALPHA_LINES_IN_FLIGHT = 850
+_QUARTERED_ALPHA_LINES_IN_FLIGHT = 1300
+"""Lines of the source that a sequential decode and the resize above it keep. With alpha they go
+through more steps, and one more where libvips shrinks by a whole number first."""
+
+_WHOLE_NUMBER_FROM = 4
+"""How much smaller the picture gets when libvips begins to do so."""
 
 _LEAST_LINES = 16
 """Of very wide pictures: libvips' own buffers."""
@@ -64,8 +70,9 @@ def predict_cost(header: Header, plan: RenderPlan) -> int:
     """Bytes at the worst moment of the whole render, on the generous side."""
     at_work = max(_base_bytes(header, base) for base in plan.bases)
     if any(variant.variant.trim is not None for variant in plan.variants):
-        at_work = max(at_work, _lines_bytes(header) + _full_bytes(header, header.frames))
-    return _FIXED_BYTES + _METADATA_FACTOR * header.metadata_bytes + at_work
+        at_work = max(at_work, _lines_bytes(header, 1) + _full_bytes(header, header.frames))
+    kept = _METADATA_FACTOR * header.metadata_bytes + header.mapped_bytes
+    return _FIXED_BYTES + kept + at_work
 
 
 def _base_bytes(header: Header, base: BasePlan) -> int:
@@ -111,15 +118,25 @@ def _decode_bytes(header: Header, base: BasePlan) -> int:
         planes = _area(header.stored) * (
             _CANVAS_BYTES if header.has_alpha or header.lossless else 2
         )
-        return _lines_bytes(header) + shown + planes
-    return _lines_bytes(header) + _full_bytes(header, base.frames)
+        return _lines_bytes(header, 1) + shown + planes
+    shrink = max(base.box.width / base.size.width, base.box.height / base.size.height)
+    return _lines_bytes(header, shrink) + _full_bytes(header, base.frames)
 
 
-def _lines_bytes(header: Header) -> int:
+def _lines_bytes(header: Header, shrink: float) -> int:
+    """shrink: how many times smaller the picture gets after its loader, 1 for hardly."""
     is_wide = header.has_alpha or header.sample_bytes > 1
     sample_bytes = _WIDE_SAMPLE_BYTES if is_wide else 1
-    lines = max(_LEAST_LINES, min(header.stored.height, _LINES_IN_FLIGHT))
+    lines = max(_LEAST_LINES, min(header.stored.height, _lines_in_flight(header, shrink)))
     return header.stored.width * lines * header.bands * sample_bytes
+
+
+def _lines_in_flight(header: Header, shrink: float) -> int:
+    if not header.has_alpha:
+        return _LINES_IN_FLIGHT
+    if shrink < _WHOLE_NUMBER_FROM:
+        return _ALPHA_LINES_IN_FLIGHT
+    return _QUARTERED_ALPHA_LINES_IN_FLIGHT
 
 
 def _full_bytes(header: Header, frames: int) -> int:

@@ -47,6 +47,7 @@ class Header:
     that the decoder holds at once of a TIFF, which comes in strips or tiles; 0 means all of them.
     has_tiles: of a TIFF, that it comes in tiles.
     metadata_bytes: of profile, EXIF and the like.
+    mapped_bytes: of a WebP, the file itself, which its decoder is given whole; otherwise 0.
     """
 
     image: pyvips.Image
@@ -65,6 +66,7 @@ class Header:
     has_tiles: bool
     told_frames: int
     metadata_bytes: int
+    mapped_bytes: int
 
     @property
     def upright(self) -> Size:
@@ -141,6 +143,7 @@ def _header(image: pyvips.Image, format_: str, path: str) -> Header:
             sum(len(get_field(image, name)) for name in fields if _is_metadata(name)),
             count_kept_bytes(path) if format_ == "jpeg" else 0,
         ),
+        mapped_bytes=Path(path).stat().st_size if format_ == "webp" else 0,
     )
 
 

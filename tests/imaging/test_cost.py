@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 import pyvips
+from PIL import Image
 
 from imgsvc.domain.rendering import NeedsMemory
 from tests import pictures
 from tests.imaging.conftest import Studio
 
-SMALL = [{"name": "v", "width": 8}]
 
-
-def cost_of(studio: Studio, data: bytes) -> int:
-    outcome = studio.run(data, SMALL, memory_bytes=1000)
+def cost_of(studio: Studio, data: bytes, width: int = 8) -> int:
+    outcome = studio.run(data, [{"name": "v", "width": width}], memory_bytes=1000)
     assert isinstance(outcome, NeedsMemory)
     return outcome.cost_bytes
 
@@ -30,7 +29,7 @@ def test_a_picture_that_is_held_whole_is_charged_so(
     studio: Studio, plain: bytes, whole: bytes, bytes_per_pixel: int
 ) -> None:
     more = cost_of(studio, whole) - cost_of(studio, plain)
-    assert more >= bytes_per_pixel * 1500 * 1000
+    assert more >= bytes_per_pixel * 1500 * 1000 - len(plain)
 
 
 def test_of_a_tiff_only_what_is_held_at_once_is_charged(studio: Studio) -> None:
@@ -46,3 +45,22 @@ def test_of_a_tiff_in_tiles_a_row_of_them_is_charged(studio: Studio) -> None:
         return cost_of(studio, image.write_to_buffer(".tif", **options))
 
     assert tiled(3008) - tiled(256) >= 2000 * (3008 - 256) * 3
+
+
+def test_of_a_webp_the_file_is_charged_too(studio: Studio) -> None:
+    noise = Image.effect_noise((600, 400), 60).convert("RGB")
+    small, large = (pictures.encode(noise, "WEBP", quality=quality) for quality in (1, 100))
+    assert cost_of(studio, large) - cost_of(studio, small) == len(large) - len(small) > 100_000
+
+
+def test_lines_with_alpha_are_charged_as_many_as_are_held(studio: Studio) -> None:
+    """More where the picture is shrunk to a quarter of its sides or less."""
+    clear = pictures.make_plain_png((10, 20, 30, 40), 1000, 3000)
+    opaque = pictures.make_plain_png((10, 20, 30), 1000, 3000)
+
+    def more(width: int) -> int:
+        return cost_of(studio, clear, width) - cost_of(studio, opaque, width)
+
+    line, opaque_line = 1000 * 4 * 4, 1000 * 3
+    assert more(250) >= 1200 * line - 700 * opaque_line
+    assert 1.3 * more(251) < more(250)

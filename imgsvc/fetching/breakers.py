@@ -7,7 +7,7 @@ is left alone for twice as long, and so on. Bookkeeping, no I/O.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,12 +49,16 @@ class _Record:
 
 
 class Breakers:
-    """clock: milliseconds since 1970."""
+    """clock: milliseconds since 1970.
+
+    back_early: hosts that have answered while they were left alone, and until when images wait
+    for them. Who has let these go takes the host out.
+    """
 
     def __init__(self, clock: Callable[[], int] = now_ms) -> None:
         self._clock = clock
         self._records: OrderedDict[str, _Record] = OrderedDict()
-        self._back_early: list[tuple[str, int]] = []
+        self.back_early: deque[tuple[str, int]] = deque()
 
     def check(self, host: str) -> None:
         """Raises Unfetched while the host is left alone."""
@@ -67,9 +71,13 @@ class Breakers:
                     f"alone until {rfc3339(record.until_ms)}.",
                 ),
                 passes=True,
-                not_before_ms=record.until_ms,
                 left_alone_since_ms=record.since_ms,
             )
+
+    def until_ms(self, host: str) -> int:
+        """Until when the host is left alone; 0 when it is not."""
+        record = self._records.get(host)
+        return record.until_ms if record and self._clock() < record.until_ms else 0
 
     def is_on_trial(self, host: str) -> bool:
         """Whether its last try failed, and one image at a time shall try it: a host that is
@@ -106,15 +114,8 @@ class Breakers:
         if record is None or not record.until_ms:
             return False
         if self._clock() < record.until_ms:
-            self._back_early.append((host, record.until_ms))
+            self.back_early.append((host, record.until_ms))
         return True
-
-    def take_back_early(self) -> list[tuple[str, int]]:
-        """Hosts that have answered while they were left alone, and until when images wait for
-        them. Each is said once.
-        """
-        taken, self._back_early = self._back_early, []
-        return taken
 
     def move(self, by_ms: int) -> None:
         """The clock was set by so much: nobody is left alone for longer, or for less."""
@@ -124,6 +125,7 @@ class Breakers:
             if record.until_ms:
                 record.since_ms += by_ms
                 record.until_ms += by_ms
+        self.back_early = deque((host, until_ms + by_ms) for host, until_ms in self.back_early)
 
     def _forget_old(self) -> None:
         oldest_ms = self._clock() - FORGOTTEN_AFTER_S * 1000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 
@@ -177,9 +177,11 @@ class Fetches:
         """Let those wait no longer whose time has come, or whose host is back before it, and come
         back for the next ones.
         """
-        for host, until_ms in self._breakers.take_back_early():
+        while self._breakers.back_early:
+            host, until_ms = self._breakers.back_early[0]
             while await self._store.recall_fetches(host, until_ms, RIPEN_AT_ONCE):
                 pass
+            self._breakers.back_early.popleft()
         while (fetch_at := await self._store.next_fetch_ms()) is not None:
             if fetch_at > self._clock():
                 self._wake_in((fetch_at - self._clock()) / 1000)
@@ -240,7 +242,7 @@ class Fetches:
             await stage.discard()
             if exc.failure is _NOT_KEPT:  # the whole data folder may have been moved
                 await self._store.look()
-            await self._fail(image, exc, way)
+            await self._fail(image, job, exc, way)
         else:
             await self._finish(fetched, stage)
 
@@ -279,33 +281,47 @@ class Fetches:
         else:
             self._on_fetched(job)
 
-    async def _fail(self, image: Image, exc: Unfetched, way: Way) -> None:
+    async def _fail(self, image: Image, job: Job, exc: Unfetched, way: Way) -> None:
         """Another try begins at the image's own URL: it may be led elsewhere."""
         trouble = Trouble(
             exc.failure,
             image.attempts,
             passes=exc.passes or way.may_have_expired(self._clock()),
             retry_after_s=exc.retry_after_s,
-            left_alone_s=self._left_alone_s(image, exc),
+            left_alone_s=self._left_alone_s(image, job, exc),
         )
         decision = decide_retry(trouble, random.random())  # noqa: S311 - no secret
-        if isinstance(decision, Retry):
-            earliest = self._clock() + round(decision.delay_s * 1000)
-            fetch_at = max(earliest, exc.not_before_ms)
+        if not isinstance(decision, Retry):
+            failure = FetchFailure(image.key, decision.failure, decision.counts)
+            await self._disk.insist(lambda: self._store.fail_fetch(failure, self._clock()))
+        elif exc.left_alone_since_ms is not None:
+            await self._wait_for_host(image, decision.failure)
+        else:
+            fetch_at = self._clock() + round(decision.delay_s * 1000)
             host = find_host(image.url or "")
             release = FetchRelease(image.key, decision.counts, decision.failure, fetch_at, host)
             await self._release(image, release)
-            return
-        failure = FetchFailure(image.key, decision.failure, decision.counts)
-        await self._disk.insist(lambda: self._store.fail_fetch(failure, self._clock()))
 
-    def _left_alone_s(self, image: Image, exc: Unfetched) -> float | None:
+    async def _wait_for_host(self, image: Image, failure: Failure) -> None:
+        """It goes on from where it was led. The host may have answered meanwhile, and `_ripen` may
+        have let the others go: until when is asked as late as can be.
+        """
+
+        def put_back() -> Awaitable[bool]:
+            fetch_at = self._breakers.until_ms(image.fetch_host or "")
+            release = FetchRelease(image.key, False, failure, fetch_at, way=image.fetch_way)
+            return self._store.release_fetch(release, self._clock())
+
+        await self._disk.insist(put_back)
+
+    def _left_alone_s(self, image: Image, job: Job, exc: Unfetched) -> float | None:
         """How long the image has waited for the host that was not asked; None if it was."""
         if exc.left_alone_since_ms is None:
             return None
-        at_ms, submitted_ms = self._clock(), created_ms(image.id)
-        if submitted_ms > at_ms:  # so it was submitted before the clock was set back
-            submitted_ms = self._clock_set_ms
+        at_ms = self._clock()
+        # Ids keep to their order, and so to the time before the clock was set back.
+        times_ms = (created_ms(image.id), job.created_at, self._clock_set_ms)
+        submitted_ms = next((time_ms for time_ms in times_ms if time_ms <= at_ms), at_ms)
         return (at_ms - max(exc.left_alone_since_ms, submitted_ms)) / 1000
 
     async def _release(self, image: Image, release: FetchRelease) -> None:

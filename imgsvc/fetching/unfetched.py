@@ -9,9 +9,8 @@ from imgsvc.errors import ImageErrorCode
 class Unfetched(Exception):
     """passes: whether another try may fare better.
 
-    retry_after_s: how long the host wants to be left alone. not_before_ms: when it may be
-    asked again, milliseconds since 1970, whatever the rules for tries say. left_alone_since_ms:
-    since when the host is left alone that was not asked; None where it was asked.
+    retry_after_s: how long the host wants to be left alone. left_alone_since_ms: since when
+    the host is left alone that was not asked, milliseconds since 1970; None where it was asked.
     """
 
     def __init__(
@@ -20,14 +19,12 @@ class Unfetched(Exception):
         *,
         passes: bool = False,
         retry_after_s: float | None = None,
-        not_before_ms: int = 0,
         left_alone_since_ms: int | None = None,
     ) -> None:
         super().__init__(failure.message)
         self.failure = failure
         self.passes = passes
         self.retry_after_s = retry_after_s
-        self.not_before_ms = not_before_ms
         self.left_alone_since_ms = left_alone_since_ms
 
 

@@ -41,7 +41,7 @@ class Background:
         job = new_job(**fields)
         await self.blobs.stage(job.id).sync()
         images = await weigh([url_image(url, None) for url in urls], job.recipe)
-        return await self.store.create_job(job, images, 1_000)
+        return await self.store.create_job(job, images, self.clock())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -47,6 +47,11 @@ class Host:
     at_once: int = 0
     most_at_once: int = 0
 
+    @property
+    def name(self) -> str:
+        """As images say whom they wait for."""
+        return f"{self.address}:{self.port}"
+
     def url(self, path: str = "/") -> str:
         place = f"[{self.address}]" if ":" in self.address else self.address
         return f"http://{place}:{self.port}{path}"

@@ -72,17 +72,28 @@ def test_an_answer_in_between_starts_the_count_anew(breakers: Breakers) -> None:
     assert not is_left_alone(breakers)
 
 
-def test_an_answer_while_it_is_left_alone_is_said_once(breakers: Breakers, clock: Clock) -> None:
+def test_an_answer_while_it_is_left_alone_is_noted_for_those_who_wait(
+    breakers: Breakers, clock: Clock
+) -> None:
     fail(breakers)
     until_ms = clock() + 5_000
     clock.advance(4)
     assert breakers.note_answer(HOST)
-    assert breakers.take_back_early() == [(HOST, until_ms)]
-    assert breakers.take_back_early() == []
+    assert list(breakers.back_early) == [(HOST, until_ms)]
     fail(breakers)
     clock.advance(5)
     assert breakers.note_answer(HOST)
-    assert breakers.take_back_early() == []
+    assert list(breakers.back_early) == [(HOST, until_ms)]
+
+
+def test_a_clock_that_is_set_moves_also_until_when_those_wait_whose_host_is_back(
+    breakers: Breakers, clock: Clock
+) -> None:
+    fail(breakers)
+    until_ms = clock() + 5_000
+    assert breakers.note_answer(HOST)
+    breakers.move(60_000)
+    assert list(breakers.back_early) == [(HOST, until_ms + 60_000)]
 
 
 def test_who_asks_meanwhile_is_told_until_when(breakers: Breakers, clock: Clock) -> None:
@@ -91,7 +102,7 @@ def test_who_asks_meanwhile_is_told_until_when(breakers: Breakers, clock: Clock)
         breakers.check(HOST)
     assert caught.value.failure.code is ImageErrorCode.FETCH_FAILED
     assert caught.value.passes
-    assert caught.value.not_before_ms == clock() + 5_000
+    assert breakers.until_ms(HOST) == clock() + 5_000
     assert str(caught.value) == (
         "The host example.org failed 30 times in a row and is left alone until "
         "2027-01-15T08:00:05.000Z."
@@ -112,6 +123,7 @@ def test_after_the_pause_it_is_on_trial(breakers: Breakers, clock: Clock) -> Non
     assert (is_left_alone(breakers), breakers.is_on_trial(HOST)) == (True, False)
     clock.advance(0.001)
     assert (is_left_alone(breakers), breakers.is_on_trial(HOST)) == (False, True)
+    assert breakers.until_ms(HOST) == 0
     assert breakers.note_answer(HOST) is True
     assert (is_left_alone(breakers), breakers.is_on_trial(HOST)) == (False, False)
 

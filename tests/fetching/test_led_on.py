@@ -149,6 +149,23 @@ async def test_a_host_that_is_left_alone_is_not_asked_for_what_is_led_there(
     assert (await back.image(job)).sha256 is not None
 
 
+async def test_who_waits_for_the_host_it_was_led_to_is_asked_for_there_once_it_answers(
+    back: Background, host: Host, other_host: Host
+) -> None:
+    """And the one that led it there is not asked again."""
+    host.answers["/"], other_host.answers["/"] = redirect(other_host.url()), answer(PICTURE)
+    for _ in range(FAILURES):
+        back.fetches._breakers.note_failure(other_host.name)
+    job = await back.submit(*[host.url()] * 6)
+    await back.run_through()
+    assert (len(host.asked), len(other_host.asked)) == (6, 0)
+    back.fetches._breakers.note_answer(other_host.name)
+    await back.run_once()
+    await back.run_through()
+    assert all([image.sha256 async for image in back.store.iter_images(job.id)])
+    assert (len(host.asked), len(other_host.asked)) == (6, 6)
+
+
 async def test_another_try_begins_at_the_image_s_own_url(
     back: Background, host: Host, other_host: Host
 ) -> None:

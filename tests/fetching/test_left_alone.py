@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from imgsvc.fetching.breakers import FAILURES
+from imgsvc.blobs.stage import Stage
+from imgsvc.errors import StorageFull
+from imgsvc.fetching.breakers import FAILURES, Breakers
 from imgsvc.store.deadlines import LongestWaits
+from imgsvc.store.store import Store
 from tests.fetching.background import Background
 from tests.fetching.hosts import Gate, Host, answer, hang_up
 from tests.pictures import make_jpeg
 
 PICTURE = make_jpeg(64, 48)
 IMAGES = FAILURES + 20
+
+
+def leave_alone(back: Background, host: Host) -> Breakers:
+    breakers = back.fetches._breakers
+    for _ in range(FAILURES):
+        breakers.note_failure(host.name)
+    return breakers
 
 
 async def test_a_dead_host_is_left_alone_and_holds_up_nobody(
@@ -90,6 +100,44 @@ async def test_a_host_that_answers_while_it_is_left_alone_is_asked_for_all_again
     assert all(image.sha256 for image in images)
 
 
+async def test_who_is_put_back_while_the_host_answers_is_asked_for_at_once_as_well(
+    back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discard = Stage.discard
+    breakers = leave_alone(back, host)
+    host.answers["/"] = answer(PICTURE)
+
+    async def discard_while_it_answers(stage: Stage) -> None:
+        await discard(stage)
+        breakers.note_answer(host.name)
+        await back.fetches._ripen()
+
+    monkeypatch.setattr(Stage, "discard", discard_while_it_answers)
+    job = await back.submit(host.url())
+    await back.run_once()
+    assert (await back.image(job)).last_error is not None
+    await back.run_once()
+    assert (await back.image(job)).sha256
+
+
+async def test_those_who_wait_for_a_host_that_is_back_are_let_go_once_the_disk_has_room(
+    back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise StorageFull("full")
+
+    breakers = leave_alone(back, host)
+    host.answers["/"] = answer(PICTURE)
+    job = await back.submit(host.url())
+    await back.run_once()
+    breakers.note_answer(host.name)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "recall_fetches", refuse)
+        await back.run_once()
+    await back.run_once()
+    assert (await back.image(job)).sha256
+
+
 async def test_a_host_that_does_not_come_back_is_not_waited_for_for_ever(
     back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +183,23 @@ async def test_a_clock_that_is_set_back_lets_nobody_wait_for_a_dead_host_for_lon
         back.clock.advance(5)
         passed_s += 5
     assert 120 <= passed_s <= 240
+
+
+async def test_what_is_submitted_after_a_clock_was_set_back_waits_its_two_minutes(
+    back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its id says another time: ids go on from the latest that there was."""
+    latest_ms = back.clock()
+    monkeypatch.setattr("imgsvc.fetching.fetches.created_ms", lambda _: latest_ms)
+    back.clock.advance(-3600)
+    back.fetches.clock_was_set(-3_600_000)
+    breakers = leave_alone(back, host)
+    for _ in range(40):
+        back.clock.advance(5)
+        breakers.note_failure(host.name)
+    job = await back.submit(host.url())
+    await back.run_once()
+    assert (await back.image(job)).state == "pending"
 
 
 async def test_a_host_whose_last_try_failed_has_one_place_until_it_answers(

@@ -23,7 +23,9 @@ def insert(connection: sqlite3.Connection, table: str, **values: object) -> None
 
 @pytest.fixture
 def old_job(database: Path) -> str:
-    """Of version 11 and low priority, with one image that has its bytes and two that wait."""
+    """Of version 11 and low priority, with one image that has its bytes, and has crashed its
+    worker, and two that wait.
+    """
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         for number, script in sorted(load_scripts().items()):
             if number <= 11:
@@ -36,8 +38,11 @@ def old_job(database: Path) -> str:
         for index, sha256 in enumerate(("ab" * 32, None, None)):
             insert(
                 connection, "images", job_id="j", idx=index, id=f"i{index}", name="a",
-                state="pending", attempts=0, claim=0, kind="url", url="http://a.example/",
-                sha256=sha256, fetch_host="a.example", fetch_at=None if sha256 else 0,
+                state="pending", attempts=1 if sha256 else 0, claim=1, kind="url",
+                url="http://a.example/", sha256=sha256, fetch_host="a.example",
+                fetch_at=None if sha256 else 0,
+                last_error_code="worker_crashed" if sha256 else None,
+                last_error_message="Its worker died." if sha256 else None,
             )  # fmt: skip
     return "j"
 
@@ -52,3 +57,10 @@ async def test_images_that_wait_for_a_host_keep_waiting(database: Path, old_job:
     assert (await store.retry_images(old_job)).unfetched == 2
     assert await store.hosts_to_fetch(Priority.LOW, 9) == ["a.example"]
     await store.close()
+
+
+async def test_a_crash_of_before_is_the_first_of_two(database: Path, old_job: str) -> None:
+    store = await Store.open(database)
+    images, _ = await store.images(old_job, limit=9)
+    await store.close()
+    assert [image.has_crashed for image in images] == [True, False, False]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,8 @@ LONGEST_WAITS = LongestWaits(
     deliveries=round(schedule.LONGEST_DELAY_S * 1000),
     keys=KEPT_S * 1000,
 )
+_WAITS_AT_START = replace(LONGEST_WAITS, fetches=LONGEST_WAITS.tries)
+"""Which hosts are left alone nobody knows any more."""
 
 
 @dataclass
@@ -316,7 +318,7 @@ async def _recover(
     """Put right what a crash left: interrupted images, unfinished submits, orphaned files."""
     held = await asyncio.to_thread(find_held, settings.storage.data_dir / SLOTS)
     recovered = await store.recover(now_ms(), died=lock.died, held=held)
-    await store.cut_deadlines(now_ms(), LONGEST_WAITS)
+    await store.cut_deadlines(now_ms(), _WAITS_AT_START)
     swept = await sweep_orphans(
         store,
         blobs,

@@ -23,12 +23,13 @@ async def follow(
     (job deleted).
 
     After a broken connection they begin with a `snapshot` again. Where no WebSocket gets through,
-    as at some proxies, they are a `snapshot` for every look at the job, and have no `seq`.
+    or none beyond its first message, as at some proxies, there is a `snapshot` for every look at
+    the job, which has no `seq`, nor has the `end` then.
     """
     tries = 0
     patience.note_answer()
     while True:
-        is_heard = False
+        is_heard = is_told = False
         with suppress(ServerUnreachable, ApiError):  # it is the job's own answer that says why
             async with connection.websocket("jobs", job_id, "events") as socket:
                 async for frame in socket:
@@ -36,12 +37,14 @@ async def follow(
                         continue
                     message: ProgressMessage = frame.json()
                     is_heard = True
+                    is_told = message["type"] != "snapshot"
                     yield message
                     if message["type"] == "end":
                         return
         if is_heard:
-            tries = 0
             patience.note_answer()  # until it broke: there may be nothing to tell for long
+        if is_told:
+            tries = 0
         else:
             job = await patience.insist(partial(connection.json, "GET", "jobs", job_id))
             yield {"type": "snapshot", "seq": None, "job": job}

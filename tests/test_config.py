@@ -279,6 +279,7 @@ def test_what_can_be_no_host_to_ask_is_refused_by_name(written: str) -> None:
     ("written", "header"),
     [
         ("Photos.Example.", "photos.example"), ("::1", "[::1]:8080"), ("[FD00::1]", "[fd00::1]"),
+        ("fd00:0::1", "[fd00:0::1]:8080"),
         ("my_service", "my_service:8080"), ("10.0.0.1", "10.0.0.1"),
         ("xn--mnchen-3ya.example", "xn--mnchen-3ya.example"),
         ("M\u00fcnchen.example", "xn--mnchen-3ya.example:443"),

@@ -108,11 +108,12 @@ def parse_host(text: str) -> str:
 
 
 def parse_served_host(text: str) -> str:
-    """A host as the Host header has it, an IPv6 address in brackets. Raises ValueError for what
-    is none.
+    """A host as the Host header has it: an IPv6 address in brackets, other letters than a to z as
+    `xn--`. Raises ValueError for what is none.
     """
     try:
-        host = parse_host("" if text.startswith(".") else text)
+        name = parse_host("" if text.startswith(".") else text)
+        host = URL.build(scheme="http", host=name).raw_host or ""
     except ValueError as exc:
         raise ValueError(
             "Must be a host's name or address, without scheme, port, path, * and a dot in front."
@@ -121,11 +122,14 @@ def parse_served_host(text: str) -> str:
 
 
 def parse_base_url(text: str) -> str | None:
-    """Where absolute links begin; nothing at all is None. Raises ValueError for what is none."""
+    """Where absolute links begin, as a header may hold it; nothing at all is None. Raises
+    ValueError for what is none.
+    """
     if not text:
         return None
     try:
         url = URL(text)
+        parse_host(url.host or "")
     except ValueError:
         url = URL()
     extras = url.user, url.password, url.query_string, url.fragment
@@ -134,7 +138,7 @@ def parse_base_url(text: str) -> str | None:
             "Must be an http or https URL, such as https://images.example.org, without a user, a "
             "query and a fragment."
         )
-    return text
+    return str(url)
 
 
 _Path = Annotated[Path, AfterValidator(_expand_home)]

@@ -279,7 +279,10 @@ def test_what_can_be_no_host_to_ask_is_refused_by_name(written: str) -> None:
     ("written", "header"),
     [
         ("Photos.Example.", "photos.example"), ("::1", "[::1]:8080"), ("[FD00::1]", "[fd00::1]"),
+        ("fd00:0::1", "[fd00:0::1]:8080"),
         ("my_service", "my_service:8080"), ("10.0.0.1", "10.0.0.1"),
+        ("xn--mnchen-3ya.example", "xn--mnchen-3ya.example"),
+        ("M\u00fcnchen.example", "xn--mnchen-3ya.example:443"),
     ],
 )  # fmt: skip
 def test_a_host_that_requests_may_carry_is_known_by_any_of_its_spellings(
@@ -297,9 +300,17 @@ def test_what_no_host_header_can_hold_is_refused_by_name(written: str) -> None:
     assert "without scheme, port" in message
 
 
-@pytest.mark.parametrize("url", ["https://a.example", "http://[::1]:8080/photos/", "HTTP://a.b"])
-def test_links_may_begin_with_any_web_address(url: str) -> None:
-    assert load(server={"base_url": url}).server.base_url == url
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("https://a.example", "https://a.example"), ("HTTP://A.example", "http://a.example"),
+        ("http://[::1]:8080/photos/", "http://[::1]:8080/photos/"),
+        ("https://m\u00fcnchen.example", "https://xn--mnchen-3ya.example"),
+        ("https://a.example?", "https://a.example"), ("https://a.b/a b", "https://a.b/a%20b"),
+    ],
+)  # fmt: skip
+def test_links_may_begin_with_any_web_address(written: str, url: str) -> None:
+    assert load(server={"base_url": written}).server.base_url == url
 
 
 def test_an_empty_base_url_is_none() -> None:
@@ -311,6 +322,7 @@ def test_an_empty_base_url_is_none() -> None:
     [
         "a.example", "ftp://a.example", "//a.example", "http://", "https://a.example:99999",
         "https://a.example?b", "https://a.example#b", "https://me@a.example", "http://a\n.example",
+        "https://a b.example", "https://a.example ", "https://*.example",
     ],
 )  # fmt: skip
 def test_what_no_link_can_begin_with_is_refused_by_name(url: str) -> None:

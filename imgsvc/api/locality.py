@@ -47,11 +47,20 @@ def is_served(host: str, server: ServerSettings) -> bool:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, lower case, without the port; `[::1]` keeps its brackets."""
+    """The name in a Host header, lower case, without the port; `[::1]` keeps its brackets, and is
+    as short as in the settings.
+    """
     host = host.strip().lower()
     if host.startswith("["):
-        return host[: host.find("]") + 1]
+        return _shorten(host[: host.find("]") + 1])
     return host.partition(":")[0].rstrip(".")
+
+
+def _shorten(bracketed: str) -> str:
+    try:
+        return f"[{ip_address(bracketed[1:-1])}]"
+    except ValueError:
+        return bracketed
 
 
 def _is_address(name: str) -> bool:

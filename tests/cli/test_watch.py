@@ -127,7 +127,8 @@ def test_killed_again_and_again_it_sends_every_file_once(
     watching = start_watch(photos, "--out", out, "--preset=thumbnail")
     put(photos / "last.png", picture("red"), is_old=False)
     watching.wait_for("last.png")
-    watching.wait(lambda: len(results_in(out)) == 44)
+    # One that was killed may have left a part, which is too young to be swept.
+    watching.wait(lambda: sum(name.endswith(".webp") for name in results_in(out)) == 44)
     sent = sent_images(server, photos)
     assert sent == contents_of(
         photos, "a.png", "b.jpg", "last.png", "trip/c.png", *(f"many/{name}" for name in names)

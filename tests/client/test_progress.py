@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, web
 
-from imgsvc.client import ApiError, BytesUpload, Client, connection, patience
+from imgsvc.client import ApiError, BytesUpload, Client, connection, patience, progress
 from imgsvc.client.progress import follow
 from tests.client.pictures import picture
 from tests.server_process import ServerProcess
@@ -18,7 +19,8 @@ from tests.server_process import ServerProcess
 @dataclass
 class Proxy:
     """refused_sockets, refused_requests: how many of them are still answered with 502, or the
-    sockets by another `refusal`. over: until then those that are left waiting wait.
+    sockets by another `refusal`. frames: how many of them each socket lets through. over: until
+    then those that are left waiting wait.
     """
 
     server: str
@@ -26,6 +28,7 @@ class Proxy:
     refusal: str = "answer"
     refused_sockets: int = 0
     refused_requests: int = 0
+    frames: int = 1_000_000
     sockets: list[ClientWebSocketResponse] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,8 +75,12 @@ class Proxy:
             session.ws_connect(f"{self.server}{request.path_qs}") as other,
         ):
             self.sockets.append(other)
+            frames = self.frames
             async for frame in other:
                 await socket.send_str(frame.data)
+                frames -= 1
+                if not frames:
+                    break
         await socket.close()
         return socket
 
@@ -162,3 +169,30 @@ async def test_a_proxy_whose_server_stays_away_is_given_up(
     with pytest.raises(ApiError) as caught:
         await anext(astray.follow(job["id"]))
     assert caught.value.code == "http_502"
+
+
+async def test_where_a_websocket_is_cut_off_after_a_snapshot_it_is_opened_later_each_time(
+    astray: Client, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+
+    def note_pause(so_many: int, _: float) -> float:
+        tries.append(so_many)
+        return 0.0
+
+    monkeypatch.setattr(progress, "pause_s", note_pause)
+    job = await astray.open_job()
+    proxy.frames = 1
+    async with aclosing(astray.follow(job["id"])) as messages:
+        for _ in range(3):
+            assert (await anext(messages))["type"] == "snapshot"
+        proxy.frames = 2
+        await anext(messages)
+        await astray.append(job["id"], [BytesUpload(b"no", "a.png")])
+        assert (await anext(messages))["type"] != "snapshot"
+        assert (await anext(messages))["type"] == "snapshot"
+        assert tries == [1, 2, 3, 1]
+        proxy.frames = 1
+        await astray.close(job["id"])
+        rest = [message async for message in messages]
+    assert (rest[-1]["type"], rest[-1]["job"]["status"]) == ("end", "failed")

@@ -75,9 +75,13 @@ class Breakers:
             )
 
     def until_ms(self, host: str) -> int:
-        """Until when the host is left alone; 0 when it is not."""
-        record = self._records.get(host)
-        return record.until_ms if record and self._clock() < record.until_ms else 0
+        """Until when the host is left alone; 0 when it is not. No longer from now than its pause,
+        also while the clock was set back and `move` is still to come.
+        """
+        record, now = self._records.get(host), self._clock()
+        if record is None or now >= record.until_ms:
+            return 0
+        return min(record.until_ms, now + record.pause_s * 1000)
 
     def is_on_trial(self, host: str) -> bool:
         """Whether its last try failed, and one image at a time shall try it: a host that is

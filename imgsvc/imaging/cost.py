@@ -113,12 +113,13 @@ def _mark_bytes(plan: VariantPlan) -> int:
 
 
 def _decode_bytes(header: Header, base: BasePlan) -> int:
-    if "scale" in load_options(header, base):
+    if (scale := load_options(header, base).get("scale")) is not None:
+        lines = round(_lines_bytes(header, 1) * scale)  # of what the loader gives
         shown = 4 * _area(base.size) * _pixel_bytes(header)
         planes = _area(header.stored) * (
             _CANVAS_BYTES if header.has_alpha or header.lossless else 2
         )
-        return _lines_bytes(header, 1) + shown + planes
+        return lines + shown + planes
     shrink = max(base.box.width / base.size.width, base.box.height / base.size.height)
     return _lines_bytes(header, shrink) + _full_bytes(header, base.frames)
 

@@ -73,7 +73,7 @@ LONGEST_WAITS = LongestWaits(
     keys=KEPT_S * 1000,
 )
 _WAITS_AT_START = replace(LONGEST_WAITS, fetches=LONGEST_WAITS.tries)
-"""Which hosts are left alone nobody knows any more."""
+"""Which hosts are left alone nobody knows any more. A wait that is no longer may be for a try."""
 
 
 @dataclass

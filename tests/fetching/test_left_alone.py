@@ -202,6 +202,21 @@ async def test_what_is_submitted_after_a_clock_was_set_back_waits_its_two_minute
     assert (await back.image(job)).state == "pending"
 
 
+async def test_who_is_put_back_while_the_clock_is_set_back_waits_no_hour(
+    back: Background, host: Host
+) -> None:
+    """The clock goes by what it was set to a moment before the breakers hear of it."""
+    leave_alone(back, host)
+    host.answers["/"] = answer(PICTURE)
+    job = await back.submit(host.url())
+    back.clock.advance(-3600)
+    await back.run_once()
+    back.fetches.clock_was_set(-3_600_000)
+    back.clock.advance(5.1)
+    await back.run_once()
+    assert (await back.image(job)).sha256
+
+
 async def test_a_host_whose_last_try_failed_has_one_place_until_it_answers(
     back: Background, host: Host
 ) -> None:

@@ -53,6 +53,14 @@ def test_of_a_webp_the_file_is_charged_too(studio: Studio) -> None:
     assert cost_of(studio, large) - cost_of(studio, small) == len(large) - len(small) > 100_000
 
 
+def test_of_a_webp_that_its_loader_shrinks_lines_are_charged_as_short_as_it_gives_them(
+    studio: Studio,
+) -> None:
+    clear = Image.new("RGBA", (3000, 1000), (10, 20, 30, 40))
+    cost = cost_of(studio, pictures.encode(clear, "WEBP"), width=100)
+    assert cost <= (16 << 20) + 6 * 3000 * 1000 + 0.1 * 3000 * 1000 * 4 * 4
+
+
 def test_lines_with_alpha_are_charged_as_many_as_are_held(studio: Studio) -> None:
     """More where the picture is shrunk to a quarter of its sides or less."""
     clear = pictures.make_plain_png((10, 20, 30, 40), 1000, 3000)

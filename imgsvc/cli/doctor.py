@@ -219,11 +219,9 @@ def _disk(settings: Settings) -> Finding:
     fact = f"{size_text(room.free_bytes)} free at {there}"
     if room.missing_bytes:
         fact += f", {size_text(room.missing_bytes)} too little"
-        reserve = size_text(settings.storage.reserve_bytes)
-        advice = (
-            f"Make room: below storage.reserve_bytes, by these settings {reserve}, nothing is "
-            "accepted."
-        )
+        reserve_bytes = settings.storage.reserve_bytes
+        below = f"below storage.reserve_bytes, by these settings {size_text(reserve_bytes)}"
+        advice = f"Make room: {below if reserve_bytes else 'on a full disk'}, nothing is accepted."
         return Finding("disk", "problem", fact, advice)
     return Finding("disk", "ok", fact)
 

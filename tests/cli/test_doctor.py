@@ -99,8 +99,8 @@ def test_doctor_makes_no_log_for_a_server_that_was_stopped(tmp_path: Path) -> No
 def test_doctor_waits_for_no_server_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = ServerProcess(tmp_path / "data", workers=1)
     monkeypatch.setattr("imgsvc.cli.doctor.ANSWER_S", 0.5)
+    server = ServerProcess(tmp_path / "data", workers=1)
     try:
         server.process.send_signal(signal.SIGSTOP)
         examined = run("doctor", "--data", tmp_path / "data", "--json")

@@ -19,6 +19,7 @@ from imgsvc.blobs.publication import Publication, Unpublished
 from imgsvc.blobs.room import Room, find_room
 from imgsvc.blobs.stage import Stage, remove_folder
 from imgsvc.domain.ids import is_id
+from imgsvc.errors import StorageFull
 from imgsvc.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -177,6 +178,12 @@ class BlobStore:
             else:
                 log.warning("storage_full", **facts, advice=_MAKE_ROOM)
         return has_room
+
+    async def check_room(self, reserve_bytes: int) -> None:
+        """Raises StorageFull where `has_room` says no."""
+        if not await self.has_room(reserve_bytes):
+            below = "Free disk space is below the reserve."
+            raise StorageFull(below if reserve_bytes else "The disk is full.")
 
     async def keep_ballast(self, reserve_bytes: int) -> None:
         """Take the space kept aside, if it is not taken and that leaves the reserve."""

@@ -19,7 +19,8 @@ async def cancel(client: Client, job_id: str, as_json: bool) -> None:
     if as_json:
         print_json(job)
     else:
-        say(f"The job is {job['status']}; {count_text(job['cancelled'], 'image')} cancelled.")
+        cancelled = count_text(job["cancelled"], "image")
+        say(f"The job's status is {job['status']}; {cancelled} cancelled.")
 
 
 @click.command()
@@ -33,7 +34,7 @@ async def retry(client: Client, job_id: str, as_json: bool) -> None:
         print_json(job)
         return
     left = job["total"] - job["completed"] - job["failed"] - job["cancelled"]
-    say(f"The job is {job['status']}; {count_text(left, 'image')} to be done.")
+    say(f"The job's status is {job['status']}; {count_text(left, 'image')} to be done.")
 
 
 @click.command()

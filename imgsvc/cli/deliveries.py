@@ -10,6 +10,8 @@ from imgsvc.cli.output import count_text, json_option, print_json, print_rows, s
 from imgsvc.cli.session import talks_to_server
 from imgsvc.client import Client, Delivery
 
+_NONE = "The job has no webhook, or no message for it yet."
+
 
 @click.command()
 @click.argument("job_id", metavar="ID")
@@ -26,6 +28,9 @@ async def deliveries(client: Client, job_id: str, limit: int, as_json: bool) -> 
                 break
     if as_json:
         print_json(found)
+        return
+    if not found:
+        say(_NONE)
         return
     print_rows(
         ("ID", "Event", "Status", "Tries", "Last answer", "Next try", "Created"),
@@ -51,17 +56,19 @@ async def deliveries(client: Client, job_id: str, limit: int, as_json: bool) -> 
 @talks_to_server
 async def redeliver(client: Client, job_id: str, delivery_id: str | None, as_json: bool) -> None:
     """Send a message to a job's webhook again; without DELIVERY all that have not arrived."""
+    none = _NONE
     if delivery_id is None:
         async with aclosing(client.deliveries(job_id)) as items:
-            ids = [item["id"] async for item in items if item["status"] != "delivered"]
-        ids.reverse()  # the oldest is sent first
+            found = [item async for item in items]
+        ids = [item["id"] for item in reversed(found) if item["status"] != "delivered"]
+        none = "All messages have arrived; none is sent again." if found else _NONE
     else:
         ids = [delivery_id]
     sent = [await client.redeliver(job_id, id_) for id_ in ids]
     if as_json:
         print_json(sent)
     else:
-        say(f"{count_text(len(sent), 'message')} will be sent again.")
+        say(f"{count_text(len(sent), 'message')} will be sent again." if sent else none)
 
 
 def _answer_text(item: Delivery) -> str:

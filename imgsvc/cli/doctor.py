@@ -47,6 +47,9 @@ from imgsvc.store.lock import DataFolderLock
 PACKAGES = ("aiohttp", "aiosqlite", "pyvips", "pillow", "pydantic")
 FEW_FILES = 4096
 MOST_NAMED = 20
+ANSWER_S = 5.0
+"""Longest wait for a running server: it answers at once, or something is wrong."""
+
 SMALL_SHARE_BYTES = 256 << 20
 """Below it photos of some 20 megapixels have to be done one after the other."""
 
@@ -216,11 +219,9 @@ def _disk(settings: Settings) -> Finding:
     fact = f"{size_text(room.free_bytes)} free at {there}"
     if room.missing_bytes:
         fact += f", {size_text(room.missing_bytes)} too little"
-        reserve = size_text(settings.storage.reserve_bytes)
-        advice = (
-            f"Make room: below storage.reserve_bytes, by these settings {reserve}, nothing is "
-            "accepted."
-        )
+        reserve_bytes = settings.storage.reserve_bytes
+        below = f"below storage.reserve_bytes, by these settings {size_text(reserve_bytes)}"
+        advice = f"Make room: {below if reserve_bytes else 'on a full disk'}, nothing is accepted."
         return Finding("disk", "problem", fact, advice)
     return Finding("disk", "ok", fact)
 
@@ -265,13 +266,18 @@ def _server(settings: Settings) -> Finding:
     fact = f"process {holder.pid} at {holder.url}"
     try:
         asyncio.run(_ask(holder.url))
+    except TimeoutError:
+        fact += f" takes connections, but has not answered within {ANSWER_S:g} s"
+        advice = "It hangs, or is stopped: see its log and its process, then start it again."
+        return Finding("server", "problem", fact, advice)
     except ClientError as exc:
         return Finding("server", "problem", f"{fact}: {exc.message}", "See what its log says.")
     return Finding("server", "ok", fact)
 
 
 async def _ask(url: str) -> None:
-    async with Client(url) as client:
+    """Raises ClientError, and TimeoutError where no answer comes."""
+    async with Client(url) as client, asyncio.timeout(ANSWER_S):
         await client.info()
 
 

@@ -16,7 +16,9 @@ _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 def code_of(error: ImgsvcError) -> int:
     if isinstance(error, ServerUnreachable):
         return UNREACHABLE
-    if isinstance(error, ApiError) and (error.status in _PASSING or error.status >= 500):
+    if isinstance(error, ApiError) and (
+        error.status in _PASSING or error.status >= 500 or error.code == "http_404"
+    ):
         return UNREACHABLE
     return WRONG
 

@@ -22,6 +22,6 @@ class SpokenPatience(Patience):
 
 
 def waiting_text(error: ClientError) -> str:
-    if isinstance(error, ApiError):
+    if isinstance(error, ApiError) and not error.code.startswith("http_"):
         return f"The server says: {error.message} Waiting."
-    return f"{error.message}. Waiting for it."
+    return f"{error.message.rstrip('.')}. Waiting for it."

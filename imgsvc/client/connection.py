@@ -39,6 +39,9 @@ ANSWER_TIMEOUT_S = 300.0
 
 NO_IMGSVC = "what answers there is no imgsvc"
 
+_OF_GATEWAYS = frozenset({401, 403, 404, 407, 408, 413, 414, 429, 431})
+"""What a gateway before an imgsvc may say of its own, as it may the statuses from 500 on."""
+
 _MAX_PROBLEM_BYTES = 32 << 20
 """A product list may have thousands of faults."""
 
@@ -97,7 +100,7 @@ class Connection:
         with self._translated():
             async with self._open_session.request(method, self.url(*parts), **options) as response:
                 if response.status >= 400:
-                    raise await _api_error(response)
+                    raise await self._refusal(response)
                 yield response
 
     async def json(self, method: str, *parts: str | int, **options: Any) -> Any:
@@ -171,6 +174,26 @@ class Connection:
         except (aiohttp.ContentTypeError, ValueError) as exc:
             raise ServerUnreachable(self.server, NO_IMGSVC) from exc
 
+    async def _refusal(self, response: aiohttp.ClientResponse) -> ClientError:
+        problem, status = await _read_problem(response), response.status
+        if not problem and status < 500 and status not in _OF_GATEWAYS:
+            return ServerUnreachable(self.server, NO_IMGSVC)
+        there = f"What answers at {without_login(self.server)}"
+        retry_after_s = read_retry_after(response.headers.get("Retry-After", ""), now_ms())
+        return ApiError(
+            code=problem.get("code") or f"http_{status}",
+            status=status,
+            detail=str(
+                problem.get("detail")
+                or f"{there} is no imgsvc, or a gateway before one: it says {status}."
+            ),
+            errors=[
+                Fault(str(fault.get("pointer", "")), str(fault.get("detail", "")))
+                for fault in problem.get("errors") or ()
+            ],
+            retry_after_s=None if retry_after_s is None else math.ceil(retry_after_s),
+        )
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -188,27 +211,17 @@ class Connection:
         return self._session
 
 
-async def _api_error(response: aiohttp.ClientResponse) -> ApiError:
+async def _read_problem(response: aiohttp.ClientResponse) -> Mapping[str, Any]:
+    """Empty where the answer holds none, or another program's, whose codes are no texts."""
     raw = bytearray()
     while len(raw) < _MAX_PROBLEM_BYTES and (chunk := await response.content.readany()):
         raw += chunk
     try:
         problem = json.loads(raw)
     except ValueError:
-        problem = None
-    if not isinstance(problem, Mapping):
-        problem = {}
-    retry_after_s = read_retry_after(response.headers.get("Retry-After", ""), now_ms())
-    return ApiError(
-        code=str(problem.get("code") or f"http_{response.status}"),  # of a gateway, say
-        status=response.status,
-        detail=str(problem.get("detail") or f"The server answered {response.status}."),
-        errors=[
-            Fault(str(fault.get("pointer", "")), str(fault.get("detail", "")))
-            for fault in problem.get("errors") or ()
-        ],
-        retry_after_s=None if retry_after_s is None else math.ceil(retry_after_s),
-    )
+        return {}
+    is_ours = isinstance(problem, Mapping) and isinstance(problem.get("code"), str)
+    return problem if is_ours else {}
 
 
 def _reason(exc: aiohttp.ClientError) -> str:

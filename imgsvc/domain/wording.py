@@ -30,7 +30,8 @@ _WORDS = {
     "greater_than_equal": "must be at least {ge:.15g}",
     "less_than_equal": "must be at most {le:.15g}",
     "string_too_long": "must have at most {max_length} characters",
-    "too_short": "must have {min_length} or more",
+    "string_too_short": "must have {min_length} or more characters",
+    "too_short": "must have {min_length} or more entries",
     "literal_error": "must be {expected}",
     "enum": "must be {expected}",
 }

@@ -190,8 +190,7 @@ class Fetches:
 
     async def _check_space(self) -> None:
         """Raises StorageFull: what is fetched must not take the place of what is made of it."""
-        if not await self._blobs.has_room(self._reserve_bytes):
-            raise StorageFull("Free disk space is below the reserve.")
+        await self._blobs.check_room(self._reserve_bytes)
 
     def _begin(self, image: Image, job: Job) -> None:
         host = image.fetch_host or ""

@@ -16,6 +16,8 @@ _GUESS = Picture("jpeg", 1600, 1200)
 
 _WHY_BLOCKED = {
     Bar.URL: "Only valid web addresses are asked for.",
+    Bar.BLANK: "Only URLs without blanks are asked for: within one, write a blank as %20.",
+    Bar.NUMBER: "A host that is a number is asked only if it is written as 192.0.2.1 is.",
     Bar.SCHEME: "Only http and https URLs are asked for.",
     Bar.LOGIN: "Only URLs without a user and a password are asked for.",
     Bar.PORT: "Only the ports 80, 443 and most from 1024 on are asked.",

@@ -53,7 +53,7 @@ def read_records(stream: TextIO, delimiter: str) -> Iterator[Record]:
         except StopIteration:
             return
         except csv.Error:
-            yield Record(number, [], "it is too long to be true; is a quote not closed?")
+            yield Record(number, [], "it is too long to be true; perhaps a quote is not closed")
             return
         if lines.is_over:
             yield Record(number, cells, "a quote is not closed")

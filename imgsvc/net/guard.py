@@ -35,6 +35,9 @@ class Bar(Enum):
 
     URL = auto()
     """It cannot be parsed, or not in one way only."""
+    BLANK = auto()
+    NUMBER = auto()
+    """The host is a number, but not written as an address is."""
     SCHEME = auto()
     LOGIN = auto()
     PORT = auto()
@@ -74,8 +77,10 @@ class Guard:
 
     def check_url(self, text: str) -> URL:
         """The parsed URL. Raises Blocked for what is not to be asked whatever it resolves to."""
-        if len(text) > MAX_URL_CHARS or _NEVER_IN_A_URL.search(text):
+        if len(text) > MAX_URL_CHARS:
             raise Blocked(Bar.URL)
+        if odd := _NEVER_IN_A_URL.search(text):
+            raise Blocked(Bar.BLANK if odd[0] == " " else Bar.URL)
         try:
             url = URL(text)
             host, port = url.host, url.port
@@ -110,7 +115,7 @@ class Guard:
         """Numbers other than a plain IPv4 address are one to some resolvers (RFC 6943, 3.1.1)."""
         name = host.rstrip(".")
         if _NUMBERS.fullmatch(name) and not _is_plain(host):
-            raise Blocked(Bar.URL)
+            raise Blocked(Bar.NUMBER)
         if name.endswith(_LOCAL_NAMES) and not self.allow_private:
             raise Blocked(Bar.ADDRESS)
         if self.allowed_hosts and not any(

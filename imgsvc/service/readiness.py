@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from imgsvc.blobs.blob_store import BlobStore
-from imgsvc.errors import ImgsvcError, QueueFull, ShuttingDown, StorageFull
+from imgsvc.errors import ImgsvcError, QueueFull, ShuttingDown
 from imgsvc.store.store import Store
 
 PING_S = 2.0
@@ -47,8 +47,7 @@ class Readiness:
 
     async def check_space(self) -> None:
         """Raises StorageFull."""
-        if not await self._blobs.has_room(self._reserve_bytes):
-            raise StorageFull("Free disk space is below the reserve.")
+        await self._blobs.check_room(self._reserve_bytes)
 
     def take_place(self) -> None:
         """Count an image that is on its way in; what was taken is to be given back once its

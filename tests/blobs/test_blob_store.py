@@ -369,7 +369,12 @@ async def test_a_full_disk_has_no_room_even_where_no_reserve_is_kept(
     await blobs.keep_ballast(0)
     monkeypatch.setattr(os, "statvfs", lambda _path: Facts())
     assert not await blobs.has_room(0)
+    with pytest.raises(StorageFull, match="The disk is full"):
+        await blobs.check_room(0)
+    with pytest.raises(StorageFull, match="below the reserve"):
+        await blobs.check_room(1)
     Facts.f_bavail = 1
+    await blobs.check_room(0)
     assert await blobs.has_room(0)
     await blobs.give_up_ballast()
     assert not await blobs.has_room(0)

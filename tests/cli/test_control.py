@@ -17,6 +17,15 @@ def test_cancel_leaves_a_job_that_has_ended_as_it_is(imgsvc: Run, photos: Path) 
     assert json.loads(ran.stdout)["status"] == "completed"
 
 
+def test_how_a_job_ended_is_said_in_words_that_fit_every_status(
+    imgsvc: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    job_id = imgsvc("submit", tmp_path / "bad.png", "--wait").stdout.strip()
+    said = "The job's status is failed; 0 images cancelled.\n"
+    assert imgsvc("cancel", job_id).stderr == said
+
+
 def test_retry_tries_what_failed_again(imgsvc: Run, photos: Path) -> None:
     (photos / "bad.png").write_bytes(b"no image")
     job_id = imgsvc("submit", photos, "--preset=thumbnail", "--wait").stdout.strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import rmtree
@@ -93,6 +94,24 @@ def test_doctor_makes_no_log_for_a_server_that_was_stopped(tmp_path: Path) -> No
     before = sorted((tmp_path / "data").rglob("*"))
     assert run("doctor", "--data", tmp_path / "data", "--files", **env).exit_code == 0
     assert sorted((tmp_path / "data").rglob("*")) == before
+
+
+def test_doctor_waits_for_no_server_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgsvc.cli.doctor.ANSWER_S", 0.5)
+    server = ServerProcess(tmp_path / "data", workers=1)
+    try:
+        server.process.send_signal(signal.SIGSTOP)
+        examined = run("doctor", "--data", tmp_path / "data", "--json")
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+        server.kill()
+    assert examined.exit_code == 1, examined.output
+    (finding,) = [f for f in json.loads(examined.stdout) if f["verdict"] == "problem"]
+    assert finding["subject"] == "server"
+    assert f"{server.url} takes connections, but has not answered" in finding["fact"]
+    assert "start it again" in finding["advice"]
 
 
 @pytest.mark.parametrize(

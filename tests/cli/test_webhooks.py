@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from imgsvc.cli.webhook_addresses import is_asked_by_default
+from imgsvc.client import Client
 from imgsvc.domain.ids import new_id
 from tests.cli.conftest import Run
 
@@ -54,7 +56,22 @@ def test_a_limit_cuts_the_list(imgsvc: Run, photos: Path) -> None:
 def test_without_a_webhook_there_is_nothing_to_send_again(imgsvc: Run, photos: Path) -> None:
     job_id = imgsvc("submit", photos).stdout.strip()
     assert imgsvc("deliveries", job_id, "--json").document == []
-    assert imgsvc("redeliver", job_id).stderr == "0 messages will be sent again.\n"
+    listed, again = imgsvc("deliveries", job_id), imgsvc("redeliver", job_id)
+    said = "The job has no webhook, or no message for it yet.\n"
+    assert (listed.exit_code, listed.stdout, listed.stderr) == (0, "", said)
+    assert (again.exit_code, again.stderr) == (0, said)
+
+
+def test_where_all_has_arrived_nothing_is_sent_again(
+    imgsvc: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def arrived(*_: object) -> AsyncIterator[dict[str, str]]:
+        yield {"id": new_id(), "status": "delivered"}
+
+    monkeypatch.setattr(Client, "deliveries", arrived)
+    assert (
+        imgsvc("redeliver", new_id()).stderr == "All messages have arrived; none is sent again.\n"
+    )
 
 
 def test_what_does_not_exist_is_told(imgsvc: Run, photos: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from imgsvc.cli.exits import UNREACHABLE
+from imgsvc.cli.explain import code_of
 from imgsvc.client import (
     ApiError,
     BytesUpload,
@@ -162,6 +164,38 @@ async def test_what_answers_but_is_no_imgsvc_is_told_apart() -> None:
         async with Client(f"http://127.0.0.1:{port}") as client:
             with pytest.raises(ServerUnreachable, match="no imgsvc"):
                 await client.info()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (418, "<html>", None),
+        (400, '{"code": 7, "errors": ["no"]}', None),
+        (404, "<html>", "http_404"),
+        (413, "<html>", "http_413"),
+        (502, '{"code": 7, "errors": ["no"]}', "http_502"),
+    ],
+)
+async def test_a_refusal_of_another_program_is_told_from_that_of_a_gateway(
+    status: int, body: str, code: str | None
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 {status} No\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write((head + body).encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as other:
+        url = f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}"
+        async with Client(url) as client:
+            with pytest.raises(ClientError, match="is no imgsvc") as caught:
+                await client.info()
+    assert isinstance(caught.value, ServerUnreachable if code is None else ApiError)
+    assert getattr(caught.value, "code", None) == code
+    assert url in caught.value.message
+    if status in {404, 418, 502}:
+        assert code_of(caught.value) == UNREACHABLE
 
 
 async def test_the_key_goes_with_every_request(monkeypatch: pytest.MonkeyPatch) -> None:

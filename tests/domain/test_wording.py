@@ -18,6 +18,7 @@ class _Document(BaseModel):
     text: Annotated[str, Field(max_length=3)] = ""
     switch: bool = False
     mode: Literal["fit", "fill"] = "fit"
+    title: Annotated[str, Field(min_length=1)] = "a"
     urls: Annotated[list[str], Field(min_length=1)] = ["a"]
     inner: _Inner | None = None
 
@@ -42,8 +43,9 @@ class _Inner(BaseModel):
         ({"text": "long"}, "must have at most 3 characters"),
         ({"switch": "yes"}, "must be true or false"),
         ({"mode": "squeeze"}, "must be 'fit' or 'fill'"),
+        ({"title": ""}, "must have 1 or more characters"),
         ({"urls": "a"}, "must be a list"),
-        ({"urls": []}, "must have 1 or more"),
+        ({"urls": []}, "must have 1 or more entries"),
     ],
 )
 def test_what_is_wrong_is_said_without_python(document: dict[str, Any], words: str) -> None:

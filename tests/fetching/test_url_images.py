@@ -52,4 +52,10 @@ def test_the_message_says_what_is_wrong() -> None:
     image = url_image("http://example.org:22/a.jpg", None)
     assert image.failure == blocked(Bar.PORT)
     assert image.failure.message == "Only the ports 80, 443 and most from 1024 on are asked."
+    image = url_image("http://example.org/a b.jpg", None)
+    assert image.failure == blocked(Bar.BLANK)
+    assert "write a blank as %20" in image.failure.message
+    image = url_image("http://2130706433:18201/a.jpg", None)
+    assert image.failure == blocked(Bar.NUMBER)
+    assert "127" not in image.failure.message
     assert len({blocked(bar).message for bar in Bar}) == len(Bar)

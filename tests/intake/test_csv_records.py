@@ -95,6 +95,7 @@ def test_a_record_that_swallows_the_file_is_given_up(monkeypatch: pytest.MonkeyP
         assert number == 2
         assert fault is not None
         assert "too long" in fault
+        assert fault[-1].isalpha()  # a full stop is put behind it
     assert len(read("a" * 19 + "\n")) == 1
 
 

@@ -61,9 +61,11 @@ def test_what_is_no_plain_web_address_is_refused_unasked(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "bar"),
     [
-        ("http://[::1/", Bar.URL), ("http:///a.jpg", Bar.URL), ("http://a b/", Bar.URL),
-        ("http://0x7f.1/", Bar.URL), ("http://%31.example/", Bar.URL),
-        ("http://[fe80::1%25\udcff]/", Bar.URL),
+        ("http://[::1/", Bar.URL), ("http:///a.jpg", Bar.URL), ("http://a b/", Bar.BLANK),
+        ("http://0x7f.1/", Bar.NUMBER), ("http://%31.example/", Bar.URL),
+        ("http://[fe80::1%25\udcff]/", Bar.URL), ("http://h/a b.jpg", Bar.BLANK),
+        ("http://2130706433:18201/", Bar.NUMBER), ("http://127.1/", Bar.NUMBER),
+        ("http://127.0.0.01/", Bar.NUMBER), ("http://h/" + "a b" * 4000, Bar.URL),
         ("", Bar.SCHEME), ("ftp://example.org/", Bar.SCHEME),
         ("http://user@example.org/", Bar.LOGIN), ("http://:@example.org/", Bar.LOGIN),
         ("http://example.org:0/", Bar.URL), ("http://example.org:22/", Bar.PORT),

@@ -75,7 +75,7 @@ async def download(request: web.Request) -> web.StreamResponse:
     images, _ = await context.store.images(job.id, limit=1)
     image = images[0] if images else None
     if image is None or not image.outputs:
-        raise NotReady(f"There is no file: the job is {job.state}.")
+        raise NotReady(f"There is no file: the job's status is {job.state}.")
     output = image.outputs[0]
     return output_response(request, image, output)
 

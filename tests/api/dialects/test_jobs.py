@@ -132,6 +132,7 @@ def test_a_bad_image_is_accepted_and_fails(client: UrllibClient, poll: Poll) -> 
     assert job["error"].startswith("unsupported_format: ")
     answer = client.get(f"/jobs/{job_id}/download")
     assert (answer.status, answer.document["code"]) == (409, "not_ready")
+    assert answer.document["detail"] == "There is no file: the job's status is failed."
 
 
 def test_before_the_end_there_is_nothing_to_download(client: UrllibClient) -> None:

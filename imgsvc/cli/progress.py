@@ -121,8 +121,14 @@ async def _name_failures(client: Client, job: Job) -> bool:
             shown += 1
             may_pass |= _may_pass(image)
             error = image["error"] or {"code": "internal", "message": ""}
-            say(f"  {image['name']}: {error['message']} ({error['code']})")
+            say(f"  {_origin(image)}: {error['message']} ({error['code']})")
     return may_pass
+
+
+def _origin(image: Image) -> str:
+    """The name, and where the server has it from: of many URLs the names may be the same."""
+    url = image["source"]["url"]
+    return f"{image['name']} from {without_login(url)}" if url else image["name"]
 
 
 def _may_pass(image: Image) -> bool:

@@ -275,9 +275,11 @@ def _make_parcel(image: Path | Upload) -> Parcel:
 
 
 def _check_readable(parcels: Iterable[Parcel]) -> None:
-    """Better no job at all than an empty one. Blocking. Raises LocalFileError."""
+    """Better no job at all than an empty one. A pipe can be opened once only. Blocking. Raises
+    LocalFileError.
+    """
     for upload in (parcel.upload for parcel in parcels):
-        if isinstance(upload, FileUpload):
+        if isinstance(upload, FileUpload) and not upload.path.is_fifo():
             with translating(upload.path), upload.open():
                 pass
 

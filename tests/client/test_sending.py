@@ -257,6 +257,16 @@ async def test_no_job_is_begun_where_a_file_cannot_be_read(
     assert journal.job_id is None
 
 
+async def test_a_pipe_is_opened_once(client: Client, tmp_path: Path, journal: Journal) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    writing = asyncio.create_task(asyncio.to_thread(pipe.write_bytes, picture()))
+    job = await client.submit([pipe], journal=journal)
+    await writing
+    (image,) = [image async for image in client.images(job["id"])]
+    assert image["input"]["size_bytes"] == len(picture())
+
+
 async def test_what_goes_wrong_in_the_caller_ends_it_at_once(
     client: Client, files: list[Path], journal: Journal
 ) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 
 @contextmanager
@@ -19,6 +22,15 @@ def without_rights() -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
+
+
+def confined() -> list[str]:
+    """A command that runs the one which follows it as who may not read what is closed to all."""
+    if os.geteuid():
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("there is no setpriv here, and nothing is forbidden to root")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 
 
 def let_others_in(folder: Path) -> None:

@@ -10,6 +10,8 @@ from imgsvc.client import ApiError, ServerUnreachable
 from imgsvc.domain.names import without_controls
 from imgsvc.errors import Fault, ImgsvcError, RequestError
 
+MAX_FAULTS_SHOWN = 20
+
 _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -28,7 +30,10 @@ def explain(error: ImgsvcError) -> str:
     lines = f"Error: {error.message}".splitlines()
     if isinstance(error, ServerUnreachable):
         lines.append("Start one with `imgsvc serve`, or name another with --server.")
-    lines += [f"  {_describe(fault)}" for fault in _faults(error)]
+    faults = _faults(error)
+    lines += [f"  {_describe(fault)}" for fault in faults[:MAX_FAULTS_SHOWN]]
+    if len(faults) > MAX_FAULTS_SHOWN:
+        lines.append(f"  … and {len(faults) - MAX_FAULTS_SHOWN} more")
     if isinstance(error, ApiError):
         if error.retry_after_s is not None:
             lines.append(f"Try again in {error.retry_after_s} s.")
@@ -38,13 +43,15 @@ def explain(error: ImgsvcError) -> str:
 
 
 def _faults(error: ImgsvcError) -> Sequence[Fault]:
-    """Wrong places of a request, wherever it was judged; none when the message says all of it."""
+    """Wrong places of a request, wherever it was judged, without a first one that the message
+    names.
+    """
     found: Sequence[Fault] = ()
     if isinstance(error, ApiError):
         found = error.errors
     elif isinstance(error, RequestError):
         found = error.faults
-    return () if len(found) == 1 and found[0].detail in error.message else found
+    return found[1:] if found and found[0].detail in error.message else found
 
 
 def _describe(fault: Fault) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +20,13 @@ MAX_TROUBLES_SHOWN = 5
 
 _PASSING = frozenset({"worker_crashed", "timeout", "fetch_failed", "fetch_timeout"})
 """Codes of failures that need not be the image's own fault."""
+
+_NOT_READY = {
+    "storage_full": "The server waits for disk space: until there is more it takes nothing new and "
+    "fetches nothing.",
+    "database_not_writable": "The server cannot write to its database at the moment.",
+    "draining": "The server is stopping. It goes on when it is started again.",
+}
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 _AS_OF = re.compile(rf"{_MOMENT.pattern}|\b\d+ times\b")
@@ -65,10 +72,12 @@ async def save_results(
 
 async def say_waiting(client: Client, job: Job) -> None:
     """What has to pass before images are tried again, such as a host that is left alone; of one
-    page of those that wait, as ten thousand would take seconds.
+    page of those that wait, as ten thousand would take seconds. And what the whole server waits
+    for.
     """
     if job["status"] in FINAL_STATUSES:
         return
+    await _say_not_ready(client)
     seen: list[ImageProblem | None] = []
     async with aclosing(client.images(job["id"], status="pending")) as images:
         async for image in images:
@@ -79,6 +88,15 @@ async def say_waiting(client: Client, job: Job) -> None:
         say(f"{count_text(count, 'image')} to be tried again: {trouble}")
     if len(seen) == PAGE_OF_IMAGES < job["total"] - final_images(job):
         say(f"What they wait for was looked up for the first {PAGE_OF_IMAGES} images only.")
+
+
+async def _say_not_ready(client: Client) -> None:
+    """A server that does not say it, as behind some proxies, has answered for the job all the
+    same.
+    """
+    with suppress(ClientError):
+        for problem in await client.problems():
+            say(_NOT_READY.get(problem, f"The server is not ready: {problem}."))
 
 
 def _group(errors: Iterable[ImageProblem]) -> list[tuple[str, int]]:
@@ -121,8 +139,14 @@ async def _name_failures(client: Client, job: Job) -> bool:
             shown += 1
             may_pass |= _may_pass(image)
             error = image["error"] or {"code": "internal", "message": ""}
-            say(f"  {image['name']}: {error['message']} ({error['code']})")
+            say(f"  {_origin(image)}: {error['message']} ({error['code']})")
     return may_pass
+
+
+def _origin(image: Image) -> str:
+    """The name, and where the server has it from: of many URLs the names may be the same."""
+    url = image["source"]["url"]
+    return f"{image['name']} from {without_login(url)}" if url else image["name"]
 
 
 def _may_pass(image: Image) -> bool:

@@ -17,14 +17,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, Self, cast
 
-from imgsvc.client.answers import (
-    Accepted,
-    Delivery,
-    Image,
-    Job,
-    Output,
-    ProgressMessage,
-)
+from imgsvc.client.answers import Accepted, Delivery, Image, Job, Output, ProgressMessage
 from imgsvc.client.collections import Collections
 from imgsvc.client.connection import DEFAULT_SERVER, Connection
 from imgsvc.client.download import (
@@ -93,6 +86,10 @@ class Client(Collections):
     async def info(self) -> dict[str, Any]:
         """What the server is and can: version, formats, limits, workers, queue."""
         return cast("dict[str, Any]", await self._connection.json("GET", "info"))
+
+    async def problems(self) -> list[str]:
+        """Why the server is not ready, such as `storage_full`; none when it is."""
+        return await self._connection.problems()
 
     async def submit(
         self,

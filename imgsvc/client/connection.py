@@ -34,6 +34,9 @@ HEARTBEAT_S = 20.0
 HANDSHAKE_TIMEOUT_S = 20.0
 """Longest wait for a WebSocket: some proxies answer plain requests alone."""
 
+READY_TIMEOUT_S = 10.0
+"""Longest wait for a server to say whether it is ready."""
+
 ANSWER_TIMEOUT_S = 300.0
 """Longest wait for the answer to an upload, from its last byte on: the server makes it durable."""
 
@@ -107,6 +110,19 @@ class Connection:
         """The JSON of an answer; None when it has no body."""
         async with self.request(method, *parts, **options) as response:
             return await self._read_json(response)
+
+    async def problems(self) -> list[str]:
+        """What a server says that is not ready; nothing when it is. Raises ServerUnreachable."""
+        url = self._base.joinpath("readyz")
+        timeout = aiohttp.ClientTimeout(total=READY_TIMEOUT_S)
+        try:
+            with self._translated():
+                async with self._open_session.get(url, timeout=timeout) as response:
+                    document = await self._read_json(response)
+        except TimeoutError as exc:
+            raise ServerUnreachable(self.server, "it has stopped answering") from exc
+        problems = document.get("problems") if isinstance(document, Mapping) else None
+        return [str(problem) for problem in problems] if isinstance(problems, list) else []
 
     async def upload(
         self,

@@ -28,7 +28,7 @@ from typing import Any, cast
 
 from imgsvc.client.answers import Image, Job
 from imgsvc.client.connection import Connection
-from imgsvc.client.errors import ApiError, ClientError, LocalFileError
+from imgsvc.client.errors import ApiError, ClientError, LocalFileError, translating
 from imgsvc.client.journal import Journal, Kind
 from imgsvc.client.patience import Patience
 from imgsvc.client.upload import BytesUpload, FileUpload, MultipartBody, Upload, UrlUpload
@@ -124,6 +124,7 @@ class Sending:
         job, missing = await self._take_up()
         if job is None:
             await self._check_limit(len(parcels) + len(urls))
+            await asyncio.to_thread(_check_readable, parcels)
             images = [url.document() for url in urls]
             # the key is for this body: it stays the same where no file is left to be sent
             body = {**spec, "images": images, "open": bool(parcels) or not urls}
@@ -271,6 +272,16 @@ def _make_parcel(image: Path | Upload) -> Parcel:
     except OSError as exc:
         raise LocalFileError(upload.path, exc.strerror or "it cannot be read") from exc
     return Parcel(upload, stored_name, facts.st_size, facts.st_mtime)
+
+
+def _check_readable(parcels: Iterable[Parcel]) -> None:
+    """Better no job at all than an empty one. A pipe can be opened once only. Blocking. Raises
+    LocalFileError.
+    """
+    for upload in (parcel.upload for parcel in parcels):
+        if isinstance(upload, FileUpload) and not upload.path.is_fifo():
+            with translating(upload.path), upload.open():
+                pass
 
 
 def _find_missing(

@@ -59,6 +59,9 @@ class SyncClient:
     def info(self) -> dict[str, Any]:
         return self._run(self._client.info())
 
+    def problems(self) -> list[str]:
+        return self._run(self._client.problems())
+
     def presets(self) -> list[Preset]:
         return self._run(self._client.presets())
 

@@ -22,10 +22,11 @@ from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import Image, NewImage, SourceKind, quote_path
 from imgsvc.domain.job import NewJob
 from imgsvc.domain.picture import HEADER_BYTES
+from imgsvc.domain.rendering import Failure
 from imgsvc.domain.states import ImageState, Priority
 from imgsvc.domain.times import now_ms
 from imgsvc.domain.watched import NOT_SAVED
-from imgsvc.errors import ImageError, StorageFull
+from imgsvc.errors import ImageError, ImageErrorCode, StorageFull
 from imgsvc.files.places import Placement, Places
 from imgsvc.intake.headers import read_header, weigh
 from imgsvc.progress.hub import Hub, HubClosed, Reader
@@ -314,17 +315,22 @@ def _new_images(items: Sequence[LocalInput]) -> list[NewImage]:
 
 
 def _new_image(item: LocalInput) -> NewImage:
+    picture, failure = None, None
     try:
         with item.path.open("rb") as file:
             picture = read_header(file.read(HEADER_BYTES))
-    except OSError:  # the worker will say so
-        picture = None
+    except PermissionError as exc:
+        message = f"It cannot be read: {exc.strerror}"
+        failure = Failure(ImageErrorCode.INTERNAL, message)
+    except OSError:
+        pass  # the worker will say so, or wait where that helps
     return NewImage(
         id=new_id(),
         name=item.name,
         kind=SourceKind.FILE,
         size_bytes=item.size_bytes,
         path=quote_path(item.path),
+        failure=failure,
         picture=picture,
     )
 

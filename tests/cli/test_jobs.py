@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from imgsvc.client import BytesUpload, Client, Image, Job, SyncClient
+from imgsvc.client import BytesUpload, Client, Image, Job, ServerUnreachable, SyncClient
 from imgsvc.client.answers import ImageProblem
 from imgsvc.client.client import PAGE_OF_IMAGES
 from imgsvc.files import places
 from tests.cli.conftest import Run
 from tests.killed_writers import leave_part
-from tests.server_process import ServerProcess
+from tests.server_process import ServerProcess, server_process
 
 NOBODY = "01936f00-0000-7000-8000-000000000000"
 
@@ -86,6 +86,35 @@ def test_status_says_what_images_wait_for(
         f"2 images to be tried again: {noon} (fetch_failed)",
         "1 image to be tried again: The host took no connection. (fetch_failed)",
     ]
+
+
+def test_status_says_that_the_server_waits_for_disk_space(imgsvc: Run, tmp_path: Path) -> None:
+    with server_process(tmp_path) as server, SyncClient(server.url) as client:
+        job_id = client.open_job()["id"]
+        assert imgsvc("status", job_id, "--server", server.url).stderr == ""
+    full = ServerProcess(tmp_path, settings={"IMGSVC_STORAGE__RESERVE_BYTES": str(1 << 60)})
+    try:
+        ran = imgsvc("status", job_id, "--server", full.url)
+    finally:
+        full.stop()
+    assert ran.exit_code == 0
+    assert ran.stderr.startswith("The server waits for disk space: ")
+    assert ran.stderr.count("\n") == 1
+
+
+def test_status_does_without_a_server_that_does_not_say_whether_it_is_ready(
+    imgsvc: Run, server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SyncClient(server.url) as client:
+        job_id = client.open_job()["id"]
+
+    async def problems(client: Client) -> list[str]:
+        raise ServerUnreachable(client.server, "the connection broke")
+
+    monkeypatch.setattr(Client, "problems", problems)
+    ran = imgsvc("status", job_id)
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    imgsvc("delete", job_id)
 
 
 def test_a_host_that_is_left_alone_again_is_one_line_that_says_until_when(

@@ -34,6 +34,21 @@ def test_a_bad_list_is_told_place_by_place(imgsvc: Run, table: Path) -> None:
     assert ran.stderr.count("ftp-less") == 1
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_of_very_many_faults_the_first_are_told_once_and_the_rest_counted(
+    imgsvc: Run, table: Path, options: tuple[str, ...]
+) -> None:
+    header = TABLE.partition("\n")[0]
+    rows = [f"{number},Shoe,ftp-{number:02}" for number in range(1, 31)]
+    table.write_text("\n".join([header, *rows]), encoding="utf-8")
+    ran = imgsvc("submit", table, *options)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    told = [f"ftp-{number:02}" for number in range(1, 22)]
+    assert [ran.stderr.count(url) for url in told] == [1] * 21
+    assert "ftp-22" not in ran.stderr
+    assert ran.stderr.endswith("  … and 9 more\n")
+
+
 def test_a_list_in_another_encoding_is_taken_when_that_is_named(imgsvc: Run, table: Path) -> None:
     table.write_bytes(
         TABLE.replace("ftp-less", "http://127.0.0.1:9/a.jpg")

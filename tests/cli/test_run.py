@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from imgsvc.files.places import Places
 from imgsvc.store.store import Store
 from tests.killed_writers import leave_part
 from tests.pictures import encode, make_jpeg, make_png
+from tests.rights import confined
 
 OTHER_DISK = Path("/dev/shm")  # noqa: S108 - a file system in memory, where there is one
 RECIPE = {"variants": [{"name": "s", "width": 16, "format": "webp"}, {"name": "l", "width": 32}]}
@@ -69,6 +72,24 @@ def test_results_keep_the_folders_of_their_inputs(
     }  # fmt: skip
     with Image.open(out / "shop" / "b-s.webp") as picture:
         assert picture.size == (16, 21)
+
+
+def test_a_file_that_may_not_be_read_fails_alone_and_says_why(
+    photos: Path, recipe: Path, tmp_path: Path
+) -> None:
+    (photos / "closed.jpg").write_bytes(make_jpeg(64, 48))
+    (photos / "closed.jpg").chmod(0)
+    command = [sys.executable, "-m", "imgsvc", "run", "--workers=2"]
+    ran = subprocess.run(
+        [*confined(), *command, photos, "--out", tmp_path / "out", "--recipe", recipe],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    done, failure = ran.stderr.splitlines()
+    assert done.startswith("2 images done: ")
+    assert failure == "  closed.jpg: It cannot be read: Permission denied (internal)"
 
 
 def test_a_second_run_does_nothing(photos: Path, recipe: Path, tmp_path: Path) -> None:

@@ -385,6 +385,17 @@ def test_urls_are_sent_as_they_are_beside_files(imgsvc: Run, photos: Path) -> No
     assert ran.exit_code == 1
 
 
+def test_of_an_image_that_failed_the_url_is_said_without_its_login(
+    imgsvc: Run, photos: Path
+) -> None:
+    (photos / "bad.png").write_bytes(b"no image")
+    url = "http://anna:secret@127.0.0.1:9/shop/1.jpg"
+    ran = imgsvc("submit", url, photos / "bad.png", "--wait")
+    assert "  1.jpg from http://***@127.0.0.1:9/shop/1.jpg: " in ran.stderr
+    assert "  bad.png: " in ran.stderr
+    assert "secret" not in ran.stderr
+
+
 def test_urls_are_told_from_images_that_were_sent(imgsvc: Run, photos: Path) -> None:
     urls = ["http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/b.jpg"]
     assert imgsvc("submit", *urls).stderr.startswith("Sent 2 URLs.\n")

@@ -19,8 +19,8 @@ from imgsvc.client import (
     JournalBusy,
     LocalFileError,
     ServerUnreachable,
+    UrlUpload,
 )
-from imgsvc.client import client as client_module
 from imgsvc.client import sending as module
 from imgsvc.client.connection import Connection
 from tests.client.pictures import picture
@@ -222,26 +222,49 @@ async def test_a_job_that_is_gone_or_cancelled_is_begun_anew(
     assert job["total"] == COUNT
 
 
-async def test_a_file_that_cannot_be_read_leaves_the_rest_to_go_on_with(
+async def test_a_file_that_cannot_be_read_any_more_leaves_the_rest_to_go_on_with(
     client: Client, files: list[Path], journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = files[-1].read_bytes()
+    begin = module.Sending._begin
 
-    make_parcels = module.make_parcels
+    async def begin_and_take_away(self: module.Sending, submit: Any) -> Any:
+        job = await begin(self, submit)
+        await asyncio.to_thread(files[-1].unlink)
+        return job
 
-    def make_and_take_away(images: list[Path]) -> list[module.Parcel]:
-        parcels = make_parcels(images)
-        files[-1].unlink()
-        return parcels
-
-    monkeypatch.setattr(client_module, "make_parcels", make_and_take_away)
+    monkeypatch.setattr(module.Sending, "_begin", begin_and_take_away)
     with pytest.raises(LocalFileError) as caught:
         await client.submit(files, journal=journal)
     assert caught.value.path == files[-1]
-    monkeypatch.setattr(client_module, "make_parcels", make_parcels)
+    job_id = journal.job_id
     files[-1].write_bytes(kept)
     job = await client.submit(files, journal=journal)
-    assert (job["id"], job["total"]) == (journal.job_id, COUNT)
+    assert (job["id"], job["total"]) == (job_id, COUNT)
+
+
+@pytest.mark.parametrize("urls", [[], [UrlUpload("http://127.0.0.1:9/a.jpg")]])
+async def test_no_job_is_begun_where_a_file_cannot_be_read(
+    client: Client, files: list[Path], journal: Journal, urls: list[UrlUpload]
+) -> None:
+    files[-1].unlink()
+    files[-1].mkdir()  # which nobody can read
+    label = str(files[-1])
+    with pytest.raises(LocalFileError) as caught:
+        await client.submit(files, urls=urls, label=label, journal=journal)
+    assert caught.value.path == files[-1]
+    assert [job async for job in client.jobs(label=label)] == []
+    assert journal.job_id is None
+
+
+async def test_a_pipe_is_opened_once(client: Client, tmp_path: Path, journal: Journal) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    writing = asyncio.create_task(asyncio.to_thread(pipe.write_bytes, picture()))
+    job = await client.submit([pipe], journal=journal)
+    await writing
+    (image,) = [image async for image in client.images(job["id"])]
+    assert image["input"]["size_bytes"] == len(picture())
 
 
 async def test_what_goes_wrong_in_the_caller_ends_it_at_once(

@@ -50,18 +50,22 @@ class Picker:
 
     async def pick(self, room: int) -> list[FetchPick]:
         """For at most `room` images, all of one priority; none when there is nothing to fetch, or
-        nobody to be asked.
+        nobody to be asked. A place that comes free meanwhile is not seen: it would go to a lower
+        priority than waits for it.
         """
         if room <= 0:
             return []
+        busy = self._turns.busy_hosts()
         for priority in _PRIORITIES:
             jobs = await self._jobs_in_turn(priority)
-            if jobs and (picks := await self._pick_of(priority, jobs, room)):
+            if jobs and (picks := await self._pick_of(priority, jobs, room, busy)):
                 return picks
         return []
 
-    async def _pick_of(self, priority: Priority, jobs: list[str], room: int) -> list[FetchPick]:
-        hosts = await self._hosts_in_turn(priority, jobs, room)
+    async def _pick_of(
+        self, priority: Priority, jobs: list[str], room: int, busy: list[str]
+    ) -> list[FetchPick]:
+        hosts = await self._hosts_in_turn(priority, jobs, room, busy)
         dealt = self._deal(hosts, room)
         self._turns.last_jobs[priority] = dealt[-1][0] if dealt else jobs[-1]
         for job_id, host in dealt:
@@ -70,10 +74,10 @@ class Picker:
             counts = Counter(dealt).items()
             return [FetchPick(priority, host, job_id, count) for (job_id, host), count in counts]
         # None of these jobs has anybody to be asked, but others may have.
-        busy = self._turns.busy_hosts()
         # Only busy hosts can be passed over.
         found = await self._store.hosts_to_fetch(priority, room + len(busy))
-        free = [host for host in found if self._turns.room(host)]
+        left_out = frozenset(busy)
+        free = [host for host in found if host not in left_out and self._turns.room(host)]
         return [FetchPick(priority, host, jobs[-1]) for host in free[:room]]
 
     def _deal(self, hosts: dict[str, _Hosts], room: int) -> list[tuple[str, str]]:
@@ -99,11 +103,10 @@ class Picker:
         return dealt
 
     async def _hosts_in_turn(
-        self, priority: Priority, jobs: list[str], room: int
+        self, priority: Priority, jobs: list[str], room: int, busy: list[str]
     ) -> dict[str, _Hosts]:
         last_hosts = {job_id: self._turns.last_host(job_id) for job_id in jobs}
         most = max(2 * room // len(jobs), min(room, HOSTS_AT_LEAST))
-        busy = self._turns.busy_hosts()
         offers = await self._store.fetch_offers(priority, last_hosts, busy, most)
         return {
             job_id: _Hosts(deque(found), len(found) == most) for job_id, found in offers.items()

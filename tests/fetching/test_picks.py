@@ -59,6 +59,27 @@ async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
     await store.close()
 
 
+async def test_a_place_that_comes_free_in_a_round_goes_to_no_lower_priority(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    high = await queue.submit("a", "a", "a", priority=Priority.HIGH)
+    low = await queue.submit("a", priority=Priority.LOW)
+    assert await queue.begin(32) == [(high, "a")] * PER_HOST
+    look = queue.store.jobs_to_fetch
+
+    async def end_one_and_look(priority: Priority, *arguments: Any) -> list[str]:
+        if priority is Priority.LOW:
+            queue.end("a", high)
+        return await look(priority, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue.store, "jobs_to_fetch", end_one_and_look)
+        assert await queue.begin(32) == []
+    assert await queue.begin(32) == [(high, "a")]
+    queue.end("a", high)
+    assert await queue.begin(32) == [(low, "a")]
+
+
 async def test_a_higher_priority_is_asked_for_first(queue: Queue) -> None:
     low = await queue.submit("a", "b", priority=Priority.LOW)
     normal = await queue.submit("a")

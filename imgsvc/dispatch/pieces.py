@@ -4,11 +4,13 @@ stands there already.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgsvc.blobs.publication import Link
 from imgsvc.domain.image import Image
+from imgsvc.domain.job import Job, NewJob
 from imgsvc.domain.rendering import (
     AnalysisFacts,
     ImageWarning,
@@ -76,6 +78,11 @@ class Piece:
         """That of the same bytes is as good as one's own."""
         found = (one.analysis for one in self.found if one.analysis is not None)
         return next(found, None) if self.analyse else None
+
+
+def pieces_of(job: Job | NewJob, images: Sequence[Image]) -> list[Piece]:
+    """Of images of `job` all that its recipe wants."""
+    return [Piece(image, job.recipe, job.recipe, job.analyze) for image in images]
 
 
 def find_output(

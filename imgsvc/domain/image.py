@@ -125,6 +125,11 @@ class Image:
         return self.fetch_host is not None and self.sha256 is None
 
     @property
+    def is_void(self) -> bool:
+        """Whether it failed on the way in, so that there is nothing to make anything of."""
+        return self.sha256 is None and self.path is None and self.fetch_host is None
+
+    @property
     def awaits_fetch(self) -> bool:
         return self.state is ImageState.PENDING and self.lacks_bytes
 

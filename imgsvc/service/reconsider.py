@@ -45,10 +45,10 @@ class Reconsiderer:
         codes: Collection[str] | None = None,
         indexes: Collection[int] | None = None,
     ) -> Job:
-        """Let failed and cancelled images wait again, as if never tried.
+        """Let failed and cancelled images wait for a first try again.
 
         codes: only those that failed so; indexes: only these; None: all. An image of which
-        there are no bytes (empty, too large, broken base64) stays failed. Raises NotFound.
+        nothing was kept (empty, too large, broken base64) fails again. Raises NotFound.
         """
         await self._store.job(job_id)
         job = await self._store.retry_images(job_id, codes=codes, indexes=indexes)

@@ -31,8 +31,8 @@ async def retry_images(
     codes: Collection[str] | None = None,
     indexes: Collection[int] | None = None,
 ) -> Job:
-    """Let failed and cancelled images wait again, as if never tried. Raises NotFound, also for
-    a hidden job: it may have no files any more.
+    """Let failed and cancelled images wait for a first try again, with what they failed of as their
+    last error. Raises NotFound, also for a hidden job: it may have no files any more.
 
     codes: only images that failed with one of these; indexes: only these images.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 from pathlib import Path
@@ -101,7 +102,32 @@ async def test_nothing_changes_when_nothing_matches(
     retry = f"{job['links']['self']}/retry"
     assert await _post(server, retry, {"codes": ["timeout"]}) == job
     assert await _post(server, retry, {"indexes": [99]}) == job
-    assert await _post(server, retry, {"indexes": [2]}) == job  # there are no bytes to try
+
+
+async def test_a_retry_of_what_failed_on_the_way_in_fails_of_the_same_again(
+    tmp_path: Path,
+) -> None:
+    images = [
+        {"data": "%%%", "name": "broken"},
+        {"data": base64.b64encode(bytes(2_000)).decode(), "name": "too large"},
+        {"data": "", "name": "empty"},
+        {"url": "ftp://example.com/a.jpg"},
+    ]
+    spec = {"images": images, "recipe": json.loads(TINY)["recipe"]}
+    settings = make_settings(tmp_path / "data", limits={"max_image_bytes": 1_000})
+    async with running_server(settings) as server:
+        job = await _post(server, "/api/v1/jobs", spec, 202)
+        assert (job["status"], job["failed"]) == ("failed", 4)
+        before = (await get_json(server, job["links"]["images"]))["items"]
+        codes = [image["error"]["code"] for image in before]
+        assert codes == ["invalid_data", "too_many_bytes", "empty_image", "fetch_blocked"]
+        again = await _post(server, f"{job['links']['self']}/retry")
+        assert (again["status"], again["failed"], again["errors"]) == ("processing", 0, {})
+        ended = await _follow(server, job)
+        assert (ended["status"], ended["failed"], ended["errors"]) == ("failed", 4, job["errors"])
+        after = (await get_json(server, job["links"]["images"]))["items"]
+        assert [image["error"] for image in after] == [image["error"] for image in before]
+        assert {(image["attempts"], image["last_error"]) for image in after} == {(1, None)}
 
 
 @pytest.mark.parametrize(

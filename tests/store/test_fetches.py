@@ -323,13 +323,23 @@ async def test_a_retry_by_hand_fetches_what_has_no_bytes(store: Store) -> None:
     assert (await store.job(job.id)).input_bytes == 400
 
 
-async def test_what_nobody_can_be_asked_for_is_not_retried(store: Store) -> None:
+async def test_a_retry_of_what_nobody_can_be_asked_for_is_claimed_without_bytes(
+    store: Store,
+) -> None:
     blocked = Failure(ImageErrorCode.FETCH_BLOCKED, "Not there.")
     image = new_image(
         kind=SourceKind.URL, url="ftp://x", size_bytes=None, sha256=None, failure=blocked
     )
     job = await store.create_job(new_job(), [image], 1_000)
-    assert (await store.retry_images(job.id)).failed == 1
+    retried = await store.retry_images(job.id)
+    assert (retried.failed, retried.unfetched) == (0, 0)
+    assert await hosts(store) == []
+    (claimed,) = await claim(store, job)
+    assert (claimed.is_void, claimed.error, claimed.last_error) == (True, None, blocked)
+    await store.cancel_job(job.id, 3_000)
+    await store.retry_images(job.id)
+    (claimed,) = await claim(store, job)
+    assert (claimed.is_void, claimed.last_error) == (True, None)
 
 
 async def test_what_was_being_fetched_at_a_crash_is_fetched_again(store: Store) -> None:

@@ -294,7 +294,8 @@ class StoreMachine(FetchRules):
             and (indexes is None or index in indexes)
         ]
         for image in again:
-            image.state, image.attempts, image.error = ImageState.PENDING, 0, None
+            image.state, image.attempts = ImageState.PENDING, 0
+            image.error, image.last_error = None, image.error
             image.has_crashed = False
             image.fetch_at = 0 if image.lacks_bytes else None
         if again:

@@ -65,6 +65,8 @@ async def test_a_retry_lets_failed_and_cancelled_images_begin_anew(store: Store)
     image = await store.image(job.id, 1)
     assert (image.state, image.attempts, image.claim) == (ImageState.PENDING, 0, 1)
     assert (image.error, image.finished_at, image.duration_ms) == (None, None, None)
+    assert image.last_error == DAMAGED
+    assert (await store.image(job.id, 2)).last_error is None
     again = await claim(store, job)
     assert [(i.index, i.claim) for i in again] == [(1, 2), (2, 1)]
     await store.finish_images([made(i) for i in again], 6_000)

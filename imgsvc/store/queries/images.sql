@@ -102,18 +102,17 @@ WHERE job_id = :job_id AND state IN ('pending', 'fetching', 'processing')
 RETURNING *;
 
 -- name: retryable_images
--- What a retry by hand may take up again: not what failed on the way in, without bytes and
--- without anybody to ask for them.
+-- What a retry by hand may take up again.
 SELECT idx, state, error_code FROM images
-WHERE job_id = :job_id AND state IN ('failed', 'cancelled')
-    AND coalesce(sha256, path, fetch_host) IS NOT NULL;
+WHERE job_id = :job_id AND state IN ('failed', 'cancelled');
 
 -- name: retry_images
 -- A JSON list of indexes of one job begins anew; claim is never reset. What has its bytes
--- is not fetched again.
+-- is not fetched again. What it failed of stands as the last failure until it is final again.
 WITH v AS MATERIALIZED (SELECT value AS idx FROM json_each(:indexes))
 UPDATE images SET
     state = 'pending', attempts = 0, interruptions = 0, crashed = 0,
+    last_error_code = error_code, last_error_message = error_message,
     error_code = NULL, error_message = NULL, warnings = '[]',
     started_at = NULL, finished_at = NULL, duration_ms = NULL,
     fetch_at = iif(images.fetch_host IS NOT NULL AND images.sha256 IS NULL, 0, NULL)

@@ -13,11 +13,10 @@ from aiohttp import web
 
 from imgsvc.api.arrivals import DOCUMENTS
 from imgsvc.api.bodies import read_body
-from imgsvc.api.pages import check_query
+from imgsvc.api.pages import check_query, read_name
 from imgsvc.blobs.stage import Stage
 from imgsvc.config import LimitSettings
 from imgsvc.domain.image import NewImage
-from imgsvc.domain.input_names import MAX_NAME_CHARS
 from imgsvc.domain.product_list import ProductList
 from imgsvc.errors import InvalidRequest, TooManyImages, UnsupportedMediaType
 from imgsvc.fetching.url_images import url_image
@@ -253,9 +252,8 @@ async def add_images(
 async def _receive_image(request: web.Request, receiver: Receiver) -> None:
     check_query(request.query, "name", *QUERY_FIELDS)
     query = dict(request.query)
-    name = query.pop("name", None)
-    if name is not None and len(name) > MAX_NAME_CHARS:
-        raise InvalidRequest.at("/name", f"at most {MAX_NAME_CHARS} characters")
+    name = read_name(request.query)
+    query.pop("name", None)
     await receiver.describe(parse_query(query))
     image = await receive_body(
         read_body(request, receiver.limits.max_image_bytes),

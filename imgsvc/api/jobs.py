@@ -12,7 +12,7 @@ from imgsvc.api.arrivals import DOCUMENTS
 from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import image_document, job_document, job_url
-from imgsvc.api.outputs import find_image
+from imgsvc.api.outputs import INDEX, find_image
 from imgsvc.api.pages import check_query, link_next, read_choice, read_limit
 from imgsvc.api.preferences import preferred_wait_s
 from imgsvc.api.product_lists import LIST_TYPE, receive_list
@@ -144,7 +144,7 @@ async def list_images(request: web.Request) -> web.Response:
     return _page(request, [image_document(image) for image in images], after)
 
 
-@routes.get("/api/v1/jobs/{id}/images/{index:\\d+}")
+@routes.get(f"/api/v1/jobs/{{id}}/images/{INDEX}")
 async def get_image(request: web.Request) -> web.Response:
     check_query(request.query)
     return web.json_response(image_document(await find_image(request.app[CONTEXT], request)))

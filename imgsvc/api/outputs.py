@@ -19,10 +19,11 @@ from imgsvc.errors import InvalidRequest, NotFound
 
 routes = web.RouteTableDef()
 
-MAX_INDEX_DIGITS = 9
+INDEX = "{index:0|[1-9][0-9]{0,8}}"
+"""In a path: an index has one spelling, as the URLs that are given out have it."""
 
 
-@routes.get("/api/v1/jobs/{id}/images/{index:\\d+}/outputs/{variant}")
+@routes.get(f"/api/v1/jobs/{{id}}/images/{INDEX}/outputs/{{variant}}")
 async def get_output(request: web.Request) -> web.StreamResponse:
     check_query(request.query, "inline")
     context = request.app[CONTEXT]
@@ -80,7 +81,5 @@ def disposition(kind: str, name: str) -> str:
 
 async def find_image(context: Context, request: web.Request) -> Image:
     """Raises NotFound."""
-    index = request.match_info["index"]
-    if len(index) > MAX_INDEX_DIGITS:
-        raise NotFound("The job has no such image.")
-    return await context.store.image(request.match_info["id"], int(index))
+    match = request.match_info
+    return await context.store.image(match["id"], int(match["index"]))

@@ -1,4 +1,4 @@
-"""What the lists' queries have in common: limits, choices, the link to the next page."""
+"""What queries have in common: limits, choices, a name, the link to the next page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeVar
 from aiohttp import web
 from multidict import MultiMapping
 
+from imgsvc.domain.input_names import MAX_NAME_CHARS
 from imgsvc.errors import Fault, InvalidRequest
 
 E = TypeVar("E", bound=StrEnum)
@@ -47,6 +48,16 @@ def read_choice(query: Mapping[str, str], name: str, choices: type[E]) -> E | No
         return choices(text)
     except ValueError as exc:
         raise InvalidRequest.at(f"/{name}", f"must be one of {', '.join(choices)}") from exc
+
+
+def read_name(query: Mapping[str, str]) -> str | None:
+    """Of the image that is the body; None when it was not given. Raises InvalidRequest for one that
+    is too long.
+    """
+    name = query.get("name")
+    if name is not None and len(name) > MAX_NAME_CHARS:
+        raise InvalidRequest.at("/name", f"at most {MAX_NAME_CHARS} characters")
+    return name
 
 
 def link_next(request: web.Request, cursor: str) -> str:

@@ -13,7 +13,7 @@ from imgsvc.api.connections import ending_with_client
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.files import send_file
 from imgsvc.api.outputs import disposition, read_kind
-from imgsvc.api.pages import check_query
+from imgsvc.api.pages import check_query, read_name
 from imgsvc.blobs.stage import Stage
 from imgsvc.dispatch.urgent import Product
 from imgsvc.domain.image import NewImage
@@ -39,14 +39,13 @@ _FORM_BYTES = 64 << 10
 async def render(request: web.Request) -> web.StreamResponse:
     context, query = request.app[CONTEXT], request.query
     check_query(query, *PARAMETERS, "name", "inline")
-    kind = read_kind(request)
+    kind, name = read_kind(request), read_name(query)
     spec = parse_render({name: query[name] for name in PARAMETERS if name in query})
     async with context.renderer.begin(spec) as rendering:
         image = await _receive(request, rendering.stage)
         with ending_with_client(request):
             async with rendering.make(image) as product:
-                name = query.get("name") or image.name
-                return await _answer(request, product, name, kind)
+                return await _answer(request, product, name or image.name, kind)
 
 
 async def _receive(request: web.Request, stage: Stage) -> NewImage:

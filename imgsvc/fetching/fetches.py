@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from imgsvc.blobs.blob_store import BlobStore
@@ -17,7 +17,7 @@ from imgsvc.domain.ids import created_ms
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job, JobChange
 from imgsvc.domain.rendering import Failure
-from imgsvc.domain.retries import STORAGE_DELAY_S, Retry, Trouble, decide_retry
+from imgsvc.domain.retries import MAX_LEFT_ALONE_S, STORAGE_DELAY_S, Retry, Trouble, decide_retry
 from imgsvc.domain.states import ImageState
 from imgsvc.domain.times import now_ms
 from imgsvc.errors import ImageErrorCode, NotFound, StorageFull
@@ -30,7 +30,7 @@ from imgsvc.fetching.ways import Way, way_of
 from imgsvc.intake.headers import read_header
 from imgsvc.net.guard import find_host
 from imgsvc.recipes.cost import predict_cost_ms
-from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchRelease
+from imgsvc.store.fetches import FetchDelay, FetchedInput, FetchFailure, FetchRelease
 from imgsvc.store.full_disk import FullDisk
 from imgsvc.store.store import Store
 from imgsvc.telemetry.logs import get_logger
@@ -136,6 +136,7 @@ class Fetches:
                     if not picks:
                         return
                     await self._check_space()
+                    picks = [replace(pick, delay=self._delay(pick.host)) for pick in picks]
                     await self._store.begin_fetches(picks, self._clock())
             except StorageFull:
                 self._wake_in(STORAGE_DELAY_S)
@@ -187,6 +188,18 @@ class Fetches:
                 self._wake_in((fetch_at - self._clock()) / 1000)
                 return
             await self._store.ripen_fetches(self._clock(), RIPEN_AT_ONCE)
+
+    def _delay(self, host: str) -> FetchDelay | None:
+        """For images that would begin in vain, as long as none of them can have waited for too
+        long: then they are looked at one by one.
+        """
+        try:
+            self._breakers.check(host)
+        except Unfetched as exc:
+            left_alone_ms = self._clock() - (exc.left_alone_since_ms or 0)
+            if left_alone_ms < MAX_LEFT_ALONE_S * 1000:
+                return FetchDelay(self._breakers.until_ms(host), exc.failure)
+        return None
 
     async def _check_space(self) -> None:
         """Raises StorageFull: what is fetched must not take the place of what is made of it."""

@@ -23,6 +23,7 @@ _DENSE_BLOCK_BYTES = 128 << 10
 _FEW_PARTS = 64
 _MAX_HEADERS = 16
 _MAX_HEADER_BYTES = 16 << 10
+_NOT_TOLD_APART = "The form's parts cannot be told apart."
 _PLAIN_ENCODINGS = frozenset({"", "7bit", "8bit", "binary"})
 
 
@@ -141,6 +142,7 @@ class _Reader:
         self._delimiter = b"--" + boundary
         self._chunks = aiter(chunks)
         self._chunk = b""
+        self._preamble: bytes | None = b"\n"  # a boundary may also be the first line
         self._parsed_bytes = 0
         self._is_dense = False
         self._events: deque[_Event] = deque()
@@ -196,6 +198,8 @@ class _Reader:
                     if not self._ended:
                         raise MalformedRequest("The form ends before its last boundary.") from None
                     return False
+                if self._preamble is not None:
+                    self._skip_preamble(self._preamble)
                 self._parsed_bytes = 0
                 self._is_dense = self._chunk.count(self._delimiter) > _FEW_PARTS
             elif self._is_dense:
@@ -203,13 +207,27 @@ class _Reader:
             self._parse_block()
         return True
 
+    def _skip_preamble(self, before: bytes) -> None:
+        """What stands before the first boundary is nobody's (RFC 2046, 5.1.1); the parser takes
+        none. before: the end of it so far, in which a boundary may begin. Raises MalformedRequest
+        for a boundary within a line: with it a part would be passed over.
+        """
+        seen = before + self._chunk
+        begin = seen.find(self._delimiter)
+        if begin < 0:
+            self._preamble, self._chunk = seen[-len(self._delimiter) :], b""
+        elif seen[begin - 1] in b"\r\n":
+            self._preamble, self._chunk = None, seen[begin:]
+        else:
+            raise MalformedRequest(_NOT_TOLD_APART)
+
     def _parse_block(self) -> None:
         begin = self._parsed_bytes
         end = begin + _DENSE_BLOCK_BYTES if self._is_dense else len(self._chunk)
         try:
             self._parser.write(self._chunk[begin:end])
         except FormParserError as exc:
-            raise MalformedRequest("The form's parts cannot be told apart.") from exc
+            raise MalformedRequest(_NOT_TOLD_APART) from exc
         self._parsed_bytes = end
 
     def _on_part_begin(self) -> None:

@@ -21,18 +21,31 @@ from imgsvc.store.rows import dump_json
 from imgsvc.store.sql import FETCHES
 from imgsvc.store.writer import Transaction
 
+DELAY_AT_ONCE = 500
+"""Images of a host that is left alone which begin to wait for it by one write."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchDelay:
+    """Until when a host is left alone, milliseconds since 1970, and what is said of it."""
+
+    fetch_at: int
+    last_error: Failure
+
 
 @dataclass(frozen=True, slots=True)
 class FetchPick:
     """Whose turn it is: the host, and the job, or the next one that has images there.
 
-    count: images of one job, at most.
+    count: images of one job, at most. delay: images that the host was never asked for wait, many
+    at once, of whatever job; the others begin.
     """
 
     priority: Priority
     host: str
     job_id: str
     count: int = 1
+    delay: FetchDelay | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,9 @@ async def begin_fetches(tx: Transaction, picks: Sequence[FetchPick], now_ms: int
     """Begin a try of up to `count` images of each pick, in index order; where two name the same
     image, of that one.
     """
+    delays = {(pick.priority, pick.host): pick.delay for pick in picks if pick.delay}
+    for (priority, host), delay in delays.items():
+        await _delay_fetches(tx, priority, host, delay, now_ms)
     values = [[pick.priority.rank, pick.host, pick.job_id, pick.count] for pick in picks]
     images = await tx.fetch_images(FETCHES["begin_fetches"], {"picks": dump_json(values)})
     await change_jobs(tx, images, partial(_start, now_ms=now_ms), now_ms)
@@ -139,6 +155,20 @@ async def recall_fetches(tx: Transaction, host: str, fetch_at: int, limit: int) 
     """Nobody is told, either."""
     parameters = {"host": host, "fetch_at": fetch_at, "limit": limit}
     return len(await tx.fetch(FETCHES["recall_fetches"], parameters))
+
+
+async def _delay_fetches(
+    tx: Transaction, priority: Priority, host: str, delay: FetchDelay, now_ms: int
+) -> None:
+    parameters = {
+        **_explained(delay.last_error),
+        "rank": priority.rank,
+        "host": host,
+        "fetch_at": delay.fetch_at,
+        "limit": DELAY_AT_ONCE,
+    }
+    images = await tx.fetch_images(FETCHES["delay_fetches"], parameters)
+    await change_jobs(tx, images, _unchanged, now_ms)
 
 
 def _start(job: Job, _images: Sequence[Image], *, now_ms: int) -> Job:

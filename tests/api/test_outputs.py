@@ -201,8 +201,8 @@ async def test_a_part_is_given_only_of_the_file_that_the_client_has(server: Runn
             assert answer.status == status, validator
 
 
-@pytest.mark.parametrize("index", ["9" * 5000, "2147483648", "1"])
-async def test_an_index_beyond_every_job_is_not_found(server: Running, index: str) -> None:
+@pytest.mark.parametrize("index", ["9" * 5000, "2147483648", "1", "00", "+0", "\u0660"])
+async def test_what_is_no_images_index_is_not_found(server: Running, index: str) -> None:
     output = await _one(server)
     base = str(output["url"]).partition("/images/")[0]
     await get_json(server, f"{base}/images/{index}", 404)

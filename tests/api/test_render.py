@@ -165,6 +165,7 @@ async def test_a_form_with_anything_else_is_refused(
         (None, {"preset": "thumbnail", "width": "3"}, 422, "invalid_request"),
         (None, {"variant": "thumbnail"}, 422, "invalid_request"),
         (None, {"wdith": "3"}, 422, "invalid_request"),
+        (None, {"name": "n" * 256}, 422, "invalid_request"),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_made_is_a_problem_and_leaves_nothing(

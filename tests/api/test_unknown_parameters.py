@@ -106,5 +106,26 @@ async def test_inline_is_1_or_0(server: Running) -> None:
     assert await refused(server, "POST", render, data=body, headers=headers) == ["/inline"]
 
 
-async def test_batches_are_not_listed_by_what_they_are_not_listed_by(server: Running) -> None:
-    assert await refused(server, "GET", "/api/v1/batch?status=failed") == ["/status"]
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/batch/{id}",
+        "/batch/{id}/images",
+        "/status/{id}",
+        "/image/{image_id}.thumbnail",
+        "/api/v1/batch",
+        "/api/v1/batch/{id}",
+        "/api/v1/batch/{id}/ws",
+        "/api/status/{id}",
+        "/api/download/{id}",
+        "/jobs/{id}",
+        "/jobs/{id}/input",
+        "/jobs/{id}/download",
+        "/api/v1/info",
+    ],
+)
+async def test_nor_are_there_any_in_the_dialects(server: Running, path: str) -> None:
+    job = await submit(server, ("a.jpg", make_jpeg(20, 20)), preset="thumbnail")
+    image = await get_json(server, f"{job['links']['images']}/0")
+    url = path.format(id=job["id"], image_id=image["id"])
+    assert await refused(server, "GET", f"{url}?status=failed") == ["/status"]

@@ -100,11 +100,31 @@ async def test_a_host_that_answers_while_it_is_left_alone_is_asked_for_all_again
     assert all(image.sha256 for image in images)
 
 
+async def test_who_waits_for_a_host_from_the_start_never_begins_until_it_is_asked_again(
+    back: Background, host: Host
+) -> None:
+    """Many at once begin to wait: each for itself, ten thousand kept the database busy."""
+    leave_alone(back, host)
+    host.answers["/"] = answer(PICTURE)
+    job = await back.submit(*[host.url()] * IMAGES)
+    await back.run_through()
+    images = [image async for image in back.store.iter_images(job.id)]
+    assert {(image.state.value, image.claim) for image in images} == {("pending", 0)}
+    assert {image.last_error is not None for image in images} == {True}
+    back.clock.advance(5.1)
+    await back.run_once()
+    await back.run_through()
+    images = [image async for image in back.store.iter_images(job.id)]
+    assert {(bool(image.sha256), image.claim) for image in images} == {(True, 1)}
+
+
 async def test_who_is_put_back_while_the_host_answers_is_asked_for_at_once_as_well(
     back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It had begun when the host was left alone."""
     discard = Stage.discard
     breakers = leave_alone(back, host)
+    monkeypatch.setattr(back.fetches, "_delay", lambda _: None)
     host.answers["/"] = answer(PICTURE)
 
     async def discard_while_it_answers(stage: Stage) -> None:

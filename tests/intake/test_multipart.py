@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import aiohttp
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from imgsvc.errors import MalformedRequest, PayloadTooLarge
@@ -70,6 +70,27 @@ def test_how_a_body_is_cut_makes_no_difference(parts: list[Part], places: list[i
 
     assert asyncio.run(read([body])) == parts
     assert asyncio.run(read(cut(body, places))) == parts
+
+
+@given(parts=_PARTS, before=_TRICKY | st.binary(max_size=40), places=cuts())
+def test_what_stands_before_the_first_boundary_is_passed_over(
+    parts: list[Part], before: bytes, places: list[int]
+) -> None:
+    assume(b"--BOUND" not in before)
+    body = before + b"\r\n" + encode(parts)
+    assert asyncio.run(read([body])) == parts
+    assert asyncio.run(read(cut(body, places))) == parts
+
+
+@pytest.mark.parametrize("before", [b"\n", b"\r", b"\r\n", b"x\n"])
+async def test_any_line_end_stands_before_the_first_boundary(before: bytes) -> None:
+    parts = [("f", "a.jpg", b"A"), ("g", "b.jpg", b"B")]
+    assert await read([before + encode(parts)]) == parts
+
+
+async def test_no_part_is_taken_for_what_stands_before_the_first() -> None:
+    with pytest.raises(MalformedRequest):
+        await read([b"x" + encode([("f", "a.jpg", b"A"), ("g", "b.jpg", b"B")])])
 
 
 @given(parts=_PARTS)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,14 @@ from imgsvc.domain.job import Job, JobChange
 from imgsvc.domain.rendering import Failure
 from imgsvc.domain.states import ImageState, JobState, Priority
 from imgsvc.errors import ImageErrorCode
-from imgsvc.store.fetches import FetchedInput, FetchFailure, FetchPick, FetchRelease
+from imgsvc.store import fetches
+from imgsvc.store.fetches import (
+    FetchDelay,
+    FetchedInput,
+    FetchFailure,
+    FetchPick,
+    FetchRelease,
+)
 from imgsvc.store.store import Store
 from tests.store.builders import claim, failed, made, new_image, new_images, new_job
 
@@ -143,6 +151,30 @@ async def test_those_that_waited_longest_are_let_go_first(store: Store) -> None:
         await store.release_fetch(release, 3_000)
     assert await store.ripen_fetches(10_000, 2) == 2
     assert await store.next_fetch_ms() == 9_000
+
+
+async def test_of_a_host_that_is_left_alone_what_it_was_never_asked_for_waits_at_once(
+    store: Store, told: list[JobChange], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetches, "DELAY_AT_ONCE", 3)
+    job = await create(store, *["a.example"] * 3, "b.example")
+    other = await create(store, "a.example", "a.example")
+    low = await create(store, "a.example", priority=Priority.LOW)
+    asked = await begin(store)
+    await store.release_fetch(FetchRelease(asked.key, count_attempt=True), 2_000)
+    told.clear()
+    alone = replace(pick(), count=9, delay=FetchDelay(9_000, BROKEN_OFF))
+    begun = await store.begin_fetches([alone, replace(alone, job_id=job.id), pick("b.example")], 1)
+    assert [(image.job_id, image.index) for image in begun] == [(job.id, 0), (job.id, 3)]
+    waiting = [(change.job.id, changed.image) for change in told for changed in change.images]
+    delayed = [(job_id, image.index) for job_id, image in waiting if image.state == "pending"]
+    assert delayed == [(job.id, 1), (job.id, 2), (other.id, 0)]
+    assert (await store.image(job.id, 1)).last_error == BROKEN_OFF
+    assert await store.next_fetch_ms() == 9_000
+    assert await store.jobs_to_fetch(Priority.NORMAL, "", 9) == [other.id]
+    assert await store.jobs_to_fetch(Priority.LOW, "", 9) == [low.id]
+    assert (await store.job(other.id)).state is JobState.PENDING
+    assert await store.recall_fetches("a.example", 9_000, 9) == 3
 
 
 async def test_those_that_wait_for_a_host_until_one_time_can_be_let_go_before_it(

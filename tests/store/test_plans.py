@@ -162,6 +162,15 @@ async def test_images_to_fetch_are_found_by_steps_through_their_index(
     assert begun[-1] == "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)"
 
 
+async def test_images_that_begin_to_wait_for_a_host_are_found_by_it(
+    planner: sqlite3.Connection,
+) -> None:
+    steps = plan(planner, STATEMENTS["delay_fetches"])
+    search = "SEARCH first USING INDEX images_to_fetch (fetch_rank=? AND fetch_host=?)"
+    assert search in steps
+    assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps)
+
+
 async def test_images_that_wait_until_one_time_are_found_by_it(planner: sqlite3.Connection) -> None:
     steps = plan(planner, STATEMENTS["recall_fetches"])
     assert "SEARCH later USING INDEX images_to_fetch_later (fetch_at=?)" in steps

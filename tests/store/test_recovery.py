@@ -149,6 +149,18 @@ async def test_a_crash_whose_second_try_ends_with_the_server_is_counted_once(
     assert [image.has_crashed for image in after] == [False, True]
 
 
+async def test_a_death_of_the_server_forgets_no_crash_that_it_does_not_make_up_for(
+    store: Store,
+) -> None:
+    job = await create(store, 1)
+    (image,) = await claim(store, job)
+    await store.release_images([release(image, last_error=CRASHED)], 3_000)
+    await claim(store, job)
+    await store.recover(9_000, died=True)
+    after = await store.image(job.id, 0)
+    assert (after.last_error, after.attempts) == (CRASHED, 0)
+
+
 async def test_a_retry_by_hand_forgets_the_interruptions(store: Store) -> None:
     job = await create(store, 1)
     await _die_while_processing(store, job, SUSPECT_AFTER)

@@ -40,6 +40,7 @@ async def upload(request: web.Request) -> web.Response:
 
 @routes.get("/batch/{id}")
 async def get_batch(request: web.Request) -> web.Response:
+    check_query(request.query)
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
     document = {
         "batch_id": job.id,
@@ -55,6 +56,7 @@ async def get_batch(request: web.Request) -> web.Response:
 
 @routes.get("/batch/{id}/images")
 async def get_images(request: web.Request) -> web.StreamResponse:
+    check_query(request.query)
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
     describe = partial(_image_document, request, job)
     return await answer_with_images(request, job, {"batch_id": job.id}, describe)
@@ -62,6 +64,7 @@ async def get_images(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/status/{id}")
 async def get_status(request: web.Request) -> web.StreamResponse:
+    check_query(request.query)
     store = request.app[CONTEXT].store
     job = await store.job(request.match_info["id"])
     fields = {
@@ -78,6 +81,7 @@ async def get_status(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/image/{key}")
 async def get_image(request: web.Request) -> web.StreamResponse:
+    check_query(request.query, "inline")
     context = request.app[CONTEXT]
     image_id, _, variant = request.match_info["key"].partition(".")
     image = await context.store.image_by_id(image_id)

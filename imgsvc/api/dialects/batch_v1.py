@@ -45,6 +45,7 @@ async def list_batches(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/batch/{id}")
 async def get_batch(request: web.Request) -> web.StreamResponse:
+    check_query(request.query)
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
     describe = partial(image_document, request)
     return await answer_with_images(request, job, _document(job), describe)
@@ -52,6 +53,7 @@ async def get_batch(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/api/v1/batch/{id}/ws")
 async def follow_batch(request: web.Request) -> web.StreamResponse:
+    check_query(request.query)
     context = request.app[CONTEXT]
     job = await context.store.job(request.match_info["id"])
     if not wants_websocket(request):

@@ -46,6 +46,7 @@ async def submit_job(request: web.Request) -> web.Response:
 
 @routes.get("/jobs/{id}")
 async def get_job(request: web.Request) -> web.Response:
+    check_query(request.query)
     store = request.app[CONTEXT].store
     job = await store.job(request.match_info["id"])
     images, _ = await store.images(job.id, limit=1)
@@ -55,6 +56,7 @@ async def get_job(request: web.Request) -> web.Response:
 @routes.get("/jobs/{id}/input")
 async def get_input(request: web.Request) -> web.StreamResponse:
     """What was sent, byte for byte; it is nobody's to interpret."""
+    check_query(request.query)
     context = request.app[CONTEXT]
     image = await context.store.image(request.match_info["id"], 0)
     if not _has_input(request, image):
@@ -70,6 +72,7 @@ async def get_input(request: web.Request) -> web.StreamResponse:
 @routes.get("/jobs/{id}/download")
 async def download(request: web.Request) -> web.StreamResponse:
     """The file; NotReady before there is one, and when there will be none."""
+    check_query(request.query, "inline")
     context = request.app[CONTEXT]
     job = await context.store.job(request.match_info["id"])
     images, _ = await context.store.images(job.id, limit=1)

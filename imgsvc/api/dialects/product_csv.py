@@ -75,6 +75,7 @@ async def get_status(request: web.Request) -> web.StreamResponse:
 
     The status comes last: products are newer than the job, and one may have begun since.
     """
+    check_query(request.query)
     job = await request.app[CONTEXT].store.job(request.match_info["id"])
     columns = _columns_of(await _list_of(request, job))
     fields = {
@@ -99,6 +100,7 @@ async def get_status(request: web.Request) -> web.StreamResponse:
 @routes.get("/api/download/{id}")
 @routes.get("/api/v1/download/{id}")
 async def download(request: web.Request) -> web.StreamResponse:
+    check_query(request.query)
     store = request.app[CONTEXT].store
     job = await store.job(request.match_info["id"])
     if not job.state.is_final:

@@ -151,6 +151,18 @@ WHERE +state = 'pending' AND rowid IN (
 )
 RETURNING 1;
 
+-- name: delay_fetches
+-- The first images of a host, of a rank, that it was never asked for may be fetched later.
+UPDATE images SET
+    fetch_at = :fetch_at, last_error_code = :error_code, last_error_message = :error_message
+WHERE +state = 'pending' AND rowid IN (
+    SELECT first.rowid FROM images AS first INDEXED BY images_to_fetch
+    WHERE first.state = 'pending' AND first.fetch_at = 0
+        AND first.fetch_rank = :rank AND first.fetch_host = :host AND first.attempts = 0
+    ORDER BY first.job_id, first.idx LIMIT :limit
+)
+RETURNING *;
+
 -- name: recall_fetches
 -- Images that were to be fetched from a host at one time to come may be fetched now.
 UPDATE images SET fetch_at = 0

@@ -136,8 +136,10 @@ UPDATE images SET
         job_id || '-' || idx || '-' || claim IN (SELECT value FROM json_each(:held)), :weight, 1
     ),
     attempts = attempts - crashed, crashed = 0,
-    last_error_code = nullif(last_error_code, 'worker_crashed'),
-    last_error_message = iif(last_error_code = 'worker_crashed', NULL, last_error_message)
+    last_error_code = iif(crashed, nullif(last_error_code, 'worker_crashed'), last_error_code),
+    last_error_message = iif(
+        crashed AND last_error_code = 'worker_crashed', NULL, last_error_message
+    )
 WHERE state = 'processing' AND (interruptions < :suspect_after OR alone_claim = claim);
 
 -- name: fail_guilty_images

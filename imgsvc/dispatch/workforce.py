@@ -19,6 +19,11 @@ from imgsvc.workers.engine import Engine, PoolBroken, PoolClosed, WorkerState
 log = get_logger(__name__)
 
 MAX_SIZE = 1024
+MEMORY_OF_A_WORKER = 32 << 20
+"""Bytes of the budget without which another worker is of no use: it takes about as much before it
+has a picture.
+"""
+
 LOOK_EVERY_S = 0.5
 SHRINK_AFTER_S = 30.0
 
@@ -66,12 +71,19 @@ def decide_size(need: Need, bounds: Bounds) -> int:
 
 
 class Workforce:
-    """bounds: None fixes the size until somebody asks for another one."""
+    """bounds: None fixes the size until somebody asks for another one, within what `memory_bytes`,
+    the budget of all decodes, is enough for.
+    """
 
-    def __init__(self, engine: Engine, dispatcher: Dispatcher, bounds: Bounds | None) -> None:
+    def __init__(
+        self, engine: Engine, dispatcher: Dispatcher, bounds: Bounds | None, memory_bytes: int
+    ) -> None:
         self._engine = engine
         self._dispatcher = dispatcher
         self._bounds = bounds
+        self._limits = bounds or Bounds(
+            1, max(engine.size, min(MAX_SIZE, memory_bytes // MEMORY_OF_A_WORKER))
+        )
         self._idle_since_s: float | None = None
         self._peak_busy = 0
 
@@ -99,7 +111,7 @@ class Workforce:
 
         Raises InvalidRequest outside the bounds, and ShuttingDown.
         """
-        least, most = (self._bounds.least, self._bounds.most) if self._bounds else (1, MAX_SIZE)
+        least, most = self._limits.least, self._limits.most
         if not least <= size <= most:
             raise InvalidRequest(
                 f"The number of workers must be from {least} to {most}.",

@@ -271,7 +271,7 @@ def _build(
         deleter=deleter,
         presets=presets,
         watermarks=watermarks,
-        workforce=Workforce(pool, dispatcher, _bounds(workers)),
+        workforce=Workforce(pool, dispatcher, _bounds(workers), workers.memory_bytes),
         failure=asyncio.get_running_loop().create_future(),
     )
 

@@ -107,6 +107,14 @@ async def test_a_wrong_size_is_refused(server: Running) -> None:
     assert (await get_json(server, "/api/v1/info"))["workers"]["size"] == 2
 
 
+async def test_no_more_workers_are_started_than_the_memory_is_enough_for(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "data", workers={"memory_bytes": 100 << 20})
+    async with running_server(settings) as server:
+        problem = await _patch(server, {"size": 4}, 422)
+        assert problem["errors"] == [{"pointer": "/size", "detail": "from 1 to 3"}]
+        assert (await _patch(server, {"size": 3}))["size"] == 3
+
+
 async def test_a_server_that_stops_changes_nothing_more(server: Running) -> None:
     await server.core.pool.drain(1)
     problem = await _patch(server, {"size": 1}, 503)
@@ -116,7 +124,7 @@ async def test_a_server_that_stops_changes_nothing_more(server: Running) -> None
 async def test_the_pool_follows_the_load_within_its_bounds(tmp_path: Path) -> None:
     settings = make_settings(tmp_path / "data", workers={"size": 1, "min": 1, "max": 4})
     async with running_server(settings) as server:
-        workforce = Workforce(server.core.pool, server.core.dispatcher, Bounds(1, 4))
+        workforce = Workforce(server.core.pool, server.core.dispatcher, Bounds(1, 4), 1 << 30)
         job = await _submit(server, 400)
         while not server.core.dispatcher.work_waits:
             await get_json(server, "/livez")
@@ -136,7 +144,7 @@ async def test_the_pool_follows_the_load_within_its_bounds(tmp_path: Path) -> No
 async def test_a_pool_that_was_busy_to_the_last_worker_shrinks_all_the_same(
     server: Running,
 ) -> None:
-    workforce = Workforce(server.core.pool, server.core.dispatcher, Bounds(1, 2))
+    workforce = Workforce(server.core.pool, server.core.dispatcher, Bounds(1, 2), 1 << 30)
     job = await _submit(server, 400)
     while workforce.facts().busy < 2:
         await get_json(server, "/livez")

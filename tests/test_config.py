@@ -121,6 +121,11 @@ def test_a_value_out_of_range_is_refused_by_name(variable: str, value: str, key:
     assert key in refusal(environ={variable: value})
 
 
+def test_a_file_may_be_of_windows(file: Path) -> None:
+    file.write_text("[workers]\r\nsize = 3\r\n", encoding="utf-8-sig")
+    assert load(file=file).workers.size == 3
+
+
 @pytest.mark.parametrize(
     "setting", ["server.port", "workers.min", "workers.timeout_s", "limits.max_image_bytes"]
 )

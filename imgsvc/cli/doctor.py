@@ -33,6 +33,7 @@ from imgsvc.files.state import is_out_folder
 from imgsvc.runtime.file_check import check_files
 from imgsvc.runtime.folders import check_folders
 from imgsvc.runtime.offline import find_server, is_data_folder, looking_up
+from imgsvc.runtime.variables import find_unread
 from imgsvc.service.backup import DATABASE
 from imgsvc.service.presets import KnownPresets
 from imgsvc.store.examination import (
@@ -124,11 +125,19 @@ def _examine(config: Path | None, data: Path | None, *, files: bool) -> Iterator
     except ImgsvcError as exc:
         yield Finding("settings", "problem", exc.message, "Correct it; see docs/settings.md.")
         return
-    yield Finding("settings", "ok", "valid")
+    yield _variables()
     for look in _LOOKS:
         yield look(settings)
     if files:
         yield _files(settings)
+
+
+def _variables() -> Finding:
+    unread = find_unread()
+    if not unread:
+        return Finding("settings", "ok", "valid")
+    advice = f"If they are meant for settings, write {', '.join(unread.values())}."
+    return Finding("settings", "warning", f"valid; not read: {', '.join(unread)}", advice)
 
 
 def _versions() -> Finding:
@@ -267,7 +276,7 @@ def _server(settings: Settings) -> Finding:
     try:
         asyncio.run(_ask(holder.url))
     except TimeoutError:
-        fact += f" takes connections, but has not answered within {ANSWER_S:g} s"
+        fact += f" has not answered within {ANSWER_S:g} s"
         advice = "It hangs, or is stopped: see its log and its process, then start it again."
         return Finding("server", "problem", fact, advice)
     except ClientError as exc:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -190,9 +191,15 @@ async def _run(settings: Settings, inputs: Sequence[LocalInput], wish: Wish) -> 
 
 
 def _inputs(found: Sequence[FoundFile]) -> list[LocalInput]:
+    """Raises click.UsageError for what is gone, and for a pipe, which can be read once only."""
     inputs = []
     for file in found:
-        facts = file.path.stat()
+        try:
+            facts = file.path.stat()
+        except OSError as exc:
+            raise click.UsageError(f"{file.path} cannot be read: {exc.strerror}.") from exc
+        if not stat.S_ISREG(facts.st_mode):
+            raise click.UsageError(f"{file.path} is no file that can be read in place.")
         name = without_surrogates(file.name)
         inputs.append(LocalInput(name, file.path.resolve(), facts.st_size, facts.st_mtime_ns))
     return inputs
@@ -216,6 +223,8 @@ def _report(summary: RunSummary, out: Path, *, as_json: bool) -> None:
         f"{count_text(summary.completed, 'image')} done{unchanged}: "
         f"{size_text(summary.output_bytes)} in {out}."
     )
+    if summary.failed:
+        say(f"{count_text(summary.failed, 'image')} failed:")
     for name, code, message in summary.failures[:MAX_FAILURES_SHOWN]:
         say(f"  {name}: {message} ({code})")
     if summary.failed > MAX_FAILURES_SHOWN:

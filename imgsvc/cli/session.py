@@ -62,7 +62,7 @@ def talks_to_server(
 def read_key(file: Path) -> str:
     """The API key in a file. Raises click.UsageError."""
     try:
-        key = file.read_text(encoding="utf-8").strip()
+        key = file.read_text(encoding="utf-8-sig").strip()  # as Windows writes it, too
     except OSError as exc:
         raise click.UsageError(f"The key file {file} cannot be read: {exc.strerror}.") from exc
     except UnicodeDecodeError as exc:

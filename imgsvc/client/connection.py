@@ -28,6 +28,9 @@ CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 120.0
 """Longest silence of the server within an answer."""
 
+LOOK_TIMEOUT_S = 30.0
+"""The same where it is only asked what it has in its database."""
+
 HEARTBEAT_S = 20.0
 """A WebSocket whose server has not answered a ping for half as long is broken."""
 
@@ -108,6 +111,10 @@ class Connection:
 
     async def json(self, method: str, *parts: str | int, **options: Any) -> Any:
         """The JSON of an answer; None when it has no body."""
+        if method == "GET":
+            options["timeout"] = aiohttp.ClientTimeout(
+                total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=LOOK_TIMEOUT_S
+            )
         async with self.request(method, *parts, **options) as response:
             return await self._read_json(response)
 
@@ -228,7 +235,7 @@ class Connection:
 
 
 async def _read_problem(response: aiohttp.ClientResponse) -> Mapping[str, Any]:
-    """Empty where the answer holds none, or another program's, whose codes are no texts."""
+    """Empty where the answer holds none, or another program's."""
     raw = bytearray()
     while len(raw) < _MAX_PROBLEM_BYTES and (chunk := await response.content.readany()):
         raw += chunk
@@ -236,8 +243,8 @@ async def _read_problem(response: aiohttp.ClientResponse) -> Mapping[str, Any]:
         problem = json.loads(raw)
     except ValueError:
         return {}
-    is_ours = isinstance(problem, Mapping) and isinstance(problem.get("code"), str)
-    return problem if is_ours else {}
+    kind = problem.get("type") if isinstance(problem, Mapping) else None
+    return problem if str(kind).startswith("urn:imgsvc:problem:") else {}
 
 
 def _reason(exc: aiohttp.ClientError) -> str:

@@ -275,13 +275,14 @@ def _make_parcel(image: Path | Upload) -> Parcel:
 
 
 def _check_readable(parcels: Iterable[Parcel]) -> None:
-    """Better no job at all than an empty one. A pipe can be opened once only. Blocking. Raises
-    LocalFileError.
+    """Better no job at all than an empty one. A pipe can be opened once only; what has an opener
+    was opened for its facts just now. Blocking. Raises LocalFileError.
     """
     for upload in (parcel.upload for parcel in parcels):
-        if isinstance(upload, FileUpload) and not upload.path.is_fifo():
-            with translating(upload.path), upload.open():
-                pass
+        if isinstance(upload, FileUpload) and upload.opener is None:
+            with translating(upload.path):
+                if not upload.path.is_fifo():
+                    upload.open().close()
 
 
 def _find_missing(

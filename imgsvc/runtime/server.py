@@ -25,6 +25,7 @@ from imgsvc.domain.rendering import Outcome, RenderTask
 from imgsvc.runtime.core import Core, explaining_disk, open_core
 from imgsvc.runtime.folders import Folders
 from imgsvc.runtime.ports import listen, url_of
+from imgsvc.runtime.variables import find_unread
 from imgsvc.runtime.webhooks import Webhooks
 from imgsvc.service.append import Appender
 from imgsvc.service.idempotency import Idempotency
@@ -63,6 +64,8 @@ def serve(settings: Settings, render: Callable[[RenderTask], Outcome] = render_i
     A first SIGTERM or SIGINT stops gracefully, a second one at once.
     """
     configure_logs(settings.log.level, settings.log.format)
+    for name, meant in find_unread().items():
+        log.warning("variable_not_read", name=name, setting=meant)
     _raise_file_limit()
     return asyncio.run(_serve(settings, render))
 

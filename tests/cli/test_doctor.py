@@ -96,6 +96,18 @@ def test_doctor_makes_no_log_for_a_server_that_was_stopped(tmp_path: Path) -> No
     assert sorted((tmp_path / "data").rglob("*")) == before
 
 
+def test_doctor_names_variables_that_lack_an_underscore(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGSVC_LOG_LEVEL", "debug")
+    examined = run("doctor", "--data", tmp_path / "data", "--json")
+    assert examined.exit_code == 0, examined.output
+    (finding,) = [f for f in json.loads(examined.stdout) if f["subject"] == "settings"]
+    assert finding["verdict"] == "warning"
+    assert "IMGSVC_LOG_LEVEL" in finding["fact"]
+    assert "IMGSVC_LOG__LEVEL" in finding["advice"]
+
+
 def test_doctor_waits_for_no_server_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +122,7 @@ def test_doctor_waits_for_no_server_that_hangs(
     assert examined.exit_code == 1, examined.output
     (finding,) = [f for f in json.loads(examined.stdout) if f["verdict"] == "problem"]
     assert finding["subject"] == "server"
-    assert f"{server.url} takes connections, but has not answered" in finding["fact"]
+    assert f"{server.url} has not answered" in finding["fact"]
     assert "start it again" in finding["advice"]
 
 

@@ -93,6 +93,11 @@ def test_a_key_file_without_a_key_ends_with_2(imgsvc: Run, tmp_path: Path) -> No
         assert str(file) in ran.stderr
 
 
+def test_a_key_file_may_be_of_windows(imgsvc: Run, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("one\r\n", encoding="utf-8-sig")
+    assert imgsvc("list", "--api-key-file", tmp_path / "key").exit_code == 0
+
+
 def test_a_key_that_no_header_can_hold_ends_with_2(
     imgsvc: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from imgsvc.cli.inputs import FoundFile, find_files
 from imgsvc.cli.main import cli
 from imgsvc.errors import StorageFull
 from imgsvc.files import places
@@ -87,9 +88,31 @@ def test_a_file_that_may_not_be_read_fails_alone_and_says_why(
         check=False,
     )
     assert ran.returncode == 1
-    done, failure = ran.stderr.splitlines()
+    done, failed, failure = ran.stderr.splitlines()
     assert done.startswith("2 images done: ")
+    assert failed == "1 image failed:"
     assert failure == "  closed.jpg: It cannot be read: Permission denied (internal)"
+
+
+def test_a_pipe_is_refused_as_it_could_be_read_once_only(photos: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    result = _run(photos, tmp_path / "pipe.jpg", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "pipe.jpg is no file that can be read in place" in " ".join(result.stderr.split())
+
+
+def test_a_file_that_is_gone_by_the_time_that_all_are_found_is_said(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_and_lose(*arguments: Any, **options: Any) -> list[FoundFile]:
+        found = find_files(*arguments, **options)
+        found[0].path.unlink()
+        return found
+
+    monkeypatch.setattr("imgsvc.cli.run.find_files", find_and_lose)
+    result = _run(photos, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "cannot be read: No such file" in " ".join(result.stderr.split())
 
 
 def test_a_second_run_does_nothing(photos: Path, recipe: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from imgsvc.client import (
 from imgsvc.client import sending as module
 from imgsvc.client.connection import Connection
 from tests.client.pictures import picture
+from tests.rights import let_others_in, without_rights
 
 COUNT = 20
 
@@ -255,6 +257,35 @@ async def test_no_job_is_begun_where_a_file_cannot_be_read(
     assert caught.value.path == files[-1]
     assert [job async for job in client.jobs(label=label)] == []
     assert journal.job_id is None
+
+
+def test_a_file_whose_folder_was_closed_meanwhile_is_one_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    let_others_in(tmp_path)
+    file = tmp_path / "closed" / "a.png"
+    file.parent.mkdir()
+    file.write_bytes(picture())
+    parcels = module.make_parcels([file])
+    file.parent.chmod(0)
+    with without_rights(), pytest.raises(LocalFileError):
+        module._check_readable(parcels)
+    file.parent.chmod(0o700)
+
+
+async def test_a_file_that_is_opened_in_a_way_of_its_own_is_opened_for_its_facts_and_to_be_sent(
+    client: Client, tmp_path: Path, journal: Journal
+) -> None:
+    file, opened = tmp_path / "a.png", 0
+    file.write_bytes(picture())
+
+    def open_it() -> BufferedReader:
+        nonlocal opened
+        opened += 1
+        return file.open("rb")
+
+    await client.submit([FileUpload(file, "a.png", open_it)], journal=journal)
+    assert opened == 2
 
 
 async def test_a_pipe_is_opened_once(client: Client, tmp_path: Path, journal: Journal) -> None:

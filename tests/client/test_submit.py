@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import tracemalloc
 from pathlib import Path
 
@@ -174,6 +175,9 @@ async def test_what_answers_but_is_no_imgsvc_is_told_apart() -> None:
         (404, "<html>", "http_404"),
         (413, "<html>", "http_413"),
         (502, '{"code": 7, "errors": ["no"]}', "http_502"),
+        (400, '{"code": "bad", "errors": ["no"]}', None),
+        (404, '{"code": "rest_no_route", "message": "No route."}', "http_404"),
+        (404, '{"type": "about:blank", "code": "not_found", "detail": "No."}', "http_404"),
     ],
 )
 async def test_a_refusal_of_another_program_is_told_from_that_of_a_gateway(
@@ -196,6 +200,16 @@ async def test_a_refusal_of_another_program_is_told_from_that_of_a_gateway(
     assert url in caught.value.message
     if status in {404, 418, 502}:
         assert code_of(caught.value) == UNREACHABLE
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for_as_long_as_one_that_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("imgsvc.client.connection.LOOK_TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with Client(f"http://127.0.0.1:{silent.getsockname()[1]}") as client:
+            with pytest.raises(ServerUnreachable, match="it has stopped answering"):
+                await client.info()
 
 
 async def test_the_key_goes_with_every_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing.spawn
 import os
 import re
@@ -67,6 +68,18 @@ def test_another_address_than_loopback_needs_leave(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "server.allow_anonymous" in result.stderr
     assert not (tmp_path / "imgsvc.db").exists()
+
+
+def test_a_variable_that_lacks_an_underscore_is_said_and_stops_nothing(
+    taken_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMGSVC_SERVER", "http://127.0.0.1:9")
+    monkeypatch.setenv("IMGSVC_SERVER_PORT", "tcp://10.0.0.1:80")
+    result = _serve("--port", str(taken_port), "--data", str(tmp_path))
+    assert f"Port {taken_port}" in result.stderr
+    (line,) = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
+    assert line["event"] == "variable_not_read"
+    assert (line["name"], line["setting"]) == ("IMGSVC_SERVER_PORT", "IMGSVC_SERVER__PORT")
 
 
 def test_a_wrong_setting_stops_the_start_with_its_name(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ class Traffic:
         status = BROKEN_OFF if response is None else str(response.status)
         metrics.requests.labels(method, route, status).inc()
         metrics.request_s.labels(method, route).observe(duration_s)
-        metrics.received_bytes.inc(request.content.total_raw_bytes)
+        if request.body_exists:
+            metrics.received_bytes.inc(request.content.total_raw_bytes)
         metrics.sent_bytes.inc(request.writer.output_size + _file_bytes(request, response))
 
 

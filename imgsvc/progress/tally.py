@@ -25,6 +25,7 @@ from imgsvc.telemetry.metrics import Metrics
 _IN_HANDS = frozenset({ImageState.FETCHING, ImageState.PROCESSING})
 
 FETCHED, PUT_OFF = "fetched", "put_off"
+_OF_HOSTS = [code.value for code in ImageErrorCode if code.value.startswith("fetch_")]
 DELIVERED = "delivered"
 
 
@@ -46,10 +47,10 @@ class Tally:
             metrics.images.labels(ImageState.FAILED.value, code.value)
         for job_state in FINAL_JOB_STATES:
             metrics.jobs_ended.labels(job_state.value)
-        for result in (FETCHED, PUT_OFF, ImageState.CANCELLED.value):
+        for result in (FETCHED, PUT_OFF, ImageState.CANCELLED.value, *_OF_HOSTS):
             metrics.fetches.labels(result)
-        for result in (DELIVERED, *DeliveryError):
-            metrics.tries.labels(str(result))
+        for result in (DELIVERED, *(error.value for error in DeliveryError)):
+            metrics.tries.labels(result)
         for delivery_state in set(DeliveryState) - {DeliveryState.PENDING}:
             metrics.deliveries.labels(delivery_state.value)
 

@@ -68,6 +68,7 @@ class Exposition:
         metrics.readers.set(self._hub.readers)
 
     def _look_at_queue(self) -> None:
+        self._metrics.queue_jobs.set(self._store.pending.jobs)
         in_hands = self._tally.in_hands
         for priority in Priority:
             left, unfetched = self._store.pending.of(priority)

@@ -122,6 +122,11 @@ class PendingTally:
     def total(self) -> int:
         return sum(self._images.values())
 
+    @property
+    def jobs(self) -> int:
+        """Jobs that have such images."""
+        return len(self._by_job)
+
     def of(self, priority: Priority) -> tuple[int, int]:
         """Images of jobs of a priority, and how many of them lack their bytes."""
         return self._images[priority], self._unfetched[priority]

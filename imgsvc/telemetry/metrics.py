@@ -72,6 +72,7 @@ class Metrics:
         self.jobs_accepted = self._counter("jobs_accepted", "Jobs that were taken in.", "source")
         self.jobs_ended = self._counter("jobs_ended", "Ends of jobs.", "status")
         self.queue = self._gauge("queue_images", "Images that are not final.", "priority", "state")
+        self.queue_jobs = self._gauge("queue_jobs", "Jobs that have such images.")
         self.queue_max = self._gauge("queue_max_images", "How many of them there may be.")
 
     def _define_requests(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from imgsvc.config import Settings
 from imgsvc.domain.job import JobChange
 from imgsvc.domain.states import Priority
 from imgsvc.runtime.core import open_core
@@ -22,10 +23,13 @@ from tests.servers import Running, make_settings, running_server, submit
 from tests.store.builders import create
 
 PICTURE, OTHER = make_jpeg(64, 48), make_jpeg(80, 40)
-OPEN_NETWORK: dict[str, dict[str, Any]] = {
-    "fetch": {"allow_private": True},
-    "webhooks": {"allow_private": True, "secrets": [SECRET]},
-}
+
+
+def settings_of(tmp_path: Path) -> Settings:
+    """Such as let a server ask hosts on loopback."""
+    webhooks = {"allow_private": True, "secrets": [SECRET]}
+    fetch = {"allow_private": True}
+    return make_settings(tmp_path / "data", fetch=fetch, webhooks=webhooks)
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ async def host() -> AsyncIterator[Host]:
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running_server(make_settings(tmp_path / "data", **OPEN_NETWORK)) as running:
+    async with running_server(settings_of(tmp_path)) as running:
         yield running
 
 
@@ -107,7 +111,7 @@ async def test_after_a_restart_counters_begin_at_0_and_the_queue_is_as_it_was(
     tmp_path: Path, host: Host
 ) -> None:
     host.answers["/a.jpg"] = gate = Gate(answer(PICTURE))
-    settings = make_settings(tmp_path / "data", **OPEN_NETWORK)
+    settings = settings_of(tmp_path)
     async with running_server(settings) as server:
         await submit(server, ("a.jpg", PICTURE), preset="thumbnail")
         url = {"url": host.url("/a.jpg")}

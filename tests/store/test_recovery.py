@@ -14,6 +14,7 @@ from imgsvc.domain.retries import (
     SUSPECT_AFTER,
     TOOK_THE_SERVER_DOWN,
 )
+from imgsvc.domain.states import Priority
 from imgsvc.errors import NotFound
 from imgsvc.store.recovery import Recovered
 from imgsvc.store.store import Store

@@ -19,7 +19,7 @@ from tests.metrics_page import Page, read_page
 from tests.pictures import make_jpeg
 from tests.receivers import SECRET, open_receiver
 from tests.runtime import faulty
-from tests.servers import Running, make_settings, running_server, submit
+from tests.servers import Running, form_of, make_settings, running_server, submit
 from tests.store.builders import create
 
 PICTURE, OTHER = make_jpeg(64, 48), make_jpeg(80, 40)
@@ -105,6 +105,18 @@ async def test_the_queue_is_told_by_priority_and_what_its_images_wait_for(
     assert page.by("status", "images_total") == {"failed": 1, "cancelled": 1}
     assert page.by("status", "jobs_ended_total") == {"cancelled": 1}
     assert server.core.store.pending.of(Priority.LOW) == (0, 0)
+
+
+async def test_an_image_with_a_worker_does_not_wait_for_one(tmp_path: Path) -> None:
+    async with running_server(make_settings(tmp_path / "data"), faulty.render) as server:
+        form = form_of(("a.jpg", faulty.fault("hang")), preset="thumbnail")
+        async with server.http.post("/api/v1/jobs", data=form) as response:
+            job = await response.json()
+        labels = {"priority": "normal", "state": "processing"}
+        page = await until(server, 1, "queue_images", **labels)
+        assert page.by("state", "queue_images") == {"processing": 1}
+        await post(server, f"/api/v1/jobs/{job['id']}/cancel")
+        server.core.pool.kill()
 
 
 async def test_after_a_restart_counters_begin_at_0_and_the_queue_is_as_it_was(

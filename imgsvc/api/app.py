@@ -11,6 +11,7 @@ from imgsvc.api import (
     events,
     health,
     jobs,
+    metrics,
     outputs,
     presets,
     render,
@@ -39,6 +40,7 @@ _RESOURCES = (
     workers,
     backup,
     health,
+    metrics,
 )
 
 

@@ -18,6 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from imgsvc.api.crowd import Crowd
 from imgsvc.api.problems import problem_document, problem_response, translate_http_error
+from imgsvc.api.traffic import Traffic
 from imgsvc.domain.ids import new_id
 from imgsvc.errors import (
     Internal,
@@ -52,14 +53,21 @@ class Connection(RequestHandler):
     is_refused: there is no place for it; whatever it asks for is answered with that.
     """
 
-    __slots__ = ("_bound", "_crowd", "_head_timer", "_refused", "is_refused")
+    __slots__ = ("_bound", "_crowd", "_head_timer", "_refused", "_traffic", "is_refused")
 
     def __init__(
-        self, manager: web.Server, *, crowd: Crowd, refused: set[Connection], **options: Any
+        self,
+        manager: web.Server,
+        *,
+        crowd: Crowd,
+        traffic: Traffic,
+        refused: set[Connection],
+        **options: Any,
     ) -> None:
         super().__init__(manager, **options)
         self._bound: asyncio.Task[Any] | None = None
         self._crowd = crowd
+        self._traffic = traffic
         self._refused = refused
         self._head_timer: asyncio.TimerHandle | None = None
         self.is_refused = False
@@ -108,11 +116,16 @@ class Connection(RequestHandler):
         if self.transport is not None:
             cast("asyncio.WriteTransport", self.transport).abort()
 
-    async def _handle_request(self, *args: Any, **kwargs: Any) -> tuple[web.StreamResponse, bool]:
+    async def _handle_request(
+        self, request: web.BaseRequest, *args: Any, **kwargs: Any
+    ) -> tuple[web.StreamResponse, bool]:
         """From the handler's begin to the end of what it answers."""
         self._crowd.begin(self)
         try:
-            return await super()._handle_request(*args, **kwargs)
+            with self._traffic.watching(request) as exchange:
+                answered = await super()._handle_request(request, *args, **kwargs)
+                exchange.response, _ = answered
+                return answered
         finally:
             self._crowd.end(self)
 
@@ -210,25 +223,34 @@ class _Connections(web.Server):
     """Makes a Connection of every socket accepted."""
 
     crowd: Crowd
+    traffic: Traffic
     refused: set[Connection]
 
     def __call__(self) -> Connection:
         return Connection(
-            self, crowd=self.crowd, refused=self.refused, loop=self._loop, **self._kwargs
+            self,
+            crowd=self.crowd,
+            traffic=self.traffic,
+            refused=self.refused,
+            loop=self._loop,
+            **self._kwargs,
         )
 
 
 class Runner(web.AppRunner):
     """aiohttp's runner with our connections.
 
-    crowd: what they have in common.
+    crowd: what they have in common. traffic: where their requests are counted.
     """
 
-    __slots__ = ("_crowd",)
+    __slots__ = ("_crowd", "_traffic")
 
-    def __init__(self, app: web.Application, *, crowd: Crowd, **options: Any) -> None:
+    def __init__(
+        self, app: web.Application, *, crowd: Crowd, traffic: Traffic, **options: Any
+    ) -> None:
         super().__init__(app, **options)
         self._crowd = crowd
+        self._traffic = traffic
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
@@ -236,6 +258,7 @@ class Runner(web.AppRunner):
             _translating(made.request_handler), request_factory=made.request_factory, **self._kwargs
         )
         connections.crowd = self._crowd
+        connections.traffic = self._traffic
         connections.refused = set()
         return connections
 

@@ -13,6 +13,7 @@ from imgsvc.progress.hub import Hub
 from imgsvc.progress.pace import Paces
 from imgsvc.service.append import Appender
 from imgsvc.service.delete import Deleter
+from imgsvc.service.exposition import Exposition
 from imgsvc.service.idempotency import Idempotency
 from imgsvc.service.notify import Notifier
 from imgsvc.service.presets import Presets
@@ -46,6 +47,7 @@ class Context:
     idempotency: Idempotency
     workforce: Workforce
     renderer: Renderer
+    exposition: Exposition
 
 
 CONTEXT = web.AppKey("context", Context)

@@ -53,6 +53,10 @@ class Crowd:
         self._clogged: dict[Member, int] = {}
         self._unsent_bytes = 0
 
+    def __len__(self) -> int:
+        """Connections that are open."""
+        return len(self._inside)
+
     def enter(self, member: Member) -> bool:
         """False when all inside are just new or being served; otherwise there is a place for it."""
         if len(self._inside) >= self._most and not self.make_room(1):

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 
 from imgsvc.api.files import FileAnswer
 from imgsvc.api.problems import problem_response, translate_http_error
+from imgsvc.api.traffic import note_route
 from imgsvc.domain.ids import new_id
 from imgsvc.errors import ImageError, Internal, RequestError
 from imgsvc.telemetry.logs import get_logger
@@ -22,7 +23,7 @@ STARTED = web.RequestKey("started", bool)
 """Set once the head of the answer may have been sent."""
 
 _SENSIBLE_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_QUIET = frozenset({"/livez", "/readyz", "/health"})
+_QUIET = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
 
 @web.middleware
@@ -31,6 +32,7 @@ async def identify_request(request: web.Request, handler: Handler) -> web.Stream
     given = request.headers.get("X-Request-ID", "")
     request_id = given if _SENSIBLE_ID.fullmatch(given) else new_id()
     request[REQUEST_ID] = request_id
+    note_route(request)
     began = time.monotonic()
     with structlog.contextvars.bound_contextvars(request_id=request_id):
         response = await handler(request)

@@ -12,7 +12,14 @@ from pathlib import Path
 from imgsvc.blobs import publication
 from imgsvc.blobs.backlog import Backlog
 from imgsvc.blobs.ballast import Ballast
-from imgsvc.blobs.disk import DiskThreads, excuse, remove_files, sync_path, sync_paths
+from imgsvc.blobs.disk import (
+    DiskThreads,
+    excuse,
+    find_free_bytes,
+    remove_files,
+    sync_path,
+    sync_paths,
+)
 from imgsvc.blobs.layout import JobFolder, Layout, is_watermark, output_name
 from imgsvc.blobs.links import LinkFolder
 from imgsvc.blobs.publication import Publication, Unpublished
@@ -163,6 +170,10 @@ class BlobStore:
         """Remove the files of all watermarks but these; returns how many."""
         names = {self._layout.watermark(sha256).name for sha256 in known}
         return await self._threads.run(_keep_only, self._layout.watermarks, names, is_watermark)
+
+    async def free_bytes(self) -> int:
+        """What may still be written to the disk, by whoever."""
+        return await self._threads.run(find_free_bytes, self._layout.data_dir)
 
     async def has_room(self, reserve_bytes: int) -> bool:
         """Whether more may be written than leaves the reserve, and the space kept aside; told

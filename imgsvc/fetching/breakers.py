@@ -74,6 +74,12 @@ class Breakers:
                 left_alone_since_ms=record.since_ms,
             )
 
+    @property
+    def left_alone(self) -> int:
+        """How many hosts are, at the moment."""
+        now = self._clock()
+        return sum(now < record.until_ms for record in self._records.values())
+
     def until_ms(self, host: str) -> int:
         """Until when the host is left alone; 0 when it is not. No longer from now than its pause,
         also while the clock was set back and `move` is still to come.

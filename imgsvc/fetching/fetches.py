@@ -97,6 +97,11 @@ class Fetches:
     def in_flight(self) -> int:
         return len(self._tasks)
 
+    @property
+    def hosts_left_alone(self) -> int:
+        """How many hosts are not asked for a while, because they kept failing."""
+        return self._breakers.left_alone
+
     def follow(self, changes: Sequence[JobChange]) -> None:
         """Called with the changes of every commit, in their order: what has begun is fetched,
         what nobody wants any more is broken off.

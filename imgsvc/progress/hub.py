@@ -136,6 +136,11 @@ class Hub:
                 if job_id is not None:
                     self._states.pop(job_id, None)
 
+    @property
+    def readers(self) -> int:
+        """How many watch a job, or all of them."""
+        return self._count
+
     def publish(self, changes: Sequence[JobChange]) -> None:
         """Called with the changes of a commit, in the order of commits."""
         for change in changes:

@@ -41,6 +41,7 @@ from imgsvc.store.deadlines import LongestWaits
 from imgsvc.store.examination import check_inputs, end_giving_up
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.store.store import Store
+from imgsvc.store.writer import Subscriber
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.upkeep.ballast import KeptBallast
 from imgsvc.upkeep.checkpoints import Checkpoints
@@ -152,10 +153,13 @@ class Core:
 
 @asynccontextmanager
 async def open_core(
-    settings: Settings, render: Callable[[RenderTask], Outcome] = render_image
+    settings: Settings,
+    render: Callable[[RenderTask], Outcome] = render_image,
+    follow: Subscriber | None = None,
 ) -> AsyncIterator[Core]:
     """Build, recover what a crash interrupted, run; at the end drain and close.
 
+    follow: told of every commit, those of the recovery among them.
     Raises StartError when the data folder is taken or cannot be used, its disk is full, or
     workers cannot be confined as the settings require.
     """
@@ -168,6 +172,8 @@ async def open_core(
             await asyncio.to_thread(_check_folders, data_dir)
             await blobs.prepare()
             store.subscribe(_tell_ends)  # at a start, too, jobs end
+            if follow is not None:
+                store.subscribe(follow)
             await _recover(settings, lock, store, blobs)
             await asyncio.to_thread(lock.note_recovered)
         core = _build(settings, lock, store, blobs, render)

@@ -20,14 +20,17 @@ from imgsvc.api.app import build_app
 from imgsvc.api.connections import Runner
 from imgsvc.api.context import Context
 from imgsvc.api.crowd import Crowd
+from imgsvc.api.traffic import Traffic
 from imgsvc.config import Settings
 from imgsvc.domain.rendering import Outcome, RenderTask
+from imgsvc.progress.tally import Tally
 from imgsvc.runtime.core import Core, explaining_disk, open_core
 from imgsvc.runtime.folders import Folders
 from imgsvc.runtime.ports import listen, url_of
 from imgsvc.runtime.variables import find_unread
 from imgsvc.runtime.webhooks import Webhooks
 from imgsvc.service.append import Appender
+from imgsvc.service.exposition import Exposition
 from imgsvc.service.idempotency import Idempotency
 from imgsvc.service.notify import Notifier
 from imgsvc.service.reconsider import Reconsiderer
@@ -35,6 +38,7 @@ from imgsvc.service.redeliver import Redeliverer
 from imgsvc.service.render import Renderer
 from imgsvc.service.wait import Waiter
 from imgsvc.telemetry.logs import configure_logs, get_logger
+from imgsvc.telemetry.metrics import Metrics
 from imgsvc.workers.child import render_image
 
 log = get_logger(__name__)
@@ -97,16 +101,21 @@ async def open_server(
     """The core and the URL under which it is served. Raises StartError."""
     sock = await asyncio.to_thread(listen, settings.server.host, settings.server.port)
     with closing(sock):
-        async with open_core(settings, render) as core:
+        metrics = Metrics(__version__)
+        tally = Tally(metrics)
+        async with open_core(settings, render, tally.follow) as core:
             url = url_of(sock)
             await asyncio.to_thread(core.lock.announce, url)
-            webhooks = Webhooks(core)
+            webhooks = Webhooks(core, tally.note_attempt)
             webhooks.start()
             with explaining_disk(settings.storage.data_dir.absolute()):
                 await Folders(core).start()
             crowd = Crowd(min(settings.server.max_connections, _most_connections()))
             with _surviving_exhaustion(crowd):
-                runner = await _start_runner(core, webhooks, sock, crowd)
+                metrics.connections.set_function(lambda: len(crowd))
+                exposition = _build_exposition(core, webhooks, metrics, tally)
+                context = _build_context(core, webhooks, exposition)
+                runner = await _start_runner(context, sock, crowd, Traffic(metrics))
                 try:
                     yield core, url
                 finally:
@@ -145,10 +154,23 @@ def _surviving_exhaustion(crowd: Crowd) -> Iterator[None]:
         loop.set_exception_handler(before)
 
 
-async def _start_runner(
-    core: Core, webhooks: Webhooks, sock: socket.socket, crowd: Crowd
-) -> Runner:
-    context = Context(
+def _build_exposition(core: Core, webhooks: Webhooks, metrics: Metrics, tally: Tally) -> Exposition:
+    return Exposition(
+        metrics,
+        tally,
+        core.store,
+        core.blobs,
+        core.pool,
+        core.workforce,
+        core.hub,
+        settings=core.settings,
+        count_left_alone=lambda: core.fetches.hosts_left_alone,
+        count_undelivered=lambda: webhooks.backlog.waiting,
+    )
+
+
+def _build_context(core: Core, webhooks: Webhooks, exposition: Exposition) -> Context:
+    return Context(
         settings=core.settings,
         store=core.store,
         blobs=core.blobs,
@@ -171,13 +193,20 @@ async def _start_runner(
         renderer=Renderer(
             core.blobs, core.dispatcher.urgent, core.presets, core.watermarks, core.readiness
         ),
+        exposition=exposition,
     )
+
+
+async def _start_runner(
+    context: Context, sock: socket.socket, crowd: Crowd, traffic: Traffic
+) -> Runner:
     runner = Runner(
         build_app(context),
         access_log=None,
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=SHUTDOWN_S,
         crowd=crowd,
+        traffic=traffic,
     )
     await runner.setup()
     await web.SockSite(runner, sock).start()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from imgsvc.api.documents import image_document, job_document
 from imgsvc.domain.job import Job, JobChange
+from imgsvc.domain.webhook import Attempt
 from imgsvc.runtime.core import Core
+from imgsvc.webhooks.backlog import Backlog
 from imgsvc.webhooks.batches import Batcher
 from imgsvc.webhooks.deliverer import Deliverer
 from imgsvc.webhooks.lanes import IN_ALL
@@ -15,10 +17,12 @@ from imgsvc.webhooks.sender import open_sender
 
 
 class Webhooks:
-    """The part of a core that has nobody waiting for it."""
+    """The part of a core that has nobody waiting for it. on_attempt: as in Deliverer."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, on_attempt: Callable[[Attempt], None]) -> None:
         self._core = core
+        self._on_attempt = on_attempt
+        self.backlog = Backlog(core.store)
         self._deliverer: Deliverer | None = None
         self._batcher = Batcher(core.store, image_document, self.wake)
 
@@ -27,6 +31,7 @@ class Webhooks:
         self._core.store.subscribe(self._follow)
         self._core.keep("webhook-batches", self._batcher.run())
         self._core.keep("webhooks", self._deliver())
+        self._core.keep("webhook-backlog", self.backlog.run())
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -46,6 +51,7 @@ class Webhooks:
                 self._describe,
                 secrets=settings.secrets,
                 max_tries=settings.max_attempts,
+                on_attempt=self._on_attempt,
             )
             await self._deliverer.run()
 

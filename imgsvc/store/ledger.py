@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import ImageChange, Job, JobChange
-from imgsvc.domain.states import ImageState, JobState, final_job_state
+from imgsvc.domain.states import ImageState, JobState, Priority, final_job_state
 
 
 def count_final(job: Job, images: Sequence[Image]) -> Job:
@@ -96,20 +97,50 @@ def _add(errors: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
     return {code: count for code, count in totals.items() if count}
 
 
+class Pending(NamedTuple):
+    """What a job has of images that are not final. unfetched: how many of them lack their bytes."""
+
+    priority: Priority
+    images: int
+    unfetched: int
+
+
 class PendingTally:
     """How many images of all jobs are not final, kept beside the database.
 
     Built once from the unfinished jobs, then fed with every commit's changes.
     """
 
-    def __init__(self, unfinished: Mapping[str, int]) -> None:
+    def __init__(self, unfinished: Mapping[str, Pending]) -> None:
         self._by_job = dict(unfinished)
-        self.total = sum(self._by_job.values())
+        self._images = dict.fromkeys(Priority, 0)
+        self._unfetched = dict.fromkeys(Priority, 0)
+        for pending in self._by_job.values():
+            self._add(pending, 1)
+
+    @property
+    def total(self) -> int:
+        return sum(self._images.values())
+
+    @property
+    def jobs(self) -> int:
+        """Jobs that have such images."""
+        return len(self._by_job)
+
+    def of(self, priority: Priority) -> tuple[int, int]:
+        """Images of jobs of a priority, and how many of them lack their bytes."""
+        return self._images[priority], self._unfetched[priority]
 
     def update(self, changes: Sequence[JobChange]) -> None:
         for change in changes:
             job = change.job
+            if (before := self._by_job.pop(job.id, None)) is not None:
+                self._add(before, -1)
             left = 0 if change.deleted else job.total - job.finished_images
-            self.total += left - self._by_job.pop(job.id, 0)
             if left:
-                self._by_job[job.id] = left
+                self._by_job[job.id] = Pending(job.priority, left, job.unfetched)
+                self._add(self._by_job[job.id], 1)
+
+    def _add(self, pending: Pending, times: int) -> None:
+        self._images[pending.priority] += times * pending.images
+        self._unfetched[pending.priority] += times * pending.unfetched

@@ -19,6 +19,7 @@ from imgsvc.store.copies import ImageFiles, files_from_row
 from imgsvc.store.deliveries import delivery_from_row, webhook_from_row
 from imgsvc.store.exports import Export, export_from_row
 from imgsvc.store.keys import KnownKey, key_from_row
+from imgsvc.store.ledger import Pending
 from imgsvc.store.presets import preset_from_row
 from imgsvc.store.product_lists import list_from_row, row_from_row
 from imgsvc.store.readers import Readers
@@ -246,10 +247,14 @@ class Lookups:
         parameters = {"before_ms": before_ms, "limit": limit}
         return [row["id"] for row in await self._readers.fetch(JOBS["idle_open_jobs"], parameters)]
 
-    async def unfinished_jobs(self) -> dict[str, int]:
-        """How many images of each unfinished job are not final."""
+    async def unfinished_jobs(self) -> dict[str, Pending]:
+        """What each unfinished job has of images that are not final; jobs without are left out."""
         rows = await self._readers.fetch(JOBS["unfinished_jobs"], {})
-        return {row["id"]: row["waiting"] for row in rows if row["waiting"]}
+        return {
+            row["id"]: Pending(Priority(row["priority"]), row["waiting"], row["unfetched"])
+            for row in rows
+            if row["waiting"]
+        }
 
     async def key(self, key: str, now_ms: int) -> KnownKey | None:
         """None for an idempotency key that is unknown, or was expired at `now_ms`."""
@@ -318,6 +323,12 @@ class Lookups:
         rows = await self._readers.fetch(WEBHOOKS["next_delivery"], {"now_ms": now_ms})
         next_at: int | None = rows[0]["next_at"]
         return next_at
+
+    async def waiting_deliveries(self, most: int) -> int:
+        """How many messages are still to be sent; nobody counts beyond `most`."""
+        rows = await self._readers.fetch(WEBHOOKS["waiting_deliveries"], {"most": most})
+        waiting: int = rows[0]["waiting"]
+        return waiting
 
     async def payload(self, delivery_id: str) -> str | None:
         """What a message is made of, as JSON; None when it is gone."""

@@ -65,6 +65,8 @@ class Store(Lookups):
     refuses them, and ShuttingDown once the store is closed. They find hidden jobs too. While
     another program has the database locked they wait. Once it is found to be damaged, reads
     and writes alike raise ShuttingDown. Times are milliseconds since 1970.
+
+    pending: the images that are not final, counted. effort: what was written since the start.
     """
 
     def __init__(
@@ -81,12 +83,13 @@ class Store(Lookups):
         self.folders = FolderLookups(readers)
         self._path = path
         self._connection = connection
-        self._tally = tally
+        self.pending = tally
         self._breakdown = breakdown
         self._files = files
         self._thread = thread
         self._writer = Writer(connection, breakdown=breakdown, files=files, thread=thread)
         self._writer.subscribe(tally.update)
+        self.effort = self._writer.effort
         self._task = asyncio.create_task(self._writer.run(), name="store writer")
 
     @classmethod
@@ -164,7 +167,7 @@ class Store(Lookups):
     @property
     def pending_images(self) -> int:
         """How many images of all jobs are not final; no query."""
-        return self._tally.total
+        return self.pending.total
 
     def subscribe(self, callback: Subscriber) -> Callable[[], None]:
         """Call `callback` with the changes of every commit, in commit order and before the
@@ -435,11 +438,6 @@ class Store(Lookups):
     async def holders(self) -> list[str]:
         """Other processes that have the database open, as `name (pid 123)`."""
         return await asyncio.to_thread(find_holders, self._path)
-
-    @property
-    def commits(self) -> int:
-        """Since the start."""
-        return self._writer.commits
 
     async def ping_writable(self) -> None:
         """Commit the smallest write. Raises what a write raises."""

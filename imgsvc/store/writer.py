@@ -21,9 +21,11 @@ import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from time import perf_counter
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
@@ -60,6 +62,17 @@ LOCKED_S = 0.05
 
 LOCKED_NOTE_S = 5.0
 """How often it is told of."""
+
+
+@dataclass(slots=True)
+class Effort:
+    """What was written since the start. operations: in all commits together. seconds: that they
+    took, what they waited for another program's lock included.
+    """
+
+    commits: int = 0
+    operations: int = 0
+    seconds: float = 0.0
 
 
 class Transaction:
@@ -145,7 +158,12 @@ class Writer:
         self._subscribers: list[Subscriber] = []
         self._closing = False
         self._busy = False
-        self.commits = 0
+        self.effort = Effort()
+
+    @property
+    def commits(self) -> int:
+        """Since the start."""
+        return self.effort.commits
 
     def subscribe(self, callback: Subscriber) -> Callable[[], None]:
         """Call `callback` with the changes of every commit, in order and before the callers
@@ -254,6 +272,7 @@ class Writer:
     async def _transact(self, group: Sequence[_Pending]) -> list[JobChange]:
         changes: list[JobChange] = []
         self._breakdown.check()
+        began_s = perf_counter()
         try:
             await self._begin()
             for operation, run in groupby(group, attrgetter("operation")):
@@ -270,7 +289,9 @@ class Writer:
         except BaseException:
             await self._roll_back()
             raise
-        self.commits += 1
+        self.effort.commits += 1
+        self.effort.operations += len(group)
+        self.effort.seconds += perf_counter() - began_s
         if not await self.look():
             self._breakdown.check()
         return changes

@@ -39,8 +39,9 @@ class Checkpoints:
 
     async def run_once(self) -> bool:
         """Cut the log if it is large, or if nothing was written for a while; whether it was."""
-        self._idle_rounds = self._idle_rounds + 1 if self._store.commits == self._commits else 0
-        self._commits = self._store.commits
+        commits = self._store.effort.commits
+        self._idle_rounds = self._idle_rounds + 1 if commits == self._commits else 0
+        self._commits = commits
         size_bytes = await self._store.wal_bytes()
         is_idle = self._idle_rounds * EVERY_S >= IDLE_S and size_bytes > SMALL_BYTES
         if size_bytes <= LARGE_BYTES and not is_idle:

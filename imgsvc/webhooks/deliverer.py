@@ -34,7 +34,8 @@ LONGEST_WAIT_S = 60.0
 class Deliverer:
     """describe: a job as the API's document. secrets: sign where a job has none of its own.
 
-    max_tries: with which a message is given up. clock: milliseconds since 1970.
+    max_tries: with which a message is given up. on_attempt: told what each try came to.
+    clock: milliseconds since 1970.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Deliverer:
         *,
         secrets: Sequence[str],
         max_tries: int,
+        on_attempt: Callable[[Attempt], None] = lambda _: None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._store = store
@@ -52,6 +54,7 @@ class Deliverer:
         self._describe = describe
         self._secrets = secrets
         self._max_tries = max_tries
+        self._on_attempt = on_attempt
         self._now_ms = clock
         self._lanes = Lanes()
         self._disk = FullDisk("webhooks")
@@ -140,6 +143,7 @@ class Deliverer:
         await self._disk.insist(
             lambda: self._store.record_attempt(delivery, attempt, self._now_ms())
         )
+        self._on_attempt(attempt)
         if attempt.state is not DeliveryState.DELIVERED:
             log.info(
                 "webhook_not_delivered",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -45,6 +45,27 @@ class WorkerFacts:
     resident_bytes: int
     tasks_done: int
     restarts: int
+
+
+class DeathCause(StrEnum):
+    """What a process died of that nobody had told to go."""
+
+    CRASHED = "crashed"  # at a task
+    TIMEOUT = "timeout"  # killed at a task's deadline
+    OUT_OF_MEMORY = "out_of_memory"  # at a task
+    START = "start"  # before it was warm
+    STALL = "stall"  # killed because it did not begin what it was given
+    OTHER = "other"  # at no task: killed from outside, as a rule
+
+
+@dataclass(slots=True)
+class Toll:
+    """What has become of processes since the start. replaced: those that had grown too large or
+    too old.
+    """
+
+    deaths: dict[DeathCause, int] = field(default_factory=lambda: dict.fromkeys(DeathCause, 0))
+    replaced: int = 0
 
 
 class Engine(Protocol):

@@ -19,7 +19,7 @@ from imgsvc.domain.rendering import EngineEvent, RenderTask
 from imgsvc.files.slot_names import is_slot
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.child import Equipment, Render, WarmUp, import_imaging, render_image
-from imgsvc.workers.engine import PoolClosed, WorkerFacts
+from imgsvc.workers.engine import PoolClosed, Toll, WorkerFacts
 from imgsvc.workers.notes import MAX_TASKS_PER_BUNDLE
 from imgsvc.workers.process import ENVIRONMENT
 from imgsvc.workers.report import Greeting
@@ -49,6 +49,7 @@ class WorkerPool:
         before its first task; None imports the imaging package if `render` is its own.
     sandbox: how far children have to shut themselves in.
     max_tasks_per_child, max_resident_bytes: beyond either a child is replaced between tasks.
+    toll: what has become of children.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class WorkerPool:
         self._ended = asyncio.Event()
         self._error: Exception | None = None
         self._formats: Formats | None = None
+        self.toll = Toll()
         self._settings = SlotSettings(
             equipment=Equipment(
                 render=render,
@@ -97,6 +99,7 @@ class WorkerPool:
             learn=self._learn,
             keep=self._keep,
             anyone_ready=lambda: any(slot.is_ready for slot in self._slots.values()),
+            toll=self.toll,
         )
 
     async def start(self) -> None:

@@ -16,7 +16,7 @@ from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers import starts
 from imgsvc.workers.bundle import Bundle, end_unavailable
 from imgsvc.workers.child import Equipment
-from imgsvc.workers.engine import PoolBroken, WorkerFacts, WorkerState
+from imgsvc.workers.engine import PoolBroken, Toll, WorkerFacts, WorkerState
 from imgsvc.workers.process import BundleAnswer, WorkerProcess, spawn
 from imgsvc.workers.report import BundleReport, Greeting, NotUnderstood
 from imgsvc.workers.scratch import InputUnavailable, Scratch, bring_in_all
@@ -48,7 +48,7 @@ class SlotSettings:
 
     spawner: one thread that lives as long as any child. hands: threads for file work.
     emit: takes events. on_change: told when a slot may take more, or has more to watch.
-    learn: told what a process says when it is warm.
+    learn: told what a process says when it is warm. toll: where every process's end is counted.
     keep: runs what a slot does on the side.
     anyone_ready: whether any slot of the pool has a process that works.
     """
@@ -64,6 +64,7 @@ class SlotSettings:
     learn: Callable[[Greeting], None]
     keep: Keep
     anyone_ready: Callable[[], bool]
+    toll: Toll
 
 
 class Slot:
@@ -371,6 +372,7 @@ class Slot:
             or worker.resident_bytes >= self._settings.max_resident_bytes
         ) and not worker.spent.is_set():
             log.debug("worker_recycled", slot=self.number, resident_bytes=worker.resident_bytes)
+            self._settings.toll.replaced += 1
             worker.spent.set()
 
     def _close(self, bundle: Bundle, events: Iterable[EngineEvent]) -> None:
@@ -403,7 +405,7 @@ class Slot:
             self._settings.on_change()
             self._dismiss_unneeded()
             await self._in_thread(worker.close)
-            worker.tell_end(self.number)
+            worker.tell_end(self.number, self._settings.toll)
         finally:  # or nobody could ever leave
             self._workers.remove(worker)
             worker.gone.set()
@@ -421,7 +423,7 @@ class Slot:
         if task is not None:
             bundle = next(b for b in worker.bundles.values() if task in b.tasks)
             failure = bundle.failure
-            cause = judge_death(
+            worker.cause = cause = judge_death(
                 past_deadline=worker.sentence is not None,
                 failure=failure,
                 is_heavy=task.is_heavy,

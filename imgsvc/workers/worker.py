@@ -6,13 +6,15 @@ import asyncio
 from concurrent.futures import Future
 from typing import Protocol
 
-from imgsvc.domain.rendering import EngineEvent, RenderTask
+from imgsvc.domain.rendering import EngineEvent, LossCause, RenderTask
 from imgsvc.domain.retries import MAX_INNOCENT
 from imgsvc.telemetry.logs import get_logger
 from imgsvc.workers.bundle import Bundle
+from imgsvc.workers.engine import Toll
 from imgsvc.workers.notes import NO_TASK, TaskMark
 from imgsvc.workers.process import WorkerProcess
 from imgsvc.workers.report import Greeting
+from imgsvc.workers.verdict import name_death
 
 log = get_logger(__name__)
 
@@ -33,7 +35,7 @@ class Worker:
     greeting: what it says when it is warm; None before.
     sentence: where it was when it was killed at the deadline; None otherwise.
     deadline: which one it was killed at: start, task, or stall; None for none.
-    obituary: what it died of, where somebody is to be told.
+    obituary: what it died of, where somebody is to be told. cause: for the task that it was at.
     dismissed: killed because it was not wanted any more.
     fault: a failure of the parent's that it was killed for: nobody is guilty. None for none.
     retired: another has taken over; dismissed when its bundles are done.
@@ -52,6 +54,7 @@ class Worker:
         self.sentence: TaskMark | None = None
         self.deadline: str | None = None
         self.obituary: dict[str, object] | None = None
+        self.cause: LossCause | None = None
         self.tasks_done = 0
         self.resident_bytes = 0
         self.started = asyncio.Event()
@@ -79,9 +82,11 @@ class Worker:
         """Let go of the dead process; in a thread."""
         self.process.close(wait=not self._abandoned)
 
-    def tell_end(self, slot: int) -> None:
+    def tell_end(self, slot: int, toll: Toll) -> None:
         """For the log, after `close`: only then is it known how it ended."""
         if self.obituary is not None:
+            was_warm = self.greeting is not None
+            toll.deaths[name_death(self.cause, self.deadline, was_warm=was_warm)] += 1
             pid, end = self.process.pid, self.process.end
             facts = {"slot": slot, "pid": pid, "end": end, "deadline": self.deadline}
             log.warning("worker_died", **facts, warm=self.ready, **self.obituary)

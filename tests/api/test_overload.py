@@ -16,8 +16,10 @@ from imgsvc.api import app as api_app
 from imgsvc.api import connections, crowd
 from imgsvc.api.connections import Runner
 from imgsvc.api.crowd import Crowd
+from imgsvc.api.traffic import Traffic
 from imgsvc.intake import patient_reader
 from imgsvc.intake.documents import DocumentRoom
+from imgsvc.telemetry.metrics import Metrics
 from tests.pictures import make_jpeg
 from tests.servers import Running, form_of, get_json, make_settings, running_server
 
@@ -31,7 +33,8 @@ async def served(
     """The address at which `handler` answers `GET /`."""
     app = web.Application()
     app.router.add_get("/", handler)  # type: ignore[arg-type]
-    runner = Runner(app, crowd=Crowd(most, max_unsent_bytes=max_unsent_bytes))
+    crowd_ = Crowd(most, max_unsent_bytes=max_unsent_bytes)
+    runner = Runner(app, crowd=crowd_, traffic=Traffic(Metrics("0")))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -145,6 +145,14 @@ def test_who_had_asked_before_makes_the_pause_no_longer(breakers: Breakers, cloc
     assert breakers.is_on_trial(HOST)
 
 
+def test_it_is_known_how_many_hosts_are_left_alone(breakers: Breakers, clock: Clock) -> None:
+    fail(breakers)
+    fail(breakers, 1, "example.net")
+    assert breakers.left_alone == 1
+    clock.advance(5)
+    assert breakers.left_alone == 0
+
+
 def test_failures_of_long_ago_are_forgotten(breakers: Breakers, clock: Clock) -> None:
     fail(breakers, FAILURES - 1)
     clock.advance(FORGOTTEN_AFTER_S + 1)

@@ -47,6 +47,7 @@ WALKS = {
     "cut_tries": "SCAN images USING INDEX images_claimable",
     "move_appends": "SCAN jobs USING INDEX jobs_unfinished",
     "move_deliveries": "SCAN deliveries USING INDEX deliveries_waiting",
+    "waiting_deliveries": "SCAN deliveries USING INDEX deliveries_waiting",
     "hidden_jobs": "SCAN jobs USING INDEX jobs_hidden",
     "forget_unwatched_files": "SCAN folder_files USING INDEX folder_files_undelivered",
     "all_presets": "SCAN presets",

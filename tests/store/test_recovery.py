@@ -14,6 +14,7 @@ from imgsvc.domain.retries import (
     SUSPECT_AFTER,
     TOOK_THE_SERVER_DOWN,
 )
+from imgsvc.domain.states import Priority
 from imgsvc.errors import NotFound
 from imgsvc.store.recovery import Recovered
 from imgsvc.store.store import Store
@@ -185,12 +186,14 @@ async def test_half_submitted_jobs_are_removed(store: Store) -> None:
 async def test_the_number_of_pending_images_is_known_after_a_restart(database: Path) -> None:
     store = await Store.open(database)
     job = await create(store, 5)
-    await create(store, 3)
+    await create(store, 3, priority=Priority.LOW)
     await store.finish_images([made(i) for i in await claim(store, job, 2)], 3_000)
-    assert store.pending_images == 6
+    assert (store.pending_images, store.pending.jobs) == (6, 2)
     await store.close()
     store = await Store.open(database)
-    assert store.pending_images == 6
+    assert (store.pending_images, store.pending.jobs) == (6, 2)
+    assert [store.pending.of(priority) for priority in Priority] == [(0, 0), (3, 0), (3, 0)]
     await store.cancel_job(job.id, 4_000)
-    assert store.pending_images == 3
+    assert (store.pending_images, store.pending.jobs) == (3, 1)
+    assert [store.pending.of(priority) for priority in Priority] == [(0, 0), (0, 0), (3, 0)]
     await store.close()

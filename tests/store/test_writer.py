@@ -56,6 +56,8 @@ async def test_what_has_gathered_is_committed_together(
     tasks = await queue(writer, "a", "b", "c")
     await writer.run_once()
     assert writer.commits == 1
+    assert writer.effort.operations == 3
+    assert writer.effort.seconds > 0
     assert await asyncio.gather(*tasks) == ["a", "b", "c"]
     assert await notes(connection) == ["a", "b", "c"]
 

@@ -137,12 +137,12 @@ async def test_a_clock_that_is_adjusted_a_little_moves_nothing(tmp_path: Path) -
     machine, told = Machine(), list[int]()
     clock, store = machine.clock(), await Store.open(tmp_path / "imgsvc.db")
     watch = ClockWatch(store, LONGEST_WAITS, told.append, clock)
-    commits = store.commits
+    commits = store.effort.commits
     for _ in range(5):
         machine.wall_ms += STEP_MS - 1
         assert await watch.run_once() == 0
     assert clock.now_ms() == machine.wall_ms
-    assert (told, store.commits) == ([], commits)
+    assert (told, store.effort.commits) == ([], commits)
     machine.wall_ms -= 86_400_000
     assert await watch.run_once() == -86_400_000
     assert (told, clock.now_ms()) == ([-86_400_000], machine.wall_ms)

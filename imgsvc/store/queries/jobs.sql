@@ -96,8 +96,8 @@ SELECT 1 FROM jobs
 WHERE id = :id AND open = 1 AND hidden = 0 AND appended_at <= :before_ms;
 
 -- name: unfinished_jobs
--- How many images of each unfinished job are not final.
-SELECT id, total - completed - failed - cancelled AS waiting
+-- How many images of each unfinished job are not final, and how many of them lack their bytes.
+SELECT id, priority, total - completed - failed - cancelled AS waiting, unfetched
 FROM jobs
 WHERE finished_at IS NULL;
 

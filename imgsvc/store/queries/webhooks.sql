@@ -92,6 +92,12 @@ CROSS JOIN deliveries ON deliveries.rowid = (
 SELECT min(next_at) AS next_at FROM deliveries INDEXED BY deliveries_waiting
 WHERE state = 'pending' AND next_at > :now_ms;
 
+-- name: waiting_deliveries
+-- How many messages are still to be sent, as far as it is worth counting.
+SELECT count(*) AS waiting FROM (
+    SELECT 1 FROM deliveries INDEXED BY deliveries_waiting WHERE state = 'pending' LIMIT :most
+);
+
 -- name: deliveries_of_job
 -- A page of a visible job's messages, newest first.
 SELECT

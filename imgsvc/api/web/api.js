@@ -67,7 +67,8 @@ export function readAnswer(status, text, retryAfter) {
 function sentence(document) {
   if (typeof document?.detail !== "string") return null;
   const fault = document.errors?.[0]?.detail;
-  return fault && !document.detail.includes(fault) ? `${document.detail} ${fault}` : document.detail;
+  const isNews = fault && !document.detail.includes(fault);
+  return isNews ? `${document.detail} ${fault}` : document.detail;
 }
 
 /** A key for a request that may have to be sent again. */

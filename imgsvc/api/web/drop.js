@@ -18,8 +18,8 @@ export class Found {
 
   /** Whether it is left out: one of a folder that is no image, or hidden. */
   get isForeign() {
-    const parts = this.name.split("/");
-    return this.inFolder && (parts.some((part) => part.startsWith(".")) || !IMAGE_NAME.test(parts.at(-1)));
+    const isHidden = this.name.split("/").some((part) => part.startsWith("."));
+    return this.inFolder && (isHidden || !IMAGE_NAME.test(this.name));
   }
 }
 

@@ -70,7 +70,8 @@ export class Grid {
         this.#tiles.delete(place);
       }
     }
-    if (this.#reached < first || this.#reached >= last) this.#reached = this.#firstSeen(first, last);
+    const isReachable = this.#reached >= first && this.#reached < last;
+    if (!isReachable) this.#reached = this.#firstSeen(first, last);
     for (let place = first; place < last; place += 1) this.#showTile(place);
     if (last > this.rows.length) this.onNeed(last);
   }
@@ -149,9 +150,11 @@ export class Grid {
   #goTo(place) {
     this.#reached = place;
     this.#measure();
-    const top = this.#list.getBoundingClientRect().top + Math.floor(place / this.#columns) * this.#rowHeight;
+    const line = Math.floor(place / this.#columns);
+    const top = this.#list.getBoundingClientRect().top + line * this.#rowHeight;
+    const below = top + this.#rowHeight - innerHeight;
     if (top < 0) scrollBy(0, top - GAP);
-    else if (top + this.#rowHeight > innerHeight) scrollBy(0, top + this.#rowHeight - innerHeight + GAP);
+    else if (below > 0) scrollBy(0, below + GAP);
     this.#show();
     this.#tiles.get(place)?.focus();
   }

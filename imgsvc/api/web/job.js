@@ -251,6 +251,7 @@ class JobView {
     const place = this.#listing.placeOf(this.#viewer.index) + step;
     await this.#listing.need(place + 1).catch(() => {});
     const row = place >= 0 && this.#listing.rows[place];
-    if (row) location.replace(jobHash(this.#route.id, { show: this.#route.show, image: row.index }));
+    const { id, show } = this.#route;
+    if (row) location.replace(jobHash(id, { show, image: row.index }));
   }
 }

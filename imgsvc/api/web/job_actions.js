@@ -12,7 +12,7 @@ export class JobActions {
   #report = link("table", "Report", "button");
   #retry = this.#button("redo", "Try again", "retry");
   #cancel = this.#button("stop", "Cancel", "cancel");
-  #delete = el("button", { type: "button", onclick: () => this.#askFirst() }, icon("trash"), "Delete");
+  #delete = button("trash", "Delete", () => this.#askFirst());
 
   element = el(
     "div",
@@ -45,7 +45,7 @@ export class JobActions {
   }
 
   #button(name, text, verb) {
-    return el("button", { type: "button", onclick: () => this.#act(verb) }, icon(name), text);
+    return button(name, text, () => this.#act(verb));
   }
 
   async #act(verb) {
@@ -91,6 +91,10 @@ export class JobActions {
       fill(this.#fault, error.message);
     }
   }
+}
+
+function button(name, text, onclick) {
+  return el("button", { type: "button", onclick }, icon(name), text);
 }
 
 function link(name, text, kind) {

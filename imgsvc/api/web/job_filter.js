@@ -22,8 +22,9 @@ export class JobFilter {
     for (const [state, link] of this.#links) {
       const known = counts[state];
       link.setAttribute("href", jobHash(job.id, { show: state }));
-      link.toggleAttribute("aria-current", state === show);
-      link.hidden = state !== show && (known === undefined ? isFinal : known === 0 && state !== null);
+      const isEmpty = known === undefined ? isFinal : known === 0 && state !== null;
+      link.setAttribute("aria-current", state === show);
+      link.hidden = isEmpty && state !== show;
       say(link.firstElementChild, state === null ? "All" : imageState(state));
       say(link.lastElementChild, known === undefined ? "" : number(known));
     }

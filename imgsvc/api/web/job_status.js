@@ -13,7 +13,11 @@ export class JobStatus {
   #percent = el("span", { class: "percent" });
   #sentence = el("p", { class: "sentence" });
   #parts = ["completed", "failed", "cancelled"].map((name) => el("span", { class: name }));
-  #bar = el("div", { class: "bar large", role: "progressbar", "aria-label": "Finished" }, this.#parts);
+  #bar = el(
+    "div",
+    { class: "bar large", role: "progressbar", "aria-label": "Finished images" },
+    this.#parts,
+  );
   #facts = el("dl", { class: "facts" });
   #toldAt = -TOLD_EVERY_MS;
 
@@ -29,12 +33,13 @@ export class JobStatus {
 
   /** sending: what this page uploads to the job; undefined where it does not. */
   update(job, sending) {
-    const total = Math.max(job.total, sending?.isActive ? sending.total : 0);
+    const isUploading = sending?.isActive ?? false;
+    const total = Math.max(job.total, isUploading ? sending.total : 0);
     const done = finalImages(job);
     const isFinal = FINAL_JOB_STATES.has(job.status);
     const percent = isFinal ? 100 : total ? Math.floor((100 * done) / total) : 0;
     say(this.#title, jobName(job));
-    say(this.#state, jobState(job));
+    say(this.#state, isUploading ? "Uploading" : jobState(job));
     say(this.#about, aboutOf(job));
     say(this.#percent, `${percent} %`);
     say(this.#sentence, sentenceOf(job, done, total, isFinal));
@@ -49,7 +54,7 @@ export class JobStatus {
   }
 
   #showFacts(job) {
-    const facts = factsOf(job);
+    const facts = FINAL_JOB_STATES.has(job.status) ? factsOf(job) : [];
     const terms = Array.from(this.#facts.querySelectorAll("dt"), (term) => term.textContent);
     if (terms.join() !== facts.map(([term]) => term).join()) {
       fill(this.#facts, facts.map(([term]) => el("div", {}, el("dt", {}, term), el("dd"))));
@@ -78,25 +83,20 @@ function sentenceOf(job, done, total, isFinal) {
   ].filter(Boolean);
   if (isFinal && !failures.length) return `${count(total, "image")} finished.`;
   const counts = `${number(done)} of ${count(total, "image")} done`;
-  const eta = !isFinal && job.eta_s !== null ? `about ${duration(job.eta_s)} left` : null;
+  const isKnown = !isFinal && !job.open && job.eta_s !== null;
+  const eta = isKnown && `about ${duration(job.eta_s)} left`;
   return `${[counts, ...failures, eta].filter(Boolean).join(", ")}.`;
 }
 
 function factsOf(job) {
-  const before = job.input_bytes;
-  const isFinal = FINAL_JOB_STATES.has(job.status);
+  const change = saved(job.input_bytes, job.output_bytes);
   const facts = [
     ["Finished", number(job.completed)],
     ["Failed", number(job.failed)],
-    ["Received", size(before)],
+    ["Received", size(job.input_bytes)],
+    ["Made", size(job.output_bytes) + (change && `, ${change}`)],
   ];
-  if (isFinal) {
-    const change = saved(before, job.output_bytes);
-    facts.push(["Made", size(job.output_bytes) + (change && `, ${change}`)]);
-    if (job.started_at && job.finished_at) {
-      facts.push(["Took", tookOf(job)]);
-    }
-  }
+  if (job.started_at && job.finished_at) facts.push(["Took", tookOf(job)]);
   return facts;
 }
 

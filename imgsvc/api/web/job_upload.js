@@ -19,7 +19,9 @@ export class JobUpload {
   #stop = button("Stop uploading", () => this.#try(() => this.#sending.stop({ close: true })));
   #more = button("Choose files", () => this.#files.click());
   #moreOfFolder = button("Choose a folder", () => this.#folder.click());
-  #close = button("Close the job", () => this.#try(() => ask("POST", `${this.#job.links.self}/close`)));
+  #close = button("Close the job", () => {
+    this.#try(() => ask("POST", `${this.#job.links.self}/close`));
+  });
 
   element = el(
     "section",
@@ -71,8 +73,8 @@ export class JobUpload {
 }
 
 const LEFT =
-  "This job is open: its upload was broken off, or goes on elsewhere. Choose the same files again " +
-  "to send those that are missing, or close it with what has arrived.";
+  "This job is open: its upload was broken off, or goes on elsewhere. Choose the same files " +
+  "again to send those that are missing, or close it with what has arrived.";
 
 function progressOf(sending) {
   const images = `${number(sending.arrived)} of ${count(sending.total, "image")}`;

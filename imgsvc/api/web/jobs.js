@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { el, fill, oncePerFrame, say } from "./dom.js";
 import { follow } from "./live.js";
 import { jobHash } from "./routes.js";
-import { ago, count, finalImages, jobName, jobState, number } from "./words.js";
+import { ago, count, finalImages, jobName, jobState, moment, number } from "./words.js";
 
 const PAGE = 50;
 
@@ -26,7 +26,11 @@ class JobList {
   #loading = null;
   #list = el("ol", { class: "jobs", role: "list" });
   #none = el("p", { class: "hint", hidden: true }, "None yet. What you send is listed here.");
-  #more = el("button", { type: "button", hidden: true, onclick: () => this.#loadMore() }, "Older jobs");
+  #more = el(
+    "button",
+    { type: "button", hidden: true, onclick: () => this.#loadMore() },
+    "Older jobs",
+  );
   #show = oncePerFrame(() => {
     for (const line of this.#changed) line.update();
     this.#changed.clear();
@@ -91,7 +95,8 @@ class Line {
   constructor(job) {
     this.job = job;
     const about = [job.preset ?? "own recipe", `from ${job.source}`].join(", ");
-    const when = el("time", { datetime: job.created_at, title: job.created_at }, ago(job.created_at));
+    const times = { datetime: job.created_at, title: moment(job.created_at) };
+    const when = el("time", times, ago(job.created_at));
     fill(
       this.element,
       el(
@@ -112,8 +117,8 @@ class Line {
     this.element.className = `job ${job.status}`;
     const done = finalImages(job);
     const failed = job.failed ? `, ${number(job.failed)} failed` : "";
-    const counts = done < job.total ? `${number(done)} of ${count(job.total, "image")}` : count(job.total, "image");
-    say(this.#counts, counts + failed);
+    const before = done < job.total ? `${number(done)} of ` : "";
+    say(this.#counts, before + count(job.total, "image") + failed);
     say(this.#state, jobState(job));
     this.#bar.firstElementChild.style.width = `${job.progress}%`;
   }

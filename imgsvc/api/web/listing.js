@@ -26,7 +26,7 @@ export class Listing extends EventTarget {
     this.#show = show;
   }
 
-  /** See to it that so many rows are there, where there are so many. Throws Problem, Unreachable. */
+  /** Load so many rows, where there are so many. Throws Problem, Unreachable. */
   async need(count) {
     while (this.rows.length < count && !this.isComplete) {
       this.#loading ??= this.#load(count - this.rows.length).finally(() => (this.#loading = null));

@@ -20,7 +20,8 @@ const PASSING = new Set([
 
 /** How long to wait after so many failures in a row (1 or more), with jitter. */
 export function pauseMs(tries, jitter = Math.random()) {
-  return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries - 1, 10)) * (0.5 + jitter / 2);
+  const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries - 1, 10));
+  return pause * (0.5 + jitter / 2);
 }
 
 /** Whether the same request may be answered later. */
@@ -56,6 +57,8 @@ async function pauseAfter(error, tries, signal) {
     error instanceof Unreachable
       ? presence.untilBack(most)
       : new Promise((resolve) => setTimeout(resolve, most));
-  const given = new Promise((resolve) => signal?.addEventListener("abort", resolve, { once: true }));
-  await Promise.race([pause, given]);
+  const givenUp = new Promise((resolve) => {
+    signal?.addEventListener("abort", resolve, { once: true });
+  });
+  await Promise.race([pause, givenUp]);
 }

@@ -25,8 +25,10 @@ export function presetField() {
   };
   fill(choice, el("option", { value: USUAL }, USUAL));
   choice.addEventListener("change", show);
-  load().catch(() => presence.addEventListener("back", () => load().catch(() => {}), { once: true }));
-  const element = el("div", { class: "field" }, el("label", { for: "preset" }, "Preset"), choice, words);
+  const loadLater = () => load().catch(() => {});
+  load().catch(() => presence.addEventListener("back", loadLater, { once: true }));
+  const label = el("label", { for: "preset" }, "Preset");
+  const element = el("div", { class: "field" }, label, choice, words);
   return { element, value: () => choice.value };
 }
 

@@ -10,11 +10,12 @@ export function rowOf(image) {
     name: image.name,
     status: image.status,
     reason: image.error?.message ?? image.last_error?.message ?? "",
-    warnings: image.warnings.length,
+    code: image.error?.code ?? "",
     inputBytes: image.input.size_bytes,
     outputBytes: image.outputs.reduce((sum, output) => sum + output.size_bytes, 0),
     thumbnail: smallest(image.outputs),
     colour: image.analysis?.dominant_colour ?? null,
+    isClear: image.analysis?.has_alpha ?? false,
     hash: image.analysis?.thumbhash ?? null,
   };
 }
@@ -33,7 +34,7 @@ export function inline(output) {
 
 function smallest(outputs) {
   const candidates = showable(outputs);
-  const best =
-    candidates.find(({ width, height }) => Math.max(width, height) >= LEAST_SIDE) ?? candidates.at(-1);
+  const isEnough = ({ width, height }) => Math.max(width, height) >= LEAST_SIDE;
+  const best = candidates.find(isEnough) ?? candidates.at(-1);
   return best && best.width * best.height <= MOST_PIXELS ? inline(best) : null;
 }

@@ -1,6 +1,7 @@
-// A submission on its way: an open job, to which files and addresses are appended in groups, a few
-// at a time, until it is closed. The server takes a group whole or not at all, and each has a key
-// of its own, so that one whose answer was lost is not taken twice.
+// A submission on its way: an open job, to which files and addresses are appended in groups until
+// it is closed. The server takes a group whole or not at all, and each has a key of its own, so
+// that one whose answer was lost is not taken twice. While answers are waited for, the next group
+// goes out; one after the other, so that the job has them in their order.
 
 import { Unreachable, ask, newKey } from "./api.js";
 import { insist } from "./patience.js";
@@ -42,6 +43,7 @@ export function isAnySending() {
 class Sending {
   #stop = new AbortController();
   #underWay = new Map();
+  #turn = Promise.resolve();
   #arrivedBytes = 0;
 
   /** active, done, stopped or failed. */
@@ -114,6 +116,7 @@ class Sending {
   }
 
   async #sendFiles(files) {
+    const { endTurn, turn } = this.#takeTurn();
     let left = files;
     let key = newKey();
     const signal = this.#stop.signal;
@@ -123,7 +126,7 @@ class Sending {
     };
     const request = async () => {
       try {
-        return await appendFiles(this.jobId, left, { key, signal, onSent });
+        return await appendFiles(this.jobId, left, { key, signal, onSent, onOut: endTurn });
       } catch (error) {
         this.#underWay.delete(files);
         if (error instanceof Unreachable) {
@@ -136,10 +139,23 @@ class Sending {
         throw error;
       }
     };
-    await this.#insist(request);
+    try {
+      await turn;
+      await this.#insist(request);
+    } finally {
+      endTurn();
+    }
     this.#underWay.delete(files);
     this.#arrivedBytes += bytesOf(left);
     this.arrived += left.length;
+  }
+
+  /** When it is one's turn to send, and what lets the next one begin. */
+  #takeTurn() {
+    const turn = this.#turn;
+    let endTurn;
+    this.#turn = new Promise((resolve) => (endTurn = resolve));
+    return { turn, endTurn };
   }
 
   #miss(lost) {
@@ -184,5 +200,7 @@ function* groupsOf(files, urls) {
     bytes += one.file.size;
   }
   if (group.length) yield { files: group };
-  for (let at = 0; at < urls.length; at += GROUP_URLS) yield { urls: urls.slice(at, at + GROUP_URLS) };
+  for (let at = 0; at < urls.length; at += GROUP_URLS) {
+    yield { urls: urls.slice(at, at + GROUP_URLS) };
+  }
 }

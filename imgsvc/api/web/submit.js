@@ -6,11 +6,13 @@ import { announce, el, fill } from "./dom.js";
 import { filesOfDrop, filesOfInput, filesOfPaste } from "./drop.js";
 import { icon } from "./icons.js";
 import { presence } from "./presence.js";
+import { previews } from "./preview.js";
 import { presetField } from "./presets.js";
 import { send } from "./sending.js";
 import { count, number, size } from "./words.js";
 
 const MOST_LABEL_CHARS = 200;
+const MOST_PREVIEWS = 7;
 
 /** {element, leave()}. onJob: told the id of the job that was begun. */
 export function submitForm(onJob) {
@@ -77,7 +79,7 @@ export function submitForm(onJob) {
       start,
     ),
   );
-  const leave = takePastes(chosen, addresses, check);
+  const leave = takeDropsAndPastes(chosen, zone, addresses, check);
   learnLimits(chosen, limits).then(check, () => {});
   check();
   return { element: form, leave };
@@ -102,34 +104,34 @@ function field(id, name, control, hint) {
 
 function dropZone(chosen) {
   const facts = el("div", { class: "chosen", "aria-live": "polite" });
+  const looks = el("div", { class: "looks" }, icon("pictures"));
   const files = fileInput(chosen, { multiple: true });
   const folder = fileInput(chosen, { webkitdirectory: true });
   const zone = el(
     "section",
     { class: "zone", "aria-label": "Images to send" },
-    icon("pictures"),
+    looks,
     el("h1", {}, "Drop photos here"),
     el("p", { class: "hint" }, "Files or whole folders, up to ten thousand. Pasting works too."),
     el(
       "p",
       { class: "choices" },
-      el("button", { type: "button", onclick: () => files.click() }, icon("file"), "Choose files"),
-      el("button", { type: "button", onclick: () => folder.click() }, icon("folder"), "Choose a folder"),
+      chooser("file", "Choose files", files),
+      chooser("folder", "Choose a folder", folder),
     ),
     files,
     folder,
     facts,
   );
-  let depth = 0; // a drag enters every child it passes
-  const mark = (step) => {
-    depth = step ? depth + step : 0;
-    zone.classList.toggle("over", depth > 0);
-  };
-  zone.addEventListener("dragenter", () => mark(1));
-  zone.addEventListener("dragleave", () => mark(-1));
-  zone.addEventListener("drop", () => mark(0));
-  chosen.addEventListener("change", () => fill(facts, factsOf(chosen)));
+  chosen.addEventListener("change", () => {
+    fill(facts, factsOf(chosen));
+    fill(looks, chosen.count ? previews(chosen.files, MOST_PREVIEWS) : icon("pictures"));
+  });
   return zone;
+}
+
+function chooser(name, text, input) {
+  return el("button", { type: "button", onclick: () => input.click() }, icon(name), text);
 }
 
 function fileInput(chosen, attributes) {
@@ -155,10 +157,18 @@ function factsOf(chosen) {
 }
 
 /** A drop counts wherever it falls, and so does a paste outside of text fields. */
-function takePastes(chosen, addresses, check) {
-  const over = (event) => event.preventDefault();
+function takeDropsAndPastes(chosen, zone, addresses, check) {
+  let depth = 0; // a drag enters every element that it passes
+  const mark = (now) => {
+    depth = now;
+    zone.classList.toggle("over", depth > 0);
+  };
+  const dragover = (event) => event.preventDefault();
+  const dragenter = () => mark(depth + 1);
+  const dragleave = () => mark(depth - 1);
   const drop = async (event) => {
     event.preventDefault();
+    mark(0);
     chosen.add(await filesOfDrop(event.dataTransfer));
   };
   const paste = (event) => {
@@ -173,7 +183,7 @@ function takePastes(chosen, addresses, check) {
     } else return;
     event.preventDefault();
   };
-  const heard = { dragover: over, drop, paste };
+  const heard = { dragenter, dragleave, dragover, drop, paste };
   for (const [name, hear] of Object.entries(heard)) document.addEventListener(name, hear);
   return () => {
     for (const [name, hear] of Object.entries(heard)) document.removeEventListener(name, hear);

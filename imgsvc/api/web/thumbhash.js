@@ -39,9 +39,9 @@ function paint(canvas, planes) {
   const pixels = context.createImageData(canvas.width, canvas.height);
   for (let y = 0, at = 0; y < canvas.height; y++)
     for (let x = 0; x < canvas.width; x++, at += 4) {
-      const [light, yellow, warmth, alpha = 1] = planes.map((plane) =>
-        plane.reduce((sum, [across, down, strength]) => sum + strength * wave(across, x, canvas.width) * wave(down, y, canvas.height), 0),
-      );
+      const value = (sum, [across, down, strength]) =>
+        sum + strength * wave(across, x, canvas.width) * wave(down, y, canvas.height);
+      const [light, yellow, warmth, alpha = 1] = planes.map((plane) => plane.reduce(value, 0));
       const blue = light - (2 / 3) * yellow;
       const red = (3 * light - blue + warmth) / 2;
       pixels.data.set([red, red - warmth, blue, alpha].map((value) => 255 * value), at);

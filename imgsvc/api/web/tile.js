@@ -52,10 +52,11 @@ export class Tile {
     const before = this.#shown;
     this.#shown = { row, thumbnail, hash, status };
     if (thumbnail === before.thumbnail && hash === before.hash && status === before.status) return;
-    this.#picture.style.backgroundColor = row?.colour ?? "";
+    this.#picture.style.backgroundColor = row?.isClear ? "" : (row?.colour ?? "");
+    this.#picture.classList.toggle("clear", row?.isClear ?? false);
     if (thumbnail) fill(this.#picture, image(thumbnail));
     else if (hash) fill(this.#picture, placeholder(hash));
-    else fill(this.#picture, row && ICONS[status] && icon(ICONS[status]));
+    else fill(this.#picture, row && ICONS[status] && icon(ICONS[status]), reasonOf(row));
   }
 }
 
@@ -73,8 +74,12 @@ function placeholder(hash) {
   return canvas;
 }
 
+function reasonOf(row) {
+  return row?.status === "failed" && el("span", { class: "reason" }, row.reason);
+}
+
 function factsOf(row) {
-  if (row.status === "failed") return row.reason;
+  if (row.status === "failed") return row.code;
   if (row.status !== "completed") return row.reason || imageState(row.status);
   const change = saved(row.inputBytes, row.outputBytes);
   return `${size(row.outputBytes)}${change && `, ${change}`}`;

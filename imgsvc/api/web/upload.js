@@ -8,9 +8,9 @@ import { presence } from "./presence.js";
  * Append files to an open job. Resolves with the answer. Throws Problem, Unreachable, and the
  * signal's reason.
  *
- * onSent: told how many bytes have gone out.
+ * onSent: told how many bytes have gone out. onOut: told when all have.
  */
-export function appendFiles(jobId, found, { key, signal, onSent }) {
+export function appendFiles(jobId, found, { key, signal, onSent, onOut }) {
   const form = new FormData();
   for (const { file, name } of found) form.append("files", file, name);
   return new Promise((resolve, reject) => {
@@ -21,6 +21,7 @@ export function appendFiles(jobId, found, { key, signal, onSent }) {
     for (const [name, value] of Object.entries(HEADERS)) request.setRequestHeader(name, value);
     request.setRequestHeader("Idempotency-Key", key);
     request.upload.onprogress = ({ loaded }) => onSent(loaded);
+    request.upload.onload = onOut;
     request.onload = () => {
       presence.see();
       try {
@@ -42,7 +43,7 @@ export function appendFiles(jobId, found, { key, signal, onSent }) {
 
 /** Those of the files that can still be read: one may have been changed or removed since. */
 export async function readable(found) {
-  const checks = found.map(({ file }) => file.slice(0, 1).arrayBuffer().then(() => true, () => false));
-  const are = await Promise.all(checks);
-  return found.filter((_, place) => are[place]);
+  const reads = found.map(({ file }) => file.slice(0, 1).arrayBuffer());
+  const ends = await Promise.allSettled(reads);
+  return found.filter((_, place) => ends[place].status === "fulfilled");
 }

@@ -13,9 +13,9 @@ export class Viewer {
   #shown = null;
   #picture = el("div", { class: "stage" });
   #side = el("div", { class: "side" });
-  #close = el("button", { type: "button", class: "round", "aria-label": "Close" }, icon("close"));
-  #back = el("button", { type: "button", class: "round back", "aria-label": "Previous" }, icon("back"));
-  #next = el("button", { type: "button", class: "round next", "aria-label": "Next" }, icon("next"));
+  #close = roundButton("close", "Close");
+  #back = roundButton("back", "Previous");
+  #next = roundButton("next", "Next");
 
   element = el(
     "dialog",
@@ -53,8 +53,9 @@ export class Viewer {
     try {
       this.#show(await ask("GET", `/api/v1/jobs/${this.jobId}/images/${index}`), index);
     } catch (error) {
+      const name = el("h2", { id: "viewer-name" }, `Image ${index}`);
       fill(this.#picture);
-      fill(this.#side, el("h2", { id: "viewer-name" }, `Image ${index}`), el("p", {}, error.message));
+      fill(this.#side, name, el("p", {}, error.message));
     }
   }
 
@@ -80,7 +81,7 @@ export class Viewer {
   #show(image, index) {
     if (index !== this.index) return; // somebody went on before the answer came
     this.#image = image;
-    const best = showable(image.outputs).at(-1);
+    const best = largest(showable(image.outputs));
     const wanted = image.outputs.find(({ variant }) => variant === this.#shown);
     fill(
       this.#side,
@@ -95,20 +96,18 @@ export class Viewer {
 
   #output(output) {
     const change = saved(this.#image.input.size_bytes, output.size_bytes);
+    const { variant, url } = output;
+    const show = { type: "button", class: "plain", onclick: () => this.#showOutput(output) };
     const canShow = showable([output]).length > 0;
-    const name = canShow
-      ? el("button", { type: "button", class: "plain", onclick: () => this.#showOutput(output) }, output.variant)
-      : output.variant;
+    const name = canShow ? el("button", show, variant) : variant;
+    const download = { href: url, download: true, "aria-label": `Download ${variant}` };
     return el(
       "section",
-      { class: "output", "data-variant": output.variant },
+      { class: "output", "data-variant": variant },
       el("h3", {}, name),
-      el("p", {}, factsOf(output), change && el("strong", {}, `, ${change}`)),
-      el(
-        "a",
-        { class: "button", href: output.url, download: true, "aria-label": `Download ${output.variant}` },
-        icon("down"),
-      ),
+      el("p", {}, factsOf(output)),
+      el("p", {}, size(output.size_bytes), change && el("strong", {}, `, ${change}`)),
+      el("a", { class: "button", ...download }, icon("down")),
     );
   }
 
@@ -116,20 +115,26 @@ export class Viewer {
     for (const part of this.#side.querySelectorAll(".output")) {
       part.toggleAttribute("data-seen", part.dataset.variant === output?.variant);
     }
-    if (output !== null && this.#shown === output.variant && this.#picture.querySelector("img")) return;
+    const isShown = this.#picture.querySelector("img") !== null;
+    if (output !== null && this.#shown === output.variant && isShown) return;
     this.#shown = output?.variant ?? null;
+    const { name, status, outputs, analysis } = this.#image;
     if (output === null) {
-      const words = this.#image.error ? "No result" : imageState(this.#image.status);
-      fill(this.#picture, el("p", { class: "hint" }, this.#image.outputs.length ? "No browser shows this." : words));
+      const words = outputs.length ? "No browser shows these formats." : imageState(status);
+      fill(this.#picture, el("p", { class: "hint" }, words));
       return;
     }
-    const { name, analysis } = this.#image;
     const made = el("img", { alt: name, width: output.width, height: output.height });
     made.addEventListener("load", () => made.nextSibling?.remove());
     made.addEventListener("error", () => made.isConnected && presence.check());
     made.src = inline(output);
-    fill(this.#picture, made, analysis && !made.complete && placeholder(analysis.thumbhash, output));
+    const hash = made.complete ? null : analysis?.thumbhash;
+    fill(this.#picture, made, hash && placeholder(hash, output));
   }
+}
+
+function roundButton(name, label) {
+  return el("button", { type: "button", class: `round ${name}`, "aria-label": label }, icon(name));
 }
 
 function placeholder(hash, { width, height }) {
@@ -147,20 +152,26 @@ function troubles(image) {
 }
 
 function original({ input, source, attempts, duration_ms }) {
-  const facts = input.width ? factsOf(input) : `${size(input.size_bytes ?? 0)}`;
   const made = duration_ms === null ? "" : `Made in ${number(duration_ms)} ms`;
   const tries = attempts > 1 ? `, try ${attempts}` : "";
   return el(
     "section",
     { class: "original" },
     el("h3", {}, "As sent"),
-    el("p", {}, facts),
+    input.width !== null && el("p", {}, factsOf(input)),
+    input.size_bytes !== null && el("p", {}, size(input.size_bytes)),
     source.url && el("p", { class: "hint" }, source.url),
     made && el("p", { class: "hint" }, `${made}${tries}.`),
   );
 }
 
-function factsOf({ format, width, height, frames, size_bytes }) {
+function factsOf({ format, width, height, frames }) {
   const many = frames > 1 ? `, ${number(frames)} frames` : "";
-  return `${formatName(format)}, ${number(width)} × ${number(height)}${many}, ${size(size_bytes)}`;
+  return `${formatName(format)}, ${number(width)} × ${number(height)}${many}`;
+}
+
+/** The first of those that are as large as the last. */
+function largest(outputs) {
+  const last = outputs.at(-1);
+  return outputs.find(({ width, height }) => width * height === last.width * last.height);
 }

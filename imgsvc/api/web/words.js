@@ -8,7 +8,7 @@ const JOB_STATES = {
   pending: "Waiting",
   processing: "Working",
   completed: "Finished",
-  partial: "Finished, some failed",
+  partial: "Some failed",
   failed: "Failed",
   cancelled: "Cancelled",
 };

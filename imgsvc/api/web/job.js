@@ -47,6 +47,7 @@ class JobView {
   #gridPlace = el("div");
   #unfollow = () => {};
   #isFollowing = false;
+  #cameFromGrid = false;
   #timer = 0;
   #left = new AbortController();
 
@@ -55,7 +56,7 @@ class JobView {
     this.#route = route;
     this.#url = `/api/v1/jobs/${route.id}`;
     this.#viewer = new Viewer(route.id, {
-      onClose: () => this.#go(null),
+      onClose: () => this.#leaveImage(),
       onStep: (step) => this.#step(step),
     });
     const options = { signal: this.#left.signal };
@@ -92,6 +93,7 @@ class JobView {
   update(route) {
     const before = this.#route;
     this.#route = route;
+    if (before.image === null) this.#cameFromGrid = route.image !== null;
     if (this.#job === null) return;
     if (before.show !== route.show) this.#openListing();
     this.#show();
@@ -243,8 +245,11 @@ class JobView {
     }
   }
 
-  #go(image) {
-    location.hash = jobHash(this.#route.id, { show: this.#route.show, image });
+  /** Back to where one came from, so that the browser's own way back does not lead here again. */
+  #leaveImage() {
+    const { id, show } = this.#route;
+    if (this.#cameFromGrid) history.back();
+    else location.replace(jobHash(id, { show }));
   }
 
   async #step(step) {

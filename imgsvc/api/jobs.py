@@ -38,7 +38,9 @@ async def submit_job(request: web.Request) -> web.Response:
     answer = partial(_answer_submit, request)
     if request.content_type == LIST_TYPE:
         return await submit(request, source="csv", answer=answer, take_in=receive_list)
-    return await submit(request, source=_SOURCES.get(_name_of_sender(request), "api"), answer=answer)
+    return await submit(
+        request, source=_SOURCES.get(_name_of_sender(request), "api"), answer=answer
+    )
 
 
 def _name_of_sender(request: web.Request) -> str:

@@ -50,7 +50,9 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     faults: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not any(each in message.text for each in _WANTED):
+        if message.type in {"error", "warning"} and not any(
+            each in message.text for each in _WANTED
+        ):
             faults.append(message.text)
 
     context = await browser.new_context(viewport={"width": 1280, "height": 800})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, WebSocketRoute, expect
+from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from tests.page.visitor import (
     append,
@@ -97,10 +97,10 @@ async def test_a_killed_server_is_waited_for_and_the_job_goes_on(
 async def test_an_upload_goes_on_where_a_killed_server_left_it(page: Page, mortal: Mortal) -> None:
     reached, held = asyncio.Event(), asyncio.Event()
 
-    async def hold(route: object) -> None:
+    async def hold(route: Route) -> None:
         reached.set()
         await held.wait()
-        await route.continue_()  # type: ignore[attr-defined]
+        await route.continue_()
 
     await page.route("**/api/v1/jobs/*/images", hold)
     job_id = await submit(page, mortal.server, {"a.jpg": make_jpeg()})
@@ -153,14 +153,13 @@ async def test_a_job_is_deleted_only_after_a_question(page: Page, server: Server
     await expect(page.get_by_role("heading", name="Nothing here")).to_be_visible()
 
 
-async def test_a_cancelled_job_says_so_and_can_be_made_after_all(
-    page: Page, server: ServerProcess
-) -> None:
+async def test_a_cancelled_job_says_so(page: Page, server: ServerProcess) -> None:
     job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
     await open_job(page, server, job_id)
     await expect(page.locator(".tile.completed")).to_have_count(1)
     await page.get_by_role("button", name="Cancel").click()
     await expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    await shown_state(page, "Cancelled")
 
 
 @pytest.mark.parametrize("address", ["#/nowhere", "#/jobs/none", "#/jobs/00000000"])

@@ -23,12 +23,15 @@ export class Found {
   }
 }
 
-/** Of an <input type="file">. */
+const NAMES = new Intl.Collator("en", { numeric: true });
+
+/** Of an <input type="file">; those of a folder by their names, as people would look for them. */
 export function filesOfInput(input) {
-  return Array.from(input.files, (file) => {
+  const found = Array.from(input.files, (file) => {
     const path = file.webkitRelativePath;
     return new Found(file, path || file.name, path !== "");
   });
+  return input.webkitdirectory ? found.sort(byName) : found;
 }
 
 /** Of a drop, with all below its folders. Call it before anything is awaited. */
@@ -37,8 +40,11 @@ export async function filesOfDrop(transfer) {
   const entries = items.map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
   const found = [];
   for (const [entry, file] of entries) {
-    if (entry?.isDirectory) await walk(entry, found);
-    else if (file) found.push(new Found(file, file.name, false));
+    if (entry?.isDirectory) {
+      const below = [];
+      await walk(entry, below);
+      for (const one of below.sort(byName)) found.push(one);
+    } else if (file) found.push(new Found(file, file.name, false));
   }
   return found;
 }
@@ -50,6 +56,10 @@ export function filesOfPaste(clipboard) {
     const own = file.name && file.name !== "image.png";
     return new Found(file, own ? file.name : `pasted-${time}-${place + 1}.png`, false);
   });
+}
+
+function byName(one, other) {
+  return NAMES.compare(one.name, other.name);
 }
 
 async function walk(folder, found) {

@@ -153,13 +153,15 @@ async def test_a_job_is_deleted_only_after_a_question(page: Page, server: Server
     await expect(page.get_by_role("heading", name="Nothing here")).to_be_visible()
 
 
-async def test_a_cancelled_job_says_so(page: Page, server: ServerProcess) -> None:
+async def test_a_cancel_ends_an_open_job_and_keeps_what_is_made(
+    page: Page, server: ServerProcess
+) -> None:
     job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
     await open_job(page, server, job_id)
     await expect(page.locator(".tile.completed")).to_have_count(1)
     await page.get_by_role("button", name="Cancel").click()
     await expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
-    await shown_state(page, "Cancelled")
+    await shown_state(page, "Finished")
 
 
 @pytest.mark.parametrize("address", ["#/nowhere", "#/jobs/none", "#/jobs/00000000"])

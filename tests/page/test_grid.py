@@ -126,9 +126,8 @@ async def test_the_keys_alone_lead_through_the_grid_and_an_image(page: Page, lar
     await expect(first).to_be_focused()
     await page.keyboard.press("ArrowRight")
     await page.keyboard.press("ArrowDown")
-    columns = await page.evaluate(
-        "new Set(Array.from(document.querySelectorAll('.tile'), t => t.style.transform.split(',')[0]))"
-        ".size"
+    columns = await page.locator(".tile").evaluate_all(
+        "tiles => new Set(tiles.map(tile => tile.style.transform.split(',')[0])).size"
     )
     second_line = page.get_by_title(f"sea/{columns + 1:05}.jpg")
     await expect(second_line).to_be_focused()
@@ -136,7 +135,9 @@ async def test_the_keys_alone_lead_through_the_grid_and_an_image(page: Page, lar
     await expect(page.locator(".viewer h2")).to_have_text(f"sea/{columns + 1:05}.jpg")
     await page.keyboard.press("ArrowRight")
     await expect(page.locator(".viewer h2")).to_have_text(f"sea/{columns + 2:05}.jpg")
-    await expect(page.locator(".viewer .output")).to_contain_text("WebP, 200 × 150")
+    await expect(page.locator(".viewer .output")).to_contain_text(
+        "WebP, 200 \N{MULTIPLICATION SIGN} 150"
+    )
     await page.keyboard.press("Escape")
     await expect(page.get_by_title(f"sea/{columns + 2:05}.jpg")).to_be_focused()
 

@@ -145,7 +145,9 @@ async def test_a_preset_says_what_it_makes(page: Page, server: ServerProcess) ->
     await page.get_by_label("Preset").select_option("square")
     words = page.locator("#preset-words")
     await expect(words).to_contain_text("Makes 1 file of each image.")
-    await expect(words).to_contain_text("1,000 × 1,000, cropped to fill, JPEG")
+    await expect(words).to_contain_text(
+        "1,000 \N{MULTIPLICATION SIGN} 1,000, cropped to fill, JPEG"
+    )
 
 
 async def test_a_pasted_picture_is_sent_too(page: Page, server: ServerProcess) -> None:
@@ -154,7 +156,8 @@ async def test_a_pasted_picture_is_sent_too(page: Page, server: ServerProcess) -
         """() => {
           const clipboardData = new DataTransfer();
           clipboardData.items.add(new File(["x"], "image.png", { type: "image/png" }));
-          document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+          const paste = new ClipboardEvent("paste", { clipboardData, bubbles: true });
+          document.body.dispatchEvent(paste);
         }"""
     )
     await expect(page.get_by_role("button", name="Start with 1 image")).to_be_enabled()

@@ -140,6 +140,24 @@ async def test_the_list_of_jobs_shows_what_others_do(page: Page, server: ServerP
     await expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
 
 
+async def test_older_jobs_stay_in_the_list_when_a_new_one_comes(page: Page, mortal: Mortal) -> None:
+    server = mortal.server
+
+    def begin_many() -> None:
+        for number in range(52):
+            server.post("/api/v1/jobs", {"open": True, "label": f"job {number}"})
+
+    await asyncio.to_thread(begin_many)
+    await open_start(page, server)
+    await expect(page.locator(".job")).to_have_count(50)
+    await page.get_by_role("button", name="Older jobs").click()
+    await expect(page.locator(".job")).to_have_count(52)
+    await asyncio.to_thread(server.post, "/api/v1/jobs", {"open": True, "label": "newest"})
+    await expect(page.locator(".job").first).to_contain_text("newest")
+    await expect(page.locator(".job")).to_have_count(53)
+    await expect(page.locator(".job").last).to_contain_text("job 0")
+
+
 async def test_a_job_is_deleted_only_after_a_question(page: Page, server: ServerProcess) -> None:
     job_id = await submit(page, server, {"a.jpg": make_jpeg()})
     await shown_state(page, "Finished")

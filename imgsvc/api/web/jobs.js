@@ -64,12 +64,24 @@ class JobList {
     const query = new URLSearchParams({ limit: PAGE });
     if (cursor !== null) query.set("cursor", cursor);
     const page = await ask("GET", `/api/v1/jobs?${query}`);
-    if (cursor === null) this.#lines.clear();
-    for (const job of page.items) this.#lines.set(job.id, new Line(job));
-    this.#cursor = page.next_cursor;
-    this.#more.hidden = page.next_cursor === null;
+    const before = this.#lines;
+    const isNewest = cursor === null;
+    const older = isNewest ? this.#olderThan(page) : [];
+    this.#lines = new Map(isNewest ? [] : before);
+    for (const job of page.items) {
+      this.#lines.set(job.id, before.get(job.id)?.take(job) ?? new Line(job));
+    }
+    for (const [id, line] of older) this.#lines.set(id, line);
+    if (!older.length) this.#cursor = page.next_cursor;
+    this.#more.hidden = this.#cursor === null;
     this.#none.hidden = this.#lines.size > 0;
     fill(this.#list, Array.from(this.#lines.values(), (line) => line.element));
+  }
+
+  /** Those of the list that come after the first page, where somebody has asked for them. */
+  #olderThan(page) {
+    const last = page.items.at(-1)?.id ?? "";
+    return page.next_cursor === null ? [] : Array.from(this.#lines).filter(([id]) => id < last);
   }
 
   /** A job that is not in the list is new, unless it is older than all of it: ids sort by time. */
@@ -110,6 +122,13 @@ class Line {
       ),
     );
     this.update();
+  }
+
+  /** What is known of the job by now. */
+  take(job) {
+    this.job = job;
+    this.update();
+    return this;
   }
 
   update() {

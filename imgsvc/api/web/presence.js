@@ -8,6 +8,7 @@ const LONGEST_PAUSE_MS = 5000;
 
 class Presence extends EventTarget {
   #away = false;
+  #checking = null;
 
   get isAway() {
     return this.#away;
@@ -31,7 +32,9 @@ class Presence extends EventTarget {
 
   /** Ask it, where something else than a request has failed, such as a picture or a socket. */
   async check() {
-    if (!this.#away && !(await isThere())) this.miss();
+    if (this.#away) return;
+    this.#checking ??= isThere().finally(() => (this.#checking = null));
+    if (!(await this.#checking)) this.miss();
   }
 
   async #look() {

@@ -1,7 +1,7 @@
 // A submission on its way: an open job, to which files and addresses are appended in groups until
 // it is closed. The server takes a group whole or not at all, and each has a key of its own, so
 // that one whose answer was lost is not taken twice. While answers are waited for, the next group
-// goes out; one after the other, so that the job has them in their order.
+// goes out; one after the other, so that the job has them nearly in their order.
 
 import { Unreachable, ask, newKey } from "./api.js";
 import { insist } from "./patience.js";
@@ -175,6 +175,7 @@ class Sending {
   #end(state) {
     this.state = state;
     if (state !== "failed") this.trouble = "";
+    this.files = this.urls = []; // nobody else may hold the files any more
     this.#underWay.clear();
     this.#tell();
   }

@@ -63,7 +63,12 @@ export class Tile {
 function image(url) {
   const made = el("img", { alt: "", decoding: "async", draggable: "false" });
   made.addEventListener("load", () => made.classList.add("loaded"));
-  made.addEventListener("error", () => made.getAttribute("src") && presence.check());
+  made.addEventListener("error", () => {
+    if (!made.getAttribute("src")) return; // it is wanted no more
+    presence.check();
+    const again = () => made.isConnected && (made.src = url);
+    presence.addEventListener("back", again, { once: true });
+  });
   made.src = url;
   return made;
 }

@@ -163,6 +163,37 @@ async def test_a_pasted_picture_is_sent_too(page: Page, server: ServerProcess) -
     await expect(page.get_by_role("button", name="Start with 1 image")).to_be_enabled()
 
 
+async def test_an_address_that_is_dropped_is_one_to_be_fetched(
+    page: Page, server: ServerProcess
+) -> None:
+    await open_start(page, server)
+    transfer = await page.evaluate_handle(
+        """() => {
+          const transfer = new DataTransfer();
+          transfer.setData("text/uri-list", "https://example.com/beach.jpg");
+          return transfer;
+        }"""
+    )
+    await page.dispatch_event(".zone", "drop", {"dataTransfer": transfer})
+    await expect(page.get_by_label("Addresses, one a line")).to_have_value(
+        "https://example.com/beach.jpg"
+    )
+    await expect(page.get_by_role("button", name="Start with 1 image")).to_be_enabled()
+
+
+async def test_a_file_that_falls_beside_the_form_does_not_take_the_page_away(
+    page: Page, server: ServerProcess
+) -> None:
+    await page.goto(f"{server.url}/#/nowhere")
+    dropped = await page.locator("main").evaluate(
+        """main => {
+          const options = { bubbles: true, cancelable: true, dataTransfer: new DataTransfer() };
+          return ["dragover", "drop"].map(name => main.dispatchEvent(new DragEvent(name, options)));
+        }"""
+    )
+    assert dropped == [False, False]  # the browser's own way was prevented
+
+
 async def test_a_report_is_a_table_of_all_images(page: Page, server: ServerProcess) -> None:
     await submit(page, server, {"a.jpg": make_jpeg()})
     await shown_state(page, "Finished")

@@ -38,6 +38,11 @@ export function announce(text) {
   say(document.getElementById("announcer"), text);
 }
 
+/** Whether what is dropped or pasted there is text for a field. */
+export function isTextField(target) {
+  return target instanceof Element && target.closest("input, textarea") !== null;
+}
+
 /** `first` at most once a frame, however often the result is called. */
 export function oncePerFrame(first) {
   let asked = 0;

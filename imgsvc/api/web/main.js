@@ -1,7 +1,7 @@
 // The page's beginning: which view is seen is decided by its address.
 
 import { ask } from "./api.js";
-import { fill } from "./dom.js";
+import { fill, isTextField } from "./dom.js";
 import { openHome, openNowhere } from "./home.js";
 import { openJob } from "./job.js";
 import { presence } from "./presence.js";
@@ -44,6 +44,10 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // what stands behind the # is the view
   place.focus();
 });
+for (const name of ["dragover", "drop"]) {
+  // Else a browser leaves the page for the file, and an upload with it.
+  addEventListener(name, (event) => isTextField(event.target) || event.preventDefault());
+}
 showSendings();
 go();
 sayServer().catch(() => {});

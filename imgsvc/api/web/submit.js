@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { Chosen, readAddresses } from "./chosen.js";
-import { announce, el, fill } from "./dom.js";
+import { announce, el, fill, isTextField } from "./dom.js";
 import { filesOfDrop, filesOfInput, filesOfPaste } from "./drop.js";
 import { icon } from "./icons.js";
 import { presence } from "./presence.js";
@@ -163,27 +163,33 @@ function takeDropsAndPastes(chosen, zone, addresses, check) {
     depth = now;
     zone.classList.toggle("over", depth > 0);
   };
-  const dragover = (event) => event.preventDefault();
+  const takeText = (text) => {
+    const { urls } = readAddresses(text);
+    if (!urls.length) return;
+    addresses.closest("details").open = true;
+    addresses.value = [addresses.value.trim(), ...urls].filter(Boolean).join("\n");
+    check();
+  };
   const dragenter = () => mark(depth + 1);
   const dragleave = () => mark(depth - 1);
   const drop = async (event) => {
-    event.preventDefault();
     mark(0);
-    chosen.add(await filesOfDrop(event.dataTransfer));
+    const { dataTransfer, target } = event;
+    if (dataTransfer.files.length) {
+      event.preventDefault();
+      chosen.add(await filesOfDrop(dataTransfer));
+    } else if (!isTextField(target)) {
+      takeText(dataTransfer.getData("text/uri-list") || dataTransfer.getData("text"));
+    }
   };
   const paste = (event) => {
     const files = filesOfPaste(event.clipboardData);
-    if (files.length) chosen.add(files);
-    else if (!event.target.closest?.("input, textarea")) {
-      const { urls } = readAddresses(event.clipboardData.getData("text"));
-      if (!urls.length) return;
-      addresses.closest("details").open = true;
-      addresses.value = [addresses.value.trim(), ...urls].filter(Boolean).join("\n");
-      check();
-    } else return;
-    event.preventDefault();
+    if (files.length) {
+      event.preventDefault();
+      chosen.add(files);
+    } else if (!isTextField(event.target)) takeText(event.clipboardData.getData("text"));
   };
-  const heard = { dragenter, dragleave, dragover, drop, paste };
+  const heard = { dragenter, dragleave, drop, paste };
   for (const [name, hear] of Object.entries(heard)) document.addEventListener(name, hear);
   return () => {
     for (const [name, hear] of Object.entries(heard)) document.removeEventListener(name, hear);

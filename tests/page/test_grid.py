@@ -116,6 +116,12 @@ async def test_the_failed_ones_are_found_among_them(page: Page, large: Large) ->
     await expect(page.get_by_title("sea/00000.jpg")).to_be_hidden()
 
 
+async def test_that_no_image_is_in_a_state_is_said(page: Page, large: Large) -> None:
+    await page.goto(f"{large.url}?show=cancelled")
+    await expect(page.get_by_text("There are none.")).to_be_visible()
+    await expect(page.locator(".tile")).to_have_count(0)
+
+
 async def test_the_keys_alone_lead_through_the_grid_and_an_image(page: Page, large: Large) -> None:
     await page.goto(large.url)
     first = page.get_by_title("sea/00000.jpg")

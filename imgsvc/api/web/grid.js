@@ -22,7 +22,9 @@ export class Grid {
   #schedule = oncePerFrame(() => this.#show());
   #sizes = new ResizeObserver(this.#schedule);
 
-  element = this.#list;
+  #none = el("p", { class: "hint", hidden: true }, "There are none.");
+
+  element = el("div", {}, this.#none, this.#list);
 
   /**
    * jobId, show: for the tiles' links. onNeed: told how many rows are needed for what is seen.
@@ -47,10 +49,14 @@ export class Grid {
     this.#sizes.disconnect();
   }
 
-  /** total: how many there will be, those that are not known yet among them. */
-  update(rows, total) {
+  /**
+   * total: how many there will be, those that are not known yet among them. isKnown: whether it is
+   * so for certain.
+   */
+  update(rows, total, isKnown) {
     this.rows = rows;
     this.total = total;
+    this.#none.hidden = total > 0 || !isKnown;
     this.#schedule();
   }
 

@@ -212,7 +212,7 @@ class JobView {
   }
 
   #showGrid() {
-    this.#grid.update(this.#listing.rows, this.#total());
+    this.#grid.update(this.#listing.rows, this.#total(), this.#listing.isComplete);
     const place = this.#viewer.index === null ? -1 : this.#listing.placeOf(this.#viewer.index);
     this.#viewer.setEnds(place <= 0, place < 0 || place + 1 >= this.#total());
   }

@@ -17,6 +17,7 @@ from imgsvc.api import (
     render,
     report,
     watermarks,
+    web_page,
     workers,
 )
 from imgsvc.api.arrivals import bound_arrivals, bound_documents
@@ -41,6 +42,7 @@ _RESOURCES = (
     backup,
     health,
     metrics,
+    web_page,
 )
 
 
@@ -56,6 +58,7 @@ def build_app(context: Context) -> web.Application:
         ]
     )
     app[CONTEXT] = context
+    app.on_startup.append(web_page.load_page)
     app.on_response_prepare.append(note_start)
     for resource in _RESOURCES:
         app.add_routes(resource.routes)

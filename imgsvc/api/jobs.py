@@ -29,7 +29,7 @@ routes = web.RouteTableDef()
 MAX_OPTIONS_BYTES = 1 << 20
 """Of what a retry is told; it may be a list of thousands of indexes."""
 
-_SOURCES = {"imgsvc-cli": "cli", "imgsvc-watch": "watch"}
+_SOURCES = {"imgsvc-cli": "cli", "imgsvc-watch": "watch", "imgsvc-page": "page"}
 """Where a job comes from, by what the program that sends it calls itself."""
 
 
@@ -38,8 +38,17 @@ async def submit_job(request: web.Request) -> web.Response:
     answer = partial(_answer_submit, request)
     if request.content_type == LIST_TYPE:
         return await submit(request, source="csv", answer=answer, take_in=receive_list)
-    agent, _, _ = request.headers.get("User-Agent", "").partition("/")
-    return await submit(request, source=_SOURCES.get(agent, "api"), answer=answer)
+    return await submit(
+        request, source=_SOURCES.get(_name_of_sender(request), "api"), answer=answer
+    )
+
+
+def _name_of_sender(request: web.Request) -> str:
+    """What the program calls itself in User-Agent; a page in a browser has no say in that, so
+    ours calls itself in X-Requested-With.
+    """
+    headers = request.headers
+    return headers.get("X-Requested-With", headers.get("User-Agent", "")).partition("/")[0]
 
 
 async def _answer_submit(request: web.Request, job: Job) -> web.Response:

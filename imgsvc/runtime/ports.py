@@ -30,6 +30,14 @@ def url_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def page_url(url: str, base_url: str | None) -> str:
+    """Where a browser finds the page: under the base URL, else on this machine where all of its
+    addresses are listened on.
+    """
+    here = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    return f"{(base_url or here).rstrip('/')}/"
+
+
 def _explain(exc: OSError, host: str, port: int) -> str:
     if exc.errno == errno.EADDRINUSE:
         owner = find_listener(port) or "another program"

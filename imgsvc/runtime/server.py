@@ -26,7 +26,7 @@ from imgsvc.domain.rendering import Outcome, RenderTask
 from imgsvc.progress.tally import Tally
 from imgsvc.runtime.core import Core, explaining_disk, open_core
 from imgsvc.runtime.folders import Folders
-from imgsvc.runtime.ports import listen, url_of
+from imgsvc.runtime.ports import listen, page_url, url_of
 from imgsvc.runtime.variables import find_unread
 from imgsvc.runtime.webhooks import Webhooks
 from imgsvc.service.append import Appender
@@ -83,6 +83,7 @@ async def _serve(settings: Settings, render: Callable[[RenderTask], Outcome]) ->
         log.info(
             "listening",
             url=url,
+            open_in_browser=page_url(url, settings.server.base_url),
             data_dir=str(settings.storage.data_dir.absolute()),
             workers=core.pool.size,
             version=__version__,

@@ -22,7 +22,7 @@ from imgsvc.domain.ids import new_id
 from imgsvc.domain.job import Job
 from imgsvc.errors import StartError
 from imgsvc.runtime.offline import find_server, is_data_folder
-from imgsvc.runtime.ports import find_listener, listen, url_of
+from imgsvc.runtime.ports import find_listener, listen, page_url, url_of
 from imgsvc.store.lock import DataFolderLock
 from imgsvc.store.store import Store
 from tests.rights import without_rights
@@ -144,8 +144,23 @@ def test_where_it_listens_and_keeps_its_data_is_said_at_start(tmp_path: Path) ->
     process.stderr.read()
     process.stderr.close()
     assert process.wait(20) == 0
-    assert re.search(r"http://127\.0\.0\.1:\d+", line)
+    url = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert url
+    assert re.search(rf"open_in_browser\W+{re.escape(url[0])}/", line)
     assert str(tmp_path) in line
+
+
+@pytest.mark.parametrize(
+    ("url", "base_url", "page"),
+    [
+        ("http://127.0.0.1:8080", None, "http://127.0.0.1:8080/"),
+        ("http://0.0.0.0:9000", None, "http://127.0.0.1:9000/"),
+        ("http://[::]:9000", None, "http://[::1]:9000/"),
+        ("http://0.0.0.0:80", "https://images.example.org/", "https://images.example.org/"),
+    ],
+)
+def test_the_page_is_where_a_browser_can_open_it(url: str, base_url: str | None, page: str) -> None:
+    assert page_url(url, base_url) == page
 
 
 @pytest.mark.parametrize("is_new", [True, False])

@@ -1,0 +1,262 @@
+// One job: followed as it goes on, with its images.
+
+import { ask, Problem } from "./api.js";
+import { el, fill } from "./dom.js";
+import { Grid } from "./grid.js";
+import { openNowhere } from "./home.js";
+import { icon } from "./icons.js";
+import { JobActions } from "./job_actions.js";
+import { JobFilter } from "./job_filter.js";
+import { JobStatus } from "./job_status.js";
+import { JobUpload } from "./job_upload.js";
+import { Listing } from "./listing.js";
+import { follow } from "./live.js";
+import { presence } from "./presence.js";
+import { jobHash } from "./routes.js";
+import { sendingNews, sendings } from "./sending.js";
+import { Viewer } from "./viewer.js";
+import { FINAL_JOB_STATES, finalImages } from "./words.js";
+
+const FIRST_ROWS = 60;
+const SHOWN_EVERY_MS = 200;
+
+export function openJob(place, route) {
+  const view = new JobView(place, route);
+  view.begin();
+  return view;
+}
+
+class JobView {
+  #place;
+  #route;
+  #url;
+  #job = null;
+  #listing = null;
+  #fresh = null;
+  #needed = FIRST_ROWS;
+  #grid = null;
+  #status = new JobStatus();
+  #upload = new JobUpload();
+  #filter = new JobFilter();
+  #actions = new JobActions({
+    beforeCancel: () => sendings.get(this.#route.id)?.stop({ close: false }),
+    onChanged: (job) => this.#change(job),
+    onDeleted: () => (location.hash = "#/"),
+  });
+  #viewer;
+  #gridPlace = el("div");
+  #unfollow = () => {};
+  #isFollowing = false;
+  #cameFromGrid = false;
+  #timer = 0;
+  #left = new AbortController();
+
+  constructor(place, route) {
+    this.#place = place;
+    this.#route = route;
+    this.#url = `/api/v1/jobs/${route.id}`;
+    this.#viewer = new Viewer(route.id, {
+      onClose: () => this.#leaveImage(),
+      onStep: (step) => this.#step(step),
+    });
+    const options = { signal: this.#left.signal };
+    sendingNews.addEventListener("news", ({ detail }) => {
+      if (detail.jobId === route.id) this.#showSoon();
+    }, options);
+    presence.addEventListener("back", () => this.#isFollowing || this.#look(), options);
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden && !this.#isFollowing) this.#look();
+    }, options);
+  }
+
+  async begin() {
+    const back = el("p", { class: "way-back" }, el("a", { href: "#/" }, icon("back"), "All jobs"));
+    fill(this.#place, back, el("p", { class: "hint" }, "Looking for the job …"));
+    const found = await this.#look();
+    if (!found) return;
+    fill(
+      this.#place,
+      back,
+      this.#status.element,
+      this.#upload.element,
+      this.#actions.element,
+      this.#filter.element,
+      this.#gridPlace,
+      this.#viewer.element,
+    );
+    this.#openListing();
+    this.#show();
+    this.#showImage();
+  }
+
+  /** Another state of images is looked at, or another image. */
+  update(route) {
+    const before = this.#route;
+    this.#route = route;
+    if (before.image === null) this.#cameFromGrid = route.image !== null;
+    if (this.#job === null) return;
+    if (before.show !== route.show) this.#openListing();
+    this.#show();
+    this.#showImage();
+  }
+
+  leave() {
+    this.#left.abort();
+    this.#unfollow();
+    this.#grid?.leave();
+    clearTimeout(this.#timer);
+  }
+
+  /** Ask for the job, and follow it where there is something to follow. Whether it is there. */
+  async #look() {
+    try {
+      this.#change(await ask("GET", this.#url));
+      return true;
+    } catch (error) {
+      if (error instanceof Problem) this.#end(error);
+      if (this.#left.signal.aborted || error instanceof Problem) return false;
+      if (this.#job !== null) return true;
+      await presence.untilBack(2 ** 31 - 1);
+      return this.#look();
+    }
+  }
+
+  #change(job) {
+    if (this.#left.signal.aborted) return;
+    this.#job = job;
+    this.#showSoon();
+    if (this.#listing !== null) this.#renew();
+    if (!this.#isFollowing && !FINAL_JOB_STATES.has(job.status)) this.#follow();
+  }
+
+  #follow() {
+    this.#isFollowing = true;
+    let snapshots = 0;
+    this.#unfollow = follow(`${this.#url}/events`, {
+      onMessage: (message) => {
+        if (message.type === "snapshot") snapshots += 1;
+        this.#hear(message, snapshots > 1);
+      },
+      askInstead: async () => {
+        const job = await ask("GET", this.#url);
+        const isFinal = FINAL_JOB_STATES.has(job.status);
+        if (isFinal) this.#unfollow();
+        this.#isFollowing = !isFinal;
+        this.#change(job);
+      },
+      onGone: (problem) => this.#end(problem),
+    });
+  }
+
+  #hear(message, isAgain) {
+    Object.assign(this.#job, message.job);
+    if (message.type === "image") {
+      this.#listing?.note(message.image);
+      this.#fresh?.note(message.image);
+      this.#viewer.note(message.image);
+    }
+    if (message.type === "end") {
+      this.#isFollowing = false;
+      this.#look(); // it may have ended by being deleted
+    } else if (isAgain && message.type === "snapshot") this.#renew();
+    this.#showSoon();
+  }
+
+  #end(problem) {
+    if (this.#left.signal.aborted) return;
+    this.leave();
+    const isGone = problem.status === 404;
+    const gone = "There is no such job, or not any more: it was deleted, or its time was over.";
+    openNowhere(this.#place, isGone ? gone : problem.message);
+  }
+
+  #openListing() {
+    const { id, show } = this.#route;
+    this.#grid?.leave();
+    this.#grid = new Grid(id, show, (count) => this.#need(count));
+    this.#needed = FIRST_ROWS;
+    fill(this.#gridPlace, this.#grid.element);
+    this.#take(new Listing(id, show));
+    this.#need(FIRST_ROWS);
+  }
+
+  #take(listing) {
+    this.#listing = listing;
+    listing.addEventListener("change", () => this.#listing === listing && this.#showGrid());
+    this.#showGrid();
+  }
+
+  /** What was seen before a break may have changed since. */
+  async #renew() {
+    const fresh = new Listing(this.#route.id, this.#route.show);
+    this.#fresh = fresh;
+    await fresh.need(Math.max(this.#needed, this.#grid.lastSeen)).catch(() => {});
+    if (this.#fresh !== fresh) return;
+    this.#fresh = null;
+    if (fresh.isComplete || fresh.rows.length) this.#take(fresh);
+  }
+
+  #need(count) {
+    this.#needed = Math.max(this.#needed, count);
+    const listing = this.#listing;
+    if (this.#route.show === null && listing.rows.length < this.#job.total) listing.reopen();
+    listing.need(count).catch(() => {}); // presence tells when to try again
+  }
+
+  #total() {
+    const { rows, isComplete } = this.#listing;
+    const { show } = this.#route;
+    if (show === null) return Math.max(this.#job.total, rows.length);
+    if (isComplete) return rows.length;
+    return Math.max(rows.length, this.#job[show] ?? this.#job.total - finalImages(this.#job));
+  }
+
+  #showGrid() {
+    this.#grid.update(this.#listing.rows, this.#total(), this.#listing.isComplete);
+    const place = this.#viewer.index === null ? -1 : this.#listing.placeOf(this.#viewer.index);
+    this.#viewer.setEnds(place <= 0, place < 0 || place + 1 >= this.#total());
+  }
+
+  #showSoon() {
+    this.#timer ||= setTimeout(() => this.#show(), SHOWN_EVERY_MS);
+  }
+
+  #show() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    if (this.#left.signal.aborted || this.#listing === null) return;
+    const sending = sendings.get(this.#route.id);
+    this.#status.update(this.#job, sending);
+    this.#upload.update(this.#job, sending);
+    this.#actions.update(this.#job);
+    this.#filter.update(this.#job, this.#route.show);
+    this.#showGrid();
+  }
+
+  #showImage() {
+    const { image } = this.#route;
+    if (image !== null) {
+      this.#viewer.open(image);
+      this.#showGrid();
+    } else if (this.#viewer.index !== null) {
+      const place = this.#listing.placeOf(this.#viewer.index);
+      this.#viewer.close();
+      this.#grid.reveal(place);
+    }
+  }
+
+  /** Back to where one came from, so that the browser's own way back does not lead here again. */
+  #leaveImage() {
+    const { id, show } = this.#route;
+    if (this.#cameFromGrid) history.back();
+    else location.replace(jobHash(id, { show }));
+  }
+
+  async #step(step) {
+    const place = this.#listing.placeOf(this.#viewer.index) + step;
+    await this.#listing.need(place + 1).catch(() => {});
+    const row = place >= 0 && this.#listing.rows[place];
+    const { id, show } = this.#route;
+    if (row) location.replace(jobHash(id, { show, image: row.index }));
+  }
+}

@@ -1,0 +1,206 @@
+// The form of a new job: a place to drop files on, addresses, a preset, a label.
+
+import { ask } from "./api.js";
+import { Chosen, readAddresses } from "./chosen.js";
+import { announce, el, fill, isTextField } from "./dom.js";
+import { filesOfDrop, filesOfInput, filesOfPaste } from "./drop.js";
+import { icon } from "./icons.js";
+import { presence } from "./presence.js";
+import { previews } from "./preview.js";
+import { presetField } from "./presets.js";
+import { send } from "./sending.js";
+import { count, number, size } from "./words.js";
+
+const MOST_LABEL_CHARS = 200;
+const MOST_PREVIEWS = 7;
+
+/** {element, leave()}. onJob: told the id of the job that was begun. */
+export function submitForm(onJob) {
+  const chosen = new Chosen();
+  const limits = { images: Infinity };
+  const preset = presetField();
+  const label = el("input", { id: "label", maxlength: MOST_LABEL_CHARS, autocomplete: "off" });
+  const addresses = el("textarea", {
+    id: "addresses",
+    rows: 3,
+    spellcheck: "false",
+    placeholder: "https://example.com/beach.jpg",
+    "aria-describedby": "faults",
+  });
+  const zone = dropZone(chosen);
+  const faults = el("p", { id: "faults", class: "fault", role: "alert" });
+  const start = el("button", { class: "primary", type: "submit" }, "Start");
+
+  const check = () => {
+    const { urls, wrong } = readAddresses(addresses.value);
+    const total = chosen.count + urls.length;
+    const fault = faultOf(total, wrong, limits.images);
+    fill(faults, fault);
+    start.disabled = total === 0 || fault !== "";
+    fill(start, total ? `Start with ${count(total, "image")}` : "Start");
+    return { urls, isReady: !start.disabled };
+  };
+
+  const submit = async (event) => {
+    event.preventDefault();
+    const { urls, isReady } = check();
+    if (!isReady) return;
+    start.disabled = true;
+    const spec = { preset: preset.value(), label: label.value.trim() || undefined };
+    try {
+      const sending = await send(spec, chosen.files, urls);
+      announce(`Uploading ${count(sending.total, "image")}.`);
+      onJob(sending.jobId);
+    } catch (error) {
+      fill(faults, error.message);
+      start.disabled = false;
+    }
+  };
+
+  chosen.addEventListener("change", check);
+  addresses.addEventListener("input", check);
+  const form = el(
+    "form",
+    { class: "submit", onsubmit: submit, novalidate: true },
+    zone,
+    el(
+      "div",
+      { class: "wishes" },
+      preset.element,
+      field("label", "Label", label, "Optional, to find it again"),
+      el(
+        "details",
+        { class: "field" },
+        el("summary", {}, "Images from the web"),
+        el("label", { for: "addresses" }, "Addresses, one a line; the server fetches them"),
+        addresses,
+      ),
+      faults,
+      start,
+    ),
+  );
+  const leave = takeDropsAndPastes(chosen, zone, addresses, check);
+  learnLimits(chosen, limits).then(check, () => {});
+  check();
+  return { element: form, leave };
+}
+
+function faultOf(total, wrong, most) {
+  if (wrong.length) {
+    const lines = wrong.slice(0, 5).join(", ");
+    return `No web address: line ${lines}${wrong.length > 5 ? ", …" : ""}.`;
+  }
+  if (total > most) {
+    return `A job takes at most ${count(most, "image")}, and these are ${number(total)}.`;
+  }
+  return "";
+}
+
+function field(id, name, control, hint) {
+  const words = el("p", { class: "hint", id: `${id}-hint` }, hint);
+  control.setAttribute("aria-describedby", words.id);
+  return el("div", { class: "field" }, el("label", { for: id }, name), control, words);
+}
+
+function dropZone(chosen) {
+  const facts = el("div", { class: "chosen", "aria-live": "polite" });
+  const looks = el("div", { class: "looks" }, icon("pictures"));
+  const files = fileInput(chosen, { multiple: true });
+  const folder = fileInput(chosen, { webkitdirectory: true });
+  const zone = el(
+    "section",
+    { class: "zone", "aria-label": "Images to send" },
+    looks,
+    el("h1", {}, "Drop photos here"),
+    el("p", { class: "hint" }, "Files or whole folders, up to ten thousand. Pasting works too."),
+    el(
+      "p",
+      { class: "choices" },
+      chooser("file", "Choose files", files),
+      chooser("folder", "Choose a folder", folder),
+    ),
+    files,
+    folder,
+    facts,
+  );
+  chosen.addEventListener("change", () => {
+    fill(facts, factsOf(chosen));
+    fill(looks, chosen.count ? previews(chosen.files, MOST_PREVIEWS) : icon("pictures"));
+  });
+  return zone;
+}
+
+function chooser(name, text, input) {
+  return el("button", { type: "button", onclick: () => input.click() }, icon(name), text);
+}
+
+function fileInput(chosen, attributes) {
+  const take = ({ target }) => {
+    chosen.add(filesOfInput(target));
+    target.value = ""; // the same again is a change too
+  };
+  return el("input", { type: "file", hidden: true, tabindex: -1, onchange: take, ...attributes });
+}
+
+function factsOf(chosen) {
+  const { foreign, large } = chosen.leftOut;
+  const notes = [
+    foreign && `${count(foreign, "file")} left out, as no images.`,
+    large && `${count(large, "file")} left out: larger than ${size(chosen.maxBytes)}.`,
+  ].filter(Boolean);
+  if (!chosen.count && !notes.length) return [];
+  return [
+    el("strong", {}, `${count(chosen.count, "file")}, ${size(chosen.bytes)}`),
+    notes.map((note) => el("span", {}, note)),
+    el("button", { type: "button", class: "plain", onclick: () => chosen.clear() }, "Clear"),
+  ];
+}
+
+/** A drop counts wherever it falls, and so does a paste outside of text fields. */
+function takeDropsAndPastes(chosen, zone, addresses, check) {
+  let depth = 0; // a drag enters every element that it passes
+  const mark = (now) => {
+    depth = now;
+    zone.classList.toggle("over", depth > 0);
+  };
+  const takeText = (text) => {
+    const { urls } = readAddresses(text);
+    if (!urls.length) return;
+    addresses.closest("details").open = true;
+    addresses.value = [addresses.value.trim(), ...urls].filter(Boolean).join("\n");
+    check();
+  };
+  const dragenter = () => mark(depth + 1);
+  const dragleave = () => mark(depth - 1);
+  const drop = async (event) => {
+    mark(0);
+    const { dataTransfer, target } = event;
+    if (dataTransfer.files.length) {
+      event.preventDefault();
+      chosen.add(await filesOfDrop(dataTransfer));
+    } else if (!isTextField(target)) {
+      takeText(dataTransfer.getData("text/uri-list") || dataTransfer.getData("text"));
+    }
+  };
+  const paste = (event) => {
+    const files = filesOfPaste(event.clipboardData);
+    if (files.length) {
+      event.preventDefault();
+      chosen.add(files);
+    } else if (!isTextField(event.target)) takeText(event.clipboardData.getData("text"));
+  };
+  const heard = { dragenter, dragleave, drop, paste };
+  for (const [name, hear] of Object.entries(heard)) document.addEventListener(name, hear);
+  return () => {
+    for (const [name, hear] of Object.entries(heard)) document.removeEventListener(name, hear);
+  };
+}
+
+async function learnLimits(chosen, limits) {
+  const { limits: told } = await ask("GET", "/api/v1/info").catch(async () => {
+    await presence.untilBack(2 ** 31 - 1);
+    return ask("GET", "/api/v1/info");
+  });
+  chosen.maxBytes = told.max_image_bytes;
+  limits.images = told.max_images_per_job;
+}

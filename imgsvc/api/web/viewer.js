@@ -1,0 +1,177 @@
+// One image large, with what it was and what was made of it.
+
+import { ask } from "./api.js";
+import { el, fill } from "./dom.js";
+import { icon } from "./icons.js";
+import { presence } from "./presence.js";
+import { inline, showable } from "./row.js";
+import { drawThumbhash } from "./thumbhash.js";
+import { formatName, imageState, number, saved, size } from "./words.js";
+
+export class Viewer {
+  #image = null;
+  #shown = null;
+  #picture = el("div", { class: "stage" });
+  #side = el("div", { class: "side" });
+  #close = roundButton("close", "Close");
+  #back = roundButton("back", "Previous");
+  #next = roundButton("next", "Next");
+
+  element = el(
+    "dialog",
+    { class: "viewer", "aria-labelledby": "viewer-name" },
+    el("div", { class: "left" }, this.#picture, this.#back, this.#next),
+    this.#side,
+    this.#close,
+  );
+
+  /** jobId: whose images. onClose, onStep: told that it is closed, and to go on by -1 or 1. */
+  constructor(jobId, { onClose, onStep }) {
+    this.jobId = jobId;
+    this.onClose = onClose;
+    this.#close.addEventListener("click", () => this.element.close());
+    this.#back.addEventListener("click", () => onStep(-1));
+    this.#next.addEventListener("click", () => onStep(1));
+    this.element.addEventListener("close", () => this.index !== null && this.onClose());
+    this.element.addEventListener("click", ({ target }) => {
+      if (target === this.element || target === this.#picture) this.element.close();
+    });
+    this.element.addEventListener("keydown", ({ key }) => {
+      if (key === "ArrowLeft") onStep(-1);
+      if (key === "ArrowRight") onStep(1);
+    });
+  }
+
+  /** Of the image that is seen; null while closed. */
+  index = null;
+
+  async open(index) {
+    if (this.index === index) return;
+    this.index = index;
+    this.#shown = null;
+    if (!this.element.open) this.element.showModal();
+    try {
+      this.#show(await ask("GET", `/api/v1/jobs/${this.jobId}/images/${index}`), index);
+    } catch (error) {
+      const name = el("h2", { id: "viewer-name" }, `Image ${index}`);
+      fill(this.#picture);
+      fill(this.#side, name, el("p", {}, error.message));
+    }
+  }
+
+  close() {
+    this.index = null;
+    this.#image = null;
+    this.element.close();
+    fill(this.#picture);
+    fill(this.#side);
+  }
+
+  /** It has changed meanwhile. */
+  note(image) {
+    if (image.index === this.index && this.element.open) this.#show(image, this.index);
+  }
+
+  /** ends: whether there is none before, and none after it. */
+  setEnds(isFirst, isLast) {
+    this.#back.disabled = isFirst;
+    this.#next.disabled = isLast;
+  }
+
+  #show(image, index) {
+    if (index !== this.index) return; // somebody went on before the answer came
+    this.#image = image;
+    const best = largest(showable(image.outputs));
+    const wanted = image.outputs.find(({ variant }) => variant === this.#shown);
+    fill(
+      this.#side,
+      el("h2", { id: "viewer-name" }, image.name),
+      el("p", { class: `state ${image.status}` }, imageState(image.status)),
+      troubles(image),
+      original(image),
+      image.outputs.map((output) => this.#output(output)),
+    );
+    this.#showOutput(wanted ?? best ?? null);
+  }
+
+  #output(output) {
+    const change = saved(this.#image.input.size_bytes, output.size_bytes);
+    const { variant, url } = output;
+    const show = { type: "button", class: "plain", onclick: () => this.#showOutput(output) };
+    const canShow = showable([output]).length > 0;
+    const name = canShow ? el("button", show, variant) : variant;
+    const download = { href: url, download: true, "aria-label": `Download ${variant}` };
+    return el(
+      "section",
+      { class: "output", "data-variant": variant },
+      el("h3", {}, name),
+      el("p", {}, factsOf(output)),
+      el("p", {}, size(output.size_bytes), change && el("strong", {}, `, ${change}`)),
+      el("a", { class: "button", ...download }, icon("down")),
+    );
+  }
+
+  #showOutput(output) {
+    for (const part of this.#side.querySelectorAll(".output")) {
+      part.toggleAttribute("data-seen", part.dataset.variant === output?.variant);
+    }
+    const isShown = this.#picture.querySelector("img") !== null;
+    if (output !== null && this.#shown === output.variant && isShown) return;
+    this.#shown = output?.variant ?? null;
+    const { name, status, outputs, analysis } = this.#image;
+    if (output === null) {
+      const words = outputs.length ? "No browser shows these formats." : imageState(status);
+      fill(this.#picture, el("p", { class: "hint" }, words));
+      return;
+    }
+    const made = el("img", { alt: name, width: output.width, height: output.height });
+    made.addEventListener("load", () => made.nextSibling?.remove());
+    made.addEventListener("error", () => made.isConnected && presence.check());
+    made.src = inline(output);
+    const hash = made.complete ? null : analysis?.thumbhash;
+    fill(this.#picture, made, hash && placeholder(hash, output));
+  }
+}
+
+function roundButton(name, label) {
+  return el("button", { type: "button", class: `round ${name}`, "aria-label": label }, icon(name));
+}
+
+function placeholder(hash, { width, height }) {
+  const canvas = el("canvas");
+  drawThumbhash(canvas, hash);
+  canvas.style.aspectRatio = `${width} / ${height}`;
+  return canvas;
+}
+
+function troubles(image) {
+  const notes = [image.error ?? image.last_error, ...image.warnings].filter(Boolean);
+  return notes.map(({ code, message }) =>
+    el("p", { class: "trouble" }, `${message} `, el("code", {}, code)),
+  );
+}
+
+function original({ input, source, attempts, duration_ms }) {
+  const made = duration_ms === null ? "" : `Made in ${number(duration_ms)} ms`;
+  const tries = attempts > 1 ? `, try ${attempts}` : "";
+  return el(
+    "section",
+    { class: "original" },
+    el("h3", {}, "As sent"),
+    input.width !== null && el("p", {}, factsOf(input)),
+    input.size_bytes !== null && el("p", {}, size(input.size_bytes)),
+    source.url && el("p", { class: "hint" }, source.url),
+    made && el("p", { class: "hint" }, `${made}${tries}.`),
+  );
+}
+
+function factsOf({ format, width, height, frames }) {
+  const many = frames > 1 ? `, ${number(frames)} frames` : "";
+  return `${formatName(format)}, ${number(width)} × ${number(height)}${many}`;
+}
+
+/** The first of those that are as large as the last. */
+function largest(outputs) {
+  const last = outputs.at(-1);
+  return outputs.find(({ width, height }) => width * height === last.width * last.height);
+}

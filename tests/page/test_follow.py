@@ -1,0 +1,192 @@
+"""The page while jobs go on: after reloads, beside others, and when the server goes away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, Route, WebSocketRoute, expect
+
+from tests.page.visitor import (
+    append,
+    begin_job,
+    drop,
+    names_of,
+    open_start,
+    shown_state,
+    submit,
+)
+from tests.pictures import make_jpeg
+from tests.server_process import ServerProcess
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AWAY = "The server does not answer. This page goes on when it is back."
+
+
+class Mortal:
+    """A server that can be killed and started again at the same place."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.server = ServerProcess(data_dir)
+
+    def kill(self) -> None:
+        self.server.kill()
+
+    def start(self) -> None:
+        self.server = ServerProcess(self.server.data_dir, self.server.port)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def mortal(tmp_path: Path) -> AsyncIterator[Mortal]:
+    mortal = await asyncio.to_thread(Mortal, tmp_path / "data")
+    yield mortal
+    await asyncio.to_thread(mortal.kill)
+
+
+async def open_job(page: Page, server: ServerProcess, job_id: str) -> None:
+    await page.goto(f"{server.url}/#/jobs/{job_id}")
+    await expect(page.locator(".status h1")).to_be_visible()
+
+
+async def test_a_job_is_there_again_after_a_reload_and_goes_on(
+    page: Page, server: ServerProcess
+) -> None:
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    await open_job(page, server, job_id)
+    await expect(page.locator(".tile.completed")).to_have_count(1)
+    await page.reload()
+    await expect(page.locator(".tile.completed img.loaded")).to_have_count(1)
+    await shown_state(page, "Open")
+    await asyncio.to_thread(append, server, job_id, {"b.jpg": make_jpeg(50, 50)})
+    await expect(page.locator(".tile.completed img.loaded")).to_have_count(2)
+    await page.get_by_role("button", name="Close the job").click()
+    await shown_state(page, "Finished")
+
+
+async def test_an_upload_that_was_broken_off_is_finished_with_the_same_files(
+    page: Page, server: ServerProcess, tmp_path: Path
+) -> None:
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    files = {"a.jpg": make_jpeg(), "b.jpg": make_jpeg(70, 70)}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    await open_job(page, server, job_id)
+    await page.set_input_files(".upload input >> nth=0", [tmp_path / name for name in files])
+    await shown_state(page, "Finished")
+    assert await asyncio.to_thread(names_of, server, job_id) == ["a.jpg", "b.jpg"]
+
+
+async def test_a_killed_server_is_waited_for_and_the_job_goes_on(
+    page: Page, mortal: Mortal
+) -> None:
+    job_id = await asyncio.to_thread(begin_job, mortal.server, {"a.jpg": make_jpeg()})
+    await open_job(page, mortal.server, job_id)
+    await expect(page.locator(".tile.completed img.loaded")).to_have_count(1)
+    await asyncio.to_thread(mortal.kill)
+    await expect(page.get_by_text(AWAY)).to_be_visible()
+    await asyncio.to_thread(mortal.start)
+    await expect(page.get_by_text(AWAY)).to_be_hidden()
+    await asyncio.to_thread(append, mortal.server, job_id, {"b.jpg": make_jpeg(50, 50)})
+    await expect(page.locator(".tile.completed img.loaded")).to_have_count(2)
+
+
+async def test_an_upload_goes_on_where_a_killed_server_left_it(page: Page, mortal: Mortal) -> None:
+    reached, held = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        reached.set()
+        await held.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/jobs/*/images", hold)
+    job_id = await submit(page, mortal.server, {"a.jpg": make_jpeg()})
+    await reached.wait()
+    await asyncio.to_thread(mortal.kill)
+    held.set()
+    await expect(page.get_by_text(AWAY)).to_be_visible()
+    await asyncio.to_thread(mortal.start)
+    await shown_state(page, "Finished")
+    await expect(page.locator(".tile.completed img.loaded")).to_have_count(1)
+    assert await asyncio.to_thread(names_of, mortal.server, job_id) == ["a.jpg"]
+
+
+async def test_a_job_is_followed_by_asking_where_no_websocket_gets_through(
+    page: Page, server: ServerProcess
+) -> None:
+    async def refuse(socket: WebSocketRoute) -> None:
+        await socket.close()
+
+    await page.route_web_socket("**/events", refuse)
+    await submit(page, server, {"a.jpg": make_jpeg()})
+    await shown_state(page, "Finished")
+    await expect(page.locator(".tile.completed img.loaded")).to_have_count(1)
+
+
+async def test_the_list_of_jobs_shows_what_others_do(page: Page, server: ServerProcess) -> None:
+    await open_start(page, server)
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    line = page.locator(f".jobs a[href='#/jobs/{job_id}']")
+    await expect(line).to_contain_text("1 image")
+    await expect(line).to_contain_text("thumbnail, from api")
+    await asyncio.to_thread(server.post, f"/api/v1/jobs/{job_id}/close", {})
+    await expect(line.locator(".state")).to_have_text("Finished")
+    await line.click()
+    await shown_state(page, "Finished")
+    await page.go_back()
+    await expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+
+
+async def test_older_jobs_stay_in_the_list_when_a_new_one_comes(page: Page, mortal: Mortal) -> None:
+    server = mortal.server
+
+    def begin_many() -> None:
+        for number in range(52):
+            server.post("/api/v1/jobs", {"open": True, "label": f"job {number}"})
+
+    await asyncio.to_thread(begin_many)
+    await open_start(page, server)
+    await expect(page.locator(".job")).to_have_count(50)
+    await page.get_by_role("button", name="Older jobs").click()
+    await expect(page.locator(".job")).to_have_count(52)
+    await asyncio.to_thread(server.post, "/api/v1/jobs", {"open": True, "label": "newest"})
+    await expect(page.locator(".job").first).to_contain_text("newest")
+    await expect(page.locator(".job")).to_have_count(53)
+    await expect(page.locator(".job").last).to_contain_text("job 0")
+
+
+async def test_a_job_is_deleted_only_after_a_question(page: Page, server: ServerProcess) -> None:
+    job_id = await submit(page, server, {"a.jpg": make_jpeg()})
+    await shown_state(page, "Finished")
+    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("button", name="Keep it").click()
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+    await page.goto(f"{server.url}/#/jobs/{job_id}")
+    await expect(page.get_by_role("heading", name="Nothing here")).to_be_visible()
+
+
+async def test_a_cancel_ends_an_open_job_and_keeps_what_is_made(
+    page: Page, server: ServerProcess
+) -> None:
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    await open_job(page, server, job_id)
+    await expect(page.locator(".tile.completed")).to_have_count(1)
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    await shown_state(page, "Finished")
+
+
+@pytest.mark.parametrize("address", ["#/nowhere", "#/jobs/none", "#/jobs/00000000"])
+async def test_an_address_that_leads_nowhere_says_so(
+    page: Page, server: ServerProcess, address: str
+) -> None:
+    await page.goto(f"{server.url}/{address}")
+    await expect(page.get_by_role("heading", name="Nothing here")).to_be_visible()
+    await page.get_by_role("link", name="To the start").click()
+    await drop(page, {"a.jpg": make_jpeg()})

@@ -125,19 +125,28 @@ async def test_addresses_are_checked_line_by_line_before_anything_is_sent(
 async def test_more_images_than_a_job_takes_are_not_begun(
     page: Page, server: ServerProcess
 ) -> None:
+    """Also where they are chosen before the server has said what it takes."""
+    chosen = asyncio.Event()
+
     async def lower(route: Route) -> None:
         answer = await route.fetch()
         info = await answer.json()
         info["limits"] |= {"max_images_per_job": 1, "max_image_bytes": 10_000}
+        await chosen.wait()
         await route.fulfill(response=answer, json=info)
 
     await page.route("**/api/v1/info", lower)
     await open_start(page, server)
     await drop(page, {"a.jpg": make_jpeg(), "b.jpg": make_jpeg(80, 80), "c.png": bytes(20_000)})
+    await expect(page.locator(".chosen strong")).to_contain_text("3 files")
+    chosen.set()
     await expect(page.get_by_role("alert")).to_have_text(
         "A job takes at most 1 image, and these are 2."
     )
     await expect(page.locator(".chosen")).to_contain_text("1 file left out: larger than 10 kB.")
+    await page.get_by_role("button", name="Clear").click()
+    await drop(page, {"d.png": bytes(20_000), "e.jpg": make_jpeg()})
+    await expect(page.get_by_role("button", name="Start")).to_be_enabled()
 
 
 async def test_a_preset_says_what_it_makes(page: Page, server: ServerProcess) -> None:

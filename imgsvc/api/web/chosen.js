@@ -1,34 +1,40 @@
 // What somebody has chosen so far: files without doubles, and the addresses of images elsewhere.
 
 export class Chosen extends EventTarget {
-  #files = new Map();
+  #found = new Map();
   #foreign = 0;
-  #large = 0;
+  #maxBytes = Infinity;
 
-  /** maxBytes: what an image may have; Infinity until the server has said it. */
-  maxBytes = Infinity;
+  /** What an image may have; Infinity until the server has said it. */
+  get maxBytes() {
+    return this.#maxBytes;
+  }
+
+  set maxBytes(bytes) {
+    this.#maxBytes = bytes;
+    this.#tell();
+  }
 
   add(found) {
     for (const one of found) {
       if (one.isForeign) this.#foreign += 1;
-      else if (one.file.size > this.maxBytes) this.#large += 1;
-      else this.#files.set(`${one.name}\n${one.file.size}\n${one.file.lastModified}`, one);
+      else this.#found.set(`${one.name}\n${one.file.size}\n${one.file.lastModified}`, one);
     }
-    this.dispatchEvent(new Event("change"));
+    this.#tell();
   }
 
   clear() {
-    this.#files.clear();
-    this.#foreign = this.#large = 0;
-    this.dispatchEvent(new Event("change"));
+    this.#found.clear();
+    this.#foreign = 0;
+    this.#tell();
   }
 
   get files() {
-    return Array.from(this.#files.values());
+    return Array.from(this.#found.values()).filter(({ file }) => file.size <= this.#maxBytes);
   }
 
   get count() {
-    return this.#files.size;
+    return this.files.length;
   }
 
   get bytes() {
@@ -37,7 +43,11 @@ export class Chosen extends EventTarget {
 
   /** Files that were left out: of another kind, or larger than the server takes. */
   get leftOut() {
-    return { foreign: this.#foreign, large: this.#large };
+    return { foreign: this.#foreign, large: this.#found.size - this.count };
+  }
+
+  #tell() {
+    this.dispatchEvent(new Event("change"));
   }
 }
 

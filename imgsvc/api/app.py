@@ -8,6 +8,7 @@ from imgsvc.api import (
     archives,
     backup,
     deliveries,
+    description,
     events,
     health,
     jobs,
@@ -39,6 +40,7 @@ _RESOURCES = (
     workers,
     backup,
     health,
+    description,
 )
 
 

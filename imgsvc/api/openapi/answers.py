@@ -178,7 +178,10 @@ def _of_other_things() -> dict[str, Schema]:
     preset = record(
         name=TEXT,
         readonly=said(FLAG, "Whether it comes with the program."),
-        recipe=ref("Recipe"),
+        recipe=said(
+            {"anyOf": [ref("Recipe"), {"type": "object"}]},
+            "What another version of the program has saved may have other fields.",
+        ),
         updated_at=said(nullable(MOMENT), "null where it comes with the program."),
     )
     workers = record(

@@ -91,6 +91,10 @@ WORDS = {
         "whsec_ and 24 to 64 bytes in base64: signs this job's messages. null: the server's own."
     ),
     "PresetSpec": "A preset as it is shown; its name must be that of the address.",
+    "PresetSpec.recipe": "What to make.",
+    "PresetSpec.name": "Of the address, or left out.",
+    "PresetSpec.readonly": "Own presets can be changed.",
+    "PresetSpec.updated_at": "Not taken over.",
     "RetrySpec": "Which images are tried again; all that failed or were cancelled without either.",
     "RetrySpec.codes": "Those that failed with one of these.",
     "RetrySpec.indexes": "Those at these places.",

@@ -85,7 +85,7 @@ def file_answers(
     return {
         200: answer("The file.", content, *of_file),
         206: answer("A part of the file.", content, "Content-Range", *of_file),
-        304: answer("The file has not changed.", None, "ETag"),
+        304: answer("The file has not changed.", None, *of_file),
         412: answer("The file is another one by now.", None),
         416: answer("The file has no such part.", None, "Content-Range"),
     }

@@ -1,0 +1,148 @@
+"""Answers held against the document that describes them."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache, cached_property
+from typing import Any
+
+import aiohttp
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from imgsvc.api.openapi.document import build_document
+from imgsvc.config import LimitSettings
+
+Document = dict[str, Any]
+PROBLEM = "application/problem+json"
+EVERYWHERE = {404: "not_found", 405: "method_not_allowed"}
+"""Of an address, or a method, that is not served at all."""
+
+_URI = "urn:document"
+
+
+class Undescribed(AssertionError):
+    """An answer that the document does not have, or has otherwise."""
+
+
+class Description:
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        resource = DRAFT202012.create_resource(document)
+        self._registry: Registry[Any] = Registry().with_resource(_URI, resource)
+        self._validators: dict[str, Draft202012Validator] = {}
+
+    @cached_property
+    def _templates(self) -> list[tuple[re.Pattern[str], Document]]:
+        """Those with fewer blanks first: `/batch/{id}` does not stand for `/batch/x/images`."""
+        paths = sorted(self.document["paths"], key=lambda path: path.count("{"))
+        return [
+            (
+                re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))),
+                self.document["paths"][path],
+            )
+            for path in paths
+        ]
+
+    def operation(self, method: str, path: str) -> Document | None:
+        method = "get" if method == "HEAD" else method.lower()
+        found = [methods for pattern, methods in self._templates if pattern.fullmatch(path)]
+        return next((methods[method] for methods in found if method in methods), None)
+
+    def answer(self, method: str, path: str, status: int) -> Document | None:
+        """None for what is refused before an operation is known."""
+        operation = self.operation(method, path)
+        if operation is None:
+            if status not in {*EVERYWHERE, 403, 421}:
+                raise Undescribed(f"{method} {path} is described nowhere, and answers {status}")
+            return None
+        answer = operation["responses"].get(str(status))
+        if answer is None:
+            raise Undescribed(f"{operation['operationId']} answers {status}")
+        return self.resolve(answer)
+
+    def resolve(self, found: Document) -> Document:
+        if "$ref" not in found:
+            return found
+        _, _, kind, name = found["$ref"].split("/")
+        resolved: Document = self.document["components"][kind][name]
+        return resolved
+
+    def check(self, schema: Document, value: Any) -> None:
+        key = json.dumps(schema, sort_keys=True)
+        if key not in self._validators:
+            based = json.loads(key.replace('"#/', f'"{_URI}#/'))
+            self._validators[key] = Draft202012Validator(
+                based, registry=self._registry, format_checker=FormatChecker()
+            )
+        try:
+            self._validators[key].validate(value)
+        except ValidationError as exc:
+            raise Undescribed(f"{exc.json_path}: {exc.message[:500]}") from exc
+
+
+@cache
+def describe(limits: LimitSettings) -> Description:
+    return Description(build_document(limits))
+
+
+def check_head(answer: Document | None, method: str, headers: Any) -> None:
+    """Header by header, and whether the kind of body is one that is described."""
+    if answer is None:
+        return
+    kind = headers.get("Content-Type")
+    if content := answer.get("content"):
+        kinds = {each.partition(";")[0] for each in content}
+        if kind is None or kind.partition(";")[0] not in kinds:
+            raise Undescribed(f"{kind} is none of {sorted(kinds)}")
+    elif kind not in {None, "application/octet-stream"} and "ETag" not in headers:
+        raise Undescribed(f"{kind}, and nothing is described")
+    document = describe_headers(answer)
+    for name, header in document.items():
+        if header.get("required") and name not in headers:
+            raise Undescribed(f"{method} gives no {name}")
+    told = {name.lower() for name in document}
+    for name in headers:
+        if name.lower() not in told | _USUAL:
+            raise Undescribed(f"{name}: {headers[name]} is not described")
+
+
+_HEADERS = build_document(LimitSettings())["components"]["headers"]
+_USUAL = {
+    "content-type", "content-length", "transfer-encoding", "connection", "date", "server",
+    "cache-control", "x-content-type-options", "content-security-policy", "referrer-policy",
+    "upgrade", "sec-websocket-accept",
+}  # fmt: skip
+
+
+def describe_headers(answer: Document) -> dict[str, Document]:
+    return {name: _HEADERS[name] for name in answer.get("headers", {})}
+
+
+def checked_response(limits: LimitSettings) -> type[aiohttp.ClientResponse]:
+    """A class of responses that fail when they are not as the server's document has them."""
+    description = describe(limits)
+
+    class CheckedResponse(aiohttp.ClientResponse):
+        async def start(self, connection: Any) -> aiohttp.ClientResponse:
+            await super().start(connection)
+            found = description.answer(self.method, self.url.raw_path, self.status)
+            check_head(found, self.method, self.headers)
+            return self
+
+        async def read(self) -> bytes:
+            is_new = self._body is None
+            body = await super().read()
+            if is_new and body and self.content_type in {"application/json", PROBLEM}:
+                found = description.answer(self.method, self.url.raw_path, self.status)
+                content = (found or _ANYWHERE)["content"][self.content_type]
+                description.check(content["schema"], json.loads(body))
+            return body
+
+    return CheckedResponse
+
+
+_ANYWHERE = {"content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}

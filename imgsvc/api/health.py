@@ -7,6 +7,7 @@ from aiohttp import web
 from imgsvc import __version__
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import workers_document
+from imgsvc.api.pages import check_query
 
 routes = web.RouteTableDef()
 
@@ -31,6 +32,7 @@ async def readyz(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/info")
 async def info(request: web.Request) -> web.Response:
+    check_query(request.query)
     context = request.app[CONTEXT]
     limits = context.settings.limits
     formats = await context.workforce.formats()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import Any
 
@@ -17,9 +18,18 @@ from imgsvc.api.openapi.document import build_document
 from imgsvc.config import LimitSettings
 
 Document = dict[str, Any]
+JSON = "application/json"
 PROBLEM = "application/problem+json"
+ANY_PROBLEM = {"$ref": "#/components/schemas/Problem"}
 EVERYWHERE = {404: "not_found", 405: "method_not_allowed"}
 """Of an address, or a method, that is not served at all."""
+
+USUAL = {
+    "content-type", "content-length", "transfer-encoding", "connection", "date", "server",
+    "cache-control", "x-content-type-options", "content-security-policy", "referrer-policy",
+    "upgrade", "sec-websocket-accept",
+}  # fmt: skip
+"""Headers that need no words, or say of a page what its browser needs to know."""
 
 _URI = "urn:document"
 
@@ -83,43 +93,34 @@ class Description:
         except ValidationError as exc:
             raise Undescribed(f"{exc.json_path}: {exc.message[:500]}") from exc
 
+    def check_head(self, method: str, path: str, status: int, headers: Mapping[str, str]) -> None:
+        """Its status, its headers one by one, and the media type of its body."""
+        answer = self.answer(method, path, status)
+        if answer is None:
+            return
+        kind = headers.get("Content-Type", "").partition(";")[0]
+        kinds = {each.partition(";")[0] for each in answer.get("content", {})}
+        if kinds and kind not in kinds:
+            raise Undescribed(f"{kind} is none of {sorted(kinds)}")
+        told = {name: self.resolve(header) for name, header in answer["headers"].items()}
+        given = {name.lower(): text for name, text in headers.items()}
+        for name, header in told.items():
+            if header["required"] and name.lower() not in given:
+                raise Undescribed(f"{method} {path} gives no {name}")
+        if untold := given.keys() - {name.lower() for name in told} - USUAL:
+            raise Undescribed(f"{method} {path} gives {sorted(untold)}")
+
+    def check_body(self, method: str, path: str, status: int, kind: str, body: bytes) -> None:
+        if not body or kind not in {JSON, PROBLEM}:
+            return
+        answer = self.answer(method, path, status)
+        schema = answer["content"][kind]["schema"] if answer else ANY_PROBLEM
+        self.check(schema, json.loads(body))
+
 
 @cache
 def describe(limits: LimitSettings) -> Description:
     return Description(build_document(limits))
-
-
-def check_head(answer: Document | None, method: str, headers: Any) -> None:
-    """Header by header, and whether the kind of body is one that is described."""
-    if answer is None:
-        return
-    kind = headers.get("Content-Type")
-    if content := answer.get("content"):
-        kinds = {each.partition(";")[0] for each in content}
-        if kind is None or kind.partition(";")[0] not in kinds:
-            raise Undescribed(f"{kind} is none of {sorted(kinds)}")
-    elif kind not in {None, "application/octet-stream"} and "ETag" not in headers:
-        raise Undescribed(f"{kind}, and nothing is described")
-    document = describe_headers(answer)
-    for name, header in document.items():
-        if header.get("required") and name not in headers:
-            raise Undescribed(f"{method} gives no {name}")
-    told = {name.lower() for name in document}
-    for name in headers:
-        if name.lower() not in told | _USUAL:
-            raise Undescribed(f"{name}: {headers[name]} is not described")
-
-
-_HEADERS = build_document(LimitSettings())["components"]["headers"]
-_USUAL = {
-    "content-type", "content-length", "transfer-encoding", "connection", "date", "server",
-    "cache-control", "x-content-type-options", "content-security-policy", "referrer-policy",
-    "upgrade", "sec-websocket-accept",
-}  # fmt: skip
-
-
-def describe_headers(answer: Document) -> dict[str, Document]:
-    return {name: _HEADERS[name] for name in answer.get("headers", {})}
 
 
 def checked_response(limits: LimitSettings) -> type[aiohttp.ClientResponse]:
@@ -129,20 +130,15 @@ def checked_response(limits: LimitSettings) -> type[aiohttp.ClientResponse]:
     class CheckedResponse(aiohttp.ClientResponse):
         async def start(self, connection: Any) -> aiohttp.ClientResponse:
             await super().start(connection)
-            found = description.answer(self.method, self.url.raw_path, self.status)
-            check_head(found, self.method, self.headers)
+            description.check_head(self.method, self.url.raw_path, self.status, self.headers)
             return self
 
         async def read(self) -> bytes:
             is_new = self._body is None
             body = await super().read()
-            if is_new and body and self.content_type in {"application/json", PROBLEM}:
-                found = description.answer(self.method, self.url.raw_path, self.status)
-                content = (found or _ANYWHERE)["content"][self.content_type]
-                description.check(content["schema"], json.loads(body))
+            if is_new:
+                path = self.url.raw_path
+                description.check_body(self.method, path, self.status, self.content_type, body)
             return body
 
     return CheckedResponse
-
-
-_ANYWHERE = {"content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}

@@ -42,7 +42,7 @@ def submit_body(limits: LimitSettings) -> Schema:
     spec = said(ref("JobSpec"), "Everything but images; then no simple field beside it.")
     content = {
         FORM: {
-            "schema": form({"spec": spec, **simple}),
+            "schema": form({"spec": spec, **simple}, files=0),
             "encoding": {"spec": {"contentType": JSON}},
         },
         JSON: {"schema": ref("JobSpec"), "example": examples.JOB_SPEC},
@@ -83,13 +83,13 @@ def form(
     name: str = "file",
     media_type: str = "image/*",
 ) -> Schema:
-    """A form of files with fields. files: how many; None for any number."""
+    """A form of files with fields. files: how many; 0 for any number, None for at least one."""
     one = {**_FILE, "contentMediaType": media_type}
-    file = one if files == 1 else array(one)
+    file = one if files == 1 else {**array(one), "minItems": 1 if files is None else 0}
     return {
         "type": "object",
         "properties": {name: file, **fields},
-        "required": [name],
+        "required": [name] if files != 0 else [],
         "additionalProperties": False,
     }
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from imgsvc.api.dialects.batch_v1 import MAX_IMAGES
 from imgsvc.api.openapi.field_words import WORDS
-from imgsvc.api.openapi.vocabulary import Schema, nullable, ref, said
+from imgsvc.api.openapi.vocabulary import WEB_ADDRESS, Schema, nullable, ref, said
 from imgsvc.config import LimitSettings
 from imgsvc.dispatch.workforce import MAX_SIZE
 from imgsvc.intake.batch_spec import BatchSpec
@@ -45,7 +45,7 @@ def input_schemas(limits: LimitSettings) -> dict[str, Schema]:
 def query_fields() -> dict[str, Schema]:
     """Of a job whose body is an image or a product list: by name, as a query has them."""
     fields = dict(_schemas_of(JobSpec)["JobSpec"]["properties"])
-    webhook = _schemas_of(JobSpec)["WebhookSpec"]["properties"]["url"]
+    webhook = _schemas_of(JobSpec)["WebhookSpec"]["properties"]["url"] | {"pattern": WEB_ADDRESS}
     fields["webhook_url"] = said(webhook, WORDS["JobSpec.webhook_url"])
     fields["recipe"] = said(ref("Recipe"), WORDS["JobSpec.recipe"])
     return {name: without_null(fields[name]) for name in QUERY_FIELDS}
@@ -115,6 +115,7 @@ def _tell_of_jobs(schemas: dict[str, Schema], limits: LimitSettings) -> None:
     fields = schemas["JobSpec"]["properties"]
     fields["recipe"] = said(nullable(ref("Recipe")), fields["recipe"]["description"])
     fields["images"]["maxItems"] = limits.max_images_per_job
+    schemas["WebhookSpec"]["properties"]["url"]["pattern"] = WEB_ADDRESS
     _exclude_each_other(schemas["JobSpec"], "preset", "recipe")
     schemas["ImageSpec"]["oneOf"] = [_given("data"), _given("url")]
     schemas["BatchImageSpec"]["oneOf"] = [_given("base64"), _given("url")]

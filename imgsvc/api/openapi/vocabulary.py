@@ -29,6 +29,8 @@ MOMENT: Schema = {
 }
 PATH: Schema = {"type": "string", "format": "uri-reference", "pattern": "^/"}
 URL: Schema = {"type": "string", "format": "uri", "pattern": "^https?://"}
+WEB_ADDRESS = "^[hH][tT][tT][pP][sS]?://"
+"""A pattern of what may be sent as one: a scheme is one in any case."""
 
 
 def record(**fields: Schema) -> Schema:

@@ -6,20 +6,21 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from aiohttp import web
 from openapi_spec_validator import validate
 
 import imgsvc
-from imgsvc.api import app as api
+from imgsvc.api.app import build_app
+from imgsvc.api.context import Context
 from imgsvc.api.openapi.chapters.server import METRICS, PAGE
 from imgsvc.api.openapi.document import build_document, describe_paths
 from imgsvc.api.openapi.field_words import WORDS
 from imgsvc.api.openapi.inputs import input_schemas
 from imgsvc.api.problems import IMAGE_STATUSES, STATUSES
-from imgsvc.config import LimitSettings
+from imgsvc.config import LimitSettings, load_settings
 from tests.descriptions import Description
 
 LIMITS = LimitSettings()
@@ -36,19 +37,12 @@ UNDESCRIBED = re.compile(r"/(web|static)/")
 """Files of the web page."""
 
 
-def routes() -> Iterator[web.AbstractRouteDef]:
-    dialects = (api.batch_upload, api.batch_v1, api.product_csv, api.jobs_dialect)
-    for resource in (*api._RESOURCES, *dialects):
-        yield from resource.routes
-
-
 def served() -> set[tuple[str, str]]:
     """Methods and paths of the application's routes, HEAD aside, which every GET brings along."""
-    app = web.Application()
-    app.add_routes([*routes()])
+    context = SimpleNamespace(settings=load_settings(environ={}))
     return {
         (route.method, route.resource.canonical)
-        for route in app.router.routes()
+        for route in build_app(cast(Context, context)).router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
 

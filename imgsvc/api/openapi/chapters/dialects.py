@@ -17,14 +17,18 @@ from imgsvc.api.openapi.operations import Operation, Tag
 from imgsvc.api.openapi.parameters import IDEMPOTENCY_KEY, INLINE, OF_FILES
 from imgsvc.api.openapi.refusals import BODY, CHANGE, NOT_FOUND, READ, SAFE, TAKE_IN, refused
 from imgsvc.api.openapi.responses import answer, csv_answer, file_answers, json_answer
-from imgsvc.api.openapi.vocabulary import TEXT, Schema, record, ref, said
+from imgsvc.api.openapi.vocabulary import TEXT, WEB_ADDRESS, Schema, record, ref, said
 from imgsvc.api.product_lists import LIST_TYPE
 from imgsvc.config import LimitSettings
 from imgsvc.domain.product_list import TITLES
 
 _LOOK = READ | NOT_FOUND
 _FILE = SAFE | NOT_FOUND
-_WEBHOOK_URL: Schema = {"type": "string", "maxLength": MAX_WEBHOOK_URL_CHARS}
+_WEBHOOK_URL: Schema = {
+    "type": "string",
+    "maxLength": MAX_WEBHOOK_URL_CHARS,
+    "pattern": WEB_ADDRESS,
+}
 
 
 def operations(_limits: LimitSettings) -> list[Operation]:
@@ -152,7 +156,7 @@ def _product_csv(prefix: str, suffix: str) -> list[Operation]:
     tag = Tag.PRODUCT_CSV
     as_form = form({"webhook_url": _WEBHOOK_URL}, files=1, media_type=LIST_TYPE)
     titles = ",".join([*TITLES.values(), OUTPUT_TITLE])
-    webhook = record(request_id=TEXT, webhook_url={**_WEBHOOK_URL, "minLength": 1})
+    webhook = record(request_id=TEXT, webhook_url=_WEBHOOK_URL)
     example = {"request_id": examples.JOB_ID, "webhook_url": "https://shop.example/done"}
     return [
         Operation(

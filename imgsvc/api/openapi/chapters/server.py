@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from imgsvc import errors
 from imgsvc.api.openapi.bodies import json_body
 from imgsvc.api.openapi.operations import Operation, Tag
 from imgsvc.api.openapi.parameters import IF_NONE_MATCH
-from imgsvc.api.openapi.refusals import ANY, BODY, CHANGE, READ, SAFE
+from imgsvc.api.openapi.refusals import ANY, BODY, CHANGE, SAFE, Refusals, refused
 from imgsvc.api.openapi.responses import answer, json_answer
 from imgsvc.api.openapi.vocabulary import BYTES, TEXT, Schema, ref
 from imgsvc.config import LimitSettings
@@ -26,7 +27,7 @@ METRICS = Operation(
 )
 
 
-def _page(path: str, name: str, summary: str, text: str) -> Operation:
+def _page(path: str, name: str, summary: str, text: str, refusals: Refusals = ANY) -> Operation:
     return Operation(
         method="get",
         path=path,
@@ -38,12 +39,13 @@ def _page(path: str, name: str, summary: str, text: str) -> Operation:
             200: answer(text, {"text/html": {"schema": TEXT}}, "ETag"),
             304: answer("The page has not changed.", None, "ETag"),
         },
-        refusals=ANY,
+        refusals=refusals,
     )
 
 
 PAGE = _page("/", "getPage", "The web page", "The page.")
-DOCS = _page("/docs", "getDocs", "This description, for people", "A page without scripts.")
+_QUERY = ANY | refused(errors.InvalidRequest)
+DOCS = _page("/docs", "getDocs", "This description, for people", "A page without scripts.", _QUERY)
 
 
 def operations(_limits: LimitSettings) -> list[Operation]:
@@ -92,7 +94,7 @@ _INFO = Operation(
     tag=Tag.SERVER,
     summary="Version, formats, limits, workers and queue",
     answers={200: json_answer("Info", "What this server is, and what it takes.")},
-    refusals=READ,
+    refusals=SAFE,
 )
 _WORKERS = Operation(
     method="patch",
@@ -134,5 +136,5 @@ _OPENAPI = Operation(
         200: answer("An OpenAPI 3.1 document.", _DOCUMENT, "ETag"),
         304: answer("The document has not changed.", None, "ETag"),
     },
-    refusals=ANY,
+    refusals=_QUERY,
 )

@@ -57,7 +57,8 @@ def _chapters(document: Schema) -> Iterator[Chapter]:
 
 
 def _anchor(name: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in name.lower())
+    """Of a chapter; an operation may be called the same."""
+    return "chapter-" + "".join(c if c.isalnum() else "-" for c in name.lower())
 
 
 def _contents(chapters: list[Chapter], schemas: Schema) -> Html:
@@ -66,8 +67,10 @@ def _contents(chapters: list[Chapter], schemas: Schema) -> Html:
         _part(tag["name"], _anchor(tag["name"]), [_entry(*each) for each in operations])
         for tag, operations in chapters
     ]
-    parts.append(_part("Webhook messages", "messages", []))
-    parts.append(_part("Schemas", "schemas", [schema_link(name) for name in sorted(schemas)]))
+    parts.append(_part("Webhook messages", "chapter-messages", []))
+    parts.append(
+        _part("Schemas", "chapter-schemas", [schema_link(name) for name in sorted(schemas)])
+    )
     return element("nav", element("ul", *parts), aria_label="Contents")
 
 
@@ -191,7 +194,7 @@ def _messages(document: Schema) -> Html:
     ]
     return element(
         "section",
-        element("h2", "Webhook messages", id="messages"),
+        element("h2", "Webhook messages", id="chapter-messages"),
         prose("Posted to the webhook of a job, signed after Standard Webhooks, and tried again "
               "for days. 410 switches the receiver off."),
         table(["Event", "When", "Body"], rows),
@@ -201,7 +204,7 @@ def _messages(document: Schema) -> Html:
 def _schemas(schemas: Schema) -> Html:
     return element(
         "section",
-        element("h2", "Schemas", id="schemas"),
+        element("h2", "Schemas", id="chapter-schemas"),
         prose("A star marks what is always there."),
         *(_schema(name, schemas[name]) for name in sorted(schemas)),
     )

@@ -69,7 +69,7 @@ def test_it_is_valid() -> None:
 
 def test_it_is_of_this_version_and_stands_wherever_it_is_served() -> None:
     assert DOCUMENT["info"]["version"] == imgsvc.__version__
-    assert [server["url"] for server in DOCUMENT["servers"]] == ["/"]
+    assert [server["url"] for server in DOCUMENT["servers"]] == ["./"]
 
 
 def test_every_route_is_described_and_nothing_else() -> None:

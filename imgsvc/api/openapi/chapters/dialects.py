@@ -211,8 +211,8 @@ def _product_csv(prefix: str, suffix: str) -> list[Operation]:
     ]
 
 
-def _jobs() -> list[Operation]:
-    tag = Tag.JOBS_DIALECT
+def _one_image() -> Schema:
+    """The body: a form, or a document."""
     fields = operation_fields()
     spec: Schema = {
         "type": "object",
@@ -228,6 +228,11 @@ def _jobs() -> list[Operation]:
         "output_format": "jpeg",
     }
     as_form = {**form(fields, files=1, name="image_data"), "required": ["image_data", "operation"]}
+    return form_or_json(as_form, spec, document, "The image, and what to make of it.")
+
+
+def _jobs() -> list[Operation]:
+    tag = Tag.JOBS_DIALECT
     octets = ["application/octet-stream"]
     return [
         Operation(
@@ -237,7 +242,7 @@ def _jobs() -> list[Operation]:
             tag=tag,
             summary="Submit one image with one operation",
             parameters=[IDEMPOTENCY_KEY],
-            body=form_or_json(as_form, spec, document, "The image, and what to make of it."),
+            body=_one_image(),
             answers={
                 202: json_answer("SubmittedJob", "The job.", "Location", "Idempotency-Replayed")
             },

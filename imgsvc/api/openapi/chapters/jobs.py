@@ -25,7 +25,7 @@ _OPTIONS = CHANGE | NOT_FOUND | BODY
 
 
 def operations(limits: LimitSettings) -> list[Operation]:
-    return [*_submits(limits), *_of_jobs(), *_of_images()]
+    return [*_submits(limits), *_looks(), *_changes(), *_of_images()]
 
 
 def _submits(limits: LimitSettings) -> list[Operation]:
@@ -70,8 +70,7 @@ def _submits(limits: LimitSettings) -> list[Operation]:
     ]  # fmt: skip
 
 
-def _of_jobs() -> list[Operation]:
-    retry = {"codes": ["fetch_failed", "fetch_timeout"]}
+def _looks() -> list[Operation]:
     return [
         Operation(
             method="get",
@@ -97,6 +96,12 @@ def _of_jobs() -> list[Operation]:
             answers={200: json_answer("Job", "The job as it is now.")},
             refusals=SAFE | NOT_FOUND,
         ),
+    ]
+
+
+def _changes() -> list[Operation]:
+    retry = {"codes": ["fetch_failed", "fetch_timeout"]}
+    return [
         Operation(
             method="delete",
             path="/api/v1/jobs/{id}",

@@ -27,7 +27,8 @@ EVERYWHERE = {404: "not_found", 405: "method_not_allowed"}
 USUAL = {
     "content-type", "content-length", "transfer-encoding", "connection", "date", "server",
     "cache-control", "x-content-type-options", "content-security-policy", "referrer-policy",
-    "upgrade", "sec-websocket-accept",
+    "upgrade", "sec-websocket-accept", "vary", "cross-origin-opener-policy",
+    "cross-origin-resource-policy",
 }  # fmt: skip
 """Headers that need no words, or say of a page what its browser needs to know."""
 

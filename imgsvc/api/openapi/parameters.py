@@ -7,7 +7,7 @@ from enum import StrEnum
 from imgsvc.api.idempotency import KEY_PATTERN
 from imgsvc.api.openapi import examples
 from imgsvc.api.openapi.inputs import query_fields, variant_fields
-from imgsvc.api.openapi.vocabulary import COUNT, ID, TEXT, Schema, choice, ref, said
+from imgsvc.api.openapi.vocabulary import COUNT, ID, TEXT, Schema, choice, ref
 from imgsvc.api.pages import PageSize
 from imgsvc.api.preferences import MAX_WAIT_S
 from imgsvc.domain.input_names import MAX_NAME_CHARS
@@ -37,7 +37,9 @@ def _in_header(name: str, schema: Schema, text: str) -> Schema:
 
 PATH_PARAMETERS = {
     "id": _in_path("id", ID, "Of the job, in every dialect.", examples.JOB_ID),
-    "index": _in_path("index", COUNT, "Of the image in its job, from 0.", 0),
+    "index": _in_path(
+        "index", {**COUNT, "maximum": 999_999_999}, "Of the image in its job, from 0.", 0
+    ),
     "variant": _in_path("variant", _NAME, "Name of a variant of the recipe.", "thumbnail"),
     "name": _in_path("name", _NAME, f"{NAMES_ARE}.".capitalize(), "shop"),
     "delivery_id": _in_path("delivery_id", ID, "Of the delivery.", examples.IMAGE_ID),
@@ -68,6 +70,11 @@ PREFER = _in_header(
 LAST_EVENT_ID = _in_header(
     "Last-Event-ID", TEXT, "The id that a reconnecting reader has seen last; browsers send it."
 )
+NAME = in_query(
+    "name",
+    {"type": "string", "maxLength": MAX_NAME_CHARS},
+    "What the image is called. Only where the body is an image.",
+)
 CURSOR = in_query("cursor", TEXT, "next_cursor of the page before.")
 INLINE = in_query("inline", choice(["0", "1"]), "1: to be displayed, and not saved.")
 OF_FILES = (
@@ -93,13 +100,11 @@ def status(states: type[StrEnum]) -> Schema:
 def job_fields() -> list[Schema]:
     """Of a submit whose body is an image or a product list."""
     only = " Only where the body is an image or a product list."
-    name = said({"type": "string", "maxLength": MAX_NAME_CHARS}, "Of the image.")
     fields = [
         _of_query(field, schema, f"{schema['description']}{only}")
         for field, schema in query_fields().items()
     ]
-    text = "What the image is called. Only where the body is an image."
-    return [*fields, _of_query("name", name, text)]
+    return [*fields, NAME]
 
 
 def render_fields() -> list[Schema]:

@@ -15,15 +15,14 @@ from imgsvc.api.openapi.bodies import (
 )
 from imgsvc.api.openapi.operations import Operation, Tag
 from imgsvc.api.openapi.parameters import IDEMPOTENCY_KEY, INLINE, OF_FILES
-from imgsvc.api.openapi.refusals import BODY, CHANGE, NOT_FOUND, READ, SAFE, TAKE_IN, refused
+from imgsvc.api.openapi.refusals import BODY, CHANGE, NOT_FOUND, SAFE, TAKE_IN, refused
 from imgsvc.api.openapi.responses import answer, csv_answer, file_answers, json_answer
 from imgsvc.api.openapi.vocabulary import TEXT, WEB_ADDRESS, Schema, record, ref, said
 from imgsvc.api.product_lists import LIST_TYPE
 from imgsvc.config import LimitSettings
 from imgsvc.domain.product_list import TITLES
 
-_LOOK = READ | NOT_FOUND
-_FILE = SAFE | NOT_FOUND
+_LOOK = SAFE | NOT_FOUND
 _WEBHOOK_URL: Schema = {
     "type": "string",
     "maxLength": MAX_WEBHOOK_URL_CHARS,
@@ -93,7 +92,7 @@ def _batch_upload() -> list[Operation]:
             summary="Download one file",
             parameters=[INLINE, *OF_FILES],
             answers=file_answers(),
-            refusals=_FILE,
+            refusals=_LOOK,
         ),
     ]
 
@@ -275,6 +274,6 @@ def _jobs() -> list[Operation]:
             summary="Download the result",
             parameters=[INLINE, *OF_FILES],
             answers=file_answers(),
-            refusals=_FILE | refused(errors.NotReady),
+            refusals=_LOOK | refused(errors.NotReady),
         ),
     ]

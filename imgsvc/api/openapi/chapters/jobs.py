@@ -9,6 +9,7 @@ from imgsvc.api.openapi.operations import Operation, Tag
 from imgsvc.api.openapi.parameters import (
     CURSOR,
     IDEMPOTENCY_KEY,
+    NAME,
     PREFER,
     in_query,
     job_fields,
@@ -59,7 +60,7 @@ def _submits(limits: LimitSettings) -> list[Operation]:
             name="appendImages",
             tag=Tag.JOBS,
             summary="Append images to an open job",
-            parameters=[in_query("name", TEXT, "What the image is called, where it is the body."),
+            parameters=[NAME,
                         IDEMPOTENCY_KEY],
             body=append_body(limits),
             answers={

@@ -6,7 +6,14 @@ from imgsvc import errors
 from imgsvc.api.openapi import examples
 from imgsvc.api.openapi.bodies import image_body
 from imgsvc.api.openapi.operations import Operation, Tag
-from imgsvc.api.openapi.parameters import INLINE, LAST_EVENT_ID, OF_FILES, in_query, render_fields
+from imgsvc.api.openapi.parameters import (
+    INLINE,
+    LAST_EVENT_ID,
+    NAME,
+    OF_FILES,
+    in_query,
+    render_fields,
+)
 from imgsvc.api.openapi.refusals import BODY, CHANGE, NOT_FOUND, OF_IMAGE, SAFE, refused
 from imgsvc.api.openapi.responses import answer, csv_answer, file_answers
 from imgsvc.api.openapi.vocabulary import BYTES, TEXT, Schema
@@ -123,7 +130,7 @@ def _render(limits: LimitSettings) -> Operation:
         "query: a preset, or the fields of a variant.",
         parameters=[
             *render_fields(),
-            in_query("name", TEXT, "What the image is called."),
+            NAME,
             INLINE,
         ],
         body=image_body(f"One image of at most {limits.max_image_bytes} bytes.", with_form=True),

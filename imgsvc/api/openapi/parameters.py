@@ -11,9 +11,10 @@ from imgsvc.api.openapi.vocabulary import COUNT, ID, TEXT, Schema, choice, ref
 from imgsvc.api.pages import PageSize
 from imgsvc.api.preferences import MAX_WAIT_S
 from imgsvc.domain.input_names import MAX_NAME_CHARS
+from imgsvc.recipes.model import NAME_PATTERN
 from imgsvc.recipes.names import NAMES_ARE
 
-_NAME: Schema = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,39}$"}
+_NAME: Schema = {"type": "string", "pattern": NAME_PATTERN.replace(r"\z", "$")}
 
 
 def _in_path(name: str, schema: Schema, text: str, example: object) -> Schema:

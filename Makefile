@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE =
 
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo serve test check static format-check lint types contracts coverage torture bench bench-recipes soak gallery hostile fix clean
+.PHONY: help demo serve test check static format-check lint types contracts coverage torture bench bench-recipes soak gallery hostile fuzz fix clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +67,9 @@ soak: $(READY) ## full load for five minutes: does anything grow? (ARGS="--minut
 hostile: $(READY) ## thousands of hostile files, then pictures that fill the memory (ARGS="--seed 2 …")
 	@$(BIN)/python -m tests.hostile $(ARGS)
 	@$(BIN)/python -m tests.hostile.flood
+
+fuzz: $(READY) ## make requests up after /openapi.json (ARGS="--examples 99")
+	@$(BIN)/python -m tests.api.openapi $(ARGS)
 
 gallery: $(READY) ## lay out what every operation makes of one photo (CORPUS=photo)
 	@$(BIN)/python -m benchmarks.gallery $(if $(CORPUS),--corpus "$(CORPUS)") $(ARGS)

@@ -18,6 +18,7 @@ from imgsvc.runtime.core import Core
 from imgsvc.runtime.server import open_server
 from imgsvc.store.writer import Transaction
 from imgsvc.workers.child import render_image
+from tests.descriptions import checked_response
 from tests.runtime.faulty import unconfined
 
 
@@ -54,7 +55,9 @@ async def running_server(settings: Settings, render: Any = render_image) -> Asyn
         settings = unconfined(settings)
     async with (
         open_server(settings, render) as (core, url),
-        aiohttp.ClientSession(base_url=url) as http,
+        aiohttp.ClientSession(
+            base_url=url, response_class=checked_response(settings.limits)
+        ) as http,
     ):
         yield Running(core, url, http)
 

@@ -8,6 +8,7 @@ from imgsvc.api import (
     archives,
     backup,
     deliveries,
+    description,
     events,
     health,
     jobs,
@@ -42,6 +43,7 @@ _RESOURCES = (
     backup,
     health,
     metrics,
+    description,
     web_page,
 )
 

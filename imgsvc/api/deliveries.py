@@ -7,12 +7,14 @@ from typing import Any
 from aiohttp import web
 
 from imgsvc.api.context import CONTEXT
-from imgsvc.api.pages import check_query, link_next, read_limit
+from imgsvc.api.pages import PageSize, check_query, link_next, read_limit
 from imgsvc.domain.times import rfc3339
 from imgsvc.domain.webhook import Delivery
 from imgsvc.store.cursors import decode_id_cursor, encode_cursor
 
 routes = web.RouteTableDef()
+
+DELIVERIES_AT_ONCE = PageSize(most=500, default=50)
 
 
 @routes.get("/api/v1/jobs/{id}/deliveries")
@@ -22,7 +24,7 @@ async def list_deliveries(request: web.Request) -> web.Response:
     cursor = query.get("cursor")
     deliveries, after = await request.app[CONTEXT].store.deliveries(
         request.match_info["id"],
-        limit=read_limit(query, most=500, default=50),
+        limit=read_limit(query, DELIVERIES_AT_ONCE),
         after=decode_id_cursor(cursor) if cursor else None,
     )
     next_cursor = None if after is None else encode_cursor(after)

@@ -13,7 +13,7 @@ from imgsvc.api.forms import ListReceiver
 from imgsvc.errors import MalformedRequest
 from imgsvc.store.keys import KnownKey
 
-_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
+KEY_PATTERN = r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?"
 
 TakeIn = Callable[[web.Request, ListReceiver], Awaitable[None]]
 Perform = Callable[[str | None], Awaitable[web.Response]]
@@ -53,7 +53,7 @@ def _read_key(request: web.Request) -> str | None:
     keys = request.headers.getall("Idempotency-Key", [])
     if not keys:
         return None
-    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
+    if len(keys) > 1 or not re.fullmatch(KEY_PATTERN, keys[0]):
         raise MalformedRequest("Idempotency-Key must be one to 255 visible ASCII characters.")
     return keys[0]
 

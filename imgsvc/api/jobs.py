@@ -13,7 +13,7 @@ from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import image_document, job_document, job_url
 from imgsvc.api.outputs import INDEX, find_image
-from imgsvc.api.pages import check_query, link_next, read_choice, read_limit
+from imgsvc.api.pages import PageSize, check_query, link_next, read_choice, read_limit
 from imgsvc.api.preferences import preferred_wait_s
 from imgsvc.api.product_lists import LIST_TYPE, receive_list
 from imgsvc.api.submissions import append, submit
@@ -25,6 +25,9 @@ from imgsvc.intake.retry import parse_retry
 from imgsvc.store.cursors import decode_id_cursor, decode_index_cursor, encode_cursor
 
 routes = web.RouteTableDef()
+
+JOBS_AT_ONCE = PageSize(most=500, default=50)
+IMAGES_AT_ONCE = PageSize(most=1000, default=100)
 
 MAX_OPTIONS_BYTES = 1 << 20
 """Of what a retry is told; it may be a list of thousands of indexes."""
@@ -70,7 +73,7 @@ async def list_jobs(request: web.Request) -> web.Response:
     jobs, after = await request.app[CONTEXT].store.jobs(
         status=read_choice(query, "status", JobState),
         label=query.get("label") or None,
-        limit=read_limit(query, most=500, default=50),
+        limit=read_limit(query, JOBS_AT_ONCE),
         after=decode_id_cursor(cursor) if cursor else None,
     )
     return _page(request, [job_document(job, request.app[CONTEXT].paces) for job in jobs], after)
@@ -131,7 +134,7 @@ async def list_images_of_all_jobs(request: web.Request) -> web.Response:
     cursor = query.get("cursor")
     images, after = await request.app[CONTEXT].store.images_by_state(
         read_choice(query, "status", ImageState),
-        limit=read_limit(query, most=1000, default=100),
+        limit=read_limit(query, IMAGES_AT_ONCE),
         after=decode_id_cursor(cursor) if cursor else None,
     )
     items = [{"job_id": image.job_id, **image_document(image)} for image in images]
@@ -147,7 +150,7 @@ async def list_images(request: web.Request) -> web.Response:
     images, after = await store.images(
         job.id,
         status=read_choice(query, "status", ImageState),
-        limit=read_limit(query, most=1000, default=100),
+        limit=read_limit(query, IMAGES_AT_ONCE),
         after=decode_index_cursor(cursor) if cursor else None,
     )
     return _page(request, [image_document(image) for image in images], after)

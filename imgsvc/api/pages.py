@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from aiohttp import web
 from multidict import MultiMapping
@@ -13,6 +13,13 @@ from imgsvc.domain.input_names import MAX_NAME_CHARS
 from imgsvc.errors import Fault, InvalidRequest
 
 E = TypeVar("E", bound=StrEnum)
+
+
+class PageSize(NamedTuple):
+    """How many items a page of a list may hold, and does where nothing is said."""
+
+    most: int
+    default: int
 
 
 def check_query(query: MultiMapping[str], *known: str) -> None:
@@ -29,11 +36,12 @@ def check_query(query: MultiMapping[str], *known: str) -> None:
         raise InvalidRequest(f"{first.pointer[1:]}: {first.detail}.", tuple(faults[:100]))
 
 
-def read_limit(query: Mapping[str, str], *, most: int, default: int) -> int:
-    """Empty counts as not given. Raises InvalidRequest for anything but 1 to `most`."""
+def read_limit(query: Mapping[str, str], size: PageSize) -> int:
+    """Empty counts as not given. Raises InvalidRequest for anything but 1 to `size.most`."""
     text = query.get("limit")
+    most = size.most
     if not text:
-        return default
+        return size.default
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
         raise InvalidRequest.at("/limit", f"must be a whole number from 1 to {most}")
     return int(text)

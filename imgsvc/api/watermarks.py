@@ -37,6 +37,7 @@ async def get_watermark(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/watermarks/{name}/image")
 async def get_watermark_image(request: web.Request) -> web.StreamResponse:
+    check_query(request.query)
     watermarks = request.app[CONTEXT].watermarks
     found = await watermarks.get(request.match_info["name"])
     headers = {

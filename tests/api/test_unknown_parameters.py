@@ -80,6 +80,13 @@ async def test_who_means_some_images_does_not_get_all_of_them(server: Running, p
         assert (answer.status, await answer.json()) == (200, job)
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/v1/info", "/api/v1/watermarks/logo/image", "/openapi.json", "/docs"]
+)
+async def test_what_is_looked_up_takes_nothing_from_the_query(server: Running, path: str) -> None:
+    assert await refused(server, "GET", f"{path}?inline=1") == ["/inline"]
+
+
 async def test_a_body_without_a_byte_is_none(server: Running) -> None:
     job = await submit(server, ("a.jpg", make_jpeg(20, 20)), preset="thumbnail")
 

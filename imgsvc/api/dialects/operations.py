@@ -39,8 +39,7 @@ async def describe_operation(receiver: Receiver, fields: Mapping[str, Any], name
         if not variant.keys() & {"width", "height"}:
             raise InvalidRequest.at("/width", "width, height or both are needed")
     if (format_ := fields.get("output_format")) is not None:
-        lowered = format_.lower() if isinstance(format_, str) else format_
-        variant["format"] = _SAME_FORMATS.get(lowered, lowered)
+        variant["format"] = _read_format(format_)
     try:
         await receiver.describe(JobSpec(recipe={"variants": [variant]}))
     except InvalidRecipe as exc:
@@ -62,6 +61,11 @@ def refuse_unknown(fields: Mapping[str, Any], known: frozenset[str]) -> None:
     if unknown := sorted(fields.keys() - known):
         faults = tuple(Fault(f"/{name}", "Unknown field.") for name in unknown)
         raise InvalidRequest(f"{unknown[0]}: unknown field.", faults)
+
+
+def _read_format(value: Any) -> Any:
+    """What is no text is left for validation to refuse."""
+    return _SAME_FORMATS.get(value.lower(), value.lower()) if isinstance(value, str) else value
 
 
 def _read_side(side: str, value: Any) -> int:

@@ -61,6 +61,9 @@ _JOB_STATES = {
     JobState.CANCELLED: "FAILED",
 }
 
+STATUSES = tuple(dict.fromkeys(_JOB_STATES.values()))
+"""Of a request, and of its products."""
+
 
 @routes.post("/api/upload")
 @routes.post("/api/v1/upload")

@@ -9,6 +9,10 @@ from imgsvc.domain.states import ImageState, JobState
 _JOB_STATES = {JobState.PARTIAL: "completed", JobState.CANCELLED: "failed"}
 _IMAGE_STATES = {ImageState.FETCHING: "processing", ImageState.CANCELLED: "failed"}
 
+JOB_STATUSES = tuple(state.value for state in JobState if state not in _JOB_STATES)
+IMAGE_STATUSES = tuple(state.value for state in ImageState if state not in _IMAGE_STATES)
+"""Those that are shown."""
+
 
 def job_status(job: Job) -> str:
     return _JOB_STATES.get(job.state, job.state.value)

@@ -9,6 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
+from urllib.parse import urlsplit
+
+from imgsvc.config import LimitSettings
+from tests.descriptions import describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,17 @@ class UrllibClient:
         request = urllib.request.Request(url, body, names, method=method)  # noqa: S310 - our own
         try:
             with urllib.request.urlopen(request) as answer:  # noqa: S310 - our own server
-                return Answer(answer.status, answer.headers, answer.read())
+                found = Answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as exc:
             with exc:
-                return Answer(exc.code, exc.headers, exc.read())
+                found = Answer(exc.code, exc.headers, exc.read())
+        _check(method, urlsplit(url).path, found)
+        return found
+
+
+def _check(method: str, path: str, answer: Answer) -> None:
+    """Answers are as the server describes them."""
+    description, headers = describe(LimitSettings()), dict(answer.headers.items())
+    description.check_head(method, path, answer.status, headers)
+    kind = answer.headers.get_content_type()
+    description.check_body(method, path, answer.status, kind, answer.body)

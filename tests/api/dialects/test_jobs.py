@@ -157,3 +157,10 @@ def test_a_key_makes_a_repeated_submit_harmless(client: UrllibClient) -> None:
     answers = [client.post_json("/jobs", _request(), Idempotency_Key="d-1") for _ in range(2)]
     assert answers[0].document == answers[1].document
     assert answers[1].headers["Idempotency-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("value", [{}, [], 1, True])
+def test_a_format_that_is_no_text_is_refused(client: UrllibClient, value: object) -> None:
+    answer = client.post_json("/jobs", _request(output_format=value))
+    assert (answer.status, answer.document["code"]) == (422, "invalid_request")
+    assert [error["pointer"] for error in answer.document["errors"]] == ["/output_format"]

@@ -192,7 +192,8 @@ async def _ask_most(client: Client, preset: str | None, marks: Mapping[int, str]
         named = [] if preset is None else [f"a preset {preset}"]
         named += [f"a watermark {name}" for name in dict.fromkeys(marks.values())]
         there = f", or whether there is {' and '.join(named)}" if named else ""
-        say(f"{exc}\nSo it is not known here whether so many images are taken{there}.")
+        say(str(exc))
+        say(f"So it is not known here whether so many images are taken{there}.")
         return sys.maxsize
     if preset is not None and preset not in presets:
         from imgsvc.service.presets import unknown_preset  # loads much that others do without

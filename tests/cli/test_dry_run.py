@@ -98,9 +98,11 @@ def test_a_dry_run_without_a_server_says_what_is_not_known(
     command = ["submit", "--server=http://127.0.0.1:9", photos, "--dry-run"]
     ran = imgsvc(*command, "--preset=kept")
     assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")
-    assert "No imgsvc server answers" in ran.stderr
-    assert "not known" in ran.stderr
-    assert "a preset kept" in ran.stderr
+    trouble, unknown, plan = ran.stderr.splitlines()
+    assert trouble.startswith("No imgsvc server answers")
+    assert unknown.startswith("So it is not known here")
+    assert "a preset kept" in unknown
+    assert plan.startswith("3 images")
     recipe = tmp_path / "recipe.json"
     recipe.write_text('{"variants": [{"name": "a", "watermark": {"preset_image": "logo"}}]}')
     assert "a watermark logo" in imgsvc(*command, "--recipe", recipe).stderr

@@ -84,9 +84,10 @@ async def say_waiting(client: Client, job: Job) -> None:
             seen.append(image["last_error"])
             if len(seen) == PAGE_OF_IMAGES:
                 break
-    for trouble, count in _group(filter(None, seen))[:MAX_TROUBLES_SHOWN]:
+    troubles = _group(filter(None, seen))
+    for trouble, count in troubles[:MAX_TROUBLES_SHOWN]:
         say(f"{count_text(count, 'image')} to be tried again: {trouble}")
-    if len(seen) == PAGE_OF_IMAGES < job["total"] - final_images(job):
+    if troubles and len(seen) == PAGE_OF_IMAGES < job["total"] - final_images(job):
         say(f"What they wait for was looked up for the first {PAGE_OF_IMAGES} images only.")
 
 

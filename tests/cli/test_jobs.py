@@ -148,6 +148,13 @@ def test_of_very_many_that_wait_status_looks_at_the_first_and_says_so(
     )
 
 
+def test_of_very_many_that_wait_for_their_turn_alone_nothing_is_said(
+    imgsvc: Run, waiting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_wait(monkeypatch, *[None] * (PAGE_OF_IMAGES + 5))
+    assert imgsvc("status", waiting).stderr == ""
+
+
 @pytest.mark.parametrize(
     ("code", "attempts", "may_help"),
     [

@@ -87,7 +87,7 @@ def run(
     if preset and recipe:
         raise click.UsageError("Give either --preset or --recipe.")
     document = read_recipe_file(recipe) if recipe else None
-    name, chosen = resolve_built_in(preset, document)
+    name, chosen = resolve_built_in(preset, document, pointer="")
     marks = find_watermark_files(watermarks, chosen)
     settings = _settings(out, workers)
     wish = Wish(out.absolute(), chosen, name, marks)

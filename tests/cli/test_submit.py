@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,23 @@ def test_what_is_wrong_in_a_recipe_is_said_by_place(
     ran = imgsvc("submit", photos, "--recipe", recipe)
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert "/variants/0/width: " in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "above"), [("submit", "/recipe"), ("run", ""), ("plan", ""), ("presets save x", "")]
+)
+def test_all_wrong_places_of_a_recipe_are_told_from_where_it_stands_in_what_was_sent(
+    imgsvc: Run, photos: Path, tmp_path: Path, command: str, above: str
+) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"variants": [{"name": "A", "width": 0, "height": 0}]}')
+    words, out = command.split(), f"--out={tmp_path / 'out'}"
+    options = [photos / "a.png", "--recipe", recipe] if words[1:] == [] else [recipe]
+    ran = imgsvc(*words, *options, *([out] if command == "run" else []))
+    assert ran.exit_code == 2
+    assert re.findall(r" (\S*/variants/\S+):", ran.stderr) == [
+        f"{above}/variants/0/{field}" for field in ("name", "width", "height")
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\udcff"])

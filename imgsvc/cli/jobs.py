@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from imgsvc.cli import exits
+from imgsvc.cli.arguments import job_argument
 from imgsvc.cli.output import (
     json_option,
     print_facts,
@@ -35,7 +36,7 @@ STATUSES = ("pending", "processing", "completed", "partial", "failed", "cancelle
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@job_argument
 @click.option("--follow", is_flag=True, help="Wait until all images are done.")
 @json_option
 @talks_to_server
@@ -88,7 +89,7 @@ async def list_jobs(
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@job_argument
 @click.option(
     "--out",
     required=True,

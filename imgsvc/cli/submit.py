@@ -38,7 +38,7 @@ from imgsvc.client import (
     UrlUpload,
 )
 from imgsvc.client.download import make_folder
-from imgsvc.client.sending import name_in_job
+from imgsvc.client.sending import check_readable, name_in_job
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
@@ -144,6 +144,8 @@ async def submit(
     if out:
         await asyncio.to_thread(_make_out, out)
     journal = await asyncio.to_thread(open_journal, identity)
+    if journal is None:  # with one it is checked where a new job is begun
+        await asyncio.to_thread(check_readable, sending.uploads)
     with journal or nullcontext():
         job = await _send(client, sending, spec, journal, charset)
         if not as_json:
@@ -214,12 +216,15 @@ async def _show_dry_run(
     charset: str | None,
     as_json: bool,
 ) -> None:
-    """Raises InvalidRecipe, InvalidRequest, InvalidCsv and TooManyImages, as the server would."""
+    """Raises InvalidRecipe, InvalidRequest, InvalidCsv and TooManyImages, as the server would, and
+    LocalFileError.
+    """
     own = spec["recipe"]
     marks = {} if own is None else await asyncio.to_thread(_find_watermarks, own)
     most = await _ask_most(client, spec["preset"], marks)
     if sending.count > most:
         raise TooManyImages(f"A job takes at most {most} images.")
+    await asyncio.to_thread(check_readable, sending.uploads)
     listed = await asyncio.to_thread(_check_list, sending, charset, most)
     _show_plan(sending, listed, as_json=as_json)
     if job_id := await asyncio.to_thread(find_job, identity):

@@ -20,6 +20,7 @@ from imgsvc.client.download import Downloaded
 from imgsvc.client.errors import (
     ApiError,
     ClientError,
+    FilesUnreadable,
     JournalBusy,
     LocalFileError,
     ResultsLost,
@@ -41,6 +42,7 @@ __all__ = [
     "Delivery",
     "Downloaded",
     "FileUpload",
+    "FilesUnreadable",
     "Image",
     "ImageProblem",
     "Job",

@@ -10,6 +10,7 @@ import pytest
 from imgsvc.client import SyncClient
 from tests.cli.conftest import Run
 from tests.client.pictures import picture
+from tests.rights import let_others_in, without_rights
 from tests.server_process import ServerProcess
 from tests.watch_process import put
 
@@ -70,6 +71,27 @@ def test_a_dry_run_refuses_a_wish_that_the_server_refuses(
     sent, dry = imgsvc(*command), imgsvc(*command, "--dry-run")
     assert (sent.exit_code, sent.stdout) == (2, "")
     assert dry == sent
+
+
+@pytest.mark.parametrize(("closed", "lines"), [(1, 1), (2, 3), (23, 22)])
+def test_files_that_cannot_be_read_are_named_and_nothing_is_sent(
+    imgsvc: Run, tmp_path: Path, closed: int, lines: int
+) -> None:
+    folder = tmp_path / "photos"
+    for number in range(closed + 1):
+        put(folder / f"{number:02}.png", picture())
+        (folder / f"{number:02}.png").chmod(0o644 if number == closed else 0)
+    let_others_in(folder)
+    with without_rights():  # nor are there notes, as their folder is root's
+        sent, dry = imgsvc("submit", folder), imgsvc("submit", folder, "--dry-run")
+    assert (sent.exit_code, sent.stdout) == (2, "")
+    assert dry == sent
+    said = sent.stderr.splitlines()
+    assert len(said) == lines
+    assert said[min(closed - 1, 1)].endswith("/00.png: Permission denied")
+    if closed > 20:
+        assert said[0] == "Error: 23 files cannot be read:"
+        assert said[-1] == "  … and 3 more"
 
 
 def test_a_dry_run_takes_what_the_server_keeps(imgsvc: Run, photos: Path, tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ async def download(client: Client, job_id: str, out: Path, as_zip: bool, as_json
     """Save the finished files of a job.
 
     Files that are in the folder already, with the same bytes, are not fetched again. The exit
-    code is 1 when images of the job failed, or files of it are lost.
+    code is 1 when images of the job failed, or files of it are lost, or cannot be saved because
+    something else stands there.
     """
     if as_zip:
         document = await _save_archive(client, job_id, out)
@@ -115,7 +116,7 @@ async def download(client: Client, job_id: str, out: Path, as_zip: bool, as_json
     missing = job["total"] - final_images(job)
     if missing:
         say(f"{missing} of {job['total']} images are not done yet; run this again for the rest.")
-    if await say_failures(client, job) or document.get("lost"):
+    if await say_failures(client, job) or document.get("lost") or document.get("unsaved"):
         sys.exit(exits.SOME_FAILED)
 
 

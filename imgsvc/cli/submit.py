@@ -29,6 +29,7 @@ from imgsvc.client import (
     BytesUpload,
     Client,
     ClientError,
+    Downloaded,
     FileUpload,
     Job,
     Journal,
@@ -151,14 +152,14 @@ async def submit(
         if not as_json:
             click.echo(job["id"])
         say_if_not_asked(webhook, job["id"])
-        lost: Sequence[str] = ()
+        done: Downloaded | None = None
         if wait or out:
-            job, lost = await _finish(client, job["id"], out, sending.files, journal)
-        if journal:
+            job, done = await _finish(client, job["id"], out, sending.files, journal)
+        if journal and not (done and done.unsaved):  # else the same command saves them
             await asyncio.to_thread(journal.forget)
     if as_json:
         print_json(job)
-    if await say_failures(client, job) or lost:
+    if await say_failures(client, job) or (done and not done.is_whole):
         sys.exit(exits.SOME_FAILED)
 
 
@@ -351,8 +352,8 @@ async def _finish(
     out: Path | None,
     files: Collection[Path],
     journal: Journal | None,
-) -> tuple[Job, Sequence[str]]:
-    """The job as it ended, and which results of it are lost."""
+) -> tuple[Job, Downloaded | None]:
+    """The job as it ended, and what was saved of it, if anything was to be."""
     try:
         job = await follow_job(client, job_id)
         done = await save_results(client, job_id, out, protected=files) if out else None
@@ -365,7 +366,9 @@ async def _finish(
         elif not isinstance(exc, ApiError) or exc.code != "not_found":
             say(f"The job is {job_id}. To save its results: imgsvc download {job_id} --out DIR")
         raise
-    return job, done.lost if done else ()
+    if done and done.unsaved:
+        say(f"The job is {job_id}. To save them later: imgsvc download {job_id} --out DIR")
+    return job, done
 
 
 def _gather(

@@ -24,6 +24,7 @@ from imgsvc.client.errors import (
     JournalBusy,
     LocalFileError,
     ResultsLost,
+    ResultsUnsaved,
     ServerUnreachable,
 )
 from imgsvc.client.journal import Journal
@@ -53,6 +54,7 @@ __all__ = [
     "Preset",
     "ProgressMessage",
     "ResultsLost",
+    "ResultsUnsaved",
     "SavedBackup",
     "ServerUnreachable",
     "SyncClient",

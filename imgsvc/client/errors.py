@@ -4,7 +4,8 @@ ClientError
 ├── ServerUnreachable     nobody answers, or the connection broke, or it is no imgsvc
 ├── ApiError              the server refused; `code` is stable (see the API's errors)
 ├── LocalFileError        a file here cannot be read or written
-│   └── FilesUnreadable   several files cannot be read
+│   ├── FilesUnreadable   several files cannot be read
+│   └── ResultsUnsaved    files of a job cannot stand where they belong
 ├── ResultsLost           files of a job are not there any more as they were made
 └── JournalBusy           another process is at this submission
 """
@@ -86,6 +87,20 @@ class FilesUnreadable(LocalFileError):
         self.path = troubles[0].path
         self.reason = troubles[0].reason
         self.troubles = tuple(troubles)
+
+
+class ResultsUnsaved(LocalFileError):
+    """Something is in the way of results in the folder for them; all others were saved, but for
+    those that are lost.
+
+    done: how the download ended, with their names in `unsaved`. `path` and `reason` are of the
+    first.
+    """
+
+    def __init__(self, root: Path, done: Downloaded) -> None:
+        target, reason = next(iter(done.unsaved.items()))
+        super().__init__(root / target, reason)
+        self.done = done
 
 
 class ResultsLost(ClientError):

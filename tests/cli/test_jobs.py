@@ -247,6 +247,19 @@ def test_download_goes_on_without_a_lost_file_names_it_and_ends_with_1(
     imgsvc("delete", job_id)  # a backup of this server would miss it
 
 
+def test_a_result_that_something_stands_in_the_way_of_is_named_and_ends_with_1(
+    imgsvc: Run, partial: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "a.webp").mkdir(parents=True)
+    ran = imgsvc("download", partial, "--out", out, "--json")
+    assert ran.exit_code == 1
+    assert ran.document["unsaved"] == {"a.webp": "Is a directory"}
+    assert f"1 file cannot be saved:\n  {out}/a.webp: Is a directory\n" in ran.stderr
+    assert "bad.png: " in ran.stderr
+    assert (out / "b.webp").is_file()
+
+
 def test_download_can_save_one_zip(imgsvc: Run, partial: str, tmp_path: Path) -> None:
     ran = imgsvc("download", partial, "--out", tmp_path / "out", "--zip", "--json")
     archive = tmp_path / "out" / f"{partial}.zip"

@@ -228,6 +228,24 @@ def test_a_result_that_is_lost_is_named_and_ends_with_1(
     imgsvc("delete", ran.stdout.strip())  # a backup of this server would miss them
 
 
+def test_results_that_have_no_place_are_saved_by_the_same_command_when_they_have(
+    imgsvc: Run, photos: Path, out: Path
+) -> None:
+    (out / "a.webp").mkdir(parents=True)
+    command = ["submit", photos, "--preset=thumbnail", "--out", out]
+    ran = imgsvc(*command)
+    job_id = ran.stdout.strip()
+    assert ran.exit_code == 1
+    assert f"  {out}/a.webp: Is a directory\n" in ran.stderr
+    assert f"imgsvc download {job_id} --out DIR" in ran.stderr
+    assert files_below(out) == {"b.webp", "trip/c.webp"}
+    (out / "a.webp").rmdir()
+    again = imgsvc(*command)
+    assert (again.exit_code, again.stdout.strip()) == (0, job_id)
+    assert files_below(out) == {"a.webp", "b.webp", "trip/c.webp"}
+    assert imgsvc(*command).stdout.strip() != job_id
+
+
 def test_many_images_are_sent_in_groups_and_no_note_is_left(imgsvc: Run, tmp_path: Path) -> None:
     for number in range(100):
         (tmp_path / f"{number:02}.png").write_bytes(picture((number, 1, 1)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -13,12 +15,17 @@ from pathlib import Path
 import click
 
 from imgsvc.cli.output import say
+from imgsvc.domain.product_list import find_columns
 from imgsvc.domain.sniffing import HEAD_BYTES, may_be_image
 from imgsvc.files.state import STATE_FOLDER, is_out_folder
 from imgsvc.folders.scan import is_passed_over
+from imgsvc.intake.csv_records import DELIMITERS
 
 MAX_KINDS = 5
 """Kinds of files left out that are named, and links."""
+
+LIST_HEAD_BYTES = 4096
+"""How much of a file is looked at for the header of a product list."""
 
 MAX_UNREADABLE = 20
 """Files and folders that are named as such."""
@@ -41,6 +48,36 @@ def is_list(path: str) -> bool:
     """Whether it is to be sent as a product list."""
     is_named_so = path.lower().endswith((".csv", ".tsv"))
     return is_named_so and not is_url(path) and not Path(path).is_dir()
+
+
+def find_list(files: Iterable[FoundFile]) -> Path | None:
+    """The first that is a product list by its name or its header, and no image. Blocking."""
+    for path in (file.path for file in files if not may_be_image(file.path.name, b"")):
+        head = _read_head(path, LIST_HEAD_BYTES)
+        is_image = may_be_image(path.name, head[:HEAD_BYTES])
+        if not is_image and (is_list(str(path)) or begins_as_list(head)):
+            return path
+    return None
+
+
+def begins_as_list(head: bytes) -> bool:
+    """Whether a file's first bytes are a header with all columns of a product list."""
+    is_wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = head.decode("utf-16" if is_wide else "utf-8-sig", errors="replace")
+    return any(
+        all(find_columns([title.strip('" ') for title in line.split(delimiter)]).values())
+        for line in text.splitlines()[:2]  # above it may stand `sep=;`
+        for delimiter in DELIMITERS
+    )
+
+
+def _read_head(path: Path, size_bytes: int) -> bytes:
+    """Nothing of what is no plain file, or cannot be read."""
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(size_bytes)
+    return b""
 
 
 def refuse_results(folder: Path) -> None:
@@ -244,8 +281,4 @@ def _fixed_part(pattern: Path) -> Path:
 def _may_be_image(path: Path) -> bool:
     if may_be_image(path.name, b""):
         return True
-    try:
-        with path.open("rb") as file:
-            return may_be_image(path.name, file.read(HEAD_BYTES))
-    except OSError:
-        return False
+    return may_be_image(path.name, _read_head(path, HEAD_BYTES))

@@ -17,7 +17,15 @@ from typing import Any
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.inputs import find_files, is_list, is_url, say_left_out
+from imgsvc.cli.inputs import (
+    LIST_HEAD_BYTES,
+    begins_as_list,
+    find_files,
+    find_list,
+    is_list,
+    is_url,
+    say_left_out,
+)
 from imgsvc.cli.journals import find_job, open_journal
 from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.progress import follow_job, save_results, say_failures
@@ -393,11 +401,15 @@ def _gather(
     left_out: list[Path] = []
     found = find_files(named, leave_out=out, left_out=left_out) if named else []
     say_left_out(left_out)
+    if table := find_list(found):
+        raise click.UsageError(f"{table} is a product list: give --list with it.")
     uploads: list[Upload] = [FileUpload(file.path, file.name) for file in found]
     total_bytes = sum(file.size_bytes for file in found)
     sources = [*(url.url for url in urls), *(str(Path(path).absolute()) for path in named)]
     if len(named) < len(given):
         data = sys.stdin.buffer.read()
+        if begins_as_list(data[:LIST_HEAD_BYTES]):
+            raise click.UsageError("On stdin is a product list: give --list with it.")
         uploads.append(BytesUpload(data, "stdin"))
         total_bytes += len(data)
         sources.append(hashlib.sha256(data).hexdigest())

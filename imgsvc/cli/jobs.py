@@ -85,6 +85,8 @@ async def list_jobs(
             )
             for job in found
         ],
+        yielding=("Expires", "Failed", "Created", "Label", "Done"),
+        prose="Label",
     )
 
 

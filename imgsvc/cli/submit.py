@@ -152,9 +152,7 @@ async def submit(
         return
     if out:
         await asyncio.to_thread(_make_out, out)
-    journal = await asyncio.to_thread(open_journal, identity)
-    if journal is None:  # with one it is checked where a new job is begun
-        await asyncio.to_thread(check_readable, sending.uploads)
+    journal = await _open_journal(identity, sending)
     with journal or nullcontext():
         job = await _send(client, sending, spec, journal, charset)
         if not as_json:
@@ -246,6 +244,16 @@ def _find_watermarks(recipe: Mapping[str, Any]) -> Mapping[int, str]:
     from imgsvc.service.presets import resolve_built_in
 
     return named_watermarks(resolve_built_in(None, recipe)[1])
+
+
+async def _open_journal(identity: Sequence[object], sending: _Sending) -> Journal | None:
+    """None where there can be none. Raises LocalFileError for files that cannot be read then; else
+    that is seen to where a new job is begun.
+    """
+    journal = await asyncio.to_thread(open_journal, identity)
+    if journal is None:
+        await asyncio.to_thread(check_readable, sending.uploads)
+    return journal
 
 
 async def _send(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from imgsvc.client import SyncClient
 from tests.cli.conftest import Run
 from tests.client.pictures import picture
-from tests.rights import let_others_in, without_rights
+from tests.rights import confined
 from tests.server_process import ServerProcess
 from tests.watch_process import put
 
@@ -73,19 +75,24 @@ def test_a_dry_run_refuses_a_wish_that_the_server_refuses(
     assert dry == sent
 
 
+@pytest.mark.parametrize("takes_notes", [True, False])
 @pytest.mark.parametrize(("closed", "lines"), [(1, 1), (2, 3), (23, 22)])
 def test_files_that_cannot_be_read_are_named_and_nothing_is_sent(
-    imgsvc: Run, tmp_path: Path, closed: int, lines: int
+    server: ServerProcess, tmp_path: Path, closed: int, lines: int, takes_notes: bool
 ) -> None:
-    folder = tmp_path / "photos"
+    folder, state = tmp_path / "photos", tmp_path / "state"
     for number in range(closed + 1):
         put(folder / f"{number:02}.png", picture())
         (folder / f"{number:02}.png").chmod(0o644 if number == closed else 0)
-    let_others_in(folder)
-    with without_rights():  # nor are there notes, as their folder is root's
-        sent, dry = imgsvc("submit", folder), imgsvc("submit", folder, "--dry-run")
-    assert (sent.exit_code, sent.stdout) == (2, "")
-    assert dry == sent
+    state.mkdir(mode=0o700 if takes_notes else 0)
+    command = [*confined(), sys.executable, "-m", "imgsvc", "submit", str(folder)]
+    env = {**os.environ, "IMGSVC_SERVER": server.url, "XDG_STATE_HOME": str(state)}
+    sent, dry = (
+        subprocess.run([*command, *options], capture_output=True, text=True, env=env, check=False)
+        for options in ([], ["--dry-run"])
+    )
+    assert (sent.returncode, sent.stdout) == (2, "")
+    assert (dry.returncode, dry.stdout, dry.stderr) == (2, "", sent.stderr)
     said = sent.stderr.splitlines()
     assert len(said) == lines
     assert said[min(closed - 1, 1)].endswith("/00.png: Permission denied")

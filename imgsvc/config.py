@@ -195,9 +195,8 @@ class ServerSettings(_Section):
     def served_hosts(self) -> frozenset[str]:
         """Host names that a request may carry; always those of the machine itself."""
         bound = f"[{self.host}]" if ":" in self.host else self.host
-        return frozenset({"localhost", "127.0.0.1", "[::1]", bound.lower()}).union(
-            self.allowed_hosts
-        )
+        own = {"localhost", "127.0.0.1", "[::1]", bound.lower().rstrip(".")}
+        return frozenset(own).union(self.allowed_hosts)
 
     @property
     def serves_all_addresses(self) -> bool:

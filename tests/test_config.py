@@ -250,6 +250,8 @@ def test_served_hosts_are_this_machine_the_bound_host_and_the_named_ones() -> No
         server={"host": "::", "allow_anonymous": True, "allowed_hosts": "Photos.Example"}
     ).server
     assert server.served_hosts == {"localhost", "127.0.0.1", "[::1]", "[::]", "photos.example"}
+    server = load(server={"host": "Photos.Example.", "allow_anonymous": True}).server
+    assert "photos.example" in server.served_hosts
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,10 @@ def backup(
     """Save everything a server has as one ZIP file, while it works.
 
     The server is taken from --data, else from --server, else from --config, else from
-    IMGSVC_SERVER, else it is the one that has ./data. When none is running the folder is read
-    itself. Unpacked, the file is a data folder again: unzip FILE -d DIR, and then imgsvc serve
-    --data DIR. Only its owner may read it.
+    IMGSVC_SERVER, else it is the one that has ./data, and where that is no data folder the one at
+    http://127.0.0.1:8080. When no server has the folder, it is read itself. Unpacked, the file is a
+    data folder again: unzip FILE -d DIR, and then imgsvc serve --data DIR. Only its owner may read
+    it.
     """
     if file.exists() and not force:
         raise click.UsageError(f"{file} is there already. Name another, or replace it by --force.")

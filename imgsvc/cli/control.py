@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from imgsvc.cli.arguments import job_argument
 from imgsvc.cli.output import count_text, json_option, print_json, report_deleted, say
 from imgsvc.cli.session import talks_to_server
 from imgsvc.client import Client
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@job_argument
 @json_option
 @talks_to_server
 async def cancel(client: Client, job_id: str, as_json: bool) -> None:
@@ -24,7 +25,7 @@ async def cancel(client: Client, job_id: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@job_argument
 @json_option
 @talks_to_server
 async def retry(client: Client, job_id: str, as_json: bool) -> None:
@@ -38,7 +39,7 @@ async def retry(client: Client, job_id: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@job_argument
 @json_option
 @talks_to_server
 async def delete(client: Client, job_id: str, as_json: bool) -> None:

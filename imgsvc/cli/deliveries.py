@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import click
 
+from imgsvc.cli.arguments import job_argument, refuse_empty
 from imgsvc.cli.output import count_text, json_option, print_json, print_rows, say, time_text
 from imgsvc.cli.session import talks_to_server
 from imgsvc.client import Client, Delivery
@@ -14,7 +15,7 @@ _NONE = "The job has no webhook, or no message for it yet."
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@job_argument
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @json_option
 @talks_to_server
@@ -46,12 +47,13 @@ async def deliveries(client: Client, job_id: str, limit: int, as_json: bool) -> 
             )
             for item in found
         ],
+        yielding=("Created", "Next try", "Tries", "Event", "Last answer"),
     )
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
-@click.argument("delivery_id", metavar="[DELIVERY]", required=False)
+@job_argument
+@click.argument("delivery_id", metavar="[DELIVERY]", required=False, callback=refuse_empty)
 @json_option
 @talks_to_server
 async def redeliver(client: Client, job_id: str, delivery_id: str | None, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +28,7 @@ from imgsvc.cli import exits
 from imgsvc.cli.output import count_text, json_option, print_json, print_rows, size_text
 from imgsvc.client import Client, ClientError
 from imgsvc.config import Settings, load_settings
+from imgsvc.domain.names import without_controls
 from imgsvc.errors import ImgsvcError, StartError
 from imgsvc.files.state import is_out_folder
 from imgsvc.runtime.file_check import check_files
@@ -78,12 +79,15 @@ _SIGNS: dict[Verdict, str] = {"ok": "ok", "warning": "!", "problem": "✗"}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """advice: what to do about it; empty when nothing is to be done."""
+    """advice: what to do about it; empty when nothing is to be done. files: those that it is about,
+    all of them, by what is wrong with them.
+    """
 
     subject: str
     verdict: Verdict
     fact: str
     advice: str = ""
+    files: Mapping[str, Sequence[str]] | None = None
 
 
 @click.command()
@@ -113,8 +117,18 @@ def doctor(data: Path | None, config: Path | None, files: bool, as_json: bool) -
             ("", "What", "Found", "What to do"),
             [(_SIGNS[f.verdict], f.subject, f.fact, f.advice) for f in findings],
         )
+        for finding in findings:
+            _name_files(finding.files or {})
     if any(finding.verdict == "problem" for finding in findings):
         sys.exit(exits.SOME_FAILED)
+
+
+def _name_files(files: Mapping[str, Sequence[str]]) -> None:
+    for trouble, paths in files.items():
+        for path in paths[:MOST_NAMED]:
+            click.echo(without_controls(f"{trouble}: {path}"))
+        if len(paths) > MOST_NAMED:
+            click.echo(f"… and {len(paths) - MOST_NAMED} more {trouble}, which --json names")
 
 
 def _examine(config: Path | None, data: Path | None, *, files: bool) -> Iterator[Finding]:
@@ -325,11 +339,10 @@ def _files(settings: Settings) -> Finding:
     fact = f"{count_text(found.read, 'file')} read, {size_text(found.size_bytes)}"
     if not found.missing and not found.changed:
         return Finding("files", "ok", f"{fact}: as they were kept")
-    named = [f"missing: {path}" for path in found.missing[:MOST_NAMED]]
-    named += [f"changed: {path}" for path in found.changed[:MOST_NAMED]]
-    fact += f", {len(found.missing)} missing, {len(found.changed)} changed. {', '.join(named)}"
+    files = {"missing": [*map(str, found.missing)], "changed": [*map(str, found.changed)]}
+    fact += f", {len(found.missing)} missing, {len(found.changed)} changed"
     advice = "Take them from a backup, or submit their jobs again; see what the disk's log says."
-    return Finding("files", "problem", fact, advice)
+    return Finding("files", "problem", fact, advice, files)
 
 
 def _refusal(subject: str, exc: ImgsvcError) -> Finding:

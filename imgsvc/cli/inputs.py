@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
 import click
 
 from imgsvc.cli.output import say
+from imgsvc.domain.product_list import find_columns
 from imgsvc.domain.sniffing import HEAD_BYTES, may_be_image
 from imgsvc.files.state import STATE_FOLDER, is_out_folder
 from imgsvc.folders.scan import is_passed_over
+from imgsvc.intake.csv_records import DELIMITERS
 
 MAX_KINDS = 5
 """Kinds of files left out that are named, and links."""
+
+LIST_HEAD_BYTES = 4096
+"""How much of a file is looked at for the header of a product list."""
+
+MAX_UNREADABLE = 20
+"""Files and folders that are named as such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,36 @@ def is_list(path: str) -> bool:
     """Whether it is to be sent as a product list."""
     is_named_so = path.lower().endswith((".csv", ".tsv"))
     return is_named_so and not is_url(path) and not Path(path).is_dir()
+
+
+def find_list(files: Iterable[FoundFile]) -> Path | None:
+    """The first that is a product list by its name or its header, and no image. Blocking."""
+    for path in (file.path for file in files if not may_be_image(file.path.name, b"")):
+        head = _read_head(path, LIST_HEAD_BYTES)
+        is_image = may_be_image(path.name, head[:HEAD_BYTES])
+        if not is_image and (is_list(str(path)) or begins_as_list(head)):
+            return path
+    return None
+
+
+def begins_as_list(head: bytes) -> bool:
+    """Whether a file's first bytes are a header with all columns of a product list."""
+    is_wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = head.decode("utf-16" if is_wide else "utf-8-sig", errors="replace")
+    return any(
+        all(find_columns([title.strip('" ') for title in line.split(delimiter)]).values())
+        for line in text.splitlines()[:2]  # above it may stand `sep=;`
+        for delimiter in DELIMITERS
+    )
+
+
+def _read_head(path: Path, size_bytes: int) -> bytes:
+    """Nothing of what is no plain file, or cannot be read."""
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(size_bytes)
+    return b""
 
 
 def refuse_results(folder: Path) -> None:
@@ -61,7 +101,8 @@ def refuse_out_above(folder: Path, out: Path) -> None:
 def say_left_out(paths: Sequence[Path]) -> None:
     """Which files of folders are not sent: somebody may think that they are safe now."""
     links = [path for path in paths if _leads_nowhere(path)]
-    others = [path for path in paths if not _leads_nowhere(path)]
+    folders = [path for path in paths if path.is_dir()]
+    others = [path for path in paths if not _leads_nowhere(path) and not path.is_dir()]
     kinds = Counter(path.suffix.lower() or path.name for path in others)
     if others:
         verb = "file is" if len(others) == 1 else "files are"
@@ -70,6 +111,11 @@ def say_left_out(paths: Sequence[Path]) -> None:
     if links:
         what = "link that leads nowhere is" if len(links) == 1 else "links that lead nowhere are"
         say(f"{len(links)} {what} left out: {_name_some([path.name for path in links])}")
+    if folders:
+        what = "link to a folder is" if len(folders) == 1 else "links to folders are"
+        advice = "To take what is in a folder, name it itself."
+        named = _name_some([path.name for path in folders])
+        say(f"{len(folders)} {what} left out: {named}. {advice}")
 
 
 def _name_some(names: Sequence[str]) -> str:
@@ -91,36 +137,58 @@ def find_files(
 
     leave_out: a folder that is not looked into; the results of an earlier run stand there.
     left_out: gets the files of folders that are taken for no images, and are not found otherwise,
-        and links that lead nowhere.
-    Raises click.UsageError when a path means nothing, of which it says what was left out; when it
-    cannot be read, or is `leave_out` itself.
+        links that lead nowhere, and those to folders that are not looked into otherwise.
+    Raises click.UsageError when a path means nothing, of which it says what was left out, or is
+    `leave_out` itself; and for all that cannot be read.
     """
     found: dict[Path, FoundFile] = {}
     skipped = leave_out.resolve() if leave_out else None
-    search = _Search(skipped, [])
+    search = _Search(skipped)
     for given in paths:
         try:
             files = list(search.find(given, alone=len(paths) == 1))
         except OSError as exc:
-            raise click.UsageError(f"{exc.filename} cannot be read: {exc.strerror}.") from exc
-        if not files:
-            say_left_out(search.left_out)
+            search.unreadable.append(exc)
+            continue
+        if not files and not search.unreadable:
+            say_left_out([*search.left_out, *search.find_missed_folders()])
             raise click.UsageError(f"There are no images in {given}.")
         for file in files:
             found.setdefault(_absolute(file.path), file)
+    if search.unreadable:
+        raise click.UsageError(_tell_unreadable(search.unreadable))
     if left_out is not None:
         left_out += dict.fromkeys(p for p in map(_absolute, search.left_out) if p not in found)
+        left_out += dict.fromkeys(map(_absolute, search.find_missed_folders()))
     return list(found.values())
+
+
+def _tell_unreadable(errors: Sequence[OSError]) -> str:
+    if len(errors) == 1:
+        return f"{errors[0].filename} cannot be read: {errors[0].strerror}."
+    lines = [f"{len(errors)} files or folders cannot be read:"]
+    lines += [f"  {error.filename}: {error.strerror}" for error in errors[:MAX_UNREADABLE]]
+    if len(errors) > MAX_UNREADABLE:
+        lines.append(f"  … and {len(errors) - MAX_UNREADABLE} more")
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
     """skipped: a folder that is not looked into. left_out: what is taken for no image, or is a
-    link that leads nowhere.
+    link that leads nowhere. linked: links to folders, which are not followed: they may lead in a
+    circle. walked: real paths of the folders that were looked into.
     """
 
     skipped: Path | None
-    left_out: list[Path]
+    left_out: list[Path] = field(default_factory=list)
+    linked: list[Path] = field(default_factory=list)
+    walked: set[str] = field(default_factory=set)
+    unreadable: list[OSError] = field(default_factory=list)
+
+    def find_missed_folders(self) -> Iterator[Path]:
+        """Links to folders whose images are not found by another way."""
+        return (path for path in self.linked if os.path.realpath(path) not in self.walked)
 
     def find(self, given: str, *, alone: bool) -> Iterator[FoundFile]:
         if not given:  # an unset shell variable is not the working directory
@@ -135,7 +203,7 @@ class _Search:
             above = "" if alone else f"{path.resolve().name}/"
             yield from self._files_below(path, above)
         elif path.exists():
-            yield _describe(path, path.name)
+            yield from self._describe(path, path.name)
         else:
             yield from self._find_matches(given)
 
@@ -154,7 +222,7 @@ class _Search:
             if path.is_dir():
                 yield from self._files_below(path, f"{name}/")
             else:
-                yield _describe(path, name)
+                yield from self._describe(path, name)
 
     def _is_skipped(self, path: Path) -> bool:
         folder = path if path.is_dir() else path.parent  # a link to a file is one of its own
@@ -163,26 +231,40 @@ class _Search:
 
     def _files_below(self, folder: Path, above: str) -> Iterator[FoundFile]:
         for path in self._walk(folder):
-            yield _describe(path, above + path.relative_to(folder).as_posix())
+            yield from self._describe(path, above + path.relative_to(folder).as_posix())
+
+    def _describe(self, path: Path, name: str) -> Iterator[FoundFile]:
+        """Nothing for what cannot be read."""
+        try:
+            yield FoundFile(path, name, path.stat().st_size)
+        except OSError as exc:
+            self.unreadable.append(exc)
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         """Images below a folder, in the order of their names: those that a watch would take, and
-        what links lead to.
+        files that links lead to.
         """
-        for where, folders, files in os.walk(folder, onerror=_raise):
+        for where, folders, files in os.walk(folder, onerror=self.unreadable.append):
             here = Path(where)
+            self.walked.add(os.path.realpath(here))
             folders[:] = sorted(
                 name
                 for name in folders
                 if not is_passed_over(name) and (here / name).resolve() != self.skipped
             )
+            self.linked.extend(filter(Path.is_symlink, (here / name for name in folders)))
             for name in sorted(files):
                 path = here / name
                 if is_passed_over(name):
                     continue
-                if path.is_file() and _may_be_image(path):
+                try:
+                    is_file = path.is_file()
+                except OSError as exc:
+                    self.unreadable.append(exc)
+                    continue
+                if is_file and _may_be_image(path):
                     yield path
-                elif path.is_file() or _leads_nowhere(path):
+                elif is_file or _leads_nowhere(path):
                     self.left_out.append(path)
 
 
@@ -199,16 +281,4 @@ def _fixed_part(pattern: Path) -> Path:
 def _may_be_image(path: Path) -> bool:
     if may_be_image(path.name, b""):
         return True
-    try:
-        with path.open("rb") as file:
-            return may_be_image(path.name, file.read(HEAD_BYTES))
-    except OSError:
-        return False
-
-
-def _describe(path: Path, name: str) -> FoundFile:
-    return FoundFile(path, name, path.stat().st_size)
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    return may_be_image(path.name, _read_head(path, HEAD_BYTES))

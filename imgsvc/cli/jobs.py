@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from imgsvc.cli import exits
+from imgsvc.cli.arguments import job_argument
 from imgsvc.cli.output import (
     json_option,
     print_facts,
@@ -35,7 +36,7 @@ STATUSES = ("pending", "processing", "completed", "partial", "failed", "cancelle
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@job_argument
 @click.option("--follow", is_flag=True, help="Wait until all images are done.")
 @json_option
 @talks_to_server
@@ -84,11 +85,13 @@ async def list_jobs(
             )
             for job in found
         ],
+        yielding=("Expires", "Failed", "Created", "Label", "Done"),
+        prose="Label",
     )
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@job_argument
 @click.option(
     "--out",
     required=True,
@@ -102,7 +105,8 @@ async def download(client: Client, job_id: str, out: Path, as_zip: bool, as_json
     """Save the finished files of a job.
 
     Files that are in the folder already, with the same bytes, are not fetched again. The exit
-    code is 1 when images of the job failed, or files of it are lost.
+    code is 1 when images of the job failed, or files of it are lost, or cannot be saved because
+    something else stands there.
     """
     if as_zip:
         document = await _save_archive(client, job_id, out)
@@ -114,7 +118,7 @@ async def download(client: Client, job_id: str, out: Path, as_zip: bool, as_json
     missing = job["total"] - final_images(job)
     if missing:
         say(f"{missing} of {job['total']} images are not done yet; run this again for the rest.")
-    if await say_failures(client, job) or document.get("lost"):
+    if await say_failures(client, job) or document.get("lost") or document.get("unsaved"):
         sys.exit(exits.SOME_FAILED)
 
 

@@ -33,13 +33,11 @@ def open_journal(identity: Sequence[object]) -> Journal | None:
 def find_job(identity: Sequence[object]) -> str | None:
     """The job that a command would go on with. Blocking."""
     path = _path_of(identity)
-    if not path.exists():
-        return None
-    try:
-        with Journal.open(path) as journal:
-            return journal.job_id
-    except (JournalBusy, LocalFileError):
-        return None
+    with suppress(JournalBusy, LocalFileError, OSError):
+        if path.exists():
+            with Journal.open(path) as journal:
+                return journal.job_id
+    return None
 
 
 def place_watch_journal(identity: Sequence[object]) -> Path:
@@ -63,7 +61,8 @@ def _state_folder() -> Path:
 
 
 def _drop_old(folder: Path) -> None:
-    for path in folder.glob("*.jsonl"):
-        with suppress(OSError):
-            if path.stat().st_mtime < time.time() - KEPT_S:
-                path.unlink()
+    with suppress(OSError):
+        for path in folder.glob("*.jsonl"):
+            with suppress(OSError):
+                if path.stat().st_mtime < time.time() - KEPT_S:
+                    path.unlink()

@@ -20,6 +20,12 @@ from imgsvc.domain.names import without_controls
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
+GAP_CHARS = 2
+"""Between the columns of a table."""
+
+PROSE_CHARS = 12
+"""How narrow a column of free text may be, beside others that are whole."""
+
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document to stdout."
@@ -52,8 +58,19 @@ def report_deleted(what: dict[str, str], *, as_json: bool) -> None:
         say("Deleted.")
 
 
-def print_rows(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """To stdout: a table on a terminal, else tab-separated lines without headers."""
+def print_rows(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    yielding: Sequence[str] = (),
+    prose: str | None = None,
+) -> None:
+    """To stdout: a table on a terminal, else tab-separated lines without headers.
+
+    yielding: headers of columns that are left out of a table, one after the other, until the rest
+        has room; that stays whole, but for `prose`, which is broken into lines. With none of them
+        whatever is too wide is broken.
+    """
     clean = [[without_controls(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in clean:
@@ -63,11 +80,39 @@ def print_rows(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*headers, box=None, pad_edge=False, header_style="bold")
-    table.columns[0].no_wrap = True  # what is to be copied stays whole
+    console = Console()
+    shown = choose_columns([headers, *clean], console.width, yielding, prose)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place in shown:
+        # what is to be copied stays whole
+        is_whole = place == 0 or (bool(yielding) and headers[place] != prose)
+        table.add_column(headers[place], no_wrap=is_whole)
     for row in clean:
-        table.add_row(*map(Text, row))
-    Console().print(table)
+        table.add_row(*(Text(row[place]) for place in shown))
+    console.print(table)
+
+
+def choose_columns(
+    rows: Sequence[Sequence[str]], width: int, yielding: Sequence[str], prose: str | None
+) -> list[int]:
+    """Places of the columns that have room side by side; one that is empty gives way first.
+
+    rows: the headers first. width: of the terminal, in characters.
+    """
+    from rich.cells import cell_len
+
+    headers, columns = rows[0], list(zip(*rows, strict=True))
+    widths = [max(map(cell_len, column)) for column in columns]
+    if prose is not None:
+        place = headers.index(prose)
+        widths[place] = min(widths[place], PROSE_CHARS)
+    shown = list(range(len(headers)))
+    places = sorted(map(headers.index, yielding), key=lambda place: any(columns[place][1:]))
+    for place in places:
+        if sum(widths[place] + GAP_CHARS for place in shown) - GAP_CHARS <= width:
+            break
+        shown.remove(place)
+    return shown
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -36,7 +36,8 @@ def plan(file: Path, preset: str | None, recipe: Path | None, as_json: bool) -> 
         raise click.UsageError("Give either --preset or --recipe.")
     from imgsvc.imaging.description import tell_plan  # loads libvips
 
-    _, chosen = resolve_built_in(preset, read_preset_file(recipe) if recipe else None)
+    document = read_preset_file(recipe) if recipe else None
+    _, chosen = resolve_built_in(preset, document, pointer="")
     limits = load_settings().limits
     try:
         story = tell_plan(file, chosen, DecodeLimits(limits.max_pixels, limits.max_frames))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from imgsvc.cli.arguments import name_argument
 from imgsvc.cli.listing import Listing
 from imgsvc.cli.output import (
     json_option,
@@ -46,7 +47,7 @@ async def list_presets(client: Client, as_json: bool) -> None:
 
 
 @presets.command()
-@click.argument("name", metavar="NAME")
+@name_argument
 @json_option
 @talks_to_server
 async def show(client: Client, name: str, as_json: bool) -> None:
@@ -67,7 +68,7 @@ async def show(client: Client, name: str, as_json: bool) -> None:
 
 
 @presets.command()
-@click.argument("name", metavar="NAME")
+@name_argument
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @json_option
 @talks_to_server
@@ -85,7 +86,7 @@ async def save(client: Client, name: str, file: Path, as_json: bool) -> None:
 
 
 @presets.command()
-@click.argument("name", metavar="NAME")
+@name_argument
 @json_option
 @talks_to_server
 async def delete(client: Client, name: str, as_json: bool) -> None:

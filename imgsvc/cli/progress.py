@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from imgsvc.cli.output import count_bar, count_text, say, size_text
-from imgsvc.client import Client, ClientError, Downloaded, Image, Job, ResultsLost
+from imgsvc.client import Client, ClientError, Downloaded, Image, Job, ResultsLost, ResultsUnsaved
 from imgsvc.client.answers import FINAL_STATUSES, ImageProblem
 from imgsvc.client.client import PAGE_OF_IMAGES
 from imgsvc.domain.logins import without_login
@@ -50,16 +50,16 @@ async def follow_job(client: Client, job_id: str) -> Job:
 async def save_results(
     client: Client, job_id: str, out: Path, protected: Collection[Path] = ()
 ) -> Downloaded:
-    """Show a bar while the finished files are saved, then say what was done, and what is lost."""
+    """Show a bar while the finished files are saved, then say what was done and what is missing."""
     with count_bar("Saving") as show:
         try:
             done = await client.download(
                 job_id,
                 out,
                 protected=protected,
-                on_file=lambda d: show(d.saved + d.skipped + len(d.lost), d.total, ""),
+                on_file=lambda d: show(d.dealt_with, d.total, ""),
             )
-        except ResultsLost as exc:
+        except (ResultsLost, ResultsUnsaved) as exc:
             done = exc.done
     there = f", {done.skipped} there already" if done.skipped else ""
     say(f"Saved {count_text(done.saved, 'file')} in {out}, {size_text(done.saved_bytes)}{there}.")
@@ -67,6 +67,10 @@ async def save_results(
         say(f"{count_text(len(done.lost), 'file')} lost or damaged on the server:")
         for target in sorted(done.lost):
             say(f"  {target}")
+    if done.unsaved:
+        say(f"{count_text(len(done.unsaved), 'file')} cannot be saved:")
+        for target, reason in sorted(done.unsaved.items()):
+            say(f"  {out / target}: {reason}")
     return done
 
 
@@ -84,9 +88,10 @@ async def say_waiting(client: Client, job: Job) -> None:
             seen.append(image["last_error"])
             if len(seen) == PAGE_OF_IMAGES:
                 break
-    for trouble, count in _group(filter(None, seen))[:MAX_TROUBLES_SHOWN]:
+    troubles = _group(filter(None, seen))
+    for trouble, count in troubles[:MAX_TROUBLES_SHOWN]:
         say(f"{count_text(count, 'image')} to be tried again: {trouble}")
-    if len(seen) == PAGE_OF_IMAGES < job["total"] - final_images(job):
+    if troubles and len(seen) == PAGE_OF_IMAGES < job["total"] - final_images(job):
         say(f"What they wait for was looked up for the first {PAGE_OF_IMAGES} images only.")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.inputs import FoundFile, find_files, say_left_out
+from imgsvc.cli.inputs import FoundFile, find_files, find_list, say_left_out
 from imgsvc.cli.output import count_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.run_wish import Wish
@@ -88,7 +88,7 @@ def run(
     if preset and recipe:
         raise click.UsageError("Give either --preset or --recipe.")
     document = read_recipe_file(recipe) if recipe else None
-    name, chosen = resolve_built_in(preset, document)
+    name, chosen = resolve_built_in(preset, document, pointer="")
     marks = find_watermark_files(watermarks, chosen)
     settings = _settings(out, workers)
     wish = Wish(out.absolute(), chosen, name, marks)
@@ -132,6 +132,8 @@ def _find(paths: Sequence[str], out: Path) -> list[FoundFile]:
     left_out: list[Path] = []
     found = find_files(paths, leave_out=out, left_out=left_out)
     say_left_out(left_out)
+    if table := find_list(found):
+        raise click.UsageError(f"{table} is a product list, which `imgsvc submit` takes.")
     return found
 
 

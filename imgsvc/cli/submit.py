@@ -17,7 +17,15 @@ from typing import Any
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.inputs import find_files, is_list, is_url, say_left_out
+from imgsvc.cli.inputs import (
+    LIST_HEAD_BYTES,
+    begins_as_list,
+    find_files,
+    find_list,
+    is_list,
+    is_url,
+    say_left_out,
+)
 from imgsvc.cli.journals import find_job, open_journal
 from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.progress import follow_job, save_results, say_failures
@@ -29,6 +37,7 @@ from imgsvc.client import (
     BytesUpload,
     Client,
     ClientError,
+    Downloaded,
     FileUpload,
     Job,
     Journal,
@@ -38,7 +47,7 @@ from imgsvc.client import (
     UrlUpload,
 )
 from imgsvc.client.download import make_folder
-from imgsvc.client.sending import name_in_job
+from imgsvc.client.sending import check_readable, name_in_job
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
@@ -143,20 +152,20 @@ async def submit(
         return
     if out:
         await asyncio.to_thread(_make_out, out)
-    journal = await asyncio.to_thread(open_journal, identity)
+    journal = await _open_journal(identity, sending)
     with journal or nullcontext():
         job = await _send(client, sending, spec, journal, charset)
         if not as_json:
             click.echo(job["id"])
         say_if_not_asked(webhook, job["id"])
-        lost: Sequence[str] = ()
+        done: Downloaded | None = None
         if wait or out:
-            job, lost = await _finish(client, job["id"], out, sending.files, journal)
-        if journal:
+            job, done = await _finish(client, job["id"], out, sending.files, journal)
+        if journal and not (done and done.unsaved):  # else the same command saves them
             await asyncio.to_thread(journal.forget)
     if as_json:
         print_json(job)
-    if await say_failures(client, job) or lost:
+    if await say_failures(client, job) or (done and not done.is_whole):
         sys.exit(exits.SOME_FAILED)
 
 
@@ -192,7 +201,8 @@ async def _ask_most(client: Client, preset: str | None, marks: Mapping[int, str]
         named = [] if preset is None else [f"a preset {preset}"]
         named += [f"a watermark {name}" for name in dict.fromkeys(marks.values())]
         there = f", or whether there is {' and '.join(named)}" if named else ""
-        say(f"{exc}\nSo it is not known here whether so many images are taken{there}.")
+        say(str(exc))
+        say(f"So it is not known here whether so many images are taken{there}.")
         return sys.maxsize
     if preset is not None and preset not in presets:
         from imgsvc.service.presets import unknown_preset  # loads much that others do without
@@ -213,12 +223,15 @@ async def _show_dry_run(
     charset: str | None,
     as_json: bool,
 ) -> None:
-    """Raises InvalidRecipe, InvalidRequest, InvalidCsv and TooManyImages, as the server would."""
+    """Raises InvalidRecipe, InvalidRequest, InvalidCsv and TooManyImages, as the server would, and
+    LocalFileError.
+    """
     own = spec["recipe"]
     marks = {} if own is None else await asyncio.to_thread(_find_watermarks, own)
     most = await _ask_most(client, spec["preset"], marks)
     if sending.count > most:
         raise TooManyImages(f"A job takes at most {most} images.")
+    await asyncio.to_thread(check_readable, sending.uploads)
     listed = await asyncio.to_thread(_check_list, sending, charset, most)
     _show_plan(sending, listed, as_json=as_json)
     if job_id := await asyncio.to_thread(find_job, identity):
@@ -231,6 +244,16 @@ def _find_watermarks(recipe: Mapping[str, Any]) -> Mapping[int, str]:
     from imgsvc.service.presets import resolve_built_in
 
     return named_watermarks(resolve_built_in(None, recipe)[1])
+
+
+async def _open_journal(identity: Sequence[object], sending: _Sending) -> Journal | None:
+    """None where there can be none. Raises LocalFileError for files that cannot be read then; else
+    that is seen to where a new job is begun.
+    """
+    journal = await asyncio.to_thread(open_journal, identity)
+    if journal is None:
+        await asyncio.to_thread(check_readable, sending.uploads)
+    return journal
 
 
 async def _send(
@@ -345,8 +368,8 @@ async def _finish(
     out: Path | None,
     files: Collection[Path],
     journal: Journal | None,
-) -> tuple[Job, Sequence[str]]:
-    """The job as it ended, and which results of it are lost."""
+) -> tuple[Job, Downloaded | None]:
+    """The job as it ended, and what was saved of it, if anything was to be."""
     try:
         job = await follow_job(client, job_id)
         done = await save_results(client, job_id, out, protected=files) if out else None
@@ -359,7 +382,9 @@ async def _finish(
         elif not isinstance(exc, ApiError) or exc.code != "not_found":
             say(f"The job is {job_id}. To save its results: imgsvc download {job_id} --out DIR")
         raise
-    return job, done.lost if done else ()
+    if done and done.unsaved:
+        say(f"The job is {job_id}. To save them later: imgsvc download {job_id} --out DIR")
+    return job, done
 
 
 def _gather(
@@ -384,11 +409,15 @@ def _gather(
     left_out: list[Path] = []
     found = find_files(named, leave_out=out, left_out=left_out) if named else []
     say_left_out(left_out)
+    if table := find_list(found):
+        raise click.UsageError(f"{table} is a product list: give --list with it.")
     uploads: list[Upload] = [FileUpload(file.path, file.name) for file in found]
     total_bytes = sum(file.size_bytes for file in found)
     sources = [*(url.url for url in urls), *(str(Path(path).absolute()) for path in named)]
     if len(named) < len(given):
         data = sys.stdin.buffer.read()
+        if begins_as_list(data[:LIST_HEAD_BYTES]):
+            raise click.UsageError("On stdin is a product list: give --list with it.")
         uploads.append(BytesUpload(data, "stdin"))
         total_bytes += len(data)
         sources.append(hashlib.sha256(data).hexdigest())

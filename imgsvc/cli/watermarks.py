@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from imgsvc.cli.arguments import name_argument
 from imgsvc.cli.listing import Listing
 from imgsvc.cli.output import (
     json_option,
@@ -48,7 +49,7 @@ async def list_watermarks(client: Client, as_json: bool) -> None:
 
 
 @watermarks.command()
-@click.argument("name", metavar="NAME")
+@name_argument
 @json_option
 @talks_to_server
 async def show(client: Client, name: str, as_json: bool) -> None:
@@ -69,7 +70,7 @@ async def show(client: Client, name: str, as_json: bool) -> None:
 
 
 @watermarks.command()
-@click.argument("name", metavar="NAME")
+@name_argument
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @json_option
 @talks_to_server
@@ -87,7 +88,7 @@ async def save(client: Client, name: str, file: Path, as_json: bool) -> None:
 
 
 @watermarks.command()
-@click.argument("name", metavar="NAME")
+@name_argument
 @json_option
 @talks_to_server
 async def delete(client: Client, name: str, as_json: bool) -> None:

@@ -20,9 +20,11 @@ from imgsvc.client.download import Downloaded
 from imgsvc.client.errors import (
     ApiError,
     ClientError,
+    FilesUnreadable,
     JournalBusy,
     LocalFileError,
     ResultsLost,
+    ResultsUnsaved,
     ServerUnreachable,
 )
 from imgsvc.client.journal import Journal
@@ -41,6 +43,7 @@ __all__ = [
     "Delivery",
     "Downloaded",
     "FileUpload",
+    "FilesUnreadable",
     "Image",
     "ImageProblem",
     "Job",
@@ -51,6 +54,7 @@ __all__ = [
     "Preset",
     "ProgressMessage",
     "ResultsLost",
+    "ResultsUnsaved",
     "SavedBackup",
     "ServerUnreachable",
     "SyncClient",

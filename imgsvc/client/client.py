@@ -290,7 +290,8 @@ class Client(Collections):
         """Save every output that is finished under `out_dir`, named as in the ZIP archive.
 
         A file that is there already with the same bytes is left alone; one with other
-        bytes is replaced. Raises ResultsLost in the end when the server has lost any.
+        bytes is replaced. Raises in the end ResultsUnsaved when any cannot stand where it belongs,
+        else ResultsLost when the server has lost any.
 
         protected: files that must not be replaced, such as the inputs; if a result would
             stand in the place of one, ClientError is raised and nothing is saved.

@@ -19,6 +19,7 @@ from imgsvc.client.errors import (
     ClientError,
     LocalFileError,
     ResultsLost,
+    ResultsUnsaved,
     ServerUnreachable,
     translating,
 )
@@ -49,7 +50,8 @@ class Downloaded:
     """How far a download is. `total`, `saved` and `skipped` count files.
 
     skipped: were there already, with the same bytes. lost: targets of those that the server does
-    not have any more as it made them.
+    not have any more as it made them. unsaved: of those that cannot stand where they belong, with
+    the reason.
     """
 
     total: int
@@ -57,6 +59,15 @@ class Downloaded:
     skipped: int = 0
     saved_bytes: int = 0
     lost: list[str] = field(default_factory=list)
+    unsaved: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def dealt_with(self) -> int:
+        return self.saved + self.skipped + len(self.lost) + len(self.unsaved)
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.lost and not self.unsaved
 
 
 async def save_results(
@@ -70,9 +81,9 @@ async def save_results(
 ) -> Downloaded:
     """Bring every result to its place; what stands there and differs is replaced.
 
-    all_or_error: do not go on without one that is lost.
-    Raises LocalFileError, ServerUnreachable, ApiError; what was saved by then stays. In the end
-    ResultsLost, when any is.
+    all_or_error: do not go on without one that is lost, or has no place.
+    Raises LocalFileError where the folder takes nothing, ServerUnreachable, ApiError; what was
+    saved by then stays. In the end ResultsUnsaved or ResultsLost, when any is.
     """
     done = Downloaded(total=len(results))
     waiting = iter(results)
@@ -88,6 +99,8 @@ async def save_results(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+    if done.unsaved:
+        raise ResultsUnsaved(places.root, done)
     if done.lost:
         raise ResultsLost(done)
     return done
@@ -108,6 +121,10 @@ async def _save_each(
         else:
             try:
                 await _save(connection, job_id, places, result)
+            except LocalFileError as exc:
+                if all_or_error or await asyncio.to_thread(_takes_nothing, places, exc):
+                    raise
+                done.unsaved[result.target] = exc.reason
             except ClientError as exc:
                 if all_or_error or not _is_lost(exc):
                     raise
@@ -118,6 +135,12 @@ async def _save_each(
                 done.saved_bytes += result.size_bytes
         if on_file:
             on_file(done)
+
+
+def _takes_nothing(places: Places, error: LocalFileError) -> bool:
+    """Whether the trouble is that of the whole folder. Blocking."""
+    cause = error.__cause__
+    return not isinstance(cause, OSError) or places.takes_nothing(cause)
 
 
 def _is_lost(error: ClientError) -> bool:

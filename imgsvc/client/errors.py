@@ -4,6 +4,8 @@ ClientError
 ├── ServerUnreachable     nobody answers, or the connection broke, or it is no imgsvc
 ├── ApiError              the server refused; `code` is stable (see the API's errors)
 ├── LocalFileError        a file here cannot be read or written
+│   ├── FilesUnreadable   several files cannot be read
+│   └── ResultsUnsaved    files of a job cannot stand where they belong
 ├── ResultsLost           files of a job are not there any more as they were made
 └── JournalBusy           another process is at this submission
 """
@@ -66,6 +68,39 @@ class LocalFileError(ClientError):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+class FilesUnreadable(LocalFileError):
+    """Files of this machine cannot be read; `path` and `reason` are of the first.
+
+    troubles: of each, in their order; the message has the first MAX_NAMED.
+    """
+
+    MAX_NAMED = 20
+
+    def __init__(self, troubles: Sequence[LocalFileError]) -> None:
+        lines = [f"{len(troubles)} files cannot be read:"]
+        lines += [f"  {trouble.message}" for trouble in troubles[: self.MAX_NAMED]]
+        if len(troubles) > self.MAX_NAMED:
+            lines.append(f"  … and {len(troubles) - self.MAX_NAMED} more")
+        ClientError.__init__(self, "\n".join(lines))
+        self.path = troubles[0].path
+        self.reason = troubles[0].reason
+        self.troubles = tuple(troubles)
+
+
+class ResultsUnsaved(LocalFileError):
+    """Something is in the way of results in the folder for them; all others were saved, but for
+    those that are lost.
+
+    done: how the download ended, with their names in `unsaved`. `path` and `reason` are of the
+    first.
+    """
+
+    def __init__(self, root: Path, done: Downloaded) -> None:
+        target, reason = next(iter(done.unsaved.items()))
+        super().__init__(root / target, reason)
+        self.done = done
 
 
 class ResultsLost(ClientError):

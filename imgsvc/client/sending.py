@@ -28,7 +28,13 @@ from typing import Any, cast
 
 from imgsvc.client.answers import Image, Job
 from imgsvc.client.connection import Connection
-from imgsvc.client.errors import ApiError, ClientError, LocalFileError, translating
+from imgsvc.client.errors import (
+    ApiError,
+    ClientError,
+    FilesUnreadable,
+    LocalFileError,
+    translating,
+)
 from imgsvc.client.journal import Journal, Kind
 from imgsvc.client.patience import Patience
 from imgsvc.client.upload import BytesUpload, FileUpload, MultipartBody, Upload, UrlUpload
@@ -124,7 +130,7 @@ class Sending:
         job, missing = await self._take_up()
         if job is None:
             await self._check_limit(len(parcels) + len(urls))
-            await asyncio.to_thread(_check_readable, parcels)
+            await asyncio.to_thread(check_readable, [parcel.upload for parcel in parcels])
             images = [url.document() for url in urls]
             # the key is for this body: it stays the same where no file is left to be sent
             body = {**spec, "images": images, "open": bool(parcels) or not urls}
@@ -274,15 +280,23 @@ def _make_parcel(image: Path | Upload) -> Parcel:
     return Parcel(upload, stored_name, facts.st_size, facts.st_mtime)
 
 
-def _check_readable(parcels: Iterable[Parcel]) -> None:
+def check_readable(uploads: Iterable[Upload]) -> None:
     """Better no job at all than an empty one. A pipe can be opened once only; what has an opener
-    was opened for its facts just now. Blocking. Raises LocalFileError.
+    was opened for its facts just now. Blocking. Raises LocalFileError, FilesUnreadable.
     """
-    for upload in (parcel.upload for parcel in parcels):
+    troubles = []
+    for upload in uploads:
         if isinstance(upload, FileUpload) and upload.opener is None:
-            with translating(upload.path):
-                if not upload.path.is_fifo():
-                    upload.open().close()
+            try:
+                with translating(upload.path):
+                    if not upload.path.is_fifo():
+                        upload.open().close()
+            except LocalFileError as exc:
+                troubles.append(exc)
+    if len(troubles) > 1:
+        raise FilesUnreadable(troubles)
+    if troubles:
+        raise troubles[0]
 
 
 def _find_missing(

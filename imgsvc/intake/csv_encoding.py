@@ -35,8 +35,10 @@ _HEAD_BYTES = 1024
 _BLOCK_BYTES = 1 << 20
 
 _ADVICE = (
-    "Save it as “CSV UTF-8”, or send it with its encoding, as in "
-    "“Content-Type: text/csv; charset=windows-1252” or “imgsvc submit --charset windows-1252”."
+    "Save it as “CSV UTF-8”, or send it with its encoding, as in “Content-Type: text/csv; "
+    "charset=windows-1252”, in a form that of the file's own part (“curl -F "
+    "'file=@list.csv;type=text/csv;charset=windows-1252'”), or “imgsvc submit --charset "
+    "windows-1252”."
 )
 
 

@@ -21,23 +21,24 @@ _PATTERNS = {
 """Where pydantic shows a regular expression, by field."""
 
 
-def parse_recipe(data: object) -> Recipe:
+def parse_recipe(data: object, pointer: str = "") -> Recipe:
     """The recipe in `data`, a value as `json.loads` gives it.
 
-    Raises InvalidRecipe with a fault for every wrong place.
+    pointer: where it stands in what was sent; faults are told from there. Raises InvalidRecipe
+    with a fault for every wrong place.
     """
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as exc:
         errors = exc.errors(include_url=False)
-        raise _invalid(_faults(data, errors)) from exc
+        raise _invalid(_faults(data, errors), pointer) from exc
     faults = (
         *_repeated_names(recipe),
         *_impossible_sides(recipe),
         *_internal_fields(recipe),
     )
     if faults:
-        raise _invalid(faults)
+        raise _invalid(faults, pointer)
     return recipe
 
 
@@ -74,7 +75,8 @@ def _internal_fields(recipe: Recipe) -> tuple[Fault, ...]:
     )
 
 
-def _invalid(faults: tuple[Fault, ...]) -> InvalidRecipe:
+def _invalid(found: tuple[Fault, ...], pointer: str) -> InvalidRecipe:
+    faults = tuple(Fault(f"{pointer}{fault.pointer}", fault.detail) for fault in found)
     first = faults[0]
     return InvalidRecipe(f"The recipe is not valid: {first.pointer or '/'}: {first.detail}", faults)
 

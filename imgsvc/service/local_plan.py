@@ -51,7 +51,7 @@ class RunSummary:
     failed: int = 0
     output_bytes: int = 0
     failures: list[tuple[str, str, str]] = field(default_factory=list)
-    """(input name, code, message) of every image that failed."""
+    """(input name, code, message) of every image that failed, in the end in the inputs' order."""
 
 
 class LocalPlan:

@@ -118,6 +118,8 @@ class LocalRun:
                         _add(one, summary)
                     on_progress(summary)
         await self.end()
+        order = {item.name: number for number, item in enumerate(inputs)}
+        summary.failures.sort(key=lambda failure: order[failure[0]])
         return summary
 
     async def begin(self) -> None:

@@ -94,15 +94,20 @@ class Presets(KnownPresets):
         log.info("preset_deleted", name=name)
 
 
-def resolve_built_in(preset: str | None, recipe: object | None) -> tuple[str | None, Recipe]:
-    """`Presets.resolve` where there is no database, and so no own preset."""
+def resolve_built_in(
+    preset: str | None, recipe: object | None, pointer: str = "/recipe"
+) -> tuple[str | None, Recipe]:
+    """`Presets.resolve` where there is no database, and so no own preset.
+
+    pointer: where the recipe stands in its request, or nothing where it is all there is.
+    """
     if recipe is not None:
         if preset is not None:
             raise InvalidRequest(
                 "Give either a preset or a recipe.",
                 (Fault("/preset", "not together with recipe"),),
             )
-        return None, _judge(recipe, "/recipe")
+        return None, _judge(recipe, pointer)
     name = DEFAULT_PRESET if preset is None else preset
     if name not in BUILT_IN:
         known = ", ".join(sorted(BUILT_IN))
@@ -139,10 +144,9 @@ def _load(own: Preset) -> Recipe:
 def _judge(document: object, pointer: str) -> Recipe:
     """pointer: where the recipe stands in its request. Raises InvalidRecipe."""
     try:
-        return parse_recipe(document)
+        return parse_recipe(document, pointer)
     except InvalidRecipe as exc:
-        faults = (Fault(f"{pointer}{f.pointer}", f.detail) for f in exc.faults[:MAX_FAULTS])
-        raise InvalidRecipe(exc.message, tuple(faults)) from exc
+        raise InvalidRecipe(exc.message, exc.faults[:MAX_FAULTS]) from exc
 
 
 def unknown_preset(known: Iterable[str]) -> InvalidRequest:

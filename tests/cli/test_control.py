@@ -41,6 +41,25 @@ def test_delete_removes_a_job(imgsvc: Run, photos: Path) -> None:
     assert imgsvc("status", job_id).exit_code == 2
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+@pytest.mark.parametrize(
+    "command",
+    ["status", "download --out=x", "cancel", "retry", "delete", "deliveries", "redeliver"],
+)
+def test_an_unset_variable_is_no_job(imgsvc: Run, command: str, empty: str) -> None:
+    ran = imgsvc(*command.split(), empty)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "Error: ID is missing: what was given is empty.\n" in ran.stderr
+
+
+def test_nor_is_it_a_name_or_a_message(imgsvc: Run) -> None:
+    for command in ("presets show", "presets delete", "watermarks show", "watermarks delete"):
+        ran = imgsvc(*command.split(), "")
+        assert ran.exit_code == 2
+        assert "NAME is missing" in ran.stderr
+    assert "DELIVERY is missing" in imgsvc("redeliver", NOBODY, "").stderr
+
+
 @pytest.mark.parametrize("command", ["cancel", "retry", "delete"])
 def test_an_unknown_job_is_said(imgsvc: Run, command: str) -> None:
     ran = imgsvc(command, NOBODY)

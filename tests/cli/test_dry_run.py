@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from imgsvc.client import SyncClient
 from tests.cli.conftest import Run
 from tests.client.pictures import picture
+from tests.rights import confined
 from tests.server_process import ServerProcess
 from tests.watch_process import put
 
@@ -72,6 +75,32 @@ def test_a_dry_run_refuses_a_wish_that_the_server_refuses(
     assert dry == sent
 
 
+@pytest.mark.parametrize("takes_notes", [True, False])
+@pytest.mark.parametrize(("closed", "lines"), [(1, 1), (2, 3), (23, 22)])
+def test_files_that_cannot_be_read_are_named_and_nothing_is_sent(
+    server: ServerProcess, tmp_path: Path, closed: int, lines: int, takes_notes: bool
+) -> None:
+    folder, state = tmp_path / "photos", tmp_path / "state"
+    for number in range(closed + 1):
+        put(folder / f"{number:02}.png", picture())
+        (folder / f"{number:02}.png").chmod(0o644 if number == closed else 0)
+    state.mkdir(mode=0o700 if takes_notes else 0)
+    command = [*confined(), sys.executable, "-m", "imgsvc", "submit", str(folder)]
+    env = {**os.environ, "IMGSVC_SERVER": server.url, "XDG_STATE_HOME": str(state)}
+    sent, dry = (
+        subprocess.run([*command, *options], capture_output=True, text=True, env=env, check=False)
+        for options in ([], ["--dry-run"])
+    )
+    assert (sent.returncode, sent.stdout) == (2, "")
+    assert (dry.returncode, dry.stdout, dry.stderr) == (2, "", sent.stderr)
+    said = sent.stderr.splitlines()
+    assert len(said) == lines
+    assert said[min(closed - 1, 1)].endswith("/00.png: Permission denied")
+    if closed > 20:
+        assert said[0] == "Error: 23 files cannot be read:"
+        assert said[-1] == "  … and 3 more"
+
+
 def test_a_dry_run_takes_what_the_server_keeps(imgsvc: Run, photos: Path, tmp_path: Path) -> None:
     imgsvc("presets", "save", "kept", "-", stdin=b'{"variants": [{"name": "a"}]}')
     assert imgsvc("submit", photos, "--preset=kept", "--dry-run").exit_code == 0
@@ -98,9 +127,11 @@ def test_a_dry_run_without_a_server_says_what_is_not_known(
     command = ["submit", "--server=http://127.0.0.1:9", photos, "--dry-run"]
     ran = imgsvc(*command, "--preset=kept")
     assert (ran.exit_code, ran.stdout) == (0, "a.png\nb.jpg\ntrip/c.png\n")
-    assert "No imgsvc server answers" in ran.stderr
-    assert "not known" in ran.stderr
-    assert "a preset kept" in ran.stderr
+    trouble, unknown, plan = ran.stderr.splitlines()
+    assert trouble.startswith("No imgsvc server answers")
+    assert unknown.startswith("So it is not known here")
+    assert "a preset kept" in unknown
+    assert plan.startswith("3 images")
     recipe = tmp_path / "recipe.json"
     recipe.write_text('{"variants": [{"name": "a", "watermark": {"preset_image": "logo"}}]}')
     assert "a watermark logo" in imgsvc(*command, "--recipe", recipe).stderr

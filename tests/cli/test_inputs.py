@@ -11,6 +11,7 @@ from imgsvc.domain.input_names import name_of_url
 from imgsvc.folders.scan import Folder
 from imgsvc.folders.settling import Settled
 from imgsvc.folders.verdicts import Verdict, judge
+from tests.rights import let_others_in, without_rights
 
 
 @pytest.fixture
@@ -187,6 +188,52 @@ def test_where_there_is_nothing_else_they_are_said_too(
         "1 file is left out, as no images: readme",
         "1 link that leads nowhere is left out: gone.jpg",
     ]
+
+
+def test_links_to_folders_are_said_with_what_to_do(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "empty" / "dirlink").symlink_to("../photos/trip")
+    with pytest.raises(click.UsageError, match="no images in empty"):
+        find_files(["empty"])
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "1 link to a folder is left out: dirlink. To take what is in a folder, name it itself."
+    ]
+    left_out: list[Path] = []
+    (tree / "more" / "trip").symlink_to("../photos/trip")
+    (tree / "more" / "all").symlink_to(tree / "photos")
+    (tree / "more" / ".hidden").symlink_to(tree / "photos")
+    find_files(["more"], left_out=left_out)
+    say_left_out(left_out)
+    assert capsys.readouterr().err == (
+        "2 links to folders are left out: all, trip. To take what is in a folder, name it itself.\n"
+    )
+
+
+def test_links_to_folders_that_are_looked_into_anyway_are_not_said(tree: Path) -> None:
+    left_out: list[Path] = []
+    (tree / "photos" / "circle").symlink_to(tree)
+    (tree / "photos" / "results").symlink_to("out")
+    find_files([str(tree)], left_out=left_out)
+    assert not [path for path in left_out if path.is_symlink()]
+    find_files(["photos/trip", "photos/circle"], leave_out=Path("photos/out"), left_out=left_out)
+    assert not [path for path in left_out if path.is_symlink()]
+
+
+def test_all_that_cannot_be_read_is_named_up_to_a_number(tree: Path) -> None:
+    let_others_in(tree)
+    for number in range(22):
+        (tree / "more" / f"{number:02}").mkdir(mode=0)
+    (tree / "more" / "21").chmod(0o711)
+    with without_rights(), pytest.raises(click.UsageError) as caught:
+        find_files(["photos", "more", "more/00/a.jpg"])
+    first, *lines = caught.value.message.splitlines()
+    assert first == "23 files or folders cannot be read:"
+    assert lines[0] == "  more/00: Permission denied"
+    assert lines[19:] == ["  more/19: Permission denied", "  … and 3 more"]
+    with without_rights(), pytest.raises(click.UsageError) as caught:
+        find_files(["more/00", "photos"])
+    assert caught.value.message == "more/00 cannot be read: Permission denied."
 
 
 def test_what_is_given_twice_or_by_name_is_not_left_out_twice_or_at_all(tree: Path) -> None:

@@ -148,6 +148,13 @@ def test_of_very_many_that_wait_status_looks_at_the_first_and_says_so(
     )
 
 
+def test_of_very_many_that_wait_for_their_turn_alone_nothing_is_said(
+    imgsvc: Run, waiting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_wait(monkeypatch, *[None] * (PAGE_OF_IMAGES + 5))
+    assert imgsvc("status", waiting).stderr == ""
+
+
 @pytest.mark.parametrize(
     ("code", "attempts", "may_help"),
     [
@@ -238,6 +245,19 @@ def test_download_goes_on_without_a_lost_file_names_it_and_ends_with_1(
     assert f"1 file lost or damaged on the server:\n  {lost}\n" in ran.stderr
     assert not (tmp_path / "out" / lost).exists()
     imgsvc("delete", job_id)  # a backup of this server would miss it
+
+
+def test_a_result_that_something_stands_in_the_way_of_is_named_and_ends_with_1(
+    imgsvc: Run, partial: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "a.webp").mkdir(parents=True)
+    ran = imgsvc("download", partial, "--out", out, "--json")
+    assert ran.exit_code == 1
+    assert ran.document["unsaved"] == {"a.webp": "Is a directory"}
+    assert f"1 file cannot be saved:\n  {out}/a.webp: Is a directory\n" in ran.stderr
+    assert "bad.png: " in ran.stderr
+    assert (out / "b.webp").is_file()
 
 
 def test_download_can_save_one_zip(imgsvc: Run, partial: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.commands import run
 from tests.cli.conftest import Run
 
 TABLE = "S. No.,Product Name,Input Image Urls\n1,Shoe,ftp-less\n"
@@ -73,6 +74,34 @@ def test_a_list_may_come_from_stdin_or_have_any_name(imgsvc: Run, table: Path) -
     assert imgsvc("status", ran.stdout.strip(), "--json").document["source"] == "csv"
     other = table.rename(table.with_name("products"))
     assert "products: 1 image to fetch" in imgsvc("submit", "--list", other).stderr
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_list_under_another_name_is_not_sent_as_an_image(
+    imgsvc: Run, table: Path, photos: Path, delimiter: str, encoding: str
+) -> None:
+    text = TABLE.replace(",", delimiter)
+    other = table.with_name("products.txt")
+    other.write_text(text, encoding=encoding)
+    for ran in (
+        imgsvc("submit", other),
+        imgsvc("submit", photos, other, "--dry-run"),
+        imgsvc("submit", "-", stdin=text.encode(encoding)),
+    ):
+        assert (ran.exit_code, ran.stdout) == (2, "")
+        assert "is a product list: give --list with it." in ran.stderr
+
+
+def test_run_says_which_command_takes_a_list(table: Path, photos: Path, tmp_path: Path) -> None:
+    other = table.with_name("products.txt")
+    other.write_text(TABLE, encoding="utf-8")
+    for path in (table, other):
+        ran = run("run", path, "--out", tmp_path / "out")
+        assert ran.exit_code == 2
+        assert f"{path} is a product list, which `imgsvc submit` takes." in ran.stderr
+    image = (photos / "a.png").rename(tmp_path / "image.csv")
+    assert run("run", image, "--out", tmp_path / "out", "--workers=1").exit_code == 0
 
 
 @pytest.mark.parametrize("path", [".", "https://a.example/products.csv", "none"])

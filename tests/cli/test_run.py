@@ -17,9 +17,12 @@ from PIL import Image
 
 from imgsvc.cli.inputs import FoundFile, find_files
 from imgsvc.cli.main import cli
+from imgsvc.domain.picture import Picture
 from imgsvc.errors import StorageFull
 from imgsvc.files import places
 from imgsvc.files.places import Places
+from imgsvc.intake.headers import read_header
+from imgsvc.service import local_run
 from imgsvc.store.store import Store
 from tests.killed_writers import leave_part
 from tests.pictures import encode, make_jpeg, make_png
@@ -180,6 +183,26 @@ def test_a_bad_image_is_named_and_fails_the_run(photos: Path, tmp_path: Path) ->
     assert "bad.jpg" in result.stderr
     assert "unsupported_format" in result.stderr
     assert set(_results(tmp_path / "out")) == {"a.webp", "shop/b.webp"}
+
+
+def test_failures_are_told_in_the_order_of_their_images(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in that of their failing: what may not be read fails before anything is made."""
+
+    def read(head: bytes) -> Picture | None:
+        if head == b"closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return read_header(head)
+
+    monkeypatch.setattr(local_run, "read_header", read)
+    for name in ("bad.jpg", "worse.jpg"):
+        (photos / name).write_bytes(b"no picture")
+    (photos / "closed.jpg").write_bytes(b"closed")
+    for _ in range(2):
+        result = _run("--json", photos, "--out", tmp_path / "out", "--preset", "thumbnail")
+        names = [failure["name"] for failure in json.loads(result.stdout)["failures"]]
+        assert names == ["bad.jpg", "closed.jpg", "worse.jpg"]
 
 
 def test_a_result_that_cannot_be_saved_is_named_and_holds_up_no_other(

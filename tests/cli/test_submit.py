@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,23 @@ def test_what_is_wrong_in_a_recipe_is_said_by_place(
     assert "/variants/0/width: " in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "above"), [("submit", "/recipe"), ("run", ""), ("plan", ""), ("presets save x", "")]
+)
+def test_all_wrong_places_of_a_recipe_are_told_from_where_it_stands_in_what_was_sent(
+    imgsvc: Run, photos: Path, tmp_path: Path, command: str, above: str
+) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"variants": [{"name": "A", "width": 0, "height": 0}]}')
+    words, out = command.split(), f"--out={tmp_path / 'out'}"
+    options = [photos / "a.png", "--recipe", recipe] if words[1:] == [] else [recipe]
+    ran = imgsvc(*words, *options, *([out] if command == "run" else []))
+    assert ran.exit_code == 2
+    assert re.findall(r" (\S*/variants/\S+):", ran.stderr) == [
+        f"{above}/variants/0/{field}" for field in ("name", "width", "height")
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", "\udcff"])
 def test_a_recipe_that_is_no_json_object_is_refused_here(
     imgsvc: Run, photos: Path, tmp_path: Path, text: str
@@ -208,6 +226,24 @@ def test_a_result_that_is_lost_is_named_and_ends_with_1(
     assert ran.exit_code == 1
     assert "3 files lost or damaged on the server:\n  a.webp\n" in ran.stderr
     imgsvc("delete", ran.stdout.strip())  # a backup of this server would miss them
+
+
+def test_results_that_have_no_place_are_saved_by_the_same_command_when_they_have(
+    imgsvc: Run, photos: Path, out: Path
+) -> None:
+    (out / "a.webp").mkdir(parents=True)
+    command = ["submit", photos, "--preset=thumbnail", "--out", out]
+    ran = imgsvc(*command)
+    job_id = ran.stdout.strip()
+    assert ran.exit_code == 1
+    assert f"  {out}/a.webp: Is a directory\n" in ran.stderr
+    assert f"imgsvc download {job_id} --out DIR" in ran.stderr
+    assert files_below(out) == {"b.webp", "trip/c.webp"}
+    (out / "a.webp").rmdir()
+    again = imgsvc(*command)
+    assert (again.exit_code, again.stdout.strip()) == (0, job_id)
+    assert files_below(out) == {"a.webp", "b.webp", "trip/c.webp"}
+    assert imgsvc(*command).stdout.strip() != job_id
 
 
 def test_many_images_are_sent_in_groups_and_no_note_is_left(imgsvc: Run, tmp_path: Path) -> None:

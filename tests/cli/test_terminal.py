@@ -6,10 +6,12 @@ import re
 import signal
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from imgsvc.cli.output import print_rows
 from tests.cli.conftest import Run
 from tests.client.pictures import picture
 from tests.server_process import ServerProcess
@@ -118,10 +120,47 @@ def test_a_list_has_titles_on_a_terminal_and_none_in_a_pipe(
     terminal = Terminal(server, *arguments, shows_data=True)
     terminal.finish()
     titles, row, *_ = ESCAPES.sub("", terminal.shown).splitlines()
-    assert titles.split() == ["ID", "Status", "Done", "Failed", "Created", "Expires", "Label"]
+    assert titles.split() == ["ID", "Status", "Done", "Failed", "Created", "Label"]
     assert row.split()[:4] == [job_id, "completed", "3/3", "0"]
     (line,) = imgsvc(*arguments).stdout.splitlines()
     assert line.split("\t")[:4] == [job_id, "completed", "3/3", "0"]
+
+
+class TerminalText(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("width", "label", "titles"),
+    [
+        (140, "autumn", ["ID", "Status", "Done", "Failed", "Created", "Expires", "Label"]),
+        (100, "autumn", ["ID", "Status", "Done", "Failed", "Created", "Label"]),
+        (80, "", ["ID", "Status", "Done", "Created"]),
+        (80, "autumn", ["ID", "Status", "Done", "Label"]),
+        (80, "a label of many words" * 4, ["ID", "Status", "Done", "Label"]),
+        (60, "autumn", ["ID", "Status", "Done"]),
+    ],
+)
+def test_columns_of_a_list_give_way_where_there_is_little_room(
+    width: int, label: str, titles: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left is whole, each row a line, but for the label."""
+    shown = TerminalText()
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setenv("COLUMNS", str(width))
+    headers = ("ID", "Status", "Done", "Failed", "Created", "Expires", "Label")
+    time = "2026-11-22 14:32"
+    row = ("01a203ac-26be-7061-922d-3ca8ff4e078f", "completed", "2000/2000", "12", time, time)
+    yielding = ("Expires", "Failed", "Created", "Label", "Done")
+    print_rows(headers, [(*row, label)], yielding=yielding, prose="Label")
+    first, second, *more = ESCAPES.sub("", shown.getvalue()).splitlines()
+    assert first.split() == titles
+    cells = [dict(zip(headers, (*row, label), strict=True))[title] for title in titles]
+    if "Label" in titles:
+        cells[-1] = label[:6]
+    assert all(cell in second for cell in cells)
+    assert bool(more) == (len(label) > 20)
 
 
 def test_watching_shows_one_line_that_changes(

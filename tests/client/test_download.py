@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import zipfile
@@ -20,9 +21,11 @@ from imgsvc.client import (
     Job,
     LocalFileError,
     ResultsLost,
+    ResultsUnsaved,
 )
 from imgsvc.client import download as module
 from imgsvc.client.download import fetch_to_file
+from imgsvc.files.places import Places
 from tests.client.pictures import picture
 from tests.server_process import ServerProcess
 
@@ -212,6 +215,35 @@ async def test_a_folder_in_the_place_of_a_result_is_an_error_and_stays(
     with pytest.raises(LocalFileError, match=r"evil-small\.webp"):
         await client.download(job["id"], tmp_path)
     assert not list(tmp_path.rglob("*.part"))
+
+
+async def test_what_cannot_stand_where_it_belongs_is_named_and_the_others_are_saved(
+    client: Client, job: Job, tmp_path: Path
+) -> None:
+    (tmp_path / "evil-small.webp").mkdir()
+    (tmp_path / "trip").symlink_to("elsewhere")
+    in_the_way = {name for name in EXPECTED if name.startswith("trip/")} | {"evil-small.webp"}
+    with pytest.raises(ResultsUnsaved) as caught:
+        await client.download(job["id"], tmp_path)
+    assert set(caught.value.done.unsaved) == in_the_way
+    assert caught.value.done.unsaved["evil-small.webp"] == "Is a directory"
+    assert set(files_below(tmp_path)) == EXPECTED - in_the_way
+    (tmp_path / "trip").unlink()
+    (tmp_path / "evil-small.webp").rmdir()
+    assert (await client.download(job["id"], tmp_path)).saved == len(in_the_way)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+async def test_what_concerns_the_whole_folder_ends_a_download(
+    client: Client, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Places, "writing", refuse)
+    with pytest.raises(LocalFileError, match=os.strerror(code)) as caught:
+        await client.download(job["id"], tmp_path)
+    assert not isinstance(caught.value, ResultsUnsaved)
 
 
 def damage(path: Path) -> None:

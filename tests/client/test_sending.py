@@ -269,7 +269,7 @@ def test_a_file_whose_folder_was_closed_meanwhile_is_one_that_cannot_be_read(
     parcels = module.make_parcels([file])
     file.parent.chmod(0)
     with without_rights(), pytest.raises(LocalFileError):
-        module._check_readable(parcels)
+        module.check_readable([p.upload for p in parcels])
     file.parent.chmod(0o700)
 
 

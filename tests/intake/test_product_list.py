@@ -166,6 +166,7 @@ def test_other_encodings_are_read_when_they_are_named(
         (GOOD.replace("Shoe", "Größe").encode("cp1252"), "utf-8", "charset=windows-1252"),
         (GOOD.encode("utf-16")[:-1], None, "not UTF-16"),
         (GOOD.encode(), "klingon", "'klingon' is not known"),
+        (GOOD.encode(), "klingon", "-F 'file=@list.csv;type=text/csv;charset="),  # for a form
         (GOOD.encode(), "base64", "'base64' is not known"),
         (b"PK\x03\x04" + bytes(60), None, "CSV UTF-8"),
     ],

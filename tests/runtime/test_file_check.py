@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from imgsvc.cli import doctor
 from imgsvc.cli.main import cli
 from imgsvc.client import Client
-from imgsvc.runtime.file_check import check_files
+from imgsvc.runtime.file_check import FileCheck, check_files
 from tests.pictures import make_jpeg
 from tests.servers import make_settings, running_server, submit
 
@@ -53,6 +55,28 @@ def test_what_is_missing_or_changed_is_named(data_dir: Path) -> None:
     assert result.exit_code == 1
     assert f"missing: {watermark}" in result.stdout
     assert f"changed: {output}" in result.stdout
+
+
+def test_of_very_many_the_first_are_named_in_lines_of_their_own_and_all_in_json(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = [data_dir / f"{number:02}" for number in range(27)]
+    found = FileCheck(read=1, missing=missing, changed=[data_dir / "b"])
+    monkeypatch.setattr(doctor, "check_files", lambda *_, **__: found)
+    arguments = ["doctor", "--data", str(data_dir), "--files"]
+    *_, fact, first, second = (lines := CliRunner().invoke(cli, arguments).stdout.splitlines())[
+        :-20
+    ]
+    assert "27 missing, 1 changed\t" in fact
+    assert (first, second) == (f"missing: {missing[0]}", f"missing: {missing[1]}")
+    assert lines[-3:] == [
+        f"missing: {missing[19]}",
+        "… and 7 more missing, which --json names",
+        f"changed: {data_dir / 'b'}",
+    ]
+    *others, last = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)
+    assert last["files"] == {"missing": [*map(str, missing)], "changed": [str(data_dir / "b")]}
+    assert {other["files"] for other in others} == {None}
 
 
 def test_an_input_may_be_gone_only_when_its_image_is_completed_and_inputs_are_not_kept(

@@ -58,9 +58,12 @@ def read_operation(fields: Mapping[str, Any]) -> str:
 
 def refuse_unknown(fields: Mapping[str, Any], known: frozenset[str]) -> None:
     """Raises InvalidRequest for fields that the dialect does not have."""
-    if unknown := sorted(fields.keys() - known):
-        faults = tuple(Fault(f"/{name}", "Unknown field.") for name in unknown)
-        raise InvalidRequest(f"{unknown[0]}: unknown field.", faults)
+    if faults := find_unknown(fields, known):
+        raise InvalidRequest(f"{faults[0].pointer[1:]}: unknown field.", faults)
+
+
+def find_unknown(fields: Mapping[str, Any], known: frozenset[str]) -> tuple[Fault, ...]:
+    return tuple(Fault(f"/{name}", "Unknown field.") for name in sorted(fields.keys() - known))
 
 
 def _read_format(value: Any) -> Any:

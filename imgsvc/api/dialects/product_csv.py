@@ -12,7 +12,7 @@ from imgsvc.api.addresses import absolute_url, base_url
 from imgsvc.api.arrivals import DOCUMENTS
 from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
-from imgsvc.api.dialects.operations import refuse_unknown
+from imgsvc.api.dialects.operations import find_unknown, refuse_unknown
 from imgsvc.api.dialects.streamed_lists import answer_with_list
 from imgsvc.api.documents import output_url
 from imgsvc.api.forms import ListReceiver
@@ -30,6 +30,7 @@ from imgsvc.domain.states import ImageState, JobState
 from imgsvc.domain.times import rfc3339
 from imgsvc.domain.webhook import Webhook
 from imgsvc.errors import (
+    Fault,
     InvalidRequest,
     NotFound,
     NotReady,
@@ -48,6 +49,7 @@ PRESET = "compress"
 OUTPUT_TITLE = "Output Image Urls"
 MAX_WEBHOOK_URL_CHARS = 255
 MAX_WEBHOOK_BYTES = 64 << 10
+_FORM_FIELDS = frozenset({"webhook_url"})
 _PLACE = re.compile(r"[^,]+")
 
 Columns = dict[Column, int]
@@ -129,7 +131,7 @@ async def set_webhook(request: web.Request) -> web.Response:
         if not isinstance(document.get(name), str) or not document[name]:
             raise InvalidRequest.at(f"/{name}", "This field is required, and a string.")
     if not is_id(document["request_id"]):
-        raise NotFound("There is no such request.")
+        raise NotFound("There is no such job.")
     spec = _read_webhook(document)
     webhook = Webhook(spec.url, frozenset(spec.events), spec.secret, base_url(request))
     await request.app[CONTEXT].notifier.notify(document["request_id"], webhook)
@@ -159,9 +161,11 @@ async def _take_in(request: web.Request, receiver: ListReceiver) -> None:
         file, sha256 = await stage_list(part.chunks, receiver.stage)
         charset = _charset_of(part)
         receiver.fingerprint.add("list", sha256, charset)
-    refuse_unknown(fields, frozenset({"webhook_url"}))
     if file is None:
-        raise InvalidRequest.at("/file", "A CSV file is needed.")
+        needed = "A CSV file is needed."
+        faults = (Fault("/file", needed), *find_unknown(fields, _FORM_FIELDS))
+        raise InvalidRequest(f"file: {needed}", faults)
+    refuse_unknown(fields, _FORM_FIELDS)
     _check_length(fields.get("webhook_url", ""))
     await receiver.describe(parse_fields({"preset": PRESET, **fields}))
     await add_list(file, charset, receiver)

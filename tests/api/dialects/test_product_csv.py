@@ -234,6 +234,12 @@ def test_a_form_has_one_file_and_at_most_a_webhook(
         assert answer.document["errors"]
 
 
+def test_that_the_file_is_missing_is_said_before_what_came_instead(client: UrllibClient) -> None:
+    answer = client.post_form("/api/upload", [], {"list": "S. No."})
+    assert answer.document["detail"] == "file: A CSV file is needed."
+    assert [error["pointer"] for error in answer.document["errors"]] == ["/file", "/list"]
+
+
 def test_only_a_form_is_taken(client: UrllibClient) -> None:
     assert client.post_json("/api/upload", {}).status == 415
 
@@ -313,7 +319,10 @@ def test_a_webhooks_url_is_checked(client: UrllibClient, shop: Shop, url: str) -
 
 @pytest.mark.parametrize("path", ["status", "download"])
 def test_an_unknown_request_is_not_found(client: UrllibClient, path: str) -> None:
-    assert client.get(f"/api/{path}/nonsense").status == 404
+    answer = client.get(f"/api/{path}/nonsense")
+    assert answer.status == 404
+    webhook = {"request_id": "nonsense", "webhook_url": "https://a.example"}
+    assert client.post_json("/api/webhook", webhook).document["detail"] == answer.document["detail"]
 
 
 def test_a_job_that_came_otherwise_shows_its_images_as_products(client: UrllibClient) -> None:

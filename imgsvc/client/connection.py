@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Self, cast
 from urllib.parse import quote
@@ -125,8 +126,9 @@ class Connection:
 
     async def delete(self, *parts: str) -> None:
         """Raises as `request`."""
-        async with self.request("DELETE", *parts):
-            pass
+        async with self.request("DELETE", *parts) as response:
+            if response.status != HTTPStatus.NO_CONTENT:
+                raise ServerUnreachable(self.server, NO_IMGSVC)
 
     async def problems(self) -> list[str]:
         """What a server says that is not ready; nothing when it is. Raises ServerUnreachable."""

@@ -196,6 +196,12 @@ async def test_json_of_another_program_is_no_answer(body: str) -> None:
             lambda: client.watermark("a"),
             lambda: client.save_watermark("a", picture()),
         ]
+        if body:  # else nothing tells it from an imgsvc that has deleted what it was asked to
+            questions += [
+                lambda: client.delete("1"),
+                lambda: client.delete_preset("a"),
+                lambda: client.delete_watermark("a"),
+            ]
         for question in questions:
             with pytest.raises(ServerUnreachable, match="no imgsvc"):
                 await question()

@@ -124,7 +124,8 @@ class Connection(RequestHandler):
         try:
             with self._traffic.watching(request) as exchange:
                 answered = await super()._handle_request(request, *args, **kwargs)
-                exchange.response, _ = answered
+                response, is_broken_off = answered
+                exchange.response = None if is_broken_off else response
                 return answered
         finally:
             self._crowd.end(self)

@@ -84,6 +84,10 @@ class Job(TypedDict):
     links: dict[str, str]
 
 
+JOB_KEY = "total"
+"""Tells a job from what other programs say."""
+
+
 class Accepted(TypedDict):
     """An image that an open job has taken."""
 

@@ -17,7 +17,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, Self, cast
 
-from imgsvc.client.answers import Accepted, Delivery, Image, Job, Output, ProgressMessage
+from imgsvc.client.answers import JOB_KEY, Accepted, Delivery, Image, Job, Output, ProgressMessage
 from imgsvc.client.collections import Collections
 from imgsvc.client.connection import DEFAULT_SERVER, Connection
 from imgsvc.client.download import (
@@ -85,7 +85,7 @@ class Client(Collections):
 
     async def info(self) -> dict[str, Any]:
         """What the server is and can: version, formats, limits, workers, queue."""
-        return cast("dict[str, Any]", await self._connection.json("GET", "info"))
+        return cast("dict[str, Any]", await self._connection.json("GET", "info", key="limits"))
 
     async def problems(self) -> list[str]:
         """Why the server is not ready, such as `storage_full`; none when it is."""
@@ -131,7 +131,8 @@ class Client(Collections):
             return await self._sending(journal, on_sent).send(spec, parcels, urls)
         if urls:
             return await self._submit_urls(spec, urls, list(images), on_sent)
-        return cast("Job", await self._upload("jobs", body=MultipartBody(spec, images, on_sent)))
+        body = MultipartBody(spec, images, on_sent)
+        return cast("Job", await self._upload("jobs", key=JOB_KEY, body=body))
 
     async def submit_list(
         self,
@@ -154,14 +155,14 @@ class Client(Collections):
         kind = {"Content-Type": f"text/csv; charset={charset}" if charset else "text/csv"}
         params = as_query(options)
 
-        async def submit(headers: Mapping[str, str]) -> Any:
-            return await self._connection.json(
-                "POST", "jobs", params=params, data=data, headers={**kind, **headers}
+        async def submit(headers: Mapping[str, str]) -> Job:
+            return await self._connection.job(
+                "POST", params=params, data=data, headers={**kind, **headers}
             )
 
         if journal is not None:
             return await self._sending(journal).send_once(submit)
-        return cast("Job", await submit(headers={}))
+        return await submit(headers={})
 
     async def render(
         self,
@@ -202,8 +203,7 @@ class Client(Collections):
     ) -> Job:
         """A job without images yet: `append` some, as they come, and `close` it in the end."""
         spec = _spec(preset, recipe, label, priority, reuse, analyze, webhook)
-        answer = await self._connection.json("POST", "jobs", json={**spec, "open": True})
-        return cast("Job", answer)
+        return await self._connection.job("POST", json={**spec, "open": True})
 
     async def append(self, job_id: str, images: Iterable[Path | Upload]) -> list[Accepted]:
         """Send images to an open job, all or none of them; they are worked on at once.
@@ -211,15 +211,15 @@ class Client(Collections):
         Raises ApiError `job_closed` for a job that takes no more, LocalFileError.
         """
         body = MultipartBody(None, images)
-        answer = await self._upload("jobs", job_id, "images", body=body)
+        answer = await self._upload("jobs", job_id, "images", key="accepted", body=body)
         return cast("list[Accepted]", answer["accepted"])
 
     async def close(self, job_id: str) -> Job:
         """No more images will come; the job is final when those it has are."""
-        return cast("Job", await self._connection.json("POST", "jobs", job_id, "close"))
+        return await self._connection.job("POST", job_id, "close")
 
     async def job(self, job_id: str) -> Job:
-        return cast("Job", await self._connection.json("GET", "jobs", job_id))
+        return await self._connection.job("GET", job_id)
 
     async def jobs(
         self, *, status: str | None = None, label: str | None = None
@@ -258,11 +258,11 @@ class Client(Collections):
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel every image that is not final yet; what is finished stays."""
-        return cast("Job", await self._connection.json("POST", "jobs", job_id, "cancel"))
+        return await self._connection.job("POST", job_id, "cancel")
 
     async def retry(self, job_id: str) -> Job:
         """Have failed and cancelled images tried again, as if never tried."""
-        return cast("Job", await self._connection.json("POST", "jobs", job_id, "retry"))
+        return await self._connection.job("POST", job_id, "retry")
 
     async def deliveries(self, job_id: str) -> AsyncGenerator[Delivery, None]:
         """What was sent to a job's webhook, or is to be, newest first."""
@@ -273,11 +273,11 @@ class Client(Collections):
     async def redeliver(self, job_id: str, delivery_id: str) -> Delivery:
         """Send a message to the job's webhook again, at once, whatever became of it."""
         parts = ("jobs", job_id, "deliveries", delivery_id, "redeliver")
-        return cast("Delivery", await self._connection.json("POST", *parts))
+        return cast("Delivery", await self._connection.json("POST", *parts, key="event"))
 
     async def delete(self, job_id: str) -> None:
         """Cancel what runs of a job, and delete it with all its files."""
-        await self._connection.json("DELETE", "jobs", job_id)
+        await self._connection.delete("jobs", job_id)
 
     async def download(
         self,
@@ -386,22 +386,22 @@ class Client(Collections):
     ) -> Job:
         """Images beside them follow in a request of their own; if that fails there is no job."""
         body = {**spec, "images": [url.document() for url in urls], "open": bool(images)}
-        job = cast("Job", await self._connection.json("POST", "jobs", json=body))
+        job = await self._connection.job("POST", json=body)
         if not images:
             return job
         try:
             files = MultipartBody(None, images, on_sent)
-            await self._upload("jobs", job["id"], "images", body=files)
+            await self._upload("jobs", job["id"], "images", key="accepted", body=files)
             return await self.close(job["id"])
         except BaseException:
             with suppress(ClientError):
                 await self.delete(job["id"])
             raise
 
-    async def _upload(self, *parts: str, body: MultipartBody) -> Any:
+    async def _upload(self, *parts: str, key: str, body: MultipartBody) -> Any:
         try:
             return await self._connection.upload(
-                *parts, content_type=body.content_type, body=body.stream()
+                *parts, key=key, content_type=body.content_type, body=body.stream()
             )
         except ClientError as exc:
             raise (body.failure or exc) from exc
@@ -411,7 +411,7 @@ class Client(Collections):
     ) -> AsyncIterator[dict[str, Any]]:
         query = {key: value for key, value in params.items() if value is not None}
         while True:
-            page = await self._connection.json("GET", *parts, params=query)
+            page = await self._connection.json("GET", *parts, key="next_cursor", params=query)
             for item in page["items"]:
                 yield item
             if page["next_cursor"] is None:

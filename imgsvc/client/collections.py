@@ -17,11 +17,11 @@ class Collections:
     _connection: Connection
 
     async def presets(self) -> list[Preset]:
-        answer = await self._connection.json("GET", "presets")
+        answer = await self._connection.json("GET", "presets", key="items")
         return cast("list[Preset]", answer["items"])
 
     async def preset(self, name: str) -> Preset:
-        return cast("Preset", await self._connection.json("GET", "presets", name))
+        return cast("Preset", await self._connection.json("GET", "presets", name, key="recipe"))
 
     async def save_preset(self, name: str, recipe: Mapping[str, Any]) -> Preset:
         """Give a recipe a name; a preset that has it is replaced, and no job changes.
@@ -29,20 +29,22 @@ class Collections:
         Raises ApiError `invalid_recipe` with the wrong places, `invalid_request` for what
         is no name, `preset_readonly` for the name of a built-in preset.
         """
-        answer = await self._connection.json("PUT", "presets", name, json=dict(recipe))
+        body = dict(recipe)
+        answer = await self._connection.json("PUT", "presets", name, key="recipe", json=body)
         return cast("Preset", answer)
 
     async def delete_preset(self, name: str) -> None:
         """Raises ApiError `not_found`, and `preset_readonly` for a built-in preset."""
-        await self._connection.json("DELETE", "presets", name)
+        await self._connection.delete("presets", name)
 
     async def watermarks(self) -> list[Watermark]:
         """The pictures that recipes may name, by name."""
-        answer = await self._connection.json("GET", "watermarks")
+        answer = await self._connection.json("GET", "watermarks", key="items")
         return cast("list[Watermark]", answer["items"])
 
     async def watermark(self, name: str) -> Watermark:
-        return cast("Watermark", await self._connection.json("GET", "watermarks", name))
+        answer = await self._connection.json("GET", "watermarks", name, key="sha256")
+        return cast("Watermark", answer)
 
     async def save_watermark(self, name: str, picture: Path | bytes) -> Watermark:
         """Keep a picture under a name; one that has it is replaced, and no job changes.
@@ -52,9 +54,11 @@ class Collections:
         """
         data = picture if isinstance(picture, bytes) else await read_whole(picture)
         headers = {"Content-Type": "application/octet-stream"}
-        answer = await self._connection.json("PUT", "watermarks", name, data=data, headers=headers)
+        answer = await self._connection.json(
+            "PUT", "watermarks", name, key="sha256", data=data, headers=headers
+        )
         return cast("Watermark", answer)
 
     async def delete_watermark(self, name: str) -> None:
         """Jobs that were submitted with it are not touched. Raises ApiError `not_found`."""
-        await self._connection.json("DELETE", "watermarks", name)
+        await self._connection.delete("watermarks", name)

@@ -8,14 +8,16 @@ import math
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
 
 from imgsvc import __version__
+from imgsvc.client.answers import JOB_KEY, Job
 from imgsvc.client.errors import ApiError, ClientError, ServerUnreachable
 from imgsvc.domain.logins import without_login
 from imgsvc.domain.retry_after import read_retry_after
@@ -109,14 +111,24 @@ class Connection:
                     raise await self._refusal(response)
                 yield response
 
-    async def json(self, method: str, *parts: str | int, **options: Any) -> Any:
-        """The JSON of an answer; None when it has no body."""
+    async def json(self, method: str, *parts: str | int, key: str, **options: Any) -> Any:
+        """The JSON object of an answer. key: one that an imgsvc's has. Raises as `request`."""
         if method == "GET":
             options["timeout"] = aiohttp.ClientTimeout(
                 total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=LOOK_TIMEOUT_S
             )
         async with self.request(method, *parts, **options) as response:
-            return await self._read_json(response)
+            return await self._read_object(response, key)
+
+    async def job(self, method: str, *parts: str, **options: Any) -> Job:
+        """The job that is the answer to a request to jobs/…. Raises as `request`."""
+        return cast("Job", await self.json(method, "jobs", *parts, key=JOB_KEY, **options))
+
+    async def delete(self, *parts: str) -> None:
+        """Raises as `request`."""
+        async with self.request("DELETE", *parts) as response:
+            if response.status != HTTPStatus.NO_CONTENT:
+                raise ServerUnreachable(self.server, NO_IMGSVC)
 
     async def problems(self) -> list[str]:
         """What a server says that is not ready; nothing when it is. Raises ServerUnreachable."""
@@ -134,15 +146,16 @@ class Connection:
     async def upload(
         self,
         *parts: str | int,
+        key: str,
         content_type: str,
         body: AsyncIterable[bytes],
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Any:
-        """POST a stream, which may take as long as it takes. Returns the answer's JSON."""
+        """POST a stream, which may take as long as it takes. Returns and raises as `json`."""
         async with self.send(
             *parts, content_type=content_type, body=body, headers=headers
         ) as response:
-            return await self._read_json(response)
+            return await self._read_object(response, key)
 
     @asynccontextmanager
     async def send(
@@ -189,9 +202,13 @@ class Connection:
             async with opened as socket:
                 yield socket
 
+    async def _read_object(self, response: aiohttp.ClientResponse, key: str) -> Any:
+        document = await self._read_json(response)
+        if not isinstance(document, Mapping) or key not in document:
+            raise ServerUnreachable(self.server, NO_IMGSVC)
+        return document
+
     async def _read_json(self, response: aiohttp.ClientResponse) -> Any:
-        if response.status == 204:
-            return None
         try:
             return await response.json()
         except (aiohttp.ContentTypeError, ValueError) as exc:

@@ -128,7 +128,7 @@ async def _save_each(
             except ClientError as exc:
                 if all_or_error or not _is_lost(exc):
                     raise
-                await connection.json("GET", "jobs", job_id)  # where all is gone, that is told
+                await connection.job("GET", job_id)  # where all is gone, that is told
                 done.lost.append(result.target)
             else:
                 done.saved += 1

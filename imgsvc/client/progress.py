@@ -45,7 +45,7 @@ async def follow(
         if job is not None:
             patience.note_answer()  # until it broke: there may be nothing to tell for long
         else:
-            job = await patience.insist(partial(connection.json, "GET", "jobs", job_id))
+            job = await patience.insist(partial(connection.job, "GET", job_id))
             yield {"type": "snapshot", "seq": None, "job": job}
         if not is_told and job["status"] in FINAL_STATUSES:
             yield {"type": "end", "seq": None, "job": job}

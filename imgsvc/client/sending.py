@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from imgsvc.client.answers import Image, Job
 from imgsvc.client.connection import Connection
@@ -46,7 +46,7 @@ GROUP_BYTES = 32 << 20
 """What one request brings, unless a single image is larger."""
 
 
-_Submit = Callable[..., Awaitable[Any]]
+_Submit = Callable[..., Awaitable[Job]]
 """A request for a job, which takes `headers`."""
 
 _Group = tuple[str | None, Sequence["Parcel"]]
@@ -134,7 +134,7 @@ class Sending:
             images = [url.document() for url in urls]
             # the key is for this body: it stays the same where no file is left to be sent
             body = {**spec, "images": images, "open": bool(parcels) or not urls}
-            job = await self._begin(partial(self._connection.json, "POST", "jobs", json=body))
+            job = await self._begin(partial(self._connection.job, "POST", json=body))
         if not job["open"]:
             return job
         groups = _groups_of(missing, self._journal.groups)
@@ -156,7 +156,7 @@ class Sending:
         if job_id is None:
             return None, self._parcels
         try:
-            job = cast("Job", await self._connection.json("GET", "jobs", job_id))
+            job = await self._connection.job("GET", job_id)
             missing = await self._find_missing(job_id)
         except ApiError as exc:
             if exc.code != "not_found":
@@ -181,7 +181,7 @@ class Sending:
 
     async def _check_limit(self, count: int) -> None:
         """Better no job at all than half of one. Raises ApiError, as the server would."""
-        info = await self._connection.json("GET", "info")
+        info = await self._connection.json("GET", "info", key="limits")
         most = info["limits"]["max_images_per_job"]
         if count > most:
             detail = f"A job takes at most {most} images."
@@ -195,14 +195,12 @@ class Sending:
 
     async def _ask_for_one(self, submit: _Submit) -> Job:
         headers = {"Idempotency-Key": self._journal.key}
-        job = cast("Job", await self._patience.insist(lambda: submit(headers=headers)))
+        job = await self._patience.insist(lambda: submit(headers=headers))
         await asyncio.to_thread(self._journal.note_job, job["id"])
         return job
 
     async def _close(self, job_id: str) -> Job:
-        parts = ("jobs", job_id, "close")
-        answer = await self._patience.insist(lambda: self._connection.json("POST", *parts))
-        return cast("Job", answer)
+        return await self._patience.insist(lambda: self._connection.job("POST", job_id, "close"))
 
     async def _send_groups(self, job_id: str, groups: Iterator[_Group]) -> None:
         for known_key, group in groups:
@@ -253,7 +251,11 @@ class Sending:
         body = MultipartBody(spec, [parcel.upload for parcel in parcels], tell)
         try:
             return await self._connection.upload(
-                *parts, content_type=body.content_type, body=body.stream(), headers=headers
+                *parts,
+                key="accepted",
+                content_type=body.content_type,
+                body=body.stream(),
+                headers=headers,
             )
         except ClientError as exc:
             failure = body.failure or exc

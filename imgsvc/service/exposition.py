@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.config import Settings
 from imgsvc.dispatch.workforce import Workforce
 from imgsvc.domain.states import ImageState, Priority
+from imgsvc.errors import StorageFull
 from imgsvc.progress.hub import Hub
 from imgsvc.progress.tally import Tally
 from imgsvc.store.store import Store
@@ -51,10 +53,17 @@ class Exposition:
     async def expose(self, *, plain: bool) -> tuple[bytes, str]:
         """The text and its media type, as in `Metrics.expose`."""
         metrics = self._metrics
-        metrics.free_bytes.set(await self._blobs.free_bytes())
+        metrics.free_bytes.set(await self._free_bytes())
         metrics.wal_bytes.set(await self._store.wal_bytes())
         self._look()
         return await asyncio.to_thread(metrics.expose, plain=plain)
+
+    async def _free_bytes(self) -> float:
+        """Not a number where the disk does not say: all the rest is of use then, too."""
+        try:
+            return await self._blobs.free_bytes()
+        except (OSError, StorageFull):
+            return math.nan
 
     def _look(self) -> None:
         self._look_at_queue()

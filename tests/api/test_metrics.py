@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import platform
 from unittest.mock import Mock
 
@@ -25,6 +26,7 @@ PROMETHEUS = (
     "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
 PICTURE = make_jpeg(64, 48)
+ROUTE_OF_FILES = "/api/v1/jobs/{id}/images/{index}/outputs/{variant}"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -100,7 +102,7 @@ async def test_requests_are_counted_by_route_with_what_came_and_went(server: Run
         except KeyError:
             return page.value(name, **labels)
 
-    route = "/api/v1/jobs/{id}/images/{index}/outputs/{variant}"
+    route = ROUTE_OF_FILES
     assert rise("http_requests_total", method="POST", route="/api/v1/jobs", status="200") == 1
     assert rise("http_requests_total", method="GET", route=route, status="200") == 100
     assert rise("http_requests_total", method="HEAD", route=route, status="200") == 1
@@ -117,6 +119,24 @@ async def test_requests_are_counted_by_route_with_what_came_and_went(server: Run
     assert size_bytes < sent_bytes < size_bytes + heads_bytes + 2 * others_bytes
 
 
+async def test_a_file_of_which_a_client_has_had_enough_is_broken_off(server: Running) -> None:
+    variant = {"name": "large", "width": 3000, "enlarge": True, "format": "png", "effort": 0}
+    recipe = {"variants": [variant]}
+    job = await submit(server, ("a.jpg", PICTURE), spec=json.dumps({"recipe": recipe}))
+    image = (await get_json(server, job["links"]["images"]))["items"][0]
+    assert image["outputs"][0]["size_bytes"] > 16 << 20  # more than sockets hold
+    labels = {"method": "GET", "route": ROUTE_OF_FILES}
+    before = (await read_page(server)).by("status", "http_requests_total", **labels)
+    async with server.http.get(image["outputs"][0]["url"]) as answer:
+        await answer.content.readexactly(1000)
+        answer.close()
+    while True:
+        after = (await read_page(server)).by("status", "http_requests_total", **labels)
+        if after != before:
+            break
+    assert after == {**before, "broken_off": 1}
+
+
 async def test_nothing_that_a_client_names_makes_a_series(server: Running) -> None:
     async def ask(name: str) -> None:
         for method in ("GET", "PUT", "DELETE", "PROPFIND"):
@@ -127,6 +147,7 @@ async def test_nothing_that_a_client_names_makes_a_series(server: Running) -> No
 
     for name in ("first", "next"):  # of which outputs are reused
         await ask(name)
+    await read_page(server)  # is a request, too, which the next page counts
     before = await read_page(server)
     await ask("second")
     page = await read_page(server)

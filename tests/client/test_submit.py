@@ -3,9 +3,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import tracemalloc
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from imgsvc.cli.exits import UNREACHABLE
 from imgsvc.cli.explain import code_of
@@ -165,6 +168,43 @@ async def test_what_answers_but_is_no_imgsvc_is_told_apart() -> None:
         async with Client(f"http://127.0.0.1:{port}") as client:
             with pytest.raises(ServerUnreachable, match="no imgsvc"):
                 await client.info()
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", '"ok"', '{"status": "ok"}', "null", ""])
+async def test_json_of_another_program_is_no_answer(body: str) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(text=body, status=200 if body else 204)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as other, Client(str(other.make_url("/"))) as client:
+        questions: list[Callable[[], Awaitable[object]]] = [
+            client.info,
+            lambda: client.job("1"),
+            lambda: anext(client.jobs()),
+            lambda: anext(client.images("1")),
+            lambda: anext(client.deliveries("1")),
+            lambda: client.cancel("1"),
+            lambda: client.append("1", [BytesUpload(picture(), "a.png")]),
+            lambda: client.submit([BytesUpload(picture(), "a.png")]),
+            lambda: client.submit_list(b"x"),
+            lambda: client.redeliver("1", "2"),
+            client.presets,
+            lambda: client.preset("a"),
+            lambda: client.save_preset("a", {}),
+            client.watermarks,
+            lambda: client.watermark("a"),
+            lambda: client.save_watermark("a", picture()),
+        ]
+        if body:  # else nothing tells it from an imgsvc that has deleted what it was asked to
+            questions += [
+                lambda: client.delete("1"),
+                lambda: client.delete_preset("a"),
+                lambda: client.delete_watermark("a"),
+            ]
+        for question in questions:
+            with pytest.raises(ServerUnreachable, match="no imgsvc"):
+                await question()
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ async def hostile() -> AsyncIterator[str]:
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("/images"):
             return web.json_response({"items": [image], "next_cursor": None})
-        return web.json_response({"id": "1", "recipe": recipe(*variants)})
+        return web.json_response({"id": "1", "total": 1, "recipe": recipe(*variants)})
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)

@@ -119,6 +119,14 @@ async def test_images_that_fail_on_the_way_in_are_counted_with_their_job(counted
     assert page.value("image_render_seconds_count") == 0
 
 
+async def test_what_never_had_its_bytes_has_not_waited_for_a_worker(counted: Counted) -> None:
+    bad = new_image(failure=EMPTY, size_bytes=0, sha256=None)
+    job = await counted.store.create_job(new_job(), [bad], 1_000)
+    await counted.store.retry_images(job.id)
+    assert await claim(counted.store, job)
+    assert (await counted.page()).value("image_wait_seconds_count") == 0
+
+
 async def test_a_job_is_taken_in_when_it_can_be_seen(counted: Counted) -> None:
     store = counted.store
     shown = await create(store, 0, open=True, hidden=True, source="cli")

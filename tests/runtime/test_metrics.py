@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import math
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,12 +54,13 @@ async def post(server: Running, path: str, body: Any = None) -> dict[str, Any]:
 
 
 async def until(server: Running, *series: float | str, **labels: str) -> Page:
-    """The first page on which a value is reached: nothing tells of it."""
+    """A page after a value is reached: nothing tells of it. On one on which it has just been, what
+    was read earlier may be older.
+    """
     least, name = series
-    while True:
-        page = await read_page(server)
-        if page.value(str(name), **labels) >= float(least):
-            return page
+    while (await read_page(server)).value(str(name), **labels) < float(least):
+        pass
+    return await read_page(server)
 
 
 async def test_images_are_counted_by_their_ends(server: Running) -> None:
@@ -171,6 +174,18 @@ async def test_workers_that_die_are_counted_by_what_of(tmp_path: Path) -> None:
         assert page.by("cause", "worker_deaths_total") == {"crashed": 2, "timeout": 1}
         errors = page.by("error", "images_total", status="failed")
         assert errors == {"worker_crashed": 1, "timeout": 1}
+
+
+async def test_a_disk_that_does_not_say_what_is_free_hides_nothing_else(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("imgsvc.blobs.blob_store.find_free_bytes", fail)
+    page = await read_page(server)
+    assert math.isnan(page.value("disk_free_bytes"))
+    assert page.value("workers_size") == 1
 
 
 async def test_messages_are_counted_by_tries_and_by_their_ends(server: Running) -> None:

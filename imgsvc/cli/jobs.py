@@ -95,7 +95,7 @@ async def list_jobs(
 @click.option(
     "--out",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder to save them in.",
 )
 @click.option("--zip", "as_zip", is_flag=True, help="Save them as one ZIP file, ID.zip.")

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.arguments import job_argument
+from imgsvc.cli.arguments import FOLDER, job_argument
 from imgsvc.cli.output import (
     json_option,
     print_facts,
@@ -85,7 +85,7 @@ async def list_jobs(
             )
             for job in found
         ],
-        yielding=("Expires", "Failed", "Created", "Label", "Done"),
+        yielding=("Expires", "Failed", "Created", "Label", "Done", "Status"),
         prose="Label",
     )
 

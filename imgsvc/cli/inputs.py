@@ -51,11 +51,10 @@ def is_list(path: str) -> bool:
 
 
 def find_list(files: Iterable[FoundFile]) -> Path | None:
-    """The first that is a product list by its name or its header, and no image. Blocking."""
+    """The first that is a product list by its header, and no image. Blocking."""
     for path in (file.path for file in files if not may_be_image(file.path.name, b"")):
         head = _read_head(path, LIST_HEAD_BYTES)
-        is_image = may_be_image(path.name, head[:HEAD_BYTES])
-        if not is_image and (is_list(str(path)) or begins_as_list(head)):
+        if begins_as_list(head) and not may_be_image(path.name, head[:HEAD_BYTES]):
             return path
     return None
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Any
+
 import click
 
 
@@ -16,6 +20,22 @@ def refuse_empty(
         raise click.UsageError(f"{what} is missing: what was given is empty.")
     return value
 
+
+class NamedPath(click.Path):
+    """A Path, and never the working directory because a variable of a script is unset."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        if not os.fspath(value).strip():
+            self.fail("What was given is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = NamedPath(file_okay=False, path_type=Path)
 
 job_argument = click.argument("job_id", metavar="ID", callback=refuse_empty)
 

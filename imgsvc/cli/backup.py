@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from imgsvc.cli import exits
+from imgsvc.cli.arguments import FOLDER
 from imgsvc.cli.output import count_text, json_option, print_json, say, size_text
 from imgsvc.cli.session import read_key
 from imgsvc.cli.stopping import interrupt_on_sigterm
@@ -25,7 +26,7 @@ from imgsvc.telemetry.logs import configure_logs
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="The server's data folder, when it is on this machine.  [default: data]",
 )
 @click.option(

@@ -47,7 +47,7 @@ async def deliveries(client: Client, job_id: str, limit: int, as_json: bool) -> 
             )
             for item in found
         ],
-        yielding=("Created", "Next try", "Tries", "Event", "Last answer"),
+        yielding=("Created", "Next try", "Tries", "Event", "Last answer", "Status"),
     )
 
 

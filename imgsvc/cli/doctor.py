@@ -25,6 +25,7 @@ from imgsvc.blobs.ballast import Ballast
 from imgsvc.blobs.layout import Layout, check_layout
 from imgsvc.blobs.room import find_room
 from imgsvc.cli import exits
+from imgsvc.cli.arguments import FOLDER
 from imgsvc.cli.output import count_text, json_option, print_json, print_rows, size_text
 from imgsvc.client import Client, ClientError
 from imgsvc.config import Settings, load_settings
@@ -93,7 +94,7 @@ class Finding:
 @click.command()
 @click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="The data folder to look at.  [default: data]",
 )
 @click.option(

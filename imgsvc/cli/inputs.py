@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from imgsvc.cli.output import say
+from imgsvc.domain.names import without_controls
 from imgsvc.domain.product_list import find_columns
 from imgsvc.domain.sniffing import HEAD_BYTES, may_be_image
 from imgsvc.files.state import STATE_FOLDER, is_out_folder
@@ -51,11 +52,10 @@ def is_list(path: str) -> bool:
 
 
 def find_list(files: Iterable[FoundFile]) -> Path | None:
-    """The first that is a product list by its name or its header, and no image. Blocking."""
+    """The first that is a product list by its header, and no image. Blocking."""
     for path in (file.path for file in files if not may_be_image(file.path.name, b"")):
         head = _read_head(path, LIST_HEAD_BYTES)
-        is_image = may_be_image(path.name, head[:HEAD_BYTES])
-        if not is_image and (is_list(str(path)) or begins_as_list(head)):
+        if begins_as_list(head) and not may_be_image(path.name, head[:HEAD_BYTES]):
             return path
     return None
 
@@ -164,10 +164,11 @@ def find_files(
 
 
 def _tell_unreadable(errors: Sequence[OSError]) -> str:
+    names = [without_controls(str(error.filename)) for error in errors[:MAX_UNREADABLE]]
     if len(errors) == 1:
-        return f"{errors[0].filename} cannot be read: {errors[0].strerror}."
+        return f"{names[0]} cannot be read: {errors[0].strerror}."
     lines = [f"{len(errors)} files or folders cannot be read:"]
-    lines += [f"  {error.filename}: {error.strerror}" for error in errors[:MAX_UNREADABLE]]
+    lines += [f"  {name}: {e.strerror}" for name, e in zip(names, errors, strict=False)]
     if len(errors) > MAX_UNREADABLE:
         lines.append(f"  … and {len(errors) - MAX_UNREADABLE} more")
     return "\n".join(lines)

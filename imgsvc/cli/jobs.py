@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.arguments import job_argument
+from imgsvc.cli.arguments import FOLDER, job_argument
 from imgsvc.cli.output import (
     json_option,
     print_facts,
@@ -85,7 +85,7 @@ async def list_jobs(
             )
             for job in found
         ],
-        yielding=("Expires", "Failed", "Created", "Label", "Done"),
+        yielding=("Expires", "Failed", "Created", "Label", "Done", "Status"),
         prose="Label",
     )
 
@@ -95,7 +95,7 @@ async def list_jobs(
 @click.option(
     "--out",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder to save them in.",
 )
 @click.option("--zip", "as_zip", is_flag=True, help="Save them as one ZIP file, ID.zip.")

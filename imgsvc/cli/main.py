@@ -71,6 +71,13 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(130)
+        except click.UsageError as exc:  # a file may be called whatever somebody liked
+            from imgsvc.domain.names import without_controls
+
+            lines = exc.format_message().splitlines()
+            if all(line.isprintable() for line in lines):
+                raise
+            raise click.UsageError("\n".join(map(without_controls, lines)), exc.ctx) from exc
         except ImgsvcError as exc:
             from imgsvc.cli import explain  # loads the client, which --help does without
 

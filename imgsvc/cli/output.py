@@ -18,6 +18,7 @@ from imgsvc.domain.input_names import without_surrogates
 from imgsvc.domain.names import without_controls
 
 if TYPE_CHECKING:
+    from rich.console import OverflowMethod
     from rich.progress import ProgressColumn
 
 GAP_CHARS = 2
@@ -86,7 +87,8 @@ def print_rows(
     for place in shown:
         # what is to be copied stays whole
         is_whole = place == 0 or (bool(yielding) and headers[place] != prose)
-        table.add_column(headers[place], no_wrap=is_whole)
+        overflow: OverflowMethod = "ellipsis" if is_whole else "fold"
+        table.add_column(headers[place], no_wrap=is_whole, overflow=overflow)
     for row in clean:
         table.add_row(*(Text(row[place]) for place in shown))
     console.print(table)

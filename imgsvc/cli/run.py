@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from imgsvc.cli import exits
+from imgsvc.cli.arguments import FOLDER
 from imgsvc.cli.inputs import FoundFile, find_files, find_list, say_left_out
 from imgsvc.cli.output import count_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.recipes import read_recipe_file
@@ -39,7 +40,7 @@ MAX_FAILURES_SHOWN = 20
 @click.option(
     "--out",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="The folder for the results; it also remembers what is done.",
 )
 @click.option("--preset", help="What to make of the images.  [default: standard]")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from imgsvc.cli.arguments import FOLDER
+
 
 @click.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
@@ -16,7 +18,7 @@ import click
 @click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: one a CPU]")
 @click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder where everything is kept.  [default: data]",
 )
 @click.option(

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from imgsvc.cli import exits
+from imgsvc.cli.arguments import FOLDER
 from imgsvc.cli.inputs import (
     LIST_HEAD_BYTES,
     begins_as_list,
@@ -102,7 +103,7 @@ class _Sending:
 @click.option("--wait", is_flag=True, help="Wait until all images are done.")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Wait, and save the results in this folder.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from imgsvc.cli.arguments import FOLDER, NamedPath
 from imgsvc.cli.folder_notes import say_folder_notes
 from imgsvc.cli.inputs import refuse_out_above, refuse_results
 from imgsvc.cli.journals import place_watch_journal
@@ -62,10 +63,10 @@ class _Wish:
 
 
 @click.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=NamedPath(path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Save the results in this folder; it also remembers what is done.",
 )
 @click.option("--preset", help="What to make of the images.  [default: standard]")

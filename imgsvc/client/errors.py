@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgsvc.domain.logins import without_login
+from imgsvc.domain.names import without_controls
 from imgsvc.errors import Fault, ImgsvcError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class LocalFileError(ClientError):
     """A file or folder of this machine cannot be read or written."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__(without_controls(f"{path}: {reason}"))
         self.path = path
         self.reason = reason
 

@@ -60,6 +60,26 @@ def test_nor_is_it_a_name_or_a_message(imgsvc: Run) -> None:
     assert "DELIVERY is missing" in imgsvc("redeliver", NOBODY, "").stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "submit . --out",
+        "run . --out",
+        f"download {NOBODY} --out",
+        "watch --out .",
+        "watch . --out",
+        "serve --config none --data",
+        "doctor --data",
+        "backup b.zip --data",
+    ],
+)
+def test_nor_is_it_the_working_directory(imgsvc: Run, command: str) -> None:
+    for empty in ("", " "):
+        ran = imgsvc(*command.split(), empty)
+        assert ran.exit_code == 2
+        assert "What was given is empty." in ran.stderr
+
+
 @pytest.mark.parametrize("command", ["cancel", "retry", "delete"])
 def test_an_unknown_job_is_said(imgsvc: Run, command: str) -> None:
     ran = imgsvc(command, NOBODY)

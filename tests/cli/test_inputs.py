@@ -236,6 +236,20 @@ def test_all_that_cannot_be_read_is_named_up_to_a_number(tree: Path) -> None:
     assert caught.value.message == "more/00 cannot be read: Permission denied."
 
 
+@pytest.mark.parametrize("names", [["a\x1b[31m\nb"], ["a\x1b[31m\nb", "\udcff"]])
+def test_names_of_what_cannot_be_read_move_no_cursor_and_make_no_lines(
+    tree: Path, names: list[str]
+) -> None:
+    let_others_in(tree)
+    for name in names:
+        (tree / "empty" / name).mkdir(mode=0)
+    with without_rights(), pytest.raises(click.UsageError) as caught:
+        find_files(["empty"])
+    told = caught.value.message.splitlines()
+    assert len(told) == 2 * len(names) - 1
+    assert "".join(told).isprintable()
+
+
 def test_what_is_given_twice_or_by_name_is_not_left_out_twice_or_at_all(tree: Path) -> None:
     left_out: list[Path] = []
     (tree / "photos" / "raw.cr2").write_bytes(b"12345")

@@ -69,6 +69,11 @@ def test_a_command_that_cannot_be_understood_ends_with_2(imgsvc: Run, arguments:
     assert "Error: " in ran.stderr
 
 
+def test_a_name_that_is_wrong_moves_no_cursor(imgsvc: Run) -> None:
+    ran = imgsvc("submit", "gone\x07\u202e.png")
+    assert ran.stderr.endswith("Error: There is no file or folder gone.png.\n")
+
+
 def test_a_server_that_is_not_there_ends_with_3_and_says_how_to_start_one(
     imgsvc: Run, unused_tcp_port: int
 ) -> None:

@@ -100,6 +100,10 @@ def test_run_says_which_command_takes_a_list(table: Path, photos: Path, tmp_path
         ran = run("run", path, "--out", tmp_path / "out")
         assert ran.exit_code == 2
         assert f"{path} is a product list, which `imgsvc submit` takes." in ran.stderr
+    other.rename(table).write_text("name,taken\na.png,2026\n", encoding="utf-8")
+    ran = run("run", photos / "b.jpg", table, "--out", tmp_path / "out", "--workers=1")
+    assert ran.exit_code == 1
+    assert "Products.CSV: This is not an image" in ran.stderr
     image = (photos / "a.png").rename(tmp_path / "image.csv")
     assert run("run", image, "--out", tmp_path / "out", "--workers=1").exit_code == 0
 

@@ -140,6 +140,7 @@ class TerminalText(StringIO):
         (80, "autumn", ["ID", "Status", "Done", "Label"]),
         (80, "a label of many words" * 4, ["ID", "Status", "Done", "Label"]),
         (60, "autumn", ["ID", "Status", "Done"]),
+        (40, "autumn", ["ID"]),
     ],
 )
 def test_columns_of_a_list_give_way_where_there_is_little_room(
@@ -152,7 +153,7 @@ def test_columns_of_a_list_give_way_where_there_is_little_room(
     headers = ("ID", "Status", "Done", "Failed", "Created", "Expires", "Label")
     time = "2026-11-22 14:32"
     row = ("01a203ac-26be-7061-922d-3ca8ff4e078f", "completed", "2000/2000", "12", time, time)
-    yielding = ("Expires", "Failed", "Created", "Label", "Done")
+    yielding = ("Expires", "Failed", "Created", "Label", "Done", "Status")
     print_rows(headers, [(*row, label)], yielding=yielding, prose="Label")
     first, second, *more = ESCAPES.sub("", shown.getvalue()).splitlines()
     assert first.split() == titles
@@ -161,6 +162,14 @@ def test_columns_of_a_list_give_way_where_there_is_little_room(
         cells[-1] = label[:6]
     assert all(cell in second for cell in cells)
     assert bool(more) == (len(label) > 20)
+
+
+def test_free_text_without_spaces_is_broken_and_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = TerminalText()
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setenv("COLUMNS", "40")
+    print_rows(("ID", "Label"), [("1", "秋" * 30)], yielding=("Label",), prose="Label")
+    assert ESCAPES.sub("", shown.getvalue()).count("秋") == 30
 
 
 def test_watching_shows_one_line_that_changes(

@@ -15,6 +15,7 @@ from imgsvc.client import (
     ApiError,
     BytesUpload,
     Client,
+    FilesUnreadable,
     FileUpload,
     Journal,
     JournalBusy,
@@ -257,6 +258,18 @@ async def test_no_job_is_begun_where_a_file_cannot_be_read(
     assert caught.value.path == files[-1]
     assert [job async for job in client.jobs(label=label)] == []
     assert journal.job_id is None
+
+
+def test_names_of_files_that_cannot_be_read_make_no_lines(tmp_path: Path) -> None:
+    uploads = [FileUpload(tmp_path / f"{number}\x1b[31m\n.png", "a") for number in range(2)]
+    with pytest.raises(FilesUnreadable) as caught:
+        module.check_readable(uploads)
+    assert caught.value.path == uploads[0].path
+    first, *told = str(caught.value).splitlines()
+    assert first == "2 files cannot be read:"
+    assert [line.rpartition("/")[2] for line in told] == [
+        f"{number}[31m.png: No such file or directory" for number in range(2)
+    ]
 
 
 def test_a_file_whose_folder_was_closed_meanwhile_is_one_that_cannot_be_read(

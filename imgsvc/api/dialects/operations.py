@@ -7,6 +7,7 @@ from typing import Any
 
 from imgsvc.api.forms import Receiver
 from imgsvc.errors import Fault, InvalidRecipe, InvalidRequest
+from imgsvc.intake.faults import MAX_FAULTS, pointer_to
 from imgsvc.intake.spec import JobSpec
 
 MODES = {"resize": "force", "thumbnail": "fit"}
@@ -59,11 +60,12 @@ def read_operation(fields: Mapping[str, Any]) -> str:
 def refuse_unknown(fields: Mapping[str, Any], known: frozenset[str]) -> None:
     """Raises InvalidRequest for fields that the dialect does not have."""
     if faults := find_unknown(fields, known):
-        raise InvalidRequest(f"{faults[0].pointer[1:]}: unknown field.", faults)
+        raise InvalidRequest(f"{min(fields.keys() - known)}: unknown field.", faults)
 
 
 def find_unknown(fields: Mapping[str, Any], known: frozenset[str]) -> tuple[Fault, ...]:
-    return tuple(Fault(f"/{name}", "Unknown field.") for name in sorted(fields.keys() - known))
+    unknown = sorted(fields.keys() - known)[:MAX_FAULTS]
+    return tuple(Fault(pointer_to([name]), "Unknown field.") for name in unknown)
 
 
 def _read_format(value: Any) -> Any:

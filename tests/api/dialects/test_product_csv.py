@@ -240,6 +240,16 @@ def test_that_the_file_is_missing_is_said_before_what_came_instead(client: Urlli
     assert [error["pointer"] for error in answer.document["errors"]] == ["/file", "/list"]
 
 
+def test_unknown_fields_are_pointed_to_and_not_all_of_very_many(client: UrllibClient) -> None:
+    fields = {"a/b~": 1, **dict.fromkeys(map(str, range(1000, 1200)), 1)}
+    for path, document in (("/jobs", fields), ("/api/webhook", fields)):
+        answer = client.post_json(path, document)
+        assert (answer.status, answer.document["detail"]) == (422, "1000: unknown field.")
+        assert len(answer.document["errors"]) == 100
+    answer = client.post_form("/api/upload", [], {"a/b~": "1"})
+    assert answer.document["errors"][1]["pointer"] == "/a~1b~0"
+
+
 def test_only_a_form_is_taken(client: UrllibClient) -> None:
     assert client.post_json("/api/upload", {}).status == 415
 

@@ -18,7 +18,6 @@ from imgsvc.client import (
     FilesUnreadable,
     FileUpload,
     Journal,
-    JournalBusy,
     LocalFileError,
     ServerUnreachable,
     UrlUpload,
@@ -342,43 +341,6 @@ async def test_folders_are_part_of_the_name(
     (tmp_path / "a.png").write_bytes(picture())
     job = await client.submit([FileUpload(tmp_path / "a.png", "trip/a.png")], journal=journal)
     assert await names_of(client, job["id"]) == {"trip/a.png": 1}
-
-
-def test_a_journal_is_open_once(journal: Journal, journal_path: Path) -> None:
-    with pytest.raises(JournalBusy):
-        Journal.open(journal_path)
-    assert journal.key
-
-
-def test_a_torn_line_takes_no_other_with_it(journal_path: Path) -> None:
-    with Journal.open(journal_path) as first:
-        first.note_job("some-job")
-    journal_path.write_bytes(journal_path.read_bytes()[:-3])
-    with Journal.open(journal_path) as second:
-        assert (second.key, second.job_id) == (first.key, None)
-        second.note_job("other-job")
-    with Journal.open(journal_path) as third:
-        assert (third.key, third.job_id) == (first.key, "other-job")
-
-
-@pytest.mark.parametrize("content", [b"", b"nonsense\n", b"[1]\n", b'{"key": ""}\n'])
-def test_a_journal_that_says_nothing_is_a_new_one(journal_path: Path, content: bytes) -> None:
-    journal_path.write_bytes(content)
-    with Journal.open(journal_path) as journal:
-        assert journal.key
-        assert journal.begun_at > 0
-
-
-def test_a_journal_that_is_forgotten_leaves_nothing(journal_path: Path) -> None:
-    with Journal.open(journal_path) as journal:
-        journal.forget()
-    assert not journal_path.exists()
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(LocalFileError):
-        Journal.open(tmp_path / "file" / "journal.jsonl")
 
 
 def equal_in_name_and_size(folder: Path, count: int) -> list[Path]:

@@ -80,6 +80,41 @@ async def test_an_upload_that_was_broken_off_is_finished_with_the_same_files(
     assert await asyncio.to_thread(names_of, server, job_id) == ["a.jpg", "b.jpg"]
 
 
+async def test_an_upload_is_finished_whatever_its_files_are_called(
+    page: Page, server: ServerProcess, tmp_path: Path
+) -> None:
+    """The server keeps some names otherwise than they were; nothing is sent twice for that."""
+    names = ['a"b.jpg', "back\\slash.jpg", "tab\t.jpg", "line\n.jpg", "per%22cent%0a.jpg"]
+    for size, name in enumerate([*names, "\N{GRINNING FACE}" * 60 + ".jpg"], 20):
+        (tmp_path / name).write_bytes(make_jpeg(size, 20))
+    open_job_id = await asyncio.to_thread(begin_job, server, {"first.jpg": make_jpeg()})
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=409, json={"code": "none", "detail": "Not now."})
+
+    await page.route("**/close", refuse)
+    for _ in range(2):
+        await open_job(page, server, open_job_id)
+        await page.set_input_files(".upload input >> nth=0", list(tmp_path.iterdir()))
+        await expect(page.locator(".upload .fault")).to_have_text("Not now.")
+        await page.reload()
+    assert len(await asyncio.to_thread(names_of, server, open_job_id)) == len(names) + 2
+
+
+async def test_a_folder_without_images_does_not_close_a_job(
+    page: Page, server: ServerProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    await open_job(page, server, job_id)
+    await page.set_input_files(".upload input[webkitdirectory]", tmp_path)
+    await expect(page.locator(".upload .fault")).to_have_text("There are no images among these.")
+    await asyncio.to_thread(append, server, job_id, {"b.jpg": make_jpeg(50, 50)})
+    await expect(page.locator(".tile.completed")).to_have_count(2)
+    await shown_state(page, "Open")
+    await expect(page.locator(".upload .fault")).to_be_visible()
+
+
 async def test_a_killed_server_is_waited_for_and_the_job_goes_on(
     page: Page, mortal: Mortal
 ) -> None:

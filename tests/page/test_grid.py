@@ -167,3 +167,44 @@ async def test_a_phone_has_two_columns_and_nothing_beyond_its_edge(
     await page.goto(large.server.url)
     await expect(page.get_by_role("heading", name="Drop photos here")).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+async def test_the_focus_stays_on_an_image_that_is_scrolled_away(page: Page, large: Large) -> None:
+    await page.goto(large.url)
+    await page.get_by_title("sea/00003.jpg").focus()
+    await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    await expect(page.get_by_title("sea/09999.jpg")).to_be_visible()
+    await expect(page.get_by_title("sea/00003.jpg")).to_be_focused()
+    assert await nodes(page) < MOST_NODES
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_title("sea/00004.jpg")).to_be_focused()
+    await expect(page.get_by_title("sea/00004.jpg")).to_be_in_viewport()
+
+
+async def test_from_the_address_of_an_image_the_keys_lead_on(page: Page, large: Large) -> None:
+    await page.goto(f"{large.url}?image=5001")
+    name = page.locator(".viewer h2")
+    await expect(page.get_by_role("button", name="Next")).to_be_enabled()
+    await page.keyboard.press("ArrowRight")
+    await expect(name).to_have_text("sea/05002.jpg")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_title("sea/05002.jpg")).to_be_focused()
+
+
+async def test_what_is_heard_of_an_image_far_below_leaves_no_gap_before_it(
+    page: Page, large: Large
+) -> None:
+    await page.goto(large.url)
+    indexes = await page.evaluate(
+        """async (id) => {
+          const { Listing } = await import("/web/listing.js");
+          const far = await (await fetch(`/api/v1/jobs/${id}/images/9001`)).json();
+          const listing = new Listing(id, "completed");
+          const loading = listing.need(100);
+          listing.note(far);
+          await loading;
+          return listing.rows.map(({ index }) => index);
+        }""",
+        large.url.rpartition("/")[2],
+    )
+    assert indexes == list(range(1, 201))

@@ -149,6 +149,28 @@ async def test_more_images_than_a_job_takes_are_not_begun(
     await expect(page.get_by_role("button", name="Start")).to_be_enabled()
 
 
+async def test_a_product_list_is_a_job_of_its_own(page: Page, server: ServerProcess) -> None:
+    content = b"S. No.,Product Name,Input Image Urls\n1,Shoe,http://127.0.0.1:1/shoe.jpg\n"
+    await open_start(page, server)
+    await drop(page, {"products.csv": content, "a.jpg": make_jpeg()})
+    await expect(page.get_by_role("alert")).to_have_text(
+        "A product list is a job of its own: nothing else goes with it."
+    )
+    await expect(page.get_by_role("button", name="Start")).to_be_disabled()
+    await page.get_by_role("button", name="Clear").click()
+    await drop(page, {"wrong.csv": b"no list\n"})
+    await page.get_by_role("button", name="Start with a product list").click()
+    await expect(page.get_by_role("alert")).to_contain_text("The product list is not valid.")
+    await page.get_by_role("button", name="Clear").click()
+    await page.get_by_label("Label").fill("shoes & hats")
+    await drop(page, {"products.csv": content})
+    job_id = await start(page)
+    await shown_state(page, "Failed")
+    await expect(page.locator(".tile .name")).to_have_text("shoe.jpg")
+    job = await asyncio.to_thread(get_json, server, f"/api/v1/jobs/{job_id}")
+    assert (job["source"], job["label"], job["preset"]) == ("csv", "shoes & hats", "standard")
+
+
 async def test_a_preset_says_what_it_makes(page: Page, server: ServerProcess) -> None:
     await open_start(page, server)
     await page.get_by_label("Preset").select_option("square")

@@ -24,13 +24,14 @@ export class Unreachable extends Error {
 /**
  * The JSON of an answer; null where there is none. Throws Problem and Unreachable.
  *
- * json: the body. key: the Idempotency-Key.
+ * json: the body. list: a file in CSV, instead of that. key: the Idempotency-Key.
  */
-export async function ask(method, path, { json, key } = {}) {
+export async function ask(method, path, { json, list, key } = {}) {
   const headers = { ...HEADERS };
   if (json !== undefined) headers["Content-Type"] = "application/json";
+  if (list) headers["Content-Type"] = "text/csv";
   if (key) headers["Idempotency-Key"] = key;
-  const body = json === undefined ? undefined : JSON.stringify(json);
+  const body = json === undefined ? list : JSON.stringify(json);
   let status, text, retryAfter;
   try {
     const answer = await fetch(path, { method, headers, body, cache: "no-store" });

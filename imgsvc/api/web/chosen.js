@@ -51,6 +51,14 @@ export class Chosen extends EventTarget {
   }
 }
 
+/** What is said where a product list is chosen beside something else. */
+export const LIST_ALONE = "A product list is a job of its own: nothing else goes with it.";
+
+/** Whether it is a product list, which is no image. */
+export function isList({ name }) {
+  return /\.[ct]sv$/i.test(name);
+}
+
 /** The addresses in a text, one a line, and the lines that are none. */
 export function readAddresses(text) {
   const urls = [];

@@ -28,6 +28,16 @@ export function fill(parent, ...children) {
   return parent;
 }
 
+/** Let these be the children of `parent`; those that stay keep the focus. */
+export function arrange(parent, elements) {
+  const staying = new Set(elements);
+  for (const child of Array.from(parent.children)) if (!staying.has(child)) child.remove();
+  elements.forEach((element, place) => {
+    const there = parent.children[place];
+    if (there !== element) parent.insertBefore(element, there ?? null);
+  });
+}
+
 /** Change a text only where it is another one: nobody is told of what stays. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;

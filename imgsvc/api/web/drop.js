@@ -9,7 +9,7 @@ const IMAGE_NAME = new RegExp(
 );
 
 /** A file to be sent. inFolder: it was not chosen itself. */
-export class Found {
+class Found {
   constructor(file, name, inFolder) {
     this.file = file;
     this.name = name;
@@ -21,6 +21,15 @@ export class Found {
     const isHidden = this.name.split("/").some((part) => part.startsWith("."));
     return this.inFolder && (isHidden || !IMAGE_NAME.test(this.name));
   }
+}
+
+const MOST_NAME_CHARS = 255;
+
+/** A name as the server keeps it, after a form's escapes were taken from it. */
+export function keptName(name) {
+  const unescaped = name.replace(/%22/g, '"').replace(/%0[AD]/gi, "");
+  const clean = unescaped.replaceAll("\\", "/").replace(/\p{Cc}/gu, "");
+  return Array.from(clean).slice(-MOST_NAME_CHARS).join("");
 }
 
 const NAMES = new Intl.Collator("en", { numeric: true });

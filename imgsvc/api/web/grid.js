@@ -70,15 +70,18 @@ export class Grid {
     this.#measure();
     const [first, last] = this.#window();
     this.lastSeen = last;
+    const isNear = (place) => place >= first && place < last;
     for (const [place, tile] of this.#tiles) {
-      if (place < first || place >= last) {
-        tile.drop();
-        this.#tiles.delete(place);
-      }
+      if (isNear(place) || (tile.hasFocus && place < this.total)) continue; // or the keys were lost
+      tile.drop();
+      this.#tiles.delete(place);
     }
-    const isReachable = this.#reached >= first && this.#reached < last;
+    const isReachable = isNear(this.#reached) || this.#tiles.has(this.#reached);
     if (!isReachable) this.#reached = this.#firstSeen(first, last);
-    for (let place = first; place < last; place += 1) this.#showTile(place);
+    for (let place = first; place < last; place += 1) {
+      if (!this.#tiles.has(place)) this.#insert(place, new Tile());
+    }
+    for (const [place, tile] of this.#tiles) this.#place(place, tile);
     if (last > this.rows.length) this.onNeed(last);
   }
 
@@ -110,13 +113,7 @@ export class Grid {
     return Math.min(Math.max(place, first), Math.max(first, last - 1));
   }
 
-  #showTile(place) {
-    let tile = this.#tiles.get(place);
-    if (!tile) {
-      tile = new Tile();
-      this.#tiles.set(place, tile);
-      this.#insert(place, tile);
-    }
+  #place(place, tile) {
     const { style } = tile.element;
     const x = (place % this.#columns) * this.tileStep;
     const y = Math.floor(place / this.#columns) * this.#rowHeight;
@@ -129,6 +126,7 @@ export class Grid {
 
   /** In the order that screen readers and Tab go by. */
   #insert(place, tile) {
+    this.#tiles.set(place, tile);
     const after = this.#tiles.get(place - 1)?.element;
     if (after) after.after(tile.element);
     else {

@@ -36,7 +36,7 @@ class JobView {
   #needed = FIRST_ROWS;
   #grid = null;
   #status = new JobStatus();
-  #upload = new JobUpload();
+  #upload = new JobUpload((job) => this.#change(job));
   #filter = new JobFilter();
   #actions = new JobActions({
     beforeCancel: () => sendings.get(this.#route.id)?.stop({ close: false }),
@@ -61,7 +61,9 @@ class JobView {
     });
     const options = { signal: this.#left.signal };
     sendingNews.addEventListener("news", ({ detail }) => {
-      if (detail.jobId === route.id) this.#showSoon();
+      if (detail.jobId !== route.id) return;
+      if (detail.state === "done" && this.#job !== null) this.#job.open = false;
+      this.#showSoon();
     }, options);
     presence.addEventListener("back", () => this.#isFollowing || this.#look(), options);
     document.addEventListener("visibilitychange", () => {
@@ -116,7 +118,7 @@ class JobView {
       if (error instanceof Problem) this.#end(error);
       if (this.#left.signal.aborted || error instanceof Problem) return false;
       if (this.#job !== null) return true;
-      await presence.untilBack(2 ** 31 - 1);
+      await presence.untilBack();
       return this.#look();
     }
   }
@@ -131,12 +133,8 @@ class JobView {
 
   #follow() {
     this.#isFollowing = true;
-    let snapshots = 0;
     this.#unfollow = follow(`${this.#url}/events`, {
-      onMessage: (message) => {
-        if (message.type === "snapshot") snapshots += 1;
-        this.#hear(message, snapshots > 1);
-      },
+      onMessage: (message) => this.#hear(message),
       askInstead: async () => {
         const job = await ask("GET", this.#url);
         const isFinal = FINAL_JOB_STATES.has(job.status);
@@ -148,7 +146,7 @@ class JobView {
     });
   }
 
-  #hear(message, isAgain) {
+  #hear(message) {
     Object.assign(this.#job, message.job);
     if (message.type === "image") {
       this.#listing?.note(message.image);
@@ -158,7 +156,7 @@ class JobView {
     if (message.type === "end") {
       this.#isFollowing = false;
       this.#look(); // it may have ended by being deleted
-    } else if (isAgain && message.type === "snapshot") this.#renew();
+    } else if (message.type === "snapshot") this.#renew();
     this.#showSoon();
   }
 
@@ -186,7 +184,7 @@ class JobView {
     this.#showGrid();
   }
 
-  /** What was seen before a break may have changed since. */
+  /** What was seen before it was followed may have changed since. */
   async #renew() {
     const fresh = new Listing(this.#route.id, this.#route.show);
     this.#fresh = fresh;
@@ -237,6 +235,7 @@ class JobView {
     const { image } = this.#route;
     if (image !== null) {
       this.#viewer.open(image);
+      this.#need(Math.min(image + 1, this.#job.total)); // no image stands behind its index
       this.#showGrid();
     } else if (this.#viewer.index !== null) {
       const place = this.#listing.placeOf(this.#viewer.index);
@@ -253,7 +252,9 @@ class JobView {
   }
 
   async #step(step) {
-    const place = this.#listing.placeOf(this.#viewer.index) + step;
+    const from = this.#listing.placeOf(this.#viewer.index);
+    if (from < 0) return;
+    const place = from + step;
     await this.#listing.need(place + 1).catch(() => {});
     const row = place >= 0 && this.#listing.rows[place];
     const { id, show } = this.#route;

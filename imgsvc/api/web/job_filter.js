@@ -1,10 +1,10 @@
 // Which images of a job are seen: all, or those in one state.
 
 import { el, fill, say } from "./dom.js";
-import { jobHash } from "./routes.js";
+import { SHOWN, jobHash } from "./routes.js";
 import { FINAL_JOB_STATES, imageState, number } from "./words.js";
 
-const STATES = [null, "completed", "failed", "cancelled", "processing", "pending"];
+const STATES = [null, ...SHOWN];
 
 export class JobFilter {
   #links = new Map(STATES.map((state) => [state, el("a", {}, el("span"), " ", el("b"))]));

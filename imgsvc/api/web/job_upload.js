@@ -1,9 +1,9 @@
 // What goes into a job that is open: the upload of this page, or one that was broken off.
 
 import { ask } from "./api.js";
-import { Chosen } from "./chosen.js";
-import { announce, el, fill, say } from "./dom.js";
-import { filesOfInput } from "./drop.js";
+import { Chosen, LIST_ALONE, isList } from "./chosen.js";
+import { announce, el, say } from "./dom.js";
+import { filesOfInput, keptName } from "./drop.js";
 import { Listing } from "./listing.js";
 import { resume } from "./sending.js";
 import { FINAL_JOB_STATES, count, number, size } from "./words.js";
@@ -11,16 +11,20 @@ import { FINAL_JOB_STATES, count, number, size } from "./words.js";
 export class JobUpload {
   #job = null;
   #sending = undefined;
+  #fault = "";
+  #isAdding = false;
   #sentence = el("p");
   #trouble = el("p", { class: "fault", role: "alert" });
   #bar = el("div", { class: "bar", "aria-hidden": "true" }, el("span"));
   #files = fileInput({ multiple: true }, (found) => this.#add(found));
   #folder = fileInput({ webkitdirectory: true }, (found) => this.#add(found));
-  #stop = button("Stop uploading", () => this.#try(() => this.#sending.stop({ close: true })));
+  #stop = button("Stop uploading", () => {
+    this.#try(async () => this.onChanged(await this.#sending.stop({ close: true })));
+  });
   #more = button("Choose files", () => this.#files.click());
   #moreOfFolder = button("Choose a folder", () => this.#folder.click());
   #close = button("Close the job", () => {
-    this.#try(() => ask("POST", `${this.#job.links.self}/close`));
+    this.#try(async () => this.onChanged(await ask("POST", `${this.#job.links.self}/close`)));
   });
 
   element = el(
@@ -34,6 +38,11 @@ export class JobUpload {
     this.#folder,
   );
 
+  /** onChanged: told the job after it was closed. */
+  constructor(onChanged) {
+    this.onChanged = onChanged;
+  }
+
   update(job, sending) {
     this.#job = job;
     this.#sending = sending;
@@ -43,7 +52,8 @@ export class JobUpload {
     this.element.hidden = !isActive && !isLeft && !lost && sending?.state !== "failed";
     if (this.element.hidden) return;
     say(this.#sentence, isActive ? progressOf(sending) : isLeft ? LEFT : "The upload has ended.");
-    say(this.#trouble, [sending?.trouble, lost && lostOf(sending)].filter(Boolean).join(" "));
+    const troubles = [this.#fault, sending?.trouble, lost && lostOf(sending)];
+    say(this.#trouble, troubles.filter(Boolean).join(" "));
     this.#bar.hidden = this.#stop.hidden = !isActive;
     this.#bar.firstElementChild.style.width = `${100 * (sending?.share ?? 0)}%`;
     this.#more.hidden = this.#moreOfFolder.hidden = this.#close.hidden = !isLeft;
@@ -51,24 +61,32 @@ export class JobUpload {
 
   /** Of the files only what the job does not have yet is sent. */
   async #add(found) {
+    if (this.#isAdding) return; // or both would send the same
+    this.#isAdding = true;
     const chosen = new Chosen();
     chosen.add(found);
     await this.#try(async () => {
+      if (!chosen.count) throw new Error("There are no images among these.");
+      if (chosen.files.some(isList)) throw new Error(LIST_ALONE);
       const has = new Listing(this.#job.id, null);
       await has.need(Infinity);
       const known = new Set(has.rows.map(({ name, inputBytes }) => `${inputBytes} ${name}`));
-      const missing = chosen.files.filter(({ name, file }) => !known.has(`${file.size} ${name}`));
+      const isKnown = ({ name, file }) => known.has(`${file.size} ${keptName(name)}`);
+      const missing = chosen.files.filter((one) => !isKnown(one));
       announce(`Uploading ${count(missing.length, "image")} that the job does not have yet.`);
       resume(this.#job, missing);
     });
+    this.#isAdding = false;
   }
 
   async #try(action) {
+    this.#fault = "";
     try {
       await action();
     } catch (error) {
-      fill(this.#trouble, error.message);
+      this.#fault = error.message;
     }
+    this.update(this.#job, this.#sending);
   }
 }
 

@@ -1,10 +1,10 @@
 // The list of jobs, newest first, as they change.
 
 import { ask } from "./api.js";
-import { el, fill, oncePerFrame, say } from "./dom.js";
+import { arrange, el, fill, oncePerFrame, say } from "./dom.js";
 import { follow } from "./live.js";
 import { jobHash } from "./routes.js";
-import { ago, count, finalImages, jobName, jobState, moment, number } from "./words.js";
+import { count, finalImages, jobName, jobState, moment, number } from "./words.js";
 
 const PAGE = 50;
 
@@ -24,6 +24,7 @@ class JobList {
   #changed = new Set();
   #cursor = null;
   #loading = null;
+  #heard = new Map(); // while the list is on its way, which may not know it yet
   #list = el("ol", { class: "jobs", role: "list" });
   #none = el("p", { class: "hint", hidden: true }, "None yet. What you send is listed here.");
   #more = el(
@@ -52,7 +53,12 @@ class JobList {
 
   /** The newest jobs, anew. Throws Problem, Unreachable. */
   load() {
-    this.#loading ??= this.#loadPage(null).finally(() => (this.#loading = null));
+    this.#loading ??= this.#loadPage(null).finally(() => {
+      const heard = Array.from(this.#heard.values());
+      this.#loading = null;
+      this.#heard.clear();
+      for (const job of heard) this.#note(job);
+    });
     return this.#loading;
   }
 
@@ -75,7 +81,7 @@ class JobList {
     if (!older.length) this.#cursor = page.next_cursor;
     this.#more.hidden = this.#cursor === null;
     this.#none.hidden = this.#lines.size > 0;
-    fill(this.#list, Array.from(this.#lines.values(), (line) => line.element));
+    arrange(this.#list, Array.from(this.#lines.values(), (line) => line.element));
   }
 
   /** Those of the list that come after the first page, where somebody has asked for them. */
@@ -86,6 +92,7 @@ class JobList {
 
   /** A job that is not in the list is new, unless it is older than all of it: ids sort by time. */
   #note(job) {
+    if (this.#loading) this.#heard.set(job.id, job);
     const line = this.#lines.get(job.id);
     if (line) {
       Object.assign(line.job, job);
@@ -107,15 +114,14 @@ class Line {
   constructor(job) {
     this.job = job;
     const about = [job.preset ?? "own recipe", `from ${job.source}`].join(", ");
-    const times = { datetime: job.created_at, title: moment(job.created_at) };
-    const when = el("time", times, ago(job.created_at));
+    const when = el("time", { datetime: job.created_at }, moment(job.created_at));
     fill(
       this.element,
       el(
         "a",
         { href: jobHash(job.id) },
         el("span", { class: "title" }, jobName(job)),
-        el("span", { class: "hint about" }, `${about}, `, when),
+        el("span", { class: "hint about" }, about, job.label && [", ", when]),
         this.#counts,
         this.#state,
         this.#bar,

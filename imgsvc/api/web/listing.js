@@ -42,8 +42,7 @@ export class Listing extends EventTarget {
   /** Take in what was heard of an image. */
   note(image) {
     if (this.#loading) this.#noted.set(image.index, image);
-    const last = this.rows.at(-1)?.index ?? -1;
-    if (image.index <= last || (this.#show !== null && this.isComplete)) this.#put(image);
+    this.#take(image);
     this.#tell();
   }
 
@@ -59,13 +58,17 @@ export class Listing extends EventTarget {
     if (this.#cursor !== null) query.set("cursor", this.#cursor);
     const page = await ask("GET", `/api/v1/jobs/${this.#jobId}/images?${query}`);
     for (const image of page.items) this.#put(image);
-    for (const image of this.#noted.values()) {
-      if (this.placeOf(image.index) >= 0 || this.#show !== null) this.#put(image);
-    }
-    this.#noted.clear();
     this.isComplete = page.next_cursor === null;
     this.#cursor = page.next_cursor ?? this.#cursor;
+    for (const image of this.#noted.values()) this.#take(image);
+    this.#noted.clear();
     this.#tell();
+  }
+
+  /** One that comes after all pages so far is left to its own page. */
+  #take(image) {
+    const last = this.rows.at(-1)?.index ?? -1;
+    if (image.index <= last || (this.#show !== null && this.isComplete)) this.#put(image);
   }
 
   #put(image) {

@@ -25,7 +25,7 @@ export function pauseMs(tries, jitter = Math.random()) {
 }
 
 /** Whether the same request may be answered later. */
-export function isPassing(error) {
+function isPassing(error) {
   return error instanceof Unreachable || (error instanceof Problem && PASSING.has(error.code));
 }
 

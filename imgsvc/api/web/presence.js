@@ -45,7 +45,7 @@ class Presence extends EventTarget {
   }
 
   /** Resolves when the server is back, at the latest after so many milliseconds. */
-  untilBack(most) {
+  untilBack(most = 2 ** 31 - 1) {
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);

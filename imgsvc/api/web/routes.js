@@ -3,7 +3,7 @@
 
 const JOB = /^#\/jobs\/([0-9a-f-]{1,64})(?:\?(.*))?$/i;
 
-/** States of images that can be looked at alone. */
+/** States of images that can be looked at alone, as they are offered. */
 export const SHOWN = ["completed", "failed", "cancelled", "processing", "pending"];
 
 /**

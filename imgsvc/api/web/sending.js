@@ -28,6 +28,12 @@ export async function send(spec, files, urls) {
   return resume(job, files, urls);
 }
 
+/** Make a job of a product list, a file. Resolves with the job. Throws Problem and Unreachable. */
+export function sendList({ preset, label = "" }, list) {
+  const query = new URLSearchParams({ preset, label });
+  return ask("POST", `/api/v1/jobs?${query}`, { list, key: newKey() });
+}
+
 /** Send to a job that is open already. */
 export function resume(job, files, urls = []) {
   const sending = new Sending(job.id, files, urls);
@@ -78,11 +84,11 @@ class Sending {
     return this.bytes ? this.sentBytes / this.bytes : this.arrived / Math.max(1, this.total);
   }
 
-  /** Send no more. close: what has arrived is the whole job. */
+  /** Send no more. close: what has arrived is the whole job, which is the result. */
   async stop({ close }) {
     this.#stop.abort(new Error("stopped"));
     this.#end("stopped");
-    if (close) await ask("POST", `/api/v1/jobs/${this.jobId}/close`);
+    return close ? ask("POST", `/api/v1/jobs/${this.jobId}/close`) : null;
   }
 
   async run() {

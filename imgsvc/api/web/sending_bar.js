@@ -1,15 +1,16 @@
 // What is on its way, at the top of every view, and the warning of whoever leaves meanwhile.
 
-import { el, fill, oncePerFrame } from "./dom.js";
+import { arrange, el, oncePerFrame, say } from "./dom.js";
 import { jobHash } from "./routes.js";
 import { isAnySending, sendingNews, sendings } from "./sending.js";
 
 export function showSendings() {
   const place = document.getElementById("sendings");
+  const links = new WeakMap();
   const show = oncePerFrame(() => {
     const active = Array.from(sendings.values()).filter((sending) => sending.isActive);
     place.hidden = !active.length;
-    fill(place, active.map(line));
+    arrange(place, active.map((sending) => linkOf(sending, links)));
   });
   sendingNews.addEventListener("news", show);
   addEventListener("beforeunload", (event) => {
@@ -17,7 +18,10 @@ export function showSendings() {
   });
 }
 
-function line(sending) {
-  const percent = Math.floor(100 * sending.share);
-  return el("a", { href: jobHash(sending.jobId) }, `Uploading ${percent} %`);
+/** One for each, or it could not be clicked: uploads get on while the button is down. */
+function linkOf(sending, links) {
+  if (!links.has(sending)) links.set(sending, el("a", { href: jobHash(sending.jobId) }));
+  const link = links.get(sending);
+  say(link, `Uploading ${Math.floor(100 * sending.share)} %`);
+  return link;
 }

@@ -1,14 +1,14 @@
 // The form of a new job: a place to drop files on, addresses, a preset, a label.
 
 import { ask } from "./api.js";
-import { Chosen, readAddresses } from "./chosen.js";
+import { Chosen, LIST_ALONE, isList, readAddresses } from "./chosen.js";
 import { announce, el, fill, isTextField } from "./dom.js";
 import { filesOfDrop, filesOfInput, filesOfPaste } from "./drop.js";
 import { icon } from "./icons.js";
 import { presence } from "./presence.js";
 import { previews } from "./preview.js";
 import { presetField } from "./presets.js";
-import { send } from "./sending.js";
+import { send, sendList } from "./sending.js";
 import { count, number, size } from "./words.js";
 
 const MOST_LABEL_CHARS = 200;
@@ -31,29 +31,40 @@ export function submitForm(onJob) {
   const faults = el("p", { id: "faults", class: "fault", role: "alert" });
   const start = el("button", { class: "primary", type: "submit" }, "Start");
 
+  let isBusy = false;
+
   const check = () => {
     const { urls, wrong } = readAddresses(addresses.value);
     const total = chosen.count + urls.length;
-    const fault = faultOf(total, wrong, limits.images);
+    const list = chosen.files.find(isList);
+    const fault = list && total > 1 ? LIST_ALONE : faultOf(total, wrong, limits.images);
     fill(faults, fault);
-    start.disabled = total === 0 || fault !== "";
-    fill(start, total ? `Start with ${count(total, "image")}` : "Start");
-    return { urls, isReady: !start.disabled };
+    start.disabled = isBusy || total === 0 || fault !== "";
+    const what = list ? "a product list" : count(total, "image");
+    fill(start, total ? `Start with ${what}` : "Start");
+    return { urls, list, isReady: !start.disabled };
+  };
+
+  const begin = async (spec, { urls, list }) => {
+    if (list) return (await sendList(spec, list.file)).id;
+    const sending = await send(spec, chosen.files, urls);
+    announce(`Uploading ${count(sending.total, "image")}.`);
+    return sending.jobId;
   };
 
   const submit = async (event) => {
     event.preventDefault();
-    const { urls, isReady } = check();
+    const { isReady, ...wanted } = check();
     if (!isReady) return;
-    start.disabled = true;
+    start.disabled = isBusy = true;
     const spec = { preset: preset.value(), label: label.value.trim() || undefined };
     try {
-      const sending = await send(spec, chosen.files, urls);
-      announce(`Uploading ${count(sending.total, "image")}.`);
-      onJob(sending.jobId);
+      const id = await begin(spec, wanted);
+      if (form.isConnected) onJob(id); // else somebody went elsewhere meanwhile
     } catch (error) {
+      isBusy = false;
+      check();
       fill(faults, error.message);
-      start.disabled = false;
     }
   };
 
@@ -112,7 +123,7 @@ function dropZone(chosen) {
     { class: "zone", "aria-label": "Images to send" },
     looks,
     el("h1", {}, "Drop photos here"),
-    el("p", { class: "hint" }, "Files or whole folders, up to ten thousand. Pasting works too."),
+    el("p", { class: "hint" }, "Files, whole folders, or a product list (CSV). Pasting works too."),
     el(
       "p",
       { class: "choices" },
@@ -125,9 +136,14 @@ function dropZone(chosen) {
   );
   chosen.addEventListener("change", () => {
     fill(facts, factsOf(chosen));
-    fill(looks, chosen.count ? previews(chosen.files, MOST_PREVIEWS) : icon("pictures"));
+    fill(looks, looksOf(chosen.files));
   });
   return zone;
+}
+
+function looksOf(files) {
+  if (files.some(isList)) return icon("table");
+  return files.length ? previews(files, MOST_PREVIEWS) : icon("pictures");
 }
 
 function chooser(name, text, input) {
@@ -198,7 +214,7 @@ function takeDropsAndPastes(chosen, zone, addresses, check) {
 
 async function learnLimits(chosen, limits) {
   const { limits: told } = await ask("GET", "/api/v1/info").catch(async () => {
-    await presence.untilBack(2 ** 31 - 1);
+    await presence.untilBack();
     return ask("GET", "/api/v1/info");
   });
   chosen.maxBytes = told.max_image_bytes;

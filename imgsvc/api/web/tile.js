@@ -37,6 +37,10 @@ export class Tile {
     this.#link.tabIndex = is ? 0 : -1;
   }
 
+  get hasFocus() {
+    return this.#link === document.activeElement;
+  }
+
   focus() {
     this.#link.focus({ preventScroll: true });
   }

@@ -1,6 +1,6 @@
 // One image large, with what it was and what was made of it.
 
-import { ask } from "./api.js";
+import { Unreachable, ask } from "./api.js";
 import { el, fill } from "./dom.js";
 import { icon } from "./icons.js";
 import { presence } from "./presence.js";
@@ -19,7 +19,7 @@ export class Viewer {
 
   element = el(
     "dialog",
-    { class: "viewer", "aria-labelledby": "viewer-name" },
+    { class: "viewer", tabindex: -1, "aria-labelledby": "viewer-name" },
     el("div", { class: "left" }, this.#picture, this.#back, this.#next),
     this.#side,
     this.#close,
@@ -50,13 +50,7 @@ export class Viewer {
     this.index = index;
     this.#shown = null;
     if (!this.element.open) this.element.showModal();
-    try {
-      this.#show(await ask("GET", `/api/v1/jobs/${this.jobId}/images/${index}`), index);
-    } catch (error) {
-      const name = el("h2", { id: "viewer-name" }, `Image ${index}`);
-      fill(this.#picture);
-      fill(this.#side, name, el("p", {}, error.message));
-    }
+    await this.#load(index);
   }
 
   close() {
@@ -69,17 +63,40 @@ export class Viewer {
 
   /** It has changed meanwhile. */
   note(image) {
-    if (image.index === this.index && this.element.open) this.#show(image, this.index);
+    if (image.index === this.index && this.element.open) this.#show(image);
   }
 
   /** ends: whether there is none before, and none after it. */
   setEnds(isFirst, isLast) {
     this.#back.disabled = isFirst;
     this.#next.disabled = isLast;
+    this.#keepFocus();
   }
 
-  #show(image, index) {
-    if (index !== this.index) return; // somebody went on before the answer came
+  async #load(index) {
+    try {
+      const image = await ask("GET", `/api/v1/jobs/${this.jobId}/images/${index}`);
+      if (index === this.index) this.#show(image); // else somebody went on meanwhile
+    } catch (error) {
+      if (index !== this.index) return;
+      const name = el("h2", { id: "viewer-name" }, `Image ${index}`);
+      fill(this.#picture);
+      fill(this.#side, name, el("p", {}, error.message));
+      this.#keepFocus();
+      if (!(error instanceof Unreachable)) return;
+      await presence.untilBack();
+      if (index === this.index) await this.#load(index);
+    }
+  }
+
+  /** The keys go on to work where what had the focus is no more. */
+  #keepFocus() {
+    const { activeElement, body } = document;
+    const isLost = activeElement === body || activeElement.disabled;
+    if (this.element.open && isLost) this.element.focus();
+  }
+
+  #show(image) {
     this.#image = image;
     const best = largest(showable(image.outputs));
     const wanted = image.outputs.find(({ variant }) => variant === this.#shown);
@@ -92,6 +109,7 @@ export class Viewer {
       image.outputs.map((output) => this.#output(output)),
     );
     this.#showOutput(wanted ?? best ?? null);
+    this.#keepFocus();
   }
 
   #output(output) {

@@ -61,15 +61,6 @@ export function moment(text) {
   return DATES.format(new Date(text));
 }
 
-/** `just now`, `5 min ago`, then the date. */
-export function ago(text, now = Date.now()) {
-  const seconds = (now - Date.parse(text)) / 1000;
-  if (seconds < 45) return "just now";
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
-  if (seconds < 79200) return `${Math.round(seconds / 3600)} h ago`;
-  return moment(text);
-}
-
 export function jobState(job) {
   if (job.open && !FINAL_JOB_STATES.has(job.status)) return "Open";
   return JOB_STATES[job.status] ?? job.status;

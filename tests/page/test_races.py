@@ -1,0 +1,148 @@
+"""What comes late, twice or out of its order."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+from playwright.async_api import Page, Route, WebSocket, WebSocketRoute, expect
+
+from tests.page.visitor import begin_job, drop, open_start, shown_state, start, submit
+from tests.pictures import make_jpeg
+from tests.server_process import ServerProcess
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_finished_upload_is_not_taken_for_one_that_was_broken_off(
+    page: Page, server: ServerProcess
+) -> None:
+    """While its images are still made; messages of progress do not say that a job was closed."""
+
+    def keep_silent(socket: WebSocketRoute) -> None:
+        socket.connect_to_server().on_message(lambda _: None)
+
+    await page.route_web_socket("**/events", keep_silent)
+    await submit(page, server, {"a.jpg": make_jpeg()})
+    await expect(page.locator(".status .state")).to_have_text(re.compile("Waiting|Working"))
+    await expect(page.locator(".upload")).to_be_hidden()
+
+
+async def test_what_changed_before_a_job_was_followed_is_seen(
+    page: Page, server: ServerProcess
+) -> None:
+    followed = asyncio.Event()
+    asked = 0
+
+    async def answer_early(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        answer = await route.fetch()
+        images = await answer.json()
+        if asked == 1:
+            images["items"][0] |= {"status": "processing", "outputs": []}
+        await route.fulfill(response=answer, json=images)
+
+    async def follow_late(socket: WebSocketRoute) -> None:
+        await followed.wait()
+        socket.connect_to_server()
+
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    await page.goto(f"{server.url}/#/jobs/{job_id}")
+    await expect(page.locator(".tile.completed")).to_have_count(1)
+    await page.route("**/api/v1/jobs/*/images?*", answer_early)
+    await page.route_web_socket("**/events", follow_late)
+    await page.reload()
+    await expect(page.locator(".tile.processing")).to_have_count(1)
+    followed.set()
+    await expect(page.locator(".tile.completed")).to_have_count(1)
+
+
+async def test_what_is_heard_while_the_list_of_jobs_is_asked_for_is_newer_than_the_answer(
+    page: Page, server: ServerProcess
+) -> None:
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    asked, heard = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        answer = await route.fetch()
+        asked.set()
+        await heard.wait()
+        await route.fulfill(response=answer)
+
+    def listen(frame: str | bytes) -> None:
+        if job_id in str(frame) and '"status":"completed"' in str(frame):
+            heard.set()
+
+    def open_ear(socket: WebSocket) -> None:
+        socket.on("framereceived", listen)
+
+    page.on("websocket", open_ear)
+    await page.route("**/api/v1/jobs?*", answer_late)
+    await page.goto(server.url)
+    await asked.wait()
+    await asyncio.to_thread(server.post, f"/api/v1/jobs/{job_id}/close", {})
+    line = page.locator(f".jobs a[href='#/jobs/{job_id}']")
+    await expect(line.locator(".state")).to_have_text("Finished")
+
+
+async def test_a_job_is_begun_once_whatever_is_done_meanwhile(
+    page: Page, server: ServerProcess
+) -> None:
+    begun = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        await begun.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/jobs", answer_late)
+    await open_start(page, server)
+    await drop(page, {"a.jpg": make_jpeg()})
+    await page.get_by_role("button", name="Start").click()
+    await drop(page, {"b.jpg": make_jpeg(50, 50)})
+    await expect(page.get_by_role("button", name="Start with 2 images")).to_be_disabled()
+    begun.set()
+    await page.wait_for_url("**/#/jobs/*")
+    await shown_state(page, "Finished")
+
+
+async def test_a_job_that_is_begun_takes_nobody_away_from_elsewhere(
+    page: Page, server: ServerProcess
+) -> None:
+    other = await asyncio.to_thread(begin_job, server, {"other.jpg": make_jpeg()})
+    begun = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        await begun.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/jobs", answer_late)
+    await open_start(page, server)
+    await drop(page, {"a.jpg": make_jpeg()})
+    await page.get_by_role("button", name="Start").click()
+    await page.locator(f".jobs a[href='#/jobs/{other}']").click()
+    await expect(page.get_by_title("other.jpg")).to_be_visible()
+    async with page.expect_response("**/close"):
+        begun.set()
+    assert page.url.endswith(other)
+
+
+async def test_an_image_that_could_not_be_asked_for_is_shown_when_the_server_is_back(
+    page: Page, server: ServerProcess
+) -> None:
+    asked = 0
+
+    async def fail_once(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        await (route.abort() if asked == 1 else route.continue_())
+
+    await open_start(page, server)
+    await drop(page, {"a.jpg": make_jpeg()})
+    await start(page)
+    await shown_state(page, "Finished")
+    await page.route("**/images/0", fail_once)
+    await page.locator(".tile a").click()
+    await expect(page.locator(".viewer h2")).to_have_text("a.jpg")
+    assert asked == 2

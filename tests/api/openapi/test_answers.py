@@ -206,7 +206,7 @@ async def test_what_is_not_described_is_found_out(server: Running) -> None:
     with pytest.raises(Undescribed, match="gives no X-Request-ID"):
         description.check_head("GET", "/livez", 200, {"Content-Type": "application/json"})
     more = b'{"status": "ok", "more": 1}'
-    with pytest.raises(Undescribed, match="GET /livez answers 200 with .*'more' was unexpected"):
+    with pytest.raises(Undescribed, match=r"GET /livez answers 200 with .*'more' was unexpected"):
         description.check_body("GET", "/livez", 200, "application/json", more)
 
 

@@ -121,7 +121,10 @@ class Description:
             return
         answer = self.answer(method, path, status)
         schema = answer["content"][kind]["schema"] if answer else ANY_PROBLEM
-        self.check(schema, json.loads(body))
+        try:
+            self.check(schema, json.loads(body))
+        except Undescribed as exc:
+            raise Undescribed(f"{method} {path} answers {status} with {exc}") from exc
 
 
 @cache

@@ -59,7 +59,8 @@ async def test_a_reader_that_comes_after_the_end_gets_snapshot_and_end(server: R
 
 
 async def test_a_reader_of_a_job_that_is_deleted_gets_its_end(server: Running) -> None:
-    job = await _start(server, 8)
+    async with server.http.post("/api/v1/jobs", json={"open": True}) as answer:
+        job = await answer.json()  # which is not final before it is closed, however slow this is
     async with server.http.ws_connect(job["links"]["events"]) as socket:
         await socket.receive_json()
         async with server.http.delete(job["links"]["self"]) as answer:

@@ -50,7 +50,7 @@ def _batch_upload() -> dict[str, Schema]:
     )
     return {
         "UploadedBatch": uploaded,
-        "BatchStatus": record(
+        "BatchOverview": record(
             batch_id=ID,
             status=choice(JOB_STATUSES),
             created_at=MOMENT,

@@ -63,7 +63,7 @@ def build_document(limits: LimitSettings) -> Schema:
             "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "./", "description": "The server that gave this document."}],
+        "servers": [{"url": ".", "description": "The server that gave this document."}],
         "tags": [{"name": tag.value, "description": text} for tag, text in _OF_TAGS.items()],
         "paths": describe_paths(operations),
         "webhooks": _webhooks(),

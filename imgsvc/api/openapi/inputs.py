@@ -36,7 +36,8 @@ def input_schemas(limits: LimitSettings) -> dict[str, Schema]:
     _tell_of_jobs(schemas, limits)
     most = min(limits.max_images_per_job, MAX_IMAGES)
     schemas["BatchSpec"]["properties"]["images"]["maxItems"] = most
-    schemas["PresetSpec"]["properties"] |= {"recipe": ref("Recipe"), "readonly": {"const": False}}
+    schemas["PresetSpec"]["properties"]["recipe"] = ref("Recipe")
+    schemas["PresetSpec"]["properties"]["readonly"]["enum"] = [False]
     schemas["WorkersSpec"]["properties"]["size"]["maximum"] = MAX_SIZE
     _exclude_each_other(schemas["RetrySpec"], "codes", "indexes")
     return schemas
@@ -48,18 +49,20 @@ def query_fields() -> dict[str, Schema]:
     webhook = _schemas_of(JobSpec)["WebhookSpec"]["properties"]["url"] | {"pattern": WEB_ADDRESS}
     fields["webhook_url"] = said(webhook, WORDS["JobSpec.webhook_url"])
     fields["recipe"] = said(ref("Recipe"), WORDS["JobSpec.recipe"])
-    return {name: without_null(fields[name]) for name in QUERY_FIELDS}
+    return {name: _written(fields[name]) for name in QUERY_FIELDS}
 
 
 def variant_fields() -> dict[str, Schema]:
     """Of a variant, but its name: what a render is asked for, as JSON has it."""
     fields = _schemas_of(Recipe)["Variant"]["properties"]
-    return {name: without_null(fields[name]) for name in FIELDS}
+    return {name: _written(fields[name]) for name in FIELDS}
 
 
-def without_null(schema: Schema) -> Schema:
-    """As it is where null cannot be written, and need not be."""
-    rest = {key: value for key, value in schema.items() if value is not None or key != "default"}
+def _written(schema: Schema) -> Schema:
+    """As it is in queries and forms, where null cannot be written, and need not be. Generated
+    clients send what has a default, also where nothing may be sent: beside a document, or a preset.
+    """
+    rest = {key: value for key, value in schema.items() if key != "default"}
     branches = [b for b in rest.pop("anyOf", ()) if b != {"type": "null"}]
     if len(branches) == 1:
         return {**branches[0], **rest}

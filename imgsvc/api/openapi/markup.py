@@ -16,8 +16,11 @@ class Html(str):
 
 
 def element(name: str, *children: str, **attributes: str) -> Html:
-    """`class_` stands for `class`, which Python keeps for itself."""
-    given = "".join(f' {key.rstrip("_")}="{escape(value)}"' for key, value in attributes.items())
+    """`class_` stands for `class`, which Python keeps for itself; `_` within a name for `-`."""
+    given = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for key, value in attributes.items()
+    )
     return Html(f"<{name}{given}>{join(*children)}</{name}>")
 
 

@@ -45,7 +45,7 @@ def _kind(schema: Schema) -> Html:
     if "const" in schema:
         return element("code", json.dumps(schema["const"]))
     if "enum" in schema:
-        return join(*(element("code", str(value)) for value in schema["enum"]), by=" | ")
+        return join(*(element("code", _plain(value)) for value in schema["enum"]), by=" | ")
     kinds = schema.get("type", "any")
     if isinstance(kinds, list):
         return join(*(_one_kind(kind, schema) for kind in kinds), by=" or ")

@@ -64,7 +64,7 @@ def test_it_is_valid() -> None:
 
 def test_it_is_of_this_version_and_stands_wherever_it_is_served() -> None:
     assert DOCUMENT["info"]["version"] == imgsvc.__version__
-    assert [server["url"] for server in DOCUMENT["servers"]] == ["./"]
+    assert [server["url"] for server in DOCUMENT["servers"]] == ["."]
 
 
 def test_every_route_is_described_and_nothing_else() -> None:
@@ -132,6 +132,33 @@ def test_nothing_that_is_sent_lacks_words() -> None:
 
 def test_no_pattern_is_python_s_alone() -> None:
     assert [pattern for pattern in all_of(DOCUMENT, "pattern") if r"\z" in pattern] == []
+
+
+def test_no_type_of_a_field_has_the_name_of_a_component() -> None:
+    """Generated clients call the type of Batch.status BatchStatus: one of the two is lost."""
+    named = {
+        f"{name}{field.title().replace('_', '')}"
+        for name, schema in SCHEMAS.items()
+        for field, kind in schema.get("properties", {}).items()
+        if {"enum", "properties"} & set(kind)
+    }
+    assert named & set(SCHEMAS) == set()
+
+
+def test_what_may_be_left_out_of_a_query_or_form_has_no_default() -> None:
+    """Generated clients send it, also beside what it must not stand beside."""
+    for name in ("submitJob", "appendImages", "render", "uploadBatch", "submitOneImage"):
+        forms = OPERATIONS[name]["requestBody"]["content"].get("multipart/form-data", {})
+        assert [*all_of(OPERATIONS[name]["parameters"], "default"), *all_of(forms, "default")] == []
+
+
+def test_a_problem_is_an_integer_and_a_code_to_generated_clients() -> None:
+    """They cannot join a const with an integer, and drop the answer."""
+    for answer in DOCUMENT["components"]["responses"].values():
+        problem, narrowed = answer["content"]["application/problem+json"]["schema"]["allOf"]
+        assert problem == {"$ref": "#/components/schemas/Problem"}
+        assert narrowed["properties"]["status"]["type"] == "integer"
+        assert [*all_of(narrowed, "const")] == []
 
 
 def test_no_component_is_left_over() -> None:

@@ -87,4 +87,5 @@ def test_what_comes_from_outside_is_text() -> None:
     assert "<b>" not in render_page(DOCUMENT, "http://<b>x</b>")
     assert element("p", "<i>", title='"') == '<p title="&quot;">&lt;i&gt;</p>'
     assert prose("`<a>` & b") == "<p><code>&lt;a&gt;</code> &amp; b</p>"
+    assert element("nav", aria_label="a", class_="b") == '<nav aria-label="a" class="b"></nav>'
     assert "&lt;td&gt;" in table(["<td>"], [["x"]])

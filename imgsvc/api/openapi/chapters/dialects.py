@@ -63,7 +63,7 @@ def _batch_upload() -> list[Operation]:
             name="getUploadedBatch",
             tag=tag,
             summary="Look at a batch",
-            answers={200: json_answer("BatchStatus", "The batch as it is now.")},
+            answers={200: json_answer("BatchOverview", "The batch as it is now.")},
             refusals=_LOOK,
         ),
         Operation(

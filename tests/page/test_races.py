@@ -19,11 +19,22 @@ async def test_a_finished_upload_is_not_taken_for_one_that_was_broken_off(
     page: Page, server: ServerProcess
 ) -> None:
     """While its images are still made; messages of progress do not say that a job was closed."""
+    followed = asyncio.Event()
 
-    def keep_silent(socket: WebSocketRoute) -> None:
-        socket.connect_to_server().on_message(lambda _: None)
+    def tell_beginning(socket: WebSocketRoute) -> None:
+        def hear(message: str | bytes) -> None:
+            if not followed.is_set():
+                socket.send(message)
+                followed.set()
 
-    await page.route_web_socket("**/events", keep_silent)
+        socket.connect_to_server().on_message(hear)
+
+    async def close_late(route: Route) -> None:
+        await followed.wait()
+        await route.continue_()
+
+    await page.route_web_socket("**/events", tell_beginning)
+    await page.route("**/api/v1/jobs/*/close", close_late)
     await submit(page, server, {"a.jpg": make_jpeg()})
     await expect(page.locator(".status .state")).to_have_text(re.compile("Waiting|Working"))
     await expect(page.locator(".upload")).to_be_hidden()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 
@@ -27,9 +28,12 @@ async def browser() -> AsyncIterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no chromium")
     async with async_playwright() as playwright:
-        # Its sandbox needs what a container may not have, and all that it loads is our own.
+        # Its sandbox needs what a container may not have, and all that it loads is our own. With
+        # the one font of our texts, which tests of these leave in the environment, it breaks down.
         browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu"],
+            env={name: text for name, text in os.environ.items() if name != "FONTCONFIG_FILE"},
         )
         yield browser
         await browser.close()

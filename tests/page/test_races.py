@@ -27,7 +27,9 @@ async def test_a_finished_upload_is_not_taken_for_one_that_was_broken_off(
                 socket.send(message)
                 followed.set()
 
-        socket.connect_to_server().on_message(hear)
+        beyond = socket.connect_to_server()
+        beyond.on_message(hear)
+        beyond.on_close(lambda code, reason: None)  # or the page would ask how it ended
 
     async def close_late(route: Route) -> None:
         await followed.wait()

@@ -22,8 +22,19 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("imgsvc")
 
 _TESTS = Path(__file__).parent
-_LONG = {"api", "cli", "disk", "dispatch", "folders", "hostile", "runtime", "torture", "workers"}
-"""Folders whose tests start processes and wait for them."""
+_LONG = [
+    "cli",
+    "disk",
+    "runtime",
+    "torture",
+    "page",
+    "folders",
+    "workers",
+    "store",
+    "hostile",
+    "api",
+]
+"""Folders with files that take long, those with the longest first."""
 
 
 @pytest.hookimpl(trylast=True)
@@ -31,7 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long comes first, so that one file is not waited for in the end. The order is
     random otherwise.
     """
-    items.sort(key=lambda item: item.path.relative_to(_TESTS).parts[0] not in _LONG)
+    ranks = {folder: rank for rank, folder in enumerate(_LONG)}
+    items.sort(key=lambda item: ranks.get(item.path.relative_to(_TESTS).parts[0], len(_LONG)))
 
 
 @pytest.fixture(scope="session", autouse=True)

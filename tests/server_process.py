@@ -35,7 +35,7 @@ class ServerProcess:
         data_dir: Path,
         port: int = 0,
         *,
-        workers: int = 2,
+        workers: int = 1,
         program: str = "imgsvc",
         settings: Mapping[str, str] | None = None,
         within: Sequence[str] = (),

@@ -1,16 +1,14 @@
-"""Archives beyond what a plain ZIP can hold: 65 535 entries, and four gigabytes."""
+"""An archive of more than the 65 535 entries that a plain ZIP can hold."""
 
 from __future__ import annotations
 
 import asyncio
 import http.client
-import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
-
-import pytest
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.domain.ids import new_id
@@ -24,17 +22,13 @@ from tests.server_process import ServerProcess
 
 IMAGES, VARIANTS = 2100, 32
 """67 200 outputs."""
-HUGE_BYTES = (4 << 30) + 5
-HUGE_CRC = 0xB1C2A1A3
-"""Of so many zeros."""
 TINY = b"RIFF a tiny file"
-CHUNK_BYTES = 1 << 20
 FACTS = InputFacts("jpeg", 10, 10, 1)
 NAMES = ["fjord/日本 - {}.jpg", "ελληνικά {}.png", "🙂 {}.jpg"]
 
 
 async def _make_job(data_dir: Path) -> str:
-    """A finished job, put together without rendering; one of its outputs is sparse and huge."""
+    """A finished job, put together without rendering."""
     data_dir.mkdir()
     store = await Store.open(data_dir / "imgsvc.db")
     blobs = BlobStore(data_dir)
@@ -56,52 +50,31 @@ async def _make_job(data_dir: Path) -> str:
             OutputFacts(f"v{n:02}", "webp", 1, 1, 1, len(TINY), "0" * 64) for n in range(VARIANTS)
         )
         results.append(ImageResult(image.key, Rendered(FACTS, outputs, (), 1)))
-        await asyncio.to_thread(_write_outputs, blobs, job.id, image.id, huge=image.index == 7)
+        await asyncio.to_thread(_write_outputs, blobs, job.id, image.id)
     await store.finish_images(results, 3)
     await store.close()
     blobs.close()
     return job.id
 
 
-def _write_outputs(blobs: BlobStore, job_id: str, image_id: str, *, huge: bool) -> None:
+def _write_outputs(blobs: BlobStore, job_id: str, image_id: str) -> None:
     """Links to one file for each image: writing them all would take its time."""
     first = blobs.output_path(job_id, image_id, 1, "v00", "webp")
     first.write_bytes(TINY)
     for number in range(1, VARIANTS):
         blobs.output_path(job_id, image_id, 1, f"v{number:02}", "webp").hardlink_to(first)
-    if huge:
-        first.unlink()
-        with first.open("wb") as file:
-            file.truncate(HUGE_BYTES)
 
 
 def _download(url: str, path: str, target: Path) -> int:
-    """Save a resource, blocks of zeros as holes; returns what Content-Length said."""
+    """Save a resource; returns what Content-Length said."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc)
     connection.request("GET", path)
     answer = connection.getresponse()
     assert answer.status == 200
-    zeros = bytes(CHUNK_BYTES)
     with target.open("wb") as file:
-        while chunk := answer.read(CHUNK_BYTES):
-            if chunk == zeros:
-                file.seek(len(chunk), os.SEEK_CUR)
-            else:
-                file.write(chunk)
+        shutil.copyfileobj(answer, file)
     connection.close()
     return int(answer.headers["Content-Length"])
-
-
-def _is_all_zeros(path: Path, start: int) -> bool:
-    """The HUGE_BYTES from `start` on; holes are not read."""
-    end, at = start + HUGE_BYTES, start
-    with path.open("rb") as file:
-        while (at := os.lseek(file.fileno(), at, os.SEEK_DATA)) < end:
-            chunk = os.pread(file.fileno(), min(CHUNK_BYTES, end - at), at)
-            if any(chunk):
-                return False
-            at += len(chunk)
-    return True
 
 
 def _peak_bytes(pid: int) -> int:
@@ -110,8 +83,7 @@ def _peak_bytes(pid: int) -> int:
     return int(match[1]) * 1024
 
 
-@pytest.mark.timeout(180)
-def test_an_archive_may_have_any_number_of_entries_and_any_size(tmp_path: Path) -> None:
+def test_an_archive_may_have_any_number_of_entries(tmp_path: Path) -> None:
     job_id = asyncio.run(_make_job(tmp_path / "data"))
     server = ServerProcess(tmp_path / "data", workers=1)
     try:
@@ -124,11 +96,6 @@ def test_an_archive_may_have_any_number_of_entries_and_any_size(tmp_path: Path) 
             entries = archive.infolist()
             assert len({entry.filename for entry in entries}) == len(entries) == IMAGES * VARIANTS
             assert entries[0].filename == "fjord/日本 - 0-v00.webp"
-            huge = archive.getinfo("ελληνικά 7-v00.webp")
-            assert (huge.file_size, huge.CRC) == (HUGE_BYTES, HUGE_CRC)
-            assert archive.fp
-            with archive.open(huge):  # stands at its first byte now
-                assert _is_all_zeros(tmp_path / "all.zip", archive.fp.tell())
             assert archive.read(entries[0]) == archive.read(entries[-1]) == TINY  # sums as well
         _download(server.url, f"{url}?variant=v31", tmp_path / "one.zip")
         with zipfile.ZipFile(tmp_path / "one.zip") as archive:

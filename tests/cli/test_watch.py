@@ -278,7 +278,7 @@ def test_a_recipe_of_ones_own_and_another_one_later(
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[tuple[ServerProcess, Gate]]:
     """A server some of whose images wait until they are let through."""
-    server = ServerProcess(tmp_path / "held", program="tests.runtime.faulty")
+    server = ServerProcess(tmp_path / "held", workers=2, program="tests.runtime.faulty")
     gate = Gate(tmp_path / "gate")
     yield server, gate
     gate.open(9)

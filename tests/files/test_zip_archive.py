@@ -13,6 +13,9 @@ import pytest
 from imgsvc.files import zip_archive
 from imgsvc.files.zip_archive import ZipArchive
 
+HUGE_BYTES = (4 << 30) + 5
+HUGE_CRC = 0xB1C2A1A3
+"""Of so many zeros."""
 NAMES = ["a.webp", "fjord/日本.webp", "empty", "🙂 b"]
 
 
@@ -67,6 +70,32 @@ def test_there_may_be_more_entries_than_a_plain_zip_has(
 ) -> None:
     monkeypatch.setattr(zip_archive, "_MOST_ENTRIES", 3)
     check(files)
+
+
+def test_a_file_may_have_any_size(tmp_path: Path) -> None:
+    (tmp_path / "after").write_bytes(b"after it")
+    archive = ZipArchive()
+    with os.fdopen(os.memfd_create("huge"), "wb") as file:  # its holes are read for nothing
+        file.truncate(HUGE_BYTES)
+        (tmp_path / "huge").symlink_to(f"/proc/self/fd/{file.fileno()}")
+        archive.add((tmp_path / name, name) for name in ("huge", "after"))
+        write_sparse(archive, tmp_path / "all.zip")
+    assert (tmp_path / "all.zip").stat().st_size == archive.size_bytes
+    with zipfile.ZipFile(tmp_path / "all.zip") as opened:
+        huge = opened.getinfo("huge")
+        assert (huge.file_size, huge.compress_size, huge.CRC) == (HUGE_BYTES, HUGE_BYTES, HUGE_CRC)
+        assert opened.read("after") == b"after it"
+
+
+def write_sparse(archive: ZipArchive, path: Path) -> None:
+    """Blocks of zeros as holes."""
+    zeros = bytes(zip_archive.READ_BYTES)
+    with path.open("wb") as file:
+        for chunk in archive:
+            if chunk == zeros:
+                file.seek(len(chunk), os.SEEK_CUR)
+            else:
+                file.write(chunk)
 
 
 def test_an_archive_of_nothing_is_one() -> None:

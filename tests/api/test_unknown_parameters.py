@@ -170,3 +170,25 @@ async def test_what_is_empty_may_be_of_any_type(server: Running, path: str) -> N
     url = f"{job['links']['self']}/{path}"
     async with server.http.post(url, data=b"", headers=headers) as answer:
         assert (answer.status, await answer.json()) == (200, job)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/api/v1/jobs?a~/b=1", {}),
+        ("/api/v1/jobs", {"a~/b": ["1", "2"]}),
+        ("/api/v1/jobs", {"spec": ["{}"], "a~/b": ["1"]}),
+        ("/upload", {"a~/b": ["1", "2"]}),
+        ("/api/upload", {"a~/b": ["1", "2"]}),
+        ("/api/v1/render", {"a~/b": ["1"]}),
+    ],
+)
+async def test_any_name_is_pointed_to_as_json_pointer_has_it(
+    server: Running, path: str, fields: dict[str, list[str]]
+) -> None:
+    form = form_of()
+    for name, values in fields.items():
+        for value in values:
+            form.add_field(name, value)
+    form.add_field("files", make_jpeg(20, 20), filename="a.jpg")
+    assert await refused(server, "POST", path, data=form) == ["/a~0~1b"]

@@ -37,6 +37,7 @@ from imgsvc.errors import (
     NotReady,
     UnsupportedMediaType,
 )
+from imgsvc.intake.faults import pointer_to
 from imgsvc.intake.filenames import parse_header
 from imgsvc.intake.multipart import FilePart, read_multipart
 from imgsvc.intake.product_list import stage_list
@@ -149,7 +150,7 @@ async def _take_in(request: web.Request, receiver: ListReceiver) -> None:
     async for part in form:
         if not isinstance(part, FilePart):
             if part.name in fields:
-                raise InvalidRequest.at(f"/{part.name}", "Given twice.")
+                raise InvalidRequest.at(pointer_to([part.name]), "Given twice.")
             fields[part.name] = part.text()
             continue
         if file is not None:

@@ -20,6 +20,7 @@ from imgsvc.domain.image import NewImage
 from imgsvc.domain.product_list import ProductList
 from imgsvc.errors import InvalidRequest, TooManyImages, UnsupportedMediaType
 from imgsvc.fetching.url_images import url_image
+from imgsvc.intake.faults import pointer_to
 from imgsvc.intake.fingerprint import Fingerprint
 from imgsvc.intake.json_body import JOB_SPEC_IMAGES, JsonBody, JsonLimits, read_json
 from imgsvc.intake.json_document import parse_document
@@ -109,7 +110,7 @@ async def _receive_form(request: web.Request, receiver: Receiver) -> None:
     if spec is None:
         await receiver.describe(parse_fields(fields))
     elif fields:
-        raise InvalidRequest.at(f"/{min(fields)}", "belongs into spec when there is one")
+        raise InvalidRequest.at(pointer_to([min(fields)]), "belongs into spec when there is one")
 
 
 async def receive_parts(
@@ -133,7 +134,7 @@ async def receive_parts(
             elif part.name in own:
                 await own[part.name](part)
             elif part.name in fields:
-                raise InvalidRequest.at(f"/{part.name}", "given twice")
+                raise InvalidRequest.at(pointer_to([part.name]), "given twice")
             else:
                 fields[part.name] = part.text()
         await landing.finish()

@@ -8,10 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from imgsvc.api.arrivals import DOCUMENTS
-from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import image_document, job_document, job_url
+from imgsvc.api.json_bodies import read_json_body
 from imgsvc.api.outputs import INDEX, find_image
 from imgsvc.api.pages import PageSize, check_query, link_next, read_choice, read_limit
 from imgsvc.api.preferences import preferred_wait_s
@@ -20,7 +19,6 @@ from imgsvc.api.submissions import append, submit
 from imgsvc.domain.job import Job
 from imgsvc.domain.states import ImageState, JobState
 from imgsvc.errors import InvalidRequest
-from imgsvc.intake.json_body import read_plain_json
 from imgsvc.intake.retry import parse_retry
 from imgsvc.store.cursors import decode_id_cursor, decode_index_cursor, encode_cursor
 
@@ -164,12 +162,7 @@ async def get_image(request: web.Request) -> web.Response:
 
 async def _read_options(request: web.Request) -> Any:
     """The body; an empty object where there is none."""
-    return await read_plain_json(
-        read_body(request, MAX_OPTIONS_BYTES),
-        request[DOCUMENTS],
-        max_json_bytes=MAX_OPTIONS_BYTES,
-        is_optional=True,
-    )
+    return await read_json_body(request, MAX_OPTIONS_BYTES, is_optional=True)
 
 
 async def _check_bare(request: web.Request) -> None:

@@ -11,8 +11,7 @@ from imgsvc.api.pages import check_query
 
 routes = web.RouteTableDef()
 
-OPENMETRICS = frozenset({"application/openmetrics-text", "application/*", "*/*"})
-PLAIN = frozenset({"text/plain", "text/*"})
+OPENMETRICS, PLAIN = "application/openmetrics-text", "text/plain"
 
 _QUALITY = re.compile(r"\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*", re.IGNORECASE)
 
@@ -30,15 +29,18 @@ def prefers_plain(accept: str) -> bool:
     """Whether who sends this Accept header (RFC 9110, 12.5.1) would rather have the plain format.
     OpenMetrics is for everybody else, also for those who want neither.
     """
-    openmetrics = plain = 0.0
+    qualities: dict[str, float] = {}
     for choice in accept.split(","):
         media_type, *parameters = choice.split(";")
         name = media_type.strip().lower()
-        if name in OPENMETRICS:
-            openmetrics = max(openmetrics, _quality(parameters))
-        elif name in PLAIN:
-            plain = max(plain, _quality(parameters))
-    return plain > openmetrics
+        qualities[name] = max(_quality(parameters), qualities.get(name, 0.0))
+
+    def wanted(media_type: str) -> float:
+        """By the narrowest range that it is in."""
+        ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+        return next((qualities[name] for name in ranges if name in qualities), 0.0)
+
+    return wanted(PLAIN) > wanted(OPENMETRICS)
 
 
 def _quality(parameters: list[str]) -> float:

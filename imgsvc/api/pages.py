@@ -11,6 +11,7 @@ from multidict import MultiMapping
 
 from imgsvc.domain.input_names import MAX_NAME_CHARS
 from imgsvc.errors import Fault, InvalidRequest
+from imgsvc.intake.faults import pointer_to
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -27,7 +28,8 @@ def check_query(query: MultiMapping[str], *known: str) -> None:
     misspelled must not look like an answer.
     """
     hint = f"; known: {', '.join(known)}" if known else ""
-    faults = [Fault(f"/{name}", f"unknown parameter{hint}") for name in query if name not in known]
+    unknown = [name for name in query if name not in known]
+    faults = [Fault(pointer_to([name]), f"unknown parameter{hint}") for name in unknown]
     faults += [
         Fault(f"/{name}", "given twice") for name in known if len(query.getall(name, [])) > 1
     ]

@@ -9,13 +9,11 @@ from typing import Any
 
 from aiohttp import web
 
-from imgsvc.api.arrivals import DOCUMENTS
-from imgsvc.api.bodies import read_body
 from imgsvc.api.context import CONTEXT
+from imgsvc.api.json_bodies import read_json_body
 from imgsvc.api.pages import check_query
 from imgsvc.domain.preset import Preset
 from imgsvc.domain.times import rfc3339
-from imgsvc.intake.json_body import read_plain_json
 from imgsvc.service.presets import check_own_name
 
 routes = web.RouteTableDef()
@@ -44,8 +42,7 @@ async def save_preset(request: web.Request) -> web.Response:
     check_query(request.query)
     name = request.match_info["name"]
     check_own_name(name)  # first, since the body does not matter then
-    body = read_body(request, MAX_BODY_BYTES)
-    document = await read_plain_json(body, request[DOCUMENTS], max_json_bytes=MAX_BODY_BYTES)
+    document = await read_json_body(request, MAX_BODY_BYTES)
     preset, is_new = await request.app[CONTEXT].presets.save(name, document)
     if not is_new:
         return web.json_response(_document(preset))

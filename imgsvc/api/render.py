@@ -20,6 +20,7 @@ from imgsvc.domain.image import NewImage
 from imgsvc.domain.names import without_controls
 from imgsvc.domain.rendering import EXTENSIONS, MEDIA_TYPES
 from imgsvc.errors import Fault, InvalidRequest, UnsupportedMediaType
+from imgsvc.intake.faults import pointer_to
 from imgsvc.intake.multipart import Field, read_multipart
 from imgsvc.intake.reception import receive_body
 from imgsvc.intake.render_query import PARAMETERS, parse_render
@@ -67,9 +68,9 @@ async def _receive_form(request: web.Request, stage: Stage, max_image_bytes: int
     form = read_multipart(request.headers["Content-Type"], chunks, request[DOCUMENTS])
     async for part in form:
         if isinstance(part, Field):
-            raise InvalidRequest.at(f"/{part.name}", "options stand in the query here")
+            raise InvalidRequest.at(pointer_to([part.name]), "options stand in the query here")
         if image is not None:
-            raise InvalidRequest.at(f"/{part.name}", "one file, and no more")
+            raise InvalidRequest.at(pointer_to([part.name]), "one file, and no more")
         image = await receive_body(
             part.chunks, stage, name=part.filename, max_image_bytes=max_image_bytes
         )

@@ -12,6 +12,6 @@ _FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 def guard_cell(text: str) -> str:
     """`text` as a cell that no spreadsheet takes for a formula; a plain number is none."""
-    if _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text.strip(" ")):
         return text
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text

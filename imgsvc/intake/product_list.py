@@ -229,7 +229,7 @@ def _check_urls(cell: str) -> Iterator[str]:
         try:
             check_web_url(url)
         except ValueError as exc:
-            why = str(exc).rstrip(".").lower()
+            why = str(exc).rstrip(".").replace("Must", "must", 1)
             yield f"{_show(without_login(url))} {why}{_hint_at(url)}"
 
 

@@ -24,6 +24,7 @@ from imgsvc.telemetry.metrics import Metrics
 
 _IN_HANDS = frozenset({ImageState.FETCHING, ImageState.PROCESSING})
 
+RENDERED, REUSED = "rendered", "reused"
 FETCHED, PUT_OFF = "fetched", "put_off"
 _OF_HOSTS = [code.value for code in ImageErrorCode if code.value.startswith("fetch_")]
 DELIVERED = "delivered"
@@ -45,6 +46,9 @@ class Tally:
             metrics.images.labels(state.value, "")
         for code in ImageErrorCode:
             metrics.images.labels(ImageState.FAILED.value, code.value)
+        for origin in (RENDERED, REUSED):
+            metrics.outputs.labels(origin)
+            metrics.output_bytes.labels(origin)
         for job_state in FINAL_JOB_STATES:
             metrics.jobs_ended.labels(job_state.value)
         for result in (FETCHED, PUT_OFF, ImageState.CANCELLED.value, *_OF_HOSTS):
@@ -142,7 +146,7 @@ class Tally:
         metrics.images.labels(image.state.value, error).inc()
         metrics.input_bytes.inc(image.size_bytes or 0)
         for output in image.outputs:
-            origin = "reused" if output.reused else "rendered"
+            origin = REUSED if output.reused else RENDERED
             metrics.outputs.labels(origin).inc()
             metrics.output_bytes.labels(origin).inc(output.size_bytes)
         was_made = not image.outputs or not all(output.reused for output in image.outputs)

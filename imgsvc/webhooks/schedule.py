@@ -68,6 +68,7 @@ def decide_next(
 
 
 def _delay_s(answer: Answer, tries: int, chance: float) -> float:
-    """Up to a fifth more than planned, and no earlier than the receiver asked for."""
-    planned_s = DELAYS_S[min(tries, len(DELAYS_S)) - 1] * (1 + chance * _SPREAD)
-    return max(planned_s, min(answer.retry_after_s or 0.0, MAX_RETRY_AFTER_S))
+    """As planned or as long as the receiver asked for, and up to a fifth more."""
+    planned_s = DELAYS_S[min(tries, len(DELAYS_S)) - 1]
+    asked_s = min(answer.retry_after_s or 0.0, MAX_RETRY_AFTER_S)
+    return max(planned_s, asked_s) * (1 + chance * _SPREAD)

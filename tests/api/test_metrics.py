@@ -64,6 +64,9 @@ async def test_who_asks_for_the_plain_format_gets_that(server: Running) -> None:
         ("text/plain;q=0", False),
         ("text/*;q=0.5, application/openmetrics-text;q=0", True),
         ("text/html, */*;q=0.8", False),
+        ("application/openmetrics-text;q=0, */*", True),
+        ("application/openmetrics-text;q=0.5, */*;q=0.8", True),
+        ("text/plain;q=0.5, */*;q=0.8", False),
         (";;,=,q=1", False),
     ],
 )

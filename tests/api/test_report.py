@@ -88,7 +88,9 @@ async def test_what_starts_like_a_formula_is_quoted(text: str) -> None:
     assert guard_cell(text) == f"'{text}"
 
 
-@pytest.mark.parametrize("text", ["", "a=1", "1-2", "photo.jpg", "'=1", "-5", "+3,20", "-1.000,5"])
+@pytest.mark.parametrize(
+    "text", ["", "a=1", "1-2", "photo.jpg", "'=1", "-5", "  -5 ", "+3,20", "-1.000,5"]
+)
 async def test_other_text_stays_as_it_is(text: str) -> None:
     assert guard_cell(text) == text
 

@@ -282,7 +282,7 @@ def test_urls_that_spill_out_of_their_cell_are_told_what_is_missing(tmp_path: Pa
 )
 def test_what_is_no_url_is_told_how_it_would_be(tmp_path: Path, cell: str, hint: str) -> None:
     (detail,) = faults(f'{HEADER}\n1,Shoe,"{cell}"\n', tmp_path).values()
-    assert detail.endswith(f" must be an http or https url; {hint}.")
+    assert detail.endswith(f" must be an http or https URL; {hint}.")
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,13 @@ async def test_what_is_taken_out_of_their_hands_is_not_there_any_more(
     assert (await counted.page()).by("status", "images_total") == ends
 
 
+async def test_what_has_not_happened_yet_is_0(counted: Counted) -> None:
+    page = await counted.page()
+    for origin in ("rendered", "reused"):
+        for name in ("outputs_total", "output_bytes_total"):
+            assert page.value(name, origin=origin) == 0
+
+
 async def test_images_that_fail_on_the_way_in_are_counted_with_their_job(counted: Counted) -> None:
     bad = new_image(failure=EMPTY, size_bytes=0, sha256=None)
     await counted.store.create_job(new_job(), [bad], 1_000)

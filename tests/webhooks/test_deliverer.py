@@ -101,7 +101,20 @@ async def test_a_receiver_that_asks_for_patience_gets_it(
     receiver.will(429, Retry_After="3600")
     job = await finish(store, hook(receiver.url))
     await deliverer.run_once()
-    assert (await only_delivery(store, job)).next_at == clock.now + 3_600_000
+    next_at = (await only_delivery(store, job)).next_at
+    assert next_at is not None
+    assert 3_600_000 <= next_at - clock.now <= 4_320_000
+
+
+async def test_of_a_job_that_is_being_removed_nothing_more_is_told(
+    store: Store, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    """It is hidden for as long as a full disk keeps its rows."""
+    job = await finish(store, hook(receiver.url))
+    await store.hide_job(job.id)
+    async with asyncio.timeout(5):
+        await deliverer.run_once()
+    assert receiver.messages == []
 
 
 async def test_after_the_last_try_a_message_is_given_up(

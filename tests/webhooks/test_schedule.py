@@ -43,6 +43,7 @@ def test_tries_of_many_messages_are_spread() -> None:
     assert wait_s(BUSY, 2, 0.0) == 300
     assert wait_s(BUSY, 2, 0.5) == 330
     assert wait_s(BUSY, 2, 1.0) == 360
+    assert wait_s(Answer(429, DeliveryError.HTTP_STATUS, 3600), 2, 0.5) == 3960
 
 
 @pytest.mark.parametrize(

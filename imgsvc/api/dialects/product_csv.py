@@ -16,6 +16,7 @@ from imgsvc.api.dialects.operations import find_unknown, refuse_unknown
 from imgsvc.api.dialects.streamed_lists import answer_with_list
 from imgsvc.api.documents import output_url
 from imgsvc.api.forms import ListReceiver
+from imgsvc.api.json_bodies import read_json_body
 from imgsvc.api.pages import check_query
 from imgsvc.api.product_lists import add_list
 from imgsvc.api.spreadsheet import Cell, Table, rename_taken, send_table
@@ -36,8 +37,8 @@ from imgsvc.errors import (
     NotReady,
     UnsupportedMediaType,
 )
+from imgsvc.intake.faults import pointer_to
 from imgsvc.intake.filenames import parse_header
-from imgsvc.intake.json_body import read_plain_json
 from imgsvc.intake.multipart import FilePart, read_multipart
 from imgsvc.intake.product_list import stage_list
 from imgsvc.intake.spec import WebhookSpec, parse_fields
@@ -119,11 +120,7 @@ async def download(request: web.Request) -> web.StreamResponse:
 @routes.post("/api/v1/webhook")
 async def set_webhook(request: web.Request) -> web.Response:
     check_query(request.query)
-    document = await read_plain_json(
-        read_body(request, MAX_WEBHOOK_BYTES),
-        request[DOCUMENTS],
-        max_json_bytes=MAX_WEBHOOK_BYTES,
-    )
+    document = await read_json_body(request, MAX_WEBHOOK_BYTES)
     if not isinstance(document, dict):
         raise InvalidRequest("The body must be an object.")
     refuse_unknown(document, frozenset({"request_id", "webhook_url"}))
@@ -153,7 +150,7 @@ async def _take_in(request: web.Request, receiver: ListReceiver) -> None:
     async for part in form:
         if not isinstance(part, FilePart):
             if part.name in fields:
-                raise InvalidRequest.at(f"/{part.name}", "Given twice.")
+                raise InvalidRequest.at(pointer_to([part.name]), "Given twice.")
             fields[part.name] = part.text()
             continue
         if file is not None:

@@ -63,7 +63,7 @@ WHERE job_id = :job_id AND (seq, idx) <= (:seq, :idx);
 
 -- name: due_deliveries
 -- To every receiver the first message whose time has come and that is not under way. The
--- recursion steps from receiver to receiver.
+-- recursion steps from receiver to receiver. Jobs that are being removed tell nobody.
 WITH RECURSIVE
 waiting (receiver) AS (
     SELECT min(receiver) FROM deliveries INDEXED BY deliveries_to_receiver
@@ -84,6 +84,7 @@ CROSS JOIN deliveries ON deliveries.rowid = (
     SELECT due.rowid FROM deliveries AS due INDEXED BY deliveries_to_receiver
     WHERE due.state = 'pending' AND due.receiver = waiting.receiver AND due.next_at <= :now_ms
         AND due.id NOT IN (SELECT value FROM json_each(:running))
+        AND (SELECT jobs.hidden FROM jobs WHERE jobs.id = due.job_id) = 0
     ORDER BY due.next_at LIMIT 1
 );
 

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
@@ -17,7 +18,7 @@ from typing import Any
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.arguments import FOLDER
+from imgsvc.cli.arguments import FOLDER, refuse_empty
 from imgsvc.cli.inputs import (
     LIST_HEAD_BYTES,
     begins_as_list,
@@ -84,7 +85,9 @@ class _Sending:
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--preset", help="What to make of the images.  [default: standard]")
+@click.option(
+    "--preset", callback=refuse_empty, help="What to make of the images.  [default: standard]"
+)
 @click.option(
     "--recipe",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -92,7 +95,7 @@ class _Sending:
 )
 @click.option("--label", help="Free text by which to find the job again.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]))
-@click.option("--webhook", metavar="URL", help="Told when the job is final.")
+@click.option("--webhook", metavar="URL", callback=refuse_empty, help="Told when the job is final.")
 @click.option(
     "--list", "as_list", is_flag=True, help="PATH is a product list, whatever it is called."
 )
@@ -136,7 +139,8 @@ async def submit(
     server that is away for a moment is waited for. Broken off, the same command again sends
     what is missing.
     """
-    _check_choice(preset, recipe)
+    if preset and recipe:
+        raise click.UsageError("Give either --preset or --recipe.")
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
     sending = await asyncio.to_thread(_gather, paths, out, as_list=as_list, charset=charset)
     spec = {
@@ -168,14 +172,6 @@ async def submit(
         print_json(job)
     if await say_failures(client, job) or (done and not done.is_whole):
         sys.exit(exits.SOME_FAILED)
-
-
-def _check_choice(preset: str | None, recipe: Path | None) -> None:
-    """Raises click.UsageError."""
-    if preset and recipe:
-        raise click.UsageError("Give either --preset or --recipe.")
-    if preset == "":  # an unset shell variable is not the default
-        raise click.UsageError("There is no preset of an empty name.")
 
 
 def _make_out(out: Path) -> None:
@@ -371,6 +367,7 @@ async def _finish(
     journal: Journal | None,
 ) -> tuple[Job, Downloaded | None]:
     """The job as it ended, and what was saved of it, if anything was to be."""
+    saving = f"imgsvc download {job_id} --out {shlex.quote(str(out)) if out else 'DIR'}"
     try:
         job = await follow_job(client, job_id)
         done = await save_results(client, job_id, out, protected=files) if out else None
@@ -381,10 +378,10 @@ async def _finish(
         if journal and isinstance(exc, ServerUnreachable):
             say(f"The job is {job_id}. The same command again goes on with it.")
         elif not isinstance(exc, ApiError) or exc.code != "not_found":
-            say(f"The job is {job_id}. To save its results: imgsvc download {job_id} --out DIR")
+            say(f"The job is {job_id}. To save its results: {saving}")
         raise
     if done and done.unsaved:
-        say(f"The job is {job_id}. To save them later: imgsvc download {job_id} --out DIR")
+        say(f"The job is {job_id}. To save them later: {saving}")
     return job, done
 
 

@@ -229,15 +229,16 @@ def test_a_result_that_is_lost_is_named_and_ends_with_1(
 
 
 def test_results_that_have_no_place_are_saved_by_the_same_command_when_they_have(
-    imgsvc: Run, photos: Path, out: Path
+    imgsvc: Run, photos: Path, tmp_path: Path
 ) -> None:
+    out = tmp_path / "the results"
     (out / "a.webp").mkdir(parents=True)
     command = ["submit", photos, "--preset=thumbnail", "--out", out]
     ran = imgsvc(*command)
     job_id = ran.stdout.strip()
     assert ran.exit_code == 1
     assert f"  {out}/a.webp: Is a directory\n" in ran.stderr
-    assert f"imgsvc download {job_id} --out DIR" in ran.stderr
+    assert f"imgsvc download {job_id} --out '{out}'\n" in ran.stderr
     assert files_below(out) == {"b.webp", "trip/c.webp"}
     (out / "a.webp").rmdir()
     again = imgsvc(*command)
@@ -440,7 +441,8 @@ def test_urls_are_told_from_images_that_were_sent(imgsvc: Run, photos: Path) -> 
     assert both.stderr.startswith(f"Sent 1 image ({size_bytes} B) and 2 URLs.\n")
 
 
-def test_a_url_that_is_not_fetched_is_not_looked_for_as_a_file_alone(imgsvc: Run) -> None:
-    ran = imgsvc("submit", "ftp://x/a.jpg")
+def test_a_url_that_is_not_fetched_is_not_taken_for_a_file_that_is_missing(imgsvc: Run) -> None:
+    ran = imgsvc("submit", "ftp://anna:secret@x/a.jpg")
     assert ran.exit_code == 2
-    assert "http and https" in ran.stderr
+    said = "Error: ftp://***@x/a.jpg is no file; `submit` takes images by URLs of http and https.\n"
+    assert ran.stderr.endswith(said)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -392,6 +393,20 @@ def test_where_no_note_can_be_kept_nobody_is_told_to_repeat_the_command(
     ran = imgsvc("submit", "http://127.0.0.1:9/a.jpg", "--wait")
     assert "same command" not in ran.stderr
     assert f"imgsvc download {ran.stdout.strip()} --out DIR" in ran.stderr
+
+
+def test_of_a_job_that_is_deleted_meanwhile_nobody_is_told_to_save_the_results(
+    imgsvc: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def follow(client: Client, job_id: str) -> AsyncGenerator[dict[str, Any], None]:
+        job = await client.job(job_id)
+        await client.delete(job_id)
+        yield {"type": "end", "job": {**job, "completed": 1, "total": 3}}
+
+    monkeypatch.setattr(Client, "follow", follow)
+    ran = imgsvc("submit", photos, "--wait")
+    assert ran.exit_code == 2
+    assert ran.stderr.splitlines()[1:] == ["Error: The job was deleted."]
 
 
 def test_a_server_that_is_away_meanwhile_is_waited_for_and_that_is_said_once(

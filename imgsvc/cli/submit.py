@@ -390,7 +390,8 @@ def _gather(
 ) -> _Sending:
     if lists := [path for path in paths if as_list or is_list(path)]:
         if paths == (STDIN,):
-            return _gather_stdin_list()
+            data = sys.stdin.buffer.read()
+            return _take_list(BytesUpload(data, "stdin"), data)
         tables = [Path(lists[0])]
         if not tables[0].exists():
             tables = [file.path for file in find_files(lists[:1])]  # a pattern
@@ -426,16 +427,14 @@ def _gather_list(table: Path) -> _Sending:
     if table.is_dir():
         raise click.UsageError(f"{table} is a folder, and no product list.")
     try:
-        with table.open("rb") as file:
-            sources = [hashlib.file_digest(file, "sha256").hexdigest()]
-            size_bytes = file.tell()
+        data = table.read_bytes()
     except OSError as exc:
         raise click.UsageError(f"{table} cannot be read: {exc.strerror}.") from exc
-    uploads = [FileUpload(table, table.name)]
-    return _Sending(uploads, [], [table], size_bytes, sources, table=True)
+    if table.is_file():
+        return _take_list(FileUpload(table, table.name), data, [table])
+    return _take_list(BytesUpload(data, table.name), data)  # a pipe can be read once only
 
 
-def _gather_stdin_list() -> _Sending:
-    data = sys.stdin.buffer.read()
+def _take_list(upload: Upload, data: bytes, files: Collection[Path] = ()) -> _Sending:
     sources = [hashlib.sha256(data).hexdigest()]
-    return _Sending([BytesUpload(data, "stdin")], [], [], len(data), sources, table=True)
+    return _Sending([upload], [], files, len(data), sources, table=True)

@@ -92,7 +92,7 @@ def refuse_results(folder: Path) -> None:
 
 def refuse_out_above(folder: Path, out: Path) -> None:
     """Raises click.UsageError where results would stand in a folder of images."""
-    if folder.resolve().is_relative_to(out.resolve()):
+    if _real(folder).is_relative_to(_real(out)):
         raise click.UsageError(
             f"Results in {folder} itself, or above it, would be taken for new images: "
             "give --out another folder, inside of it if you like."
@@ -143,7 +143,7 @@ def find_files(
     `leave_out` itself; and for all that cannot be read.
     """
     found: dict[Path, FoundFile] = {}
-    skipped = leave_out.resolve() if leave_out else None
+    skipped = _real(leave_out) if leave_out else None
     search = _Search(skipped)
     for given in paths:
         try:
@@ -197,12 +197,12 @@ class _Search:
             raise click.UsageError("There is no file of an empty name.")
         path = Path(given)
         if path.is_dir():
-            if path.resolve() == self.skipped:
+            if _real(path) == self.skipped:
                 raise click.UsageError(
                     f"Results in {given} itself would be taken for new images the next time: "
                     "give --out another folder, inside of it if you like."
                 )
-            above = "" if alone else f"{path.resolve().name}/"
+            above = "" if alone else f"{_real(path).name}/"
             yield from self._files_below(path, above)
         elif path.exists():
             yield from self._describe(path, path.name)
@@ -237,8 +237,7 @@ class _Search:
 
     def _is_skipped(self, path: Path) -> bool:
         folder = path if path.is_dir() else path.parent  # a link to a file is one of its own
-        real = Path(os.path.realpath(folder))  # which takes links in a circle
-        return self.skipped is not None and real.is_relative_to(self.skipped)
+        return self.skipped is not None and _real(folder).is_relative_to(self.skipped)
 
     def _files_below(self, folder: Path, above: str) -> Iterator[FoundFile]:
         for path in self._walk(folder):
@@ -272,7 +271,7 @@ class _Search:
             folders[:] = sorted(
                 name
                 for name in folders
-                if not is_passed_over(name) and (here / name).resolve() != self.skipped
+                if not is_passed_over(name) and _real(here / name) != self.skipped
             )
             self.linked.extend(filter(Path.is_symlink, (here / name for name in folders)))
             for name in sorted(files):
@@ -288,6 +287,11 @@ class _Search:
                     yield path
                 elif is_file or _leads_nowhere(path):
                     self.left_out.append(path)
+
+
+def _real(path: Path) -> Path:
+    """Without links, but for those that lead in a circle, which `Path.resolve` refuses."""
+    return Path(os.path.realpath(path))
 
 
 def _absolute(path: Path) -> Path:

@@ -281,9 +281,9 @@ class _GivenUp(Exception):
 
 def check_protected(paths: Iterable[Path], protected: Collection[Path]) -> None:
     """Blocking. Raises ClientError for a path that is one of those."""
-    kept = {path.resolve() for path in protected}
+    kept = set(map(os.path.realpath, protected))
     for path in paths:
-        if path.resolve() in kept:
+        if os.path.realpath(path) in kept:  # Path.resolve refuses links in a circle
             raise ClientError(f"A result would replace {path}, one of the images that were sent.")
 
 

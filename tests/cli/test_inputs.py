@@ -8,7 +8,7 @@ import click
 import pytest
 
 from imgsvc.cli import inputs
-from imgsvc.cli.inputs import find_files, is_url, refuse_results, say_left_out
+from imgsvc.cli.inputs import find_files, is_url, refuse_out_above, refuse_results, say_left_out
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.folders.scan import Folder
 from imgsvc.folders.settling import Settled
@@ -277,6 +277,13 @@ def test_what_is_gone_while_all_are_searched_for_is_as_if_it_had_never_been(
 
     monkeypatch.setattr(inputs, "_may_be_image", look_and_lose)
     assert names("photos") == ["b.JPG", "out/a.webp"]
+
+
+def test_an_out_folder_that_is_a_link_in_a_circle_is_no_reason_to_break_off(tree: Path) -> None:
+    """Whoever is to write there says what is wrong with it."""
+    (tree / "circle").symlink_to("circle")
+    assert names("more", leave_out="circle") == ["a.png"]
+    refuse_out_above(Path("more"), Path("circle"))
 
 
 def test_a_link_that_leads_nowhere_stops_no_pattern(

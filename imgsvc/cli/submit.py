@@ -33,6 +33,7 @@ from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, sa
 from imgsvc.cli.progress import follow_job, save_results, say_failures
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.session import talks_to_server
+from imgsvc.cli.stopping import read_stdin
 from imgsvc.cli.webhook_addresses import say_if_not_asked
 from imgsvc.client import (
     ApiError,
@@ -83,8 +84,16 @@ class _Sending:
         return len(self.urls) + len(self.uploads)
 
 
+def _read_given(
+    context: click.Context, _parameter: click.Parameter, paths: tuple[str, ...]
+) -> tuple[tuple[str, ...], bytes]:
+    """With all of stdin, where `-` is one of the paths."""
+    is_meant = STDIN in paths and not context.resilient_parsing  # as for a shell's completion
+    return paths, read_stdin() if is_meant else b""
+
+
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("given", nargs=-1, required=True, metavar="PATH...", callback=_read_given)
 @click.option(
     "--preset", callback=refuse_empty, help="What to make of the images.  [default: standard]"
 )
@@ -114,7 +123,7 @@ class _Sending:
 @talks_to_server
 async def submit(
     client: Client,
-    paths: tuple[str, ...],
+    given: tuple[tuple[str, ...], bytes],
     preset: str | None,
     recipe: Path | None,
     label: str | None,
@@ -142,7 +151,7 @@ async def submit(
     if preset and recipe:
         raise click.UsageError("Give either --preset or --recipe.")
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
-    sending = await asyncio.to_thread(_gather, paths, out, as_list=as_list, charset=charset)
+    sending = await asyncio.to_thread(_gather, *given, out, as_list=as_list, charset=charset)
     spec = {
         "preset": preset,
         "recipe": own,
@@ -386,12 +395,11 @@ async def _finish(
 
 
 def _gather(
-    paths: Sequence[str], out: Path | None, *, as_list: bool, charset: str | None
+    paths: Sequence[str], stdin: bytes, out: Path | None, *, as_list: bool, charset: str | None
 ) -> _Sending:
     if lists := [path for path in paths if as_list or is_list(path)]:
         if paths == (STDIN,):
-            data = sys.stdin.buffer.read()
-            return _take_list(BytesUpload(data, "stdin"), data)
+            return _take_list(BytesUpload(stdin, "stdin"), stdin)
         tables = [Path(lists[0])]
         if not tables[0].exists():
             tables = [file.path for file in find_files(lists[:1])]  # a pattern
@@ -414,12 +422,11 @@ def _gather(
     total_bytes = sum(file.size_bytes for file in found)
     sources = [*(url.url for url in urls), *(str(Path(path).absolute()) for path in named)]
     if len(named) < len(given):
-        data = sys.stdin.buffer.read()
-        if begins_as_list(data[:LIST_HEAD_BYTES]):
+        if begins_as_list(stdin[:LIST_HEAD_BYTES]):
             raise click.UsageError("On stdin is a product list: give --list with it.")
-        uploads.append(BytesUpload(data, "stdin"))
-        total_bytes += len(data)
-        sources.append(hashlib.sha256(data).hexdigest())
+        uploads.append(BytesUpload(stdin, "stdin"))
+        total_bytes += len(stdin)
+        sources.append(hashlib.sha256(stdin).hexdigest())
     return _Sending(uploads, urls, [file.path for file in found], total_bytes, sources)
 
 

@@ -59,10 +59,11 @@ async def report_progress(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 async def fetch_images(url: str) -> list[Image]:
-    """The images of the newest job."""
+    """The images of the newest job, by name: they have arrived over several connections."""
     async with Client(url) as client:
         async for job in client.jobs():
-            return [image async for image in client.images(job["id"])]
+            images = [image async for image in client.images(job["id"])]
+            return sorted(images, key=lambda image: image["name"])
     return []
 
 

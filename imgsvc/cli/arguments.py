@@ -12,11 +12,12 @@ import click
 def refuse_empty(
     _context: click.Context, parameter: click.Parameter, value: str | None
 ) -> str | None:
-    """A callback: an unset variable of a script is neither an ID nor a name. None, which stands
-    for what was left out, is passed on. Raises click.UsageError.
+    """A callback: an unset variable of a script is no ID, no name, and not what goes without it.
+    None, which stands for what was left out, is passed on. Raises click.UsageError.
     """
     if value is not None and not value.strip():
-        what = parameter.human_readable_name.strip("[]")
+        is_option = isinstance(parameter, click.Option)
+        what = parameter.opts[0] if is_option else parameter.human_readable_name.strip("[]")
         raise click.UsageError(f"{what} is missing: what was given is empty.")
     return value
 

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from imgsvc.cli import exits
-from imgsvc.cli.arguments import FOLDER
+from imgsvc.cli.arguments import FOLDER, refuse_empty
 from imgsvc.cli.output import count_text, json_option, print_json, say, size_text
 from imgsvc.cli.session import read_key
 from imgsvc.cli.stopping import interrupt_on_sigterm
@@ -36,6 +36,7 @@ from imgsvc.telemetry.logs import configure_logs
 )
 @click.option(
     "--server",
+    callback=refuse_empty,
     envvar="IMGSVC_SERVER",
     show_envvar=True,
     help="URL of a server, wherever it is.",

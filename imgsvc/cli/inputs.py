@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from imgsvc.cli.output import say
+from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
 from imgsvc.domain.product_list import find_columns
 from imgsvc.domain.sniffing import HEAD_BYTES, may_be_image
@@ -91,7 +92,7 @@ def refuse_results(folder: Path) -> None:
 
 def refuse_out_above(folder: Path, out: Path) -> None:
     """Raises click.UsageError where results would stand in a folder of images."""
-    if folder.resolve().is_relative_to(out.resolve()):
+    if _real(folder).is_relative_to(_real(out)):
         raise click.UsageError(
             f"Results in {folder} itself, or above it, would be taken for new images: "
             "give --out another folder, inside of it if you like."
@@ -142,13 +143,13 @@ def find_files(
     `leave_out` itself; and for all that cannot be read.
     """
     found: dict[Path, FoundFile] = {}
-    skipped = leave_out.resolve() if leave_out else None
+    skipped = _real(leave_out) if leave_out else None
     search = _Search(skipped)
     for given in paths:
         try:
             files = list(search.find(given, alone=len(paths) == 1))
         except OSError as exc:
-            search.unreadable.append(exc)
+            search.note(exc)
             continue
         if not files and not search.unreadable:
             say_left_out([*search.left_out, *search.find_missed_folders()])
@@ -156,7 +157,7 @@ def find_files(
         for file in files:
             found.setdefault(_absolute(file.path), file)
     if search.unreadable:
-        raise click.UsageError(_tell_unreadable(search.unreadable))
+        raise click.UsageError(_tell_unreadable(list(search.unreadable.values())))
     if left_out is not None:
         left_out += dict.fromkeys(p for p in map(_absolute, search.left_out) if p not in found)
         left_out += dict.fromkeys(map(_absolute, search.find_missed_folders()))
@@ -178,14 +179,14 @@ def _tell_unreadable(errors: Sequence[OSError]) -> str:
 class _Search:
     """skipped: a folder that is not looked into. left_out: what is taken for no image, or is a
     link that leads nowhere. linked: links to folders, which are not followed: they may lead in a
-    circle. walked: real paths of the folders that were looked into.
+    circle. walked: real paths of the folders that were looked into. unreadable: by name.
     """
 
     skipped: Path | None
     left_out: list[Path] = field(default_factory=list)
     linked: list[Path] = field(default_factory=list)
     walked: set[str] = field(default_factory=set)
-    unreadable: list[OSError] = field(default_factory=list)
+    unreadable: dict[str, OSError] = field(default_factory=dict)
 
     def find_missed_folders(self) -> Iterator[Path]:
         """Links to folders whose images are not found by another way."""
@@ -196,12 +197,12 @@ class _Search:
             raise click.UsageError("There is no file of an empty name.")
         path = Path(given)
         if path.is_dir():
-            if path.resolve() == self.skipped:
+            if _real(path) == self.skipped:
                 raise click.UsageError(
                     f"Results in {given} itself would be taken for new images the next time: "
                     "give --out another folder, inside of it if you like."
                 )
-            above = "" if alone else f"{path.resolve().name}/"
+            above = "" if alone else f"{_real(path).name}/"
             yield from self._files_below(path, above)
         elif path.exists():
             yield from self._describe(path, path.name)
@@ -211,24 +212,32 @@ class _Search:
     def _find_matches(self, pattern: str) -> Iterator[FoundFile]:
         # as a shell would: Path.glob takes hidden files too
         found = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else []  # noqa: PTH207
-        if not found:
-            hint = " `submit` takes URLs of http and https." if "://" in pattern else ""
-            raise click.UsageError(f"There is no file or folder {pattern}.{hint}")
         fixed = _fixed_part(Path(pattern))
         is_wanted = self._is_skipped(fixed)  # whoever names the folder for results means it
+        for folder in sorted(_searched_folders(Path(pattern))):
+            if is_wanted or not self._is_skipped(folder):
+                self._check_listing(folder)
+        if not found and not self.unreadable:
+            if "://" in pattern:
+                url = without_login(pattern)
+                raise click.UsageError(
+                    f"{url} is no file; `submit` takes images by URLs of http and https."
+                )
+            raise click.UsageError(f"There is no file or folder {pattern}.")
         for path in map(Path, sorted(found)):
             if not is_wanted and self._is_skipped(path):
                 continue
             name = path.relative_to(fixed).as_posix()
             if path.is_dir():
                 yield from self._files_below(path, f"{name}/")
+            elif _leads_nowhere(path):
+                self.left_out.append(path)
             else:
                 yield from self._describe(path, name)
 
     def _is_skipped(self, path: Path) -> bool:
         folder = path if path.is_dir() else path.parent  # a link to a file is one of its own
-        real = Path(os.path.realpath(folder))  # which takes links in a circle
-        return self.skipped is not None and real.is_relative_to(self.skipped)
+        return self.skipped is not None and _real(folder).is_relative_to(self.skipped)
 
     def _files_below(self, folder: Path, above: str) -> Iterator[FoundFile]:
         for path in self._walk(folder):
@@ -239,19 +248,30 @@ class _Search:
         try:
             yield FoundFile(path, name, path.stat().st_size)
         except OSError as exc:
-            self.unreadable.append(exc)
+            self.note(exc)
+
+    def _check_listing(self, folder: Path) -> None:
+        try:
+            os.scandir(folder).close()
+        except OSError as exc:
+            self.note(exc)
+
+    def note(self, error: OSError) -> None:
+        """What is gone since it was seen might as well never have been there."""
+        if not isinstance(error, FileNotFoundError):
+            self.unreadable.setdefault(str(error.filename), error)
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         """Images below a folder, in the order of their names: those that a watch would take, and
         files that links lead to.
         """
-        for where, folders, files in os.walk(folder, onerror=self.unreadable.append):
+        for where, folders, files in os.walk(folder, onerror=self.note):
             here = Path(where)
             self.walked.add(os.path.realpath(here))
             folders[:] = sorted(
                 name
                 for name in folders
-                if not is_passed_over(name) and (here / name).resolve() != self.skipped
+                if not is_passed_over(name) and _real(here / name) != self.skipped
             )
             self.linked.extend(filter(Path.is_symlink, (here / name for name in folders)))
             for name in sorted(files):
@@ -261,12 +281,17 @@ class _Search:
                 try:
                     is_file = path.is_file()
                 except OSError as exc:
-                    self.unreadable.append(exc)
+                    self.note(exc)
                     continue
                 if is_file and _may_be_image(path):
                     yield path
                 elif is_file or _leads_nowhere(path):
                     self.left_out.append(path)
+
+
+def _real(path: Path) -> Path:
+    """Without links, but for those that lead in a circle, which `Path.resolve` refuses."""
+    return Path(os.path.realpath(path))
 
 
 def _absolute(path: Path) -> Path:
@@ -277,6 +302,15 @@ def _absolute(path: Path) -> Path:
 def _fixed_part(pattern: Path) -> Path:
     """The folder above the first part that is a pattern: `a/b` of `a/b/**/*.jpg`."""
     return Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+
+
+def _searched_folders(pattern: Path) -> set[Path]:
+    """Those whose content a pattern is compared with; what cannot be read of them it passes over
+    without a word.
+    """
+    parts = [path for path in (pattern, *pattern.parents) if glob.has_magic(path.name)]
+    tops = {path if path.name == "**" else path.parent for path in parts}
+    return {Path(found) for top in tops for found in glob.glob(f"{top}/", recursive=True)}  # noqa: PTH207
 
 
 def _may_be_image(path: Path) -> bool:

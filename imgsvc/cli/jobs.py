@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.arguments import FOLDER, job_argument
+from imgsvc.cli.arguments import FOLDER, job_argument, refuse_empty
 from imgsvc.cli.output import (
     json_option,
     print_facts,
@@ -54,7 +54,7 @@ async def status(client: Client, job_id: str, follow: bool, as_json: bool) -> No
 
 @click.command("list")
 @click.option("--status", type=click.Choice(STATUSES), help="Only jobs in this state.")
-@click.option("--label", help="Only jobs with this label.")
+@click.option("--label", callback=refuse_empty, help="Only jobs with this label.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @json_option
 @talks_to_server

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -67,18 +67,30 @@ async def show(client: Client, name: str, as_json: bool) -> None:
     print_facts([(label, value) for label, value in facts if value])
 
 
+def _read_recipe(
+    context: click.Context, _parameter: click.Parameter, file: Path
+) -> dict[str, Any] | None:
+    """None where a shell only looks for what may follow."""
+    return None if context.resilient_parsing else read_preset_file(file)
+
+
 @presets.command()
 @name_argument
-@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@click.argument(
+    "recipe",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    callback=_read_recipe,
+)
 @json_option
 @talks_to_server
-async def save(client: Client, name: str, file: Path, as_json: bool) -> None:
+async def save(client: Client, name: str, recipe: dict[str, Any], as_json: bool) -> None:
     """Give a recipe a name; an own preset that has it is replaced.
 
     FILE is JSON, - for stdin: a recipe, or what `presets show --json` printed of any preset.
     Jobs that were submitted keep the recipe they had.
     """
-    preset = await client.save_preset(name, await asyncio.to_thread(read_preset_file, file))
+    preset = await client.save_preset(name, recipe)
     if as_json:
         print_json(preset)
     else:

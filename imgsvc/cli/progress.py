@@ -6,11 +6,21 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import aclosing, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
 from imgsvc.cli.output import count_bar, count_text, say, size_text
-from imgsvc.client import Client, ClientError, Downloaded, Image, Job, ResultsLost, ResultsUnsaved
+from imgsvc.client import (
+    ApiError,
+    Client,
+    ClientError,
+    Downloaded,
+    Image,
+    Job,
+    ResultsLost,
+    ResultsUnsaved,
+)
 from imgsvc.client.answers import FINAL_STATUSES, ImageProblem
 from imgsvc.client.client import PAGE_OF_IMAGES
 from imgsvc.domain.logins import without_login
@@ -42,7 +52,7 @@ async def follow_job(client: Client, job_id: str) -> Job:
                 show(final_images(job), job["total"], remark(job))
                 if message["type"] == "end":
                     if final_images(job) < job["total"]:
-                        raise ClientError("The job was deleted.")
+                        raise ApiError("not_found", HTTPStatus.NOT_FOUND, "The job was deleted.")
                     return cast("Job", job)
     raise ClientError("The job's progress ended before the job did.")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
+
+from imgsvc.cli.stopping import read_stdin
 
 STDIN = Path("-")
 
@@ -28,7 +29,7 @@ def read_preset_file(file: Path) -> dict[str, Any]:
 
     Raises click.UsageError.
     """
-    document = _parse(sys.stdin.buffer.read(), file) if file == STDIN else read_recipe_file(file)
+    document = _parse(read_stdin(), file) if file == STDIN else read_recipe_file(file)
     if isinstance(document.get("recipe"), dict) and document.keys() <= _SHOWN_OF_A_PRESET:
         recipe: dict[str, Any] = document["recipe"]
         return recipe

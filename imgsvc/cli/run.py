@@ -8,6 +8,7 @@ import signal
 import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -194,17 +195,19 @@ async def _run(settings: Settings, inputs: Sequence[LocalInput], wish: Wish) -> 
 
 
 def _inputs(found: Sequence[FoundFile]) -> list[LocalInput]:
-    """Raises click.UsageError for what is gone, and for a pipe, which can be read once only."""
+    """What is gone by now is among them, and fails alone. Raises click.UsageError for a pipe, which
+    can be read once only.
+    """
     inputs = []
     for file in found:
-        try:
+        size_bytes, mtime_ns = file.size_bytes, 0
+        with suppress(OSError):
             facts = file.path.stat()
-        except OSError as exc:
-            raise click.UsageError(f"{file.path} cannot be read: {exc.strerror}.") from exc
-        if not stat.S_ISREG(facts.st_mode):
-            raise click.UsageError(f"{file.path} is no file that can be read in place.")
+            if not stat.S_ISREG(facts.st_mode):
+                raise click.UsageError(f"{file.path} is no file that can be read in place.")
+            size_bytes, mtime_ns = facts.st_size, facts.st_mtime_ns
         name = without_surrogates(file.name)
-        inputs.append(LocalInput(name, file.path.resolve(), facts.st_size, facts.st_mtime_ns))
+        inputs.append(LocalInput(name, file.path.resolve(), size_bytes, mtime_ns))
     return inputs
 
 

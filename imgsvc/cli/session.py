@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
+from imgsvc.cli.arguments import refuse_empty
 from imgsvc.cli.stopping import interrupt_on_sigterm
 from imgsvc.cli.waiting import SpokenPatience
 from imgsvc.client import DEFAULT_SERVER, Client
@@ -18,6 +19,7 @@ P = ParamSpec("P")
 
 _SERVER = click.option(
     "--server",
+    callback=refuse_empty,
     envvar="IMGSVC_SERVER",
     default=DEFAULT_SERVER,
     show_default=True,

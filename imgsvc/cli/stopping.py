@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Coroutine
-from typing import Any
+from io import BufferedReader
+from typing import Any, cast
 
 from imgsvc.cli import exits
+
+CHUNK_BYTES = 64 << 10
 
 
 def interrupt_on_sigterm() -> None:
@@ -16,6 +20,13 @@ def interrupt_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     else:
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+def read_stdin() -> bytes:
+    """All of it. For before a loop runs: no signal ends who reads in one of its threads."""
+    interrupt_on_sigterm()
+    stdin = cast("BufferedReader", sys.stdin.buffer)
+    return b"".join(iter(lambda: stdin.read1(CHUNK_BYTES), b""))  # between chunks signals are seen
 
 
 async def run_until_stopped(work: Coroutine[Any, Any, None]) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO, cast
+from typing import Any
 
 import click
 
@@ -23,11 +24,11 @@ def guard_streams() -> None:
     """From now on a command ends with OutputLost when stdout cannot be written, quietly when that
     is a pipe which its reader has closed, and goes on when stderr cannot. None of it is an OSError,
     which whoever writes files would take for a trouble of theirs; but a closed pipe for stderr is.
+    What the command was not given at all takes everything.
     """
-    if sys.stdout is not None:  # as it is where the command was given none
-        sys.stdout = cast("TextIO", _Guarded(sys.stdout, _Guard(ends=True)))
-    if sys.stderr is not None:
-        sys.stderr = cast("TextIO", _Guarded(sys.stderr, _Guard(ends=False)))
+    for name, ends in (("stdout", True), ("stderr", False)):
+        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: PTH123, SIM115 - for good
+        setattr(sys, name, _Guarded(stream, _Guard(ends=ends)))
 
 
 class _Guard:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
@@ -17,7 +18,7 @@ from typing import Any
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.arguments import FOLDER
+from imgsvc.cli.arguments import FOLDER, refuse_empty
 from imgsvc.cli.inputs import (
     LIST_HEAD_BYTES,
     begins_as_list,
@@ -32,6 +33,7 @@ from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, sa
 from imgsvc.cli.progress import follow_job, save_results, say_failures
 from imgsvc.cli.recipes import read_recipe_file
 from imgsvc.cli.session import talks_to_server
+from imgsvc.cli.stopping import read_stdin
 from imgsvc.cli.webhook_addresses import say_if_not_asked
 from imgsvc.client import (
     ApiError,
@@ -82,9 +84,19 @@ class _Sending:
         return len(self.urls) + len(self.uploads)
 
 
+def _read_given(
+    context: click.Context, _parameter: click.Parameter, paths: tuple[str, ...]
+) -> tuple[tuple[str, ...], bytes]:
+    """With all of stdin, where `-` is one of the paths."""
+    is_meant = STDIN in paths and not context.resilient_parsing  # as for a shell's completion
+    return paths, read_stdin() if is_meant else b""
+
+
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--preset", help="What to make of the images.  [default: standard]")
+@click.argument("given", nargs=-1, required=True, metavar="PATH...", callback=_read_given)
+@click.option(
+    "--preset", callback=refuse_empty, help="What to make of the images.  [default: standard]"
+)
 @click.option(
     "--recipe",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -92,7 +104,7 @@ class _Sending:
 )
 @click.option("--label", help="Free text by which to find the job again.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]))
-@click.option("--webhook", metavar="URL", help="Told when the job is final.")
+@click.option("--webhook", metavar="URL", callback=refuse_empty, help="Told when the job is final.")
 @click.option(
     "--list", "as_list", is_flag=True, help="PATH is a product list, whatever it is called."
 )
@@ -111,7 +123,7 @@ class _Sending:
 @talks_to_server
 async def submit(
     client: Client,
-    paths: tuple[str, ...],
+    given: tuple[tuple[str, ...], bytes],
     preset: str | None,
     recipe: Path | None,
     label: str | None,
@@ -136,9 +148,10 @@ async def submit(
     server that is away for a moment is waited for. Broken off, the same command again sends
     what is missing.
     """
-    _check_choice(preset, recipe)
+    if preset and recipe:
+        raise click.UsageError("Give either --preset or --recipe.")
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
-    sending = await asyncio.to_thread(_gather, paths, out, as_list=as_list, charset=charset)
+    sending = await asyncio.to_thread(_gather, *given, out, as_list=as_list, charset=charset)
     spec = {
         "preset": preset,
         "recipe": own,
@@ -168,14 +181,6 @@ async def submit(
         print_json(job)
     if await say_failures(client, job) or (done and not done.is_whole):
         sys.exit(exits.SOME_FAILED)
-
-
-def _check_choice(preset: str | None, recipe: Path | None) -> None:
-    """Raises click.UsageError."""
-    if preset and recipe:
-        raise click.UsageError("Give either --preset or --recipe.")
-    if preset == "":  # an unset shell variable is not the default
-        raise click.UsageError("There is no preset of an empty name.")
 
 
 def _make_out(out: Path) -> None:
@@ -371,6 +376,7 @@ async def _finish(
     journal: Journal | None,
 ) -> tuple[Job, Downloaded | None]:
     """The job as it ended, and what was saved of it, if anything was to be."""
+    saving = f"imgsvc download {job_id} --out {shlex.quote(str(out)) if out else 'DIR'}"
     try:
         job = await follow_job(client, job_id)
         done = await save_results(client, job_id, out, protected=files) if out else None
@@ -381,19 +387,19 @@ async def _finish(
         if journal and isinstance(exc, ServerUnreachable):
             say(f"The job is {job_id}. The same command again goes on with it.")
         elif not isinstance(exc, ApiError) or exc.code != "not_found":
-            say(f"The job is {job_id}. To save its results: imgsvc download {job_id} --out DIR")
+            say(f"The job is {job_id}. To save its results: {saving}")
         raise
     if done and done.unsaved:
-        say(f"The job is {job_id}. To save them later: imgsvc download {job_id} --out DIR")
+        say(f"The job is {job_id}. To save them later: {saving}")
     return job, done
 
 
 def _gather(
-    paths: Sequence[str], out: Path | None, *, as_list: bool, charset: str | None
+    paths: Sequence[str], stdin: bytes, out: Path | None, *, as_list: bool, charset: str | None
 ) -> _Sending:
     if lists := [path for path in paths if as_list or is_list(path)]:
         if paths == (STDIN,):
-            return _gather_stdin_list()
+            return _take_list(BytesUpload(stdin, "stdin"), stdin)
         tables = [Path(lists[0])]
         if not tables[0].exists():
             tables = [file.path for file in find_files(lists[:1])]  # a pattern
@@ -416,12 +422,11 @@ def _gather(
     total_bytes = sum(file.size_bytes for file in found)
     sources = [*(url.url for url in urls), *(str(Path(path).absolute()) for path in named)]
     if len(named) < len(given):
-        data = sys.stdin.buffer.read()
-        if begins_as_list(data[:LIST_HEAD_BYTES]):
+        if begins_as_list(stdin[:LIST_HEAD_BYTES]):
             raise click.UsageError("On stdin is a product list: give --list with it.")
-        uploads.append(BytesUpload(data, "stdin"))
-        total_bytes += len(data)
-        sources.append(hashlib.sha256(data).hexdigest())
+        uploads.append(BytesUpload(stdin, "stdin"))
+        total_bytes += len(stdin)
+        sources.append(hashlib.sha256(stdin).hexdigest())
     return _Sending(uploads, urls, [file.path for file in found], total_bytes, sources)
 
 
@@ -429,16 +434,14 @@ def _gather_list(table: Path) -> _Sending:
     if table.is_dir():
         raise click.UsageError(f"{table} is a folder, and no product list.")
     try:
-        with table.open("rb") as file:
-            sources = [hashlib.file_digest(file, "sha256").hexdigest()]
-            size_bytes = file.tell()
+        data = table.read_bytes()
     except OSError as exc:
         raise click.UsageError(f"{table} cannot be read: {exc.strerror}.") from exc
-    uploads = [FileUpload(table, table.name)]
-    return _Sending(uploads, [], [table], size_bytes, sources, table=True)
+    if table.is_file():
+        return _take_list(FileUpload(table, table.name), data, [table])
+    return _take_list(BytesUpload(data, table.name), data)  # a pipe can be read once only
 
 
-def _gather_stdin_list() -> _Sending:
-    data = sys.stdin.buffer.read()
+def _take_list(upload: Upload, data: bytes, files: Collection[Path] = ()) -> _Sending:
     sources = [hashlib.sha256(data).hexdigest()]
-    return _Sending([BytesUpload(data, "stdin")], [], [], len(data), sources, table=True)
+    return _Sending([upload], [], files, len(data), sources, table=True)

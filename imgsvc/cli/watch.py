@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from imgsvc.cli.arguments import FOLDER, NamedPath
+from imgsvc.cli.arguments import FOLDER, NamedPath, refuse_empty
 from imgsvc.cli.folder_notes import say_folder_notes
 from imgsvc.cli.inputs import refuse_out_above, refuse_results
 from imgsvc.cli.journals import place_watch_journal
@@ -69,7 +69,9 @@ class _Wish:
     type=FOLDER,
     help="Save the results in this folder; it also remembers what is done.",
 )
-@click.option("--preset", help="What to make of the images.  [default: standard]")
+@click.option(
+    "--preset", callback=refuse_empty, help="What to make of the images.  [default: standard]"
+)
 @click.option(
     "--recipe",
     type=click.Path(dir_okay=False, path_type=Path),

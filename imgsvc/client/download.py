@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import aiohttp
+
 from imgsvc.client.connection import NO_IMGSVC, Connection
 from imgsvc.client.errors import (
     ApiError,
@@ -29,6 +31,9 @@ from imgsvc.files.places import Places
 CHUNK_BYTES = 256 << 10
 FILES_AT_ONCE = 8
 TRIES = 4
+
+_ZIP_MARK = b"PK"
+"""What every ZIP file begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +187,18 @@ async def fetch_to_file(
     """One resource to a file, which appears whole or not at all.
 
     method, parts, params: as for Connection.request. sha256: hexadecimal; None is for a
-    ZIP file, which is made while it is sent.
+    ZIP file, which is made while it is sent. It is known by its first bytes, since proxies may
+    call it something else, or answer by a page of their own.
     Raises LocalFileError, ServerUnreachable, ApiError, and ClientError on other bytes.
     """
     async with connection.request(method, *parts, params=params) as response:
-        if sha256 is None and response.content_type != "application/zip":
+        mark = await _read_mark(response.content) if sha256 is None else b""
+        if sha256 is None and mark != _ZIP_MARK:
             raise ServerUnreachable(connection.server, NO_IMGSVC)
         part = _PartFile(places, target)
         try:
+            if mark:
+                await asyncio.to_thread(part.write, mark)
             async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                 await asyncio.to_thread(part.write, chunk)
             await asyncio.to_thread(part.publish, sha256)
@@ -197,6 +206,13 @@ async def fetch_to_file(
             await _to_the_end(asyncio.create_task(asyncio.to_thread(part.discard)))
             raise
     return Fetched(part.size_bytes, response.headers)
+
+
+async def _read_mark(content: aiohttp.StreamReader) -> bytes:
+    try:
+        return await content.readexactly(len(_ZIP_MARK))
+    except asyncio.IncompleteReadError as exc:
+        return exc.partial
 
 
 async def _to_the_end(cleaning: asyncio.Task[None]) -> None:
@@ -265,9 +281,9 @@ class _GivenUp(Exception):
 
 def check_protected(paths: Iterable[Path], protected: Collection[Path]) -> None:
     """Blocking. Raises ClientError for a path that is one of those."""
-    kept = {path.resolve() for path in protected}
+    kept = set(map(os.path.realpath, protected))
     for path in paths:
-        if path.resolve() in kept:
+        if os.path.realpath(path) in kept:  # Path.resolve refuses links in a circle
             raise ClientError(f"A result would replace {path}, one of the images that were sent.")
 
 

@@ -26,12 +26,15 @@ TIMEOUT_S = 40
 class LoginPage(BaseHTTPRequestHandler):
     """What a proxy says to everybody whom it does not know."""
 
+    kind = "text/html"
+    content = b"<html>"
+
     def do_POST(self) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", "6")
+        self.send_header("Content-Type", self.kind)
+        self.send_header("Content-Length", str(len(self.content)))
         self.end_headers()
-        self.wfile.write(b"<html>")
+        self.wfile.write(self.content)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -135,7 +138,7 @@ def test_a_backup_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
             connection.recv(1 << 16)
             head = "Content-Type: application/zip\r\nContent-Length: 99999999999"
             connection.sendall(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode())
-            connection.sendall(bytes(32 << 20))  # most of it is in the file then
+            connection.sendall(b"PK" + bytes(32 << 20))  # most of it is in the file then
             process.terminate()
             assert process.wait(TIMEOUT_S) == 130
     assert list(tmp_path.iterdir()) == []
@@ -150,13 +153,29 @@ def test_backup_of_nothing_is_an_error(tmp_path: Path, unused_tcp_port: int) -> 
     assert not (tmp_path / "all.zip").exists()
 
 
-def test_the_page_of_another_program_is_no_backup(portal_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "content"), [("text/html", b"<html>"), ("application/zip", b"<html>"), ("x/y", b"P")]
+)
+def test_the_page_of_another_program_is_no_backup(
+    portal_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, content: bytes
+) -> None:
+    monkeypatch.setattr(LoginPage, "kind", kind)
+    monkeypatch.setattr(LoginPage, "content", content)
     file = tmp_path / "all.zip"
     file.write_bytes(b"a backup of before")
     result = run("backup", file, "--force", "--server", portal_url)
     assert result.exit_code == 3
     assert "no imgsvc" in result.stderr
     assert file.read_bytes() == b"a backup of before"
+
+
+def test_a_backup_is_one_whatever_a_proxy_calls_it(
+    portal_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LoginPage, "kind", "application/octet-stream")
+    monkeypatch.setattr(LoginPage, "content", b"PK\x03\x04 and more")
+    assert run("backup", tmp_path / "all.zip", "--server", portal_url).exit_code == 0
+    assert (tmp_path / "all.zip").read_bytes() == LoginPage.content
 
 
 def test_a_backup_says_whose_it_is(

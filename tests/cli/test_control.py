@@ -63,6 +63,25 @@ def test_nor_is_it_a_name_or_a_message(imgsvc: Run) -> None:
 @pytest.mark.parametrize(
     "command",
     [
+        "list --label",
+        f"delete {NOBODY} --server",
+        "backup b.zip --server",
+        "submit . --preset",
+        "submit . --webhook",
+        "watch . --preset",
+    ],
+)
+def test_nor_is_it_what_goes_without_an_option(imgsvc: Run, command: str) -> None:
+    """All jobs, another server, or the default preset."""
+    for empty in ("", " "):
+        ran = imgsvc(*command.split(), empty)
+        assert ran.exit_code == 2
+        assert f"{command.split()[-1]} is missing: what was given is empty." in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
         "submit . --out",
         "run . --out",
         f"download {NOBODY} --out",

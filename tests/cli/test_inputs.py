@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import click
 import pytest
 
-from imgsvc.cli.inputs import find_files, is_url, refuse_results, say_left_out
+from imgsvc.cli import inputs
+from imgsvc.cli.inputs import find_files, is_url, refuse_out_above, refuse_results, say_left_out
 from imgsvc.domain.input_names import name_of_url
 from imgsvc.folders.scan import Folder
 from imgsvc.folders.settling import Settled
@@ -234,6 +236,64 @@ def test_all_that_cannot_be_read_is_named_up_to_a_number(tree: Path) -> None:
     with without_rights(), pytest.raises(click.UsageError) as caught:
         find_files(["more/00", "photos"])
     assert caught.value.message == "more/00 cannot be read: Permission denied."
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folders"),
+    [
+        ("photos/**/*.png", ["photos/trip"]),
+        ("photos/**", ["photos/trip"]),
+        ("photos/*/*.webp", ["photos/trip"]),
+        ("photos/trip/*.webp", ["photos/trip"]),
+        ("p*", ["photos/trip"]),
+        ("photos/*.png", []),
+        ("photos/*/c.webp", []),
+    ],
+)
+def test_a_folder_that_a_pattern_cannot_look_into_is_named(
+    tree: Path, pattern: str, folders: list[str]
+) -> None:
+    """Who may pass through a folder, but not list it, finds what he names."""
+    let_others_in(tree)
+    (tree / "photos" / "trip").chmod(0o711)
+    with without_rights():
+        try:
+            find_files([pattern], leave_out=Path("photos/out"))
+        except click.UsageError as exc:
+            told = exc.message
+        else:
+            told = ""
+    assert told == "".join(f"{name} cannot be read: Permission denied." for name in folders)
+
+
+def test_what_is_gone_while_all_are_searched_for_is_as_if_it_had_never_been(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look_and_lose(path: Path) -> bool:
+        if path.name == "a.png":
+            path.unlink()
+            shutil.rmtree(tree / "photos" / "trip")
+        return True
+
+    monkeypatch.setattr(inputs, "_may_be_image", look_and_lose)
+    assert names("photos") == ["b.JPG", "out/a.webp"]
+
+
+def test_an_out_folder_that_is_a_link_in_a_circle_is_no_reason_to_break_off(tree: Path) -> None:
+    """Whoever is to write there says what is wrong with it."""
+    (tree / "circle").symlink_to("circle")
+    assert names("more", leave_out="circle") == ["a.png"]
+    refuse_out_above(Path("more"), Path("circle"))
+
+
+def test_a_link_that_leads_nowhere_stops_no_pattern(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left_out: list[Path] = []
+    (tree / "more" / "gone.png").symlink_to("nowhere")
+    assert [file.name for file in find_files(["more/*.png"], left_out=left_out)] == ["a.png"]
+    say_left_out(left_out)
+    assert capsys.readouterr().err == "1 link that leads nowhere is left out: gone.png\n"
 
 
 @pytest.mark.parametrize("names", [["a\x1b[31m\nb"], ["a\x1b[31m\nb", "\udcff"]])

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from imgsvc import __version__
 from imgsvc.cli.main import COMMANDS, cli
+from imgsvc.cli.output import count_bar, print_rows
+from imgsvc.cli.streams import guard_streams
 from tests.cli.conftest import Run
 from tests.server_process import ServerProcess, server_process
 
@@ -53,6 +56,14 @@ def test_every_command_can_be_loaded_and_explains_itself(name: str) -> None:
     result = CliRunner().invoke(cli, [name, "--help"], prog_name="imgsvc")
     assert result.exit_code == 0
     assert f"Usage: imgsvc {name}" in result.stdout
+
+
+def test_no_command_reads_stdin_to_be_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    completing = ShellComplete(cli, {}, "imgsvc", "_IMGSVC_COMPLETE")
+    for arguments in (["submit", "-"], ["presets", "save", "mine", "-"]):
+        found = completing.get_completions(arguments, "--js")
+        assert [each.value for each in found] == ["--json"]
 
 
 def test_the_module_and_the_command_are_the_same() -> None:
@@ -139,6 +150,38 @@ def test_a_command_ends_by_sigterm_as_by_ctrl_c_also_where_that_is_ignored(
             finally:
                 process.kill()
     assert code == 130
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", ["submit -", "submit --list -", "presets save mine -"])
+def test_a_command_that_reads_stdin_is_ended_by_a_signal(command: str, signal_: int) -> None:
+    """What it waits for may never come."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "imgsvc", *command.split()], stdin=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(bytes(1 << 20))  # more than a pipe holds: it is reading by then
+        process.stdin.flush()
+        process.send_signal(signal_)
+        try:
+            code = process.wait(timeout=20)
+        finally:
+            process.kill()
+    assert code == 130
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_what_a_command_was_not_given_takes_everything(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `>&-` of a shell."""
+    for each in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, each, None if each == name else getattr(sys, each))
+    guard_streams()
+    print_rows(("What",), [("this",)])
+    with count_bar("Done") as show:
+        show(1, 2, "")
+    getattr(sys, name).close()
 
 
 def test_a_submit_that_is_ended_before_the_server_answers_says_how_to_go_on(tmp_path: Path) -> None:

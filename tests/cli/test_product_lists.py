@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,17 @@ def test_a_spreadsheet_is_to_be_saved_as_csv(imgsvc: Run, table: Path) -> None:
     ran = imgsvc("submit", table.rename(table.with_name("Products.XLSX")))
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert "save it as CSV" in ran.stderr
+
+
+def test_a_list_may_come_through_a_pipe(imgsvc: Run, table: Path) -> None:
+    """As `<(…)` of a shell does, which has a name."""
+    reading, writing = os.pipe()
+    os.write(writing, table.read_bytes())
+    os.close(writing)
+    ran = imgsvc("submit", "--list", f"/dev/fd/{reading}", "--wait")
+    os.close(reading)
+    assert ran.exit_code == 1
+    assert "1 image to fetch" in ran.stderr
 
 
 def test_a_list_that_is_not_there_is_said_so(imgsvc: Run, tmp_path: Path) -> None:

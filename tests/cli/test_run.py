@@ -104,7 +104,7 @@ def test_a_pipe_is_refused_as_it_could_be_read_once_only(photos: Path, tmp_path:
     assert "pipe.jpg is no file that can be read in place" in " ".join(result.stderr.split())
 
 
-def test_a_file_that_is_gone_by_the_time_that_all_are_found_is_said(
+def test_a_file_that_is_gone_by_the_time_that_all_are_found_fails_alone(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def find_and_lose(*arguments: Any, **options: Any) -> list[FoundFile]:
@@ -113,9 +113,13 @@ def test_a_file_that_is_gone_by_the_time_that_all_are_found_is_said(
         return found
 
     monkeypatch.setattr("imgsvc.cli.run.find_files", find_and_lose)
-    result = _run(photos, "--out", tmp_path / "out")
-    assert result.exit_code == 2
-    assert "cannot be read: No such file" in " ".join(result.stderr.split())
+    result = _run(photos, "--out", tmp_path / "out", "--preset", "thumbnail")
+    assert result.exit_code == 1, result.output
+    done, failed, failure = result.stderr.splitlines()
+    assert done.startswith("1 image done: ")
+    assert failed == "1 image failed:"
+    assert failure == "  a.jpg: The input file is not there any more (internal)"
+    assert set(_results(tmp_path / "out")) == {"shop/b.webp"}
 
 
 def test_a_second_run_does_nothing(photos: Path, recipe: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -229,15 +230,16 @@ def test_a_result_that_is_lost_is_named_and_ends_with_1(
 
 
 def test_results_that_have_no_place_are_saved_by_the_same_command_when_they_have(
-    imgsvc: Run, photos: Path, out: Path
+    imgsvc: Run, photos: Path, tmp_path: Path
 ) -> None:
+    out = tmp_path / "the results"
     (out / "a.webp").mkdir(parents=True)
     command = ["submit", photos, "--preset=thumbnail", "--out", out]
     ran = imgsvc(*command)
     job_id = ran.stdout.strip()
     assert ran.exit_code == 1
     assert f"  {out}/a.webp: Is a directory\n" in ran.stderr
-    assert f"imgsvc download {job_id} --out DIR" in ran.stderr
+    assert f"imgsvc download {job_id} --out '{out}'\n" in ran.stderr
     assert files_below(out) == {"b.webp", "trip/c.webp"}
     (out / "a.webp").rmdir()
     again = imgsvc(*command)
@@ -393,6 +395,20 @@ def test_where_no_note_can_be_kept_nobody_is_told_to_repeat_the_command(
     assert f"imgsvc download {ran.stdout.strip()} --out DIR" in ran.stderr
 
 
+def test_of_a_job_that_is_deleted_meanwhile_nobody_is_told_to_save_the_results(
+    imgsvc: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def follow(client: Client, job_id: str) -> AsyncGenerator[dict[str, Any], None]:
+        job = await client.job(job_id)
+        await client.delete(job_id)
+        yield {"type": "end", "job": {**job, "completed": 1, "total": 3}}
+
+    monkeypatch.setattr(Client, "follow", follow)
+    ran = imgsvc("submit", photos, "--wait")
+    assert ran.exit_code == 2
+    assert ran.stderr.splitlines()[1:] == ["Error: The job was deleted."]
+
+
 def test_a_server_that_is_away_meanwhile_is_waited_for_and_that_is_said_once(
     imgsvc: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -440,7 +456,8 @@ def test_urls_are_told_from_images_that_were_sent(imgsvc: Run, photos: Path) -> 
     assert both.stderr.startswith(f"Sent 1 image ({size_bytes} B) and 2 URLs.\n")
 
 
-def test_a_url_that_is_not_fetched_is_not_looked_for_as_a_file_alone(imgsvc: Run) -> None:
-    ran = imgsvc("submit", "ftp://x/a.jpg")
+def test_a_url_that_is_not_fetched_is_not_taken_for_a_file_that_is_missing(imgsvc: Run) -> None:
+    ran = imgsvc("submit", "ftp://anna:secret@x/a.jpg")
     assert ran.exit_code == 2
-    assert "http and https" in ran.stderr
+    said = "Error: ftp://***@x/a.jpg is no file; `submit` takes images by URLs of http and https.\n"
+    assert ran.stderr.endswith(said)

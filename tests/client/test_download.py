@@ -130,9 +130,12 @@ async def test_a_protected_file_is_never_replaced(client: Client, job: Job, tmp_
     original = tmp_path / "trip" / "b-as-is.png"
     original.parent.mkdir()
     original.write_bytes(b"the only copy")
+    circle = tmp_path / "a.png-small.webp"
+    circle.symlink_to(circle.name)
     with pytest.raises(ClientError, match="replace"):
         await client.download(job["id"], tmp_path, protected=[original])
     assert files_below(tmp_path) == {"trip/b-as-is.png": b"the only copy"}
+    assert circle.is_symlink()
 
 
 async def test_a_place_that_cannot_be_written_is_named_and_nothing_half_is_left(

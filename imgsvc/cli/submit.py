@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import os
 import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -19,15 +17,7 @@ import click
 
 from imgsvc.cli import exits
 from imgsvc.cli.arguments import FOLDER, refuse_empty
-from imgsvc.cli.inputs import (
-    LIST_HEAD_BYTES,
-    begins_as_list,
-    find_files,
-    find_list,
-    is_list,
-    is_url,
-    say_left_out,
-)
+from imgsvc.cli.gathering import STDIN, ToSend, gather
 from imgsvc.cli.journals import find_job, open_journal
 from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.progress import follow_job, save_results, say_failures
@@ -47,41 +37,13 @@ from imgsvc.client import (
     LocalFileError,
     ServerUnreachable,
     Upload,
-    UrlUpload,
 )
 from imgsvc.client.download import make_folder
 from imgsvc.client.sending import check_readable, name_in_job
-from imgsvc.domain.input_names import name_of_url
 from imgsvc.domain.logins import without_login
 from imgsvc.domain.names import without_controls
 from imgsvc.errors import TooManyImages
 from imgsvc.files.places import takes_files
-
-STDIN = "-"
-
-SPREADSHEETS = (".xlsx", ".xls", ".ods")
-"""Endings of what holds product lists, and is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Sending:
-    """What is to be sent, and the files of this machine that it is read from.
-
-    sources: the paths and URLs that were given, as they are the same from everywhere; what is sent
-        as it now is, from stdin or as a list, by its bytes.
-    table: the one upload is a product list.
-    """
-
-    uploads: Sequence[Upload]
-    urls: Sequence[UrlUpload]
-    files: Collection[Path]
-    total_bytes: int
-    sources: Sequence[str]
-    table: bool = False
-
-    @property
-    def count(self) -> int:
-        return len(self.urls) + len(self.uploads)
 
 
 def _read_given(
@@ -151,7 +113,7 @@ async def submit(
     if preset and recipe:
         raise click.UsageError("Give either --preset or --recipe.")
     own = await asyncio.to_thread(read_recipe_file, recipe) if recipe else None
-    sending = await asyncio.to_thread(_gather, *given, out, as_list=as_list, charset=charset)
+    sending = await asyncio.to_thread(gather, *given, out, as_list=as_list, charset=charset)
     spec = {
         "preset": preset,
         "recipe": own,
@@ -223,7 +185,7 @@ async def _ask_most(client: Client, preset: str | None, marks: Mapping[int, str]
 
 async def _show_dry_run(
     client: Client,
-    sending: _Sending,
+    sending: ToSend,
     spec: Mapping[str, Any],
     identity: Sequence[object],
     charset: str | None,
@@ -252,7 +214,7 @@ def _find_watermarks(recipe: Mapping[str, Any]) -> Mapping[int, str]:
     return named_watermarks(resolve_built_in(None, recipe)[1])
 
 
-async def _open_journal(identity: Sequence[object], sending: _Sending) -> Journal | None:
+async def _open_journal(identity: Sequence[object], sending: ToSend) -> Journal | None:
     """None where there can be none. Raises LocalFileError for files that cannot be read then; else
     that is seen to where a new job is begun.
     """
@@ -264,7 +226,7 @@ async def _open_journal(identity: Sequence[object], sending: _Sending) -> Journa
 
 async def _send(
     client: Client,
-    sending: _Sending,
+    sending: ToSend,
     spec: Mapping[str, Any],
     journal: Journal | None,
     charset: str | None,
@@ -311,7 +273,7 @@ async def _send_list(
     return await client.submit_list(content, charset=charset, journal=journal, **options)
 
 
-def _show_plan(sending: _Sending, listed: Mapping[str, int] | None, *, as_json: bool) -> None:
+def _show_plan(sending: ToSend, listed: Mapping[str, int] | None, *, as_json: bool) -> None:
     """What would be sent. listed: how much is in a product list."""
     if as_json:
         images = [{"name": u.name, "path": None, "url": without_login(u.url)} for u in sending.urls]
@@ -332,7 +294,7 @@ def _show_plan(sending: _Sending, listed: Mapping[str, int] | None, *, as_json: 
     say(f"{_amount(sending, 'product list' if sending.table else 'image')} would be sent.")
 
 
-def _amount(sending: _Sending, noun: str) -> str:
+def _amount(sending: ToSend, noun: str) -> str:
     """`2 images (1.5 kB) and 1 URL`, whose image the server is yet to fetch."""
     parts = []
     if sending.uploads:
@@ -343,7 +305,7 @@ def _amount(sending: _Sending, noun: str) -> str:
     return " and ".join(parts)
 
 
-def _check_list(sending: _Sending, charset: str | None, most: int) -> Mapping[str, int] | None:
+def _check_list(sending: ToSend, charset: str | None, most: int) -> Mapping[str, int] | None:
     """Read a product list, if it is one, as the server would, and say how many it has. Raises
     InvalidCsv and TooManyImages.
     """
@@ -392,56 +354,3 @@ async def _finish(
     if done and done.unsaved:
         say(f"The job is {job_id}. To save them later: {saving}")
     return job, done
-
-
-def _gather(
-    paths: Sequence[str], stdin: bytes, out: Path | None, *, as_list: bool, charset: str | None
-) -> _Sending:
-    if lists := [path for path in paths if as_list or is_list(path)]:
-        if paths == (STDIN,):
-            return _take_list(BytesUpload(stdin, "stdin"), stdin)
-        tables = [Path(lists[0])]
-        if not tables[0].exists():
-            tables = [file.path for file in find_files(lists[:1])]  # a pattern
-        if len(paths) > 1 or len(tables) > 1:
-            raise click.UsageError(f"{tables[0]} is a product list, which is a job of its own.")
-        return _gather_list(tables[0])
-    if charset:
-        raise click.UsageError("--charset is for a product list.")
-    if sheet := next((path for path in paths if path.lower().endswith(SPREADSHEETS)), None):
-        raise click.UsageError(f"{sheet} is a spreadsheet: save it as CSV, and submit that.")
-    urls = [UrlUpload(path, name_of_url(path)) for path in paths if is_url(path)]
-    given = [path for path in paths if not is_url(path)]
-    named = [path for path in given if path != STDIN]
-    left_out: list[Path] = []
-    found = find_files(named, leave_out=out, left_out=left_out) if named else []
-    say_left_out(left_out)
-    if table := find_list(found):
-        raise click.UsageError(f"{table} is a product list: give --list with it.")
-    uploads: list[Upload] = [FileUpload(file.path, file.name) for file in found]
-    total_bytes = sum(file.size_bytes for file in found)
-    sources = [*(url.url for url in urls), *(str(Path(path).absolute()) for path in named)]
-    if len(named) < len(given):
-        if begins_as_list(stdin[:LIST_HEAD_BYTES]):
-            raise click.UsageError("On stdin is a product list: give --list with it.")
-        uploads.append(BytesUpload(stdin, "stdin"))
-        total_bytes += len(stdin)
-        sources.append(hashlib.sha256(stdin).hexdigest())
-    return _Sending(uploads, urls, [file.path for file in found], total_bytes, sources)
-
-
-def _gather_list(table: Path) -> _Sending:
-    if table.is_dir():
-        raise click.UsageError(f"{table} is a folder, and no product list.")
-    try:
-        data = table.read_bytes()
-    except OSError as exc:
-        raise click.UsageError(f"{table} cannot be read: {exc.strerror}.") from exc
-    if table.is_file():
-        return _take_list(FileUpload(table, table.name), data, [table])
-    return _take_list(BytesUpload(data, table.name), data)  # a pipe can be read once only
-
-
-def _take_list(upload: Upload, data: bytes, files: Collection[Path] = ()) -> _Sending:
-    sources = [hashlib.sha256(data).hexdigest()]
-    return _Sending([upload], [], files, len(data), sources, table=True)

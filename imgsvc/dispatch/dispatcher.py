@@ -14,7 +14,7 @@ from functools import partial
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.dispatch.admission import Admission, Allowance
 from imgsvc.dispatch.bundles import Pace, split_bundles
-from imgsvc.dispatch.failures import LOSSES, exceeds_memory, void
+from imgsvc.dispatch.failures import LOSSES, exceeds_memory
 from imgsvc.dispatch.pieces import Piece, pieces_of
 from imgsvc.dispatch.recorder import Made, Recorder, Refused, Returned
 from imgsvc.dispatch.reuse import Reuse
@@ -210,16 +210,10 @@ class Dispatcher:
                 exhausted.append(job_id)
             job = self._jobs.get(job_id)
             if job is not None:  # else deleted meanwhile; there is nothing to give back to
-                await self._sort_out(pieces_of(job, self._refuse_void(images)))
+                begun = [image for image in images if not image.state.is_final]
+                await self._sort_out(pieces_of(job, begun))
         for job_id in exhausted:
             await self._wait_for_delayed(job_id)
-
-    def _refuse_void(self, images: Sequence[Image]) -> list[Image]:
-        """Record what there are no bytes of as failed, again; returns the others."""
-        for image in images:
-            if image.is_void:
-                self.recorder.add(Refused(image, void(image)))
-        return [image for image in images if not image.is_void]
 
     async def _wait_for_delayed(self, job_id: str) -> None:
         """Come back to the job when an image of it that waits for a later try may be tried."""

@@ -14,7 +14,7 @@ from functools import partial
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.dispatch.admission import Admission, Allowance
 from imgsvc.dispatch.bundles import Pace, split_bundles
-from imgsvc.dispatch.failures import LOSSES, exceeds_memory, void
+from imgsvc.dispatch.failures import LOSSES, exceeds_memory
 from imgsvc.dispatch.pieces import Piece, pieces_of
 from imgsvc.dispatch.recorder import Made, Recorder, Refused, Returned
 from imgsvc.dispatch.reuse import Reuse
@@ -29,6 +29,7 @@ from imgsvc.domain.rendering import (
     EngineEvent,
     Failure,
     Finished,
+    InputFacts,
     LossCause,
     Lost,
     NeedsMemory,
@@ -210,16 +211,10 @@ class Dispatcher:
                 exhausted.append(job_id)
             job = self._jobs.get(job_id)
             if job is not None:  # else deleted meanwhile; there is nothing to give back to
-                await self._sort_out(pieces_of(job, self._refuse_void(images)))
+                begun = [image for image in images if not image.state.is_final]
+                await self._sort_out(pieces_of(job, begun))
         for job_id in exhausted:
             await self._wait_for_delayed(job_id)
-
-    def _refuse_void(self, images: Sequence[Image]) -> list[Image]:
-        """Record what there are no bytes of as failed, again; returns the others."""
-        for image in images:
-            if image.is_void:
-                self.recorder.add(Refused(image, void(image)))
-        return [image for image in images if not image.is_void]
 
     async def _wait_for_delayed(self, job_id: str) -> None:
         """Come back to the job when an image of it that waits for a later try may be tried."""
@@ -368,9 +363,9 @@ class Dispatcher:
             case Finished(task=task, outcome=outcome):
                 if piece := self._land(task.key):
                     self._handle_outcome(piece, task, outcome)
-            case Lost(key=key, cause=cause):
+            case Lost(key=key, cause=cause, duration_ms=duration_ms):
                 if piece := self._land(key):
-                    self._handle_loss(piece.image, cause)
+                    self._handle_loss(piece.image, cause, duration_ms)
 
     def _land(self, key: TaskKey) -> Piece | None:
         if key not in self._in_flight:
@@ -390,7 +385,7 @@ class Dispatcher:
                     self._pace.learn(image.job_id, outcome.duration_ms)
                 self._record_made(piece, outcome, task.output_prefix)
             case RenderFailed(failure=failure):
-                self._fail(image, failure, outcome)
+                self._fail(image, failure, outcome.input, outcome.duration_ms)
             case NeedsMemory(cost_bytes=cost) if self._admission.can_ever_fit(cost):
                 if image.memory_bytes is not None:  # nobody asks a third time
                     cost = self._admission.budget_bytes
@@ -398,22 +393,26 @@ class Dispatcher:
             case NeedsMemory(cost_bytes=cost):
                 self._fail(image, exceeds_memory(cost, self._admission.budget_bytes))
 
-    def _handle_loss(self, image: Image, cause: LossCause) -> None:
+    def _handle_loss(self, image: Image, cause: LossCause, duration_ms: int | None) -> None:
         if cause is LossCause.INNOCENT:
             self.recorder.add(Returned(image, counts=False))
             return
         log.warning("image_lost", job_id=image.job_id, index=image.index, cause=str(cause))
-        self._fail(image, LOSSES[cause])
+        self._fail(image, LOSSES[cause], duration_ms=duration_ms)
 
-    def _fail(self, image: Image, failure: Failure, outcome: RenderFailed | None = None) -> None:
+    def _fail(
+        self,
+        image: Image,
+        failure: Failure,
+        input_: InputFacts | None = None,
+        duration_ms: int | None = None,
+    ) -> None:
         trouble = Trouble(failure, image.attempts, image.has_crashed)
         decision = decide_retry(trouble, random.random())  # noqa: S311 - no secret
         if isinstance(decision, Retry):
             self.recorder.add(Returned(image, decision.counts, failure, decision.delay_s))
-        elif outcome is None:
-            self.recorder.add(Refused(image, failure))
         else:
-            self.recorder.add(Refused(image, failure, outcome.input, outcome.duration_ms))
+            self.recorder.add(Refused(image, failure, input_, duration_ms))
 
     def _take_back(self, returned: Sequence[Returned]) -> None:
         """Images are pending again, committed: their jobs have work."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from imgsvc.domain.image import Image, SourceKind
 from imgsvc.domain.rendering import Failure, LossCause
 from imgsvc.errors import ImageErrorCode
 
@@ -18,17 +17,6 @@ LOSSES = {
     ),
 }
 """An innocent loss is no failure: the task is done again."""
-
-_NOTHING_KEPT = "Nothing was kept of this image when it was sent."
-
-
-def void(image: Image) -> Failure:
-    """What a retry of an image that failed on the way in comes to: what it failed of then."""
-    if image.last_error is not None:
-        return image.last_error
-    is_url = image.kind is SourceKind.URL
-    code = ImageErrorCode.FETCH_BLOCKED if is_url else ImageErrorCode.EMPTY_IMAGE
-    return Failure(code, _NOTHING_KEPT)
 
 
 def exceeds_memory(cost_bytes: int, budget_bytes: int) -> Failure:

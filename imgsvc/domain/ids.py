@@ -18,6 +18,12 @@ def created_ms(id_: str) -> int:
     return int(id_[:8] + id_[9:13], 16)
 
 
+def earliest_id(at_ms: int) -> str:
+    """The first of all ids that can be made at a time, in milliseconds since 1970."""
+    digits = f"{at_ms:012x}"
+    return f"{digits[:8]}-{digits[8:]}-7000-8000-000000000000"
+
+
 def is_id(text: str) -> bool:
     """Whether `text` is spelled as our ids are: lower case, with dashes."""
     return _UUID.fullmatch(text) is not None

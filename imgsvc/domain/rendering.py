@@ -192,8 +192,11 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
+    """duration_ms: how long a worker was at it; None for an innocent one."""
+
     key: TaskKey
     cause: LossCause
+    duration_ms: int | None = None
 
 
 EngineEvent = Started | Finished | Lost

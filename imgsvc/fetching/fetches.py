@@ -13,7 +13,7 @@ from functools import partial
 
 from imgsvc.blobs.blob_store import BlobStore
 from imgsvc.blobs.stage import Stage
-from imgsvc.domain.ids import created_ms
+from imgsvc.domain.ids import created_ms, earliest_id
 from imgsvc.domain.image import Image
 from imgsvc.domain.job import Job, JobChange
 from imgsvc.domain.rendering import Failure
@@ -195,15 +195,19 @@ class Fetches:
             await self._store.ripen_fetches(self._clock(), RIPEN_AT_ONCE)
 
     def _delay(self, host: str) -> FetchDelay | None:
-        """For images that would begin in vain, as long as none of them can have waited for too
-        long: then they are looked at one by one.
+        """For images that would begin in vain. Of a host that is left alone for so long that some
+        may have waited for too long, their ids say which; those that seem to be made later than now
+        are looked at one by one.
         """
         try:
             self._breakers.check(host)
         except Unfetched as exc:
-            left_alone_ms = self._clock() - (exc.left_alone_since_ms or 0)
-            if left_alone_ms < MAX_LEFT_ALONE_S * 1000:
-                return FetchDelay(self._breakers.until_ms(host), exc.failure)
+            at_ms, until_ms = self._clock(), self._breakers.until_ms(host)
+            too_long_ms = at_ms - round(MAX_LEFT_ALONE_S * 1000)
+            if (exc.left_alone_since_ms or 0) > too_long_ms:
+                return FetchDelay(until_ms, exc.failure)
+            since, before = earliest_id(too_long_ms + 1), earliest_id(at_ms + 1)
+            return FetchDelay(until_ms, exc.failure, since, before)
         return None
 
     async def _check_space(self) -> None:

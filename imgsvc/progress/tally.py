@@ -122,7 +122,7 @@ class Tally:
     def _note_wait(self, image: Image) -> None:
         """Of an image that came with its bytes: the wait of others is that for a host."""
         is_first = image.claim == 1 and image.state is ImageState.PROCESSING
-        if is_first and not image.is_void and image.started_at is not None:
+        if is_first and image.started_at is not None:
             waited_ms = max(image.started_at - created_ms(image.id), 0)  # the clock may be set
             self._metrics.wait_s.observe(waited_ms / 1000)
 

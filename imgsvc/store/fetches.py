@@ -22,23 +22,29 @@ from imgsvc.store.sql import FETCHES
 from imgsvc.store.writer import Transaction
 
 DELAY_AT_ONCE = 500
-"""Images of a host that is left alone which begin to wait for it by one write."""
+"""Images of a host that is left alone which begin to wait for it, or fail, by one write."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchDelay:
-    """Until when a host is left alone, milliseconds since 1970, and what is said of it."""
+    """Until when a host is left alone, milliseconds since 1970, and what is said of it.
+
+    since: images of earlier ids have waited for too long, and fail. before: those of this id and
+    later ones begin.
+    """
 
     fetch_at: int
-    last_error: Failure
+    failure: Failure
+    since: str = ""
+    before: str = "~"
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPick:
     """Whose turn it is: the host, and the job, or the next one that has images there.
 
-    count: images of one job, at most. delay: images that the host was never asked for wait, many
-    at once, of whatever job; the others begin.
+    count: images of one job, at most. delay: images that the host was never asked for wait or
+    fail, many at once, of whatever job; the others begin.
     """
 
     priority: Priority
@@ -161,14 +167,18 @@ async def _delay_fetches(
     tx: Transaction, priority: Priority, host: str, delay: FetchDelay, now_ms: int
 ) -> None:
     parameters = {
-        **_explained(delay.last_error),
+        **_explained(delay.failure),
         "rank": priority.rank,
         "host": host,
-        "fetch_at": delay.fetch_at,
+        "since": delay.since,
         "limit": DELAY_AT_ONCE,
     }
-    images = await tx.fetch_images(FETCHES["delay_fetches"], parameters)
-    await change_jobs(tx, images, _unchanged, now_ms)
+    waiting = {"before": delay.before, "fetch_at": delay.fetch_at}
+    images = await tx.fetch_images(FETCHES["delay_fetches"], parameters | waiting)
+    if delay.since:
+        failing = {"now_ms": now_ms}
+        images += await tx.fetch_images(FETCHES["give_up_fetches"], parameters | failing)
+    await change_jobs(tx, images, ledger.count_final, now_ms)
 
 
 def _start(job: Job, _images: Sequence[Image], *, now_ms: int) -> Job:

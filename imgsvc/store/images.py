@@ -67,7 +67,8 @@ async def claim_images(
     """Begin a try of up to `count` images of each job, in index order within a job.
 
     Images that wait for a later time are passed over. A job that has nothing to claim, or
-    is gone, gives nothing.
+    is gone, gives nothing. Where one of them failed on the way in, all such images of its job fail
+    again instead, which is no try; they are returned as well.
     """
     wanted: dict[str, int] = {}
     for job_id, count in picks:
@@ -77,6 +78,10 @@ async def claim_images(
         return []
     parameters = {"picks": dump_json(list(wanted.items())), "now_ms": now_ms}
     images = await tx.fetch_images(IMAGES["claim_images"], parameters)
+    if void := {image.job_id for image in images if image.is_void}:
+        parameters = {"job_ids": dump_json(sorted(void)), "now_ms": now_ms}
+        failed = await tx.fetch_images(IMAGES["fail_void_images"], parameters)
+        images = [image for image in images if not image.is_void] + failed
     await change_jobs(tx, images, partial(_start, now_ms=now_ms), now_ms)
     turns = {job_id: turn for turn, job_id in enumerate(wanted)}
     return sorted(images, key=lambda image: (turns[image.job_id], image.index))
@@ -106,8 +111,8 @@ async def release_images(tx: Transaction, releases: Sequence[Release], now_ms: i
     return _won([release.key for release in releases], images)
 
 
-def _start(job: Job, _images: Sequence[Image], *, now_ms: int) -> Job:
-    return ledger.start(job, now_ms)
+def _start(job: Job, images: Sequence[Image], *, now_ms: int) -> Job:
+    return ledger.count_final(ledger.start(job, now_ms), images)
 
 
 def _unchanged(job: Job, _images: Sequence[Image]) -> Job:

@@ -99,11 +99,11 @@ class Bundle:
             del self._open[key]
         return [Lost(key, LossCause.INNOCENT) for key in keys]
 
-    def condemn(self, task: RenderTask, cause: LossCause) -> list[EngineEvent]:
+    def condemn(self, task: RenderTask, cause: LossCause, duration_ms: int) -> list[EngineEvent]:
         """The task ends with `cause`; one that was never announced has begun all the same."""
         events = self._announce_up_to(self.tasks.index(task) + 1)
         if self._open.pop(task.key, None) is not None:
-            events.append(Lost(task.key, cause))
+            events.append(Lost(task.key, cause, duration_ms))
         return events
 
 

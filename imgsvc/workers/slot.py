@@ -429,7 +429,7 @@ class Slot:
                 is_heavy=task.is_heavy,
                 stderr=stderr,
             )
-            events = bundle.condemn(task, cause)
+            events = bundle.condemn(task, cause, round(worker.at_task_s * 1000))
         worker.obituary = {
             "job_id": task.key.job_id if task else None,
             "index": task.key.index if task else None,

@@ -40,6 +40,7 @@ class Worker:
     fault: a failure of the parent's that it was killed for: nobody is guilty. None for none.
     retired: another has taken over; dismissed when its bundles are done.
     unchanged_s: how long it has been at its present task, as of the last look.
+    at_task_s: the same of the one that it died at; 0 where it was at none that a look has seen.
     """
 
     def __init__(self, process: WorkerProcess, on_settled: DeathWatch) -> None:
@@ -69,6 +70,7 @@ class Worker:
         self._yields_before = 0
         self._must_stop = False
         self.unchanged_s = 0.0
+        self.at_task_s = 0.0
         self._loop.add_reader(process.pidfd, self._on_death)
         process.ready.add_done_callback(self._post_ready)
 
@@ -226,6 +228,8 @@ class Worker:
     def _on_death(self) -> None:
         self._loop.remove_reader(self.process.pidfd)
         self.dead = True
+        if self.mark == self._seen[0]:
+            self.at_task_s = self.unchanged_s
         self.unchanged_s = 0.0
         self.spent.set()
         self._settle_when_possible()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from imgsvc.blobs.stage import Stage
+from imgsvc.domain.ids import earliest_id, new_id
 from imgsvc.errors import StorageFull
 from imgsvc.fetching.breakers import FAILURES, Breakers
 from imgsvc.store.deadlines import LongestWaits
@@ -15,6 +18,16 @@ from tests.pictures import make_jpeg
 
 PICTURE = make_jpeg(64, 48)
 IMAGES = FAILURES + 20
+
+
+def give_ids_of(monkeypatch: pytest.MonkeyPatch, *times_ms: int) -> None:
+    """Images are named as at those times, again and again."""
+    times = itertools.cycle(times_ms)
+
+    def id_of_then() -> str:
+        return earliest_id(next(times))[:13] + new_id()[13:]
+
+    monkeypatch.setattr("imgsvc.fetching.url_images.new_id", id_of_then)
 
 
 def leave_alone(back: Background, host: Host) -> Breakers:
@@ -159,7 +172,7 @@ async def test_those_who_wait_for_a_host_that_is_back_are_let_go_once_the_disk_h
 
 
 async def test_a_host_that_does_not_come_back_is_not_waited_for_for_ever(
-    back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
+    back: Background, host: Host
 ) -> None:
     host.answers["/"] = answer(status=503)
     job = await back.submit(*[host.url()] * IMAGES)
@@ -176,18 +189,33 @@ async def test_a_host_that_does_not_come_back_is_not_waited_for_for_ever(
     assert images[-1].attempts == 0
     assert images[-1].error is not None
     assert "is left alone until" in images[-1].error.message
-    submitted_ms = back.clock()
-    monkeypatch.setattr("imgsvc.fetching.fetches.created_ms", lambda _: submitted_ms)
-    later = await back.submit(host.url())
+
+
+async def test_who_waits_for_a_host_that_is_left_alone_for_long_never_begins_either(
+    back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breakers = leave_alone(back, host)
+    for _ in range(40):
+        back.clock.advance(5)
+        breakers.note_failure(host.name)
+    now_ms = back.clock()
+    give_ids_of(monkeypatch, now_ms - 119_999, now_ms - 120_000, now_ms, now_ms + 1)
+    job = await back.submit(*[host.url()] * 4)
     await back.run_once()
-    assert (await back.image(later)).state == "pending"
+    images = [image async for image in back.store.iter_images(job.id)]
+    assert [(image.state.value, image.claim) for image in images] == [
+        ("pending", 0), ("failed", 0), ("pending", 0), ("pending", 1),
+    ]  # fmt: skip
+    told = [image.error or image.last_error for image in images]
+    assert all(failure and "is left alone until" in failure.message for failure in told)
+    kept = await back.store.job(job.id)
+    assert (kept.failed, kept.unfetched, kept.errors) == (1, 3, {"fetch_failed": 1})
 
 
 async def test_a_clock_that_is_set_back_lets_nobody_wait_for_a_dead_host_for_longer(
     back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submitted_ms = back.clock()
-    monkeypatch.setattr("imgsvc.fetching.fetches.created_ms", lambda _: submitted_ms)
+    give_ids_of(monkeypatch, back.clock())
     host.answers["/"] = answer(status=503)
     job = await back.submit(*[host.url()] * IMAGES)
     await back.run_once()
@@ -209,8 +237,7 @@ async def test_what_is_submitted_after_a_clock_was_set_back_waits_its_two_minute
     back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its id says another time: ids go on from the latest that there was."""
-    latest_ms = back.clock()
-    monkeypatch.setattr("imgsvc.fetching.fetches.created_ms", lambda _: latest_ms)
+    give_ids_of(monkeypatch, back.clock())
     back.clock.advance(-3600)
     back.fetches.clock_was_set(-3_600_000)
     breakers = leave_alone(back, host)

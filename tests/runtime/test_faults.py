@@ -51,6 +51,7 @@ async def test_an_image_that_crashes_its_worker_is_tried_twice(server: Running, 
     (image,) = await _submit_among_good_ones(server, fault(deed))
     assert (image["status"], image["error"]["code"]) == ("failed", "worker_crashed")
     assert image["attempts"] == 2
+    assert image["duration_ms"] is not None
 
 
 async def test_two_crashes_are_the_last_whatever_was_waited_for_in_between(server: Running) -> None:
@@ -78,6 +79,7 @@ async def test_an_image_that_asks_for_ever_more_memory_fails(server: Running) ->
 async def test_an_image_that_hangs_is_killed_at_the_deadline(server: Running) -> None:
     (image,) = await _submit_among_good_ones(server, fault("hang"))
     assert (image["error"]["code"], image["attempts"]) == ("timeout", 1)
+    assert image["duration_ms"] >= server.core.settings.workers.timeout_s * 1000
 
 
 async def test_an_image_that_eats_memory_is_stopped(server: Running) -> None:

@@ -14,7 +14,7 @@ WAITING = (ImageState.PENDING, ImageState.FETCHING, ImageState.PROCESSING)
 @dataclass
 class ModelImage:
     """host: where the bytes are to come from. fetch_at: from when on, 0 for at once; None when
-    they are there, or nobody wants them.
+    they are there, or nobody wants them. is_void: they never came.
     """
 
     state: ImageState = ImageState.PENDING
@@ -28,6 +28,7 @@ class ModelImage:
     size_bytes: int = 10
     fetch_at: int | None = None
     cost_ms: int = COST_MS
+    is_void: bool = False
 
     @property
     def lacks_bytes(self) -> bool:

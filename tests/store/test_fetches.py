@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from imgsvc.domain.ids import new_id
 from imgsvc.domain.image import Image, NewImage, SourceKind
 from imgsvc.domain.job import Job, JobChange
 from imgsvc.domain.rendering import Failure
@@ -355,23 +356,29 @@ async def test_a_retry_by_hand_fetches_what_has_no_bytes(store: Store) -> None:
     assert (await store.job(job.id)).input_bytes == 400
 
 
-async def test_a_retry_of_what_nobody_can_be_asked_for_is_claimed_without_bytes(
-    store: Store,
+async def test_what_nobody_can_be_asked_for_fails_of_the_same_where_a_worker_would_get_it(
+    store: Store, told: list[JobChange]
 ) -> None:
     blocked = Failure(ImageErrorCode.FETCH_BLOCKED, "Not there.")
-    image = new_image(
+    void = new_image(
         kind=SourceKind.URL, url="ftp://x", size_bytes=None, sha256=None, failure=blocked
     )
-    job = await store.create_job(new_job(), [image], 1_000)
-    retried = await store.retry_images(job.id)
-    assert (retried.failed, retried.unfetched) == (0, 0)
+    images = [replace(void, id=new_id()) for _ in range(4)]
+    job = await store.create_job(new_job(), [*images[:2], new_image(), *images[2:]], 1_000)
+    assert (await store.retry_images(job.id)).failed == 0
     assert await hosts(store) == []
-    (claimed,) = await claim(store, job)
-    assert (claimed.is_void, claimed.error, claimed.last_error) == (True, None, blocked)
-    await store.cancel_job(job.id, 3_000)
-    await store.retry_images(job.id)
-    (claimed,) = await claim(store, job)
-    assert (claimed.is_void, claimed.last_error) == (True, None)
+    assert (await store.image(job.id, 0)).last_error == blocked
+    told.clear()
+    first, *others = await claim(store, job, 1)
+    assert {(image.state, image.error) for image in (first, *others)} == {("failed", blocked)}
+    assert {(image.attempts, image.started_at) for image in (first, *others)} == {(0, None)}
+    (change,) = told
+    assert [changed.image.index for changed in change.images] == [0, 1, 3, 4]
+    assert (change.job.failed, change.job.errors) == (4, {"fetch_blocked": 4})
+    (begun,) = await claim(store, job)
+    assert (begun.index, begun.state) == (2, "processing")
+    await store.finish_images([made(begun)], 3_000)
+    assert (await store.job(job.id)).state is JobState.PARTIAL
 
 
 async def test_what_was_being_fetched_at_a_crash_is_fetched_again(store: Store) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,8 +44,14 @@ Arrival = Failure | str | None
 """How an image arrives: well, failed already, or as the URL of a host."""
 
 
+NOTHING_KEPT = Failure(ImageErrorCode.EMPTY_IMAGE, "Nothing was kept of it when it was sent.")
+"""What failed on the way in fails of so when a cancel has made it forget its own failure."""
+
+
 def arriving_image(arrival: Arrival) -> NewImage:
-    return url_image(arrival) if isinstance(arrival, str) else new_image(failure=arrival)
+    if isinstance(arrival, Failure):
+        return new_image(failure=arrival, size_bytes=None, sha256=None)
+    return new_image() if arrival is None else url_image(arrival)
 
 
 class StoreMachine(FetchRules):
@@ -172,7 +179,7 @@ class StoreMachine(FetchRules):
             if job_id in self.model:
                 expected += self.claim_in_model(job_id, count, now)
         assert [(image.job_id, image.index, image.claim) for image in images] == expected
-        self.claims += images
+        self.claims += [image for image in images if image.state is ImageState.PROCESSING]
 
     def claim_in_model(self, job_id: str, count: int, now_ms: int) -> list[tuple[str, int, int]]:
         job = self.model[job_id]
@@ -184,12 +191,29 @@ class StoreMachine(FetchRules):
             and (image.not_before or 0) <= now_ms
         ][:count]
         for _, image in claimed:
-            image.state, image.not_before = ImageState.PROCESSING, None
-            image.attempts += 1
             image.claim += 1
-        if claimed:
-            job.start(len(claimed), now_ms)
-        return [(job_id, index, image.claim) for index, image in claimed]
+            if not image.is_void:
+                image.state, image.not_before = ImageState.PROCESSING, None
+                image.attempts += 1
+        ended = self.fail_void(job) if any(image.is_void for _, image in claimed) else []
+        begun = [(index, image) for index, image in claimed if not image.is_void]
+        changed = sorted(begun + ended, key=itemgetter(0))
+        if changed:
+            job.start(len(changed), now_ms)
+        return [(job_id, index, image.claim) for index, image in changed]
+
+    @staticmethod
+    def fail_void(job: ModelJob) -> list[tuple[int, ModelImage]]:
+        """All that failed on the way in and wait again fail of the same, whoever was claimed."""
+        ended = [
+            (index, image)
+            for index, image in enumerate(job.images)
+            if image.is_void and image.state is ImageState.PENDING
+        ]
+        for _, image in ended:
+            image.state = ImageState.FAILED
+            image.error, image.last_error = image.last_error or NOTHING_KEPT, None
+        return ended
 
     @precondition(lambda self: self.claims)
     @rule(
@@ -386,7 +410,7 @@ class StoreMachine(FetchRules):
     @staticmethod
     def model_image(arrival: Arrival) -> ModelImage:
         if isinstance(arrival, Failure):
-            return ModelImage(ImageState.FAILED, error=arrival)
+            return ModelImage(ImageState.FAILED, error=arrival, size_bytes=0, is_void=True)
         if arrival is not None:
             return ModelImage(host=arrival, size_bytes=0, fetch_at=0)
         return ModelImage()

@@ -163,10 +163,11 @@ async def test_images_to_fetch_are_found_by_steps_through_their_index(
     assert begun[-1] == "SEARCH images USING INTEGER PRIMARY KEY (rowid=?)"
 
 
+@pytest.mark.parametrize("name", ["delay_fetches", "give_up_fetches"])
 async def test_images_that_begin_to_wait_for_a_host_are_found_by_it(
-    planner: sqlite3.Connection,
+    planner: sqlite3.Connection, name: str
 ) -> None:
-    steps = plan(planner, STATEMENTS["delay_fetches"])
+    steps = plan(planner, STATEMENTS[name])
     search = "SEARCH first USING INDEX images_to_fetch (fetch_rank=? AND fetch_host=?)"
     assert search in steps
     assert not any("TEMP B-TREE FOR ORDER BY" in step for step in steps)

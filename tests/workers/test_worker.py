@@ -241,3 +241,17 @@ async def test_nobody_is_guilty_whom_the_worker_never_had(worker: Worker) -> Non
     unsent.sent = True
     worker.greeting = None  # it died while it started
     assert worker.find_guilty() is None
+
+
+@pytest.mark.parametrize(("died_at", "at_task_s"), [(0, 2.0), (1, 0.0)])
+async def test_it_is_known_how_long_it_was_at_what_it_died_of_and_at_nothing_before(
+    worker: Worker, died_at: int, at_task_s: float
+) -> None:
+    worker.ready = True
+    worker.bundles = {1: make_bundle(1, 0, 1)}
+    worker.process.notes.write_mark(TaskMark(1, 0))
+    for _ in range(3):
+        worker.look(1.0, 9.0)
+    worker.process.notes.write_mark(TaskMark(1, died_at))
+    worker._on_death()
+    assert worker.at_task_s == at_task_s

@@ -152,13 +152,30 @@ WHERE +state = 'pending' AND rowid IN (
 RETURNING 1;
 
 -- name: delay_fetches
--- The first images of a host, of a rank, that it was never asked for may be fetched later.
+-- The first images of a host, of a rank, that it was never asked for may be fetched later, of those
+-- with ids from one up to another.
 UPDATE images SET
     fetch_at = :fetch_at, last_error_code = :error_code, last_error_message = :error_message
 WHERE +state = 'pending' AND rowid IN (
     SELECT first.rowid FROM images AS first INDEXED BY images_to_fetch
     WHERE first.state = 'pending' AND first.fetch_at = 0
         AND first.fetch_rank = :rank AND first.fetch_host = :host AND first.attempts = 0
+        AND first.id >= :since AND first.id < :before
+    ORDER BY first.job_id, first.idx LIMIT :limit
+)
+RETURNING *;
+
+-- name: give_up_fetches
+-- Those of earlier ids fail.
+UPDATE images SET
+    state = 'failed', error_code = :error_code, error_message = :error_message,
+    last_error_code = NULL, last_error_message = NULL,
+    fetch_at = NULL, fetch_way = NULL, finished_at = :now_ms
+WHERE +state = 'pending' AND rowid IN (
+    SELECT first.rowid FROM images AS first INDEXED BY images_to_fetch
+    WHERE first.state = 'pending' AND first.fetch_at = 0
+        AND first.fetch_rank = :rank AND first.fetch_host = :host AND first.attempts = 0
+        AND first.id < :since
     ORDER BY first.job_id, first.idx LIMIT :limit
 )
 RETURNING *;

@@ -50,6 +50,18 @@ FROM v
 WHERE images.job_id = v.job_id AND images.idx = v.idx AND +images.state = 'pending'
 RETURNING *;
 
+-- name: fail_void_images
+-- What failed on the way in has no bytes, and nobody to ask for them: all that wait again in a
+-- JSON list of jobs, or were just claimed, fail of the same. None of them has begun a try.
+UPDATE images SET
+    state = 'failed', attempts = 0, started_at = NULL, finished_at = :now_ms,
+    error_code = coalesce(last_error_code, iif(kind = 'url', 'fetch_blocked', 'empty_image')),
+    error_message = coalesce(last_error_message, 'Nothing was kept of it when it was sent.'),
+    last_error_code = NULL, last_error_message = NULL
+WHERE job_id IN (SELECT value FROM json_each(:job_ids)) AND state IN ('pending', 'processing')
+    AND coalesce(sha256, path, fetch_host) IS NULL
+RETURNING *;
+
 -- name: finish_images
 -- Results become final where the dispatch is still the current one.
 WITH v AS MATERIALIZED (

@@ -51,8 +51,8 @@ class _Record:
 class Breakers:
     """clock: milliseconds since 1970.
 
-    back_early: hosts that have answered while they were left alone, and until when images wait
-    for them. Who has let these go takes the host out.
+    back_early: hosts that may be asked again before it was time, and until when images wait for
+    them. Who has let these go takes the host out.
     """
 
     def __init__(self, clock: Callable[[], int] = now_ms) -> None:
@@ -126,6 +126,14 @@ class Breakers:
         if self._clock() < record.until_ms:
             self.back_early.append((host, record.until_ms))
         return True
+
+    def end_pauses(self) -> None:
+        """Whoever tries anew by hand may know that a host is back: one image asks each of them."""
+        now = self._clock()
+        for host, record in self._records.items():
+            if now < record.until_ms:
+                self.back_early.append((host, record.until_ms))
+                record.since_ms, record.until_ms = 0, now
 
     def move(self, by_ms: int) -> None:
         """The clock was set by so much: nobody is left alone for longer, or for less."""

@@ -117,6 +117,11 @@ class Fetches:
             if _may_bring_work(change):
                 self._wake.set()
 
+    def end_pauses(self) -> None:
+        """Have hosts that are left alone be asked again."""
+        self._breakers.end_pauses()
+        self._wake.set()
+
     def clock_was_set(self, by_ms: int) -> None:
         """What waits in the database was moved with it."""
         self._breakers.move(by_ms)

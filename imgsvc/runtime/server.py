@@ -181,7 +181,7 @@ def _build_context(core: Core, webhooks: Webhooks, exposition: Exposition) -> Co
         deleter=core.deleter,
         presets=core.presets,
         readiness=core.readiness,
-        reconsiderer=Reconsiderer(core.store, core.dispatcher),
+        reconsiderer=Reconsiderer(core.store, core.dispatcher, core.fetches.end_pauses),
         appender=Appender(
             core.store, core.blobs, core.dispatcher, core.readiness, core.settings.limits
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from imgsvc.dispatch.dispatcher import Dispatcher
 from imgsvc.domain.job import Job
@@ -14,9 +14,14 @@ log = get_logger(__name__)
 
 
 class Reconsiderer:
-    def __init__(self, store: Store, dispatcher: Dispatcher) -> None:
+    """end_pauses: has hosts that are left alone be asked again."""
+
+    def __init__(
+        self, store: Store, dispatcher: Dispatcher, end_pauses: Callable[[], None]
+    ) -> None:
         self._store = store
         self._dispatcher = dispatcher
+        self._end_pauses = end_pauses
 
     async def close(self, job_id: str) -> Job:
         """Take no more images; a job that is closed stays as it is. Raises NotFound."""
@@ -45,12 +50,14 @@ class Reconsiderer:
         codes: Collection[str] | None = None,
         indexes: Collection[int] | None = None,
     ) -> Job:
-        """Let failed and cancelled images wait for a first try again.
+        """Let failed and cancelled images wait for a first try again, also of hosts that are left
+        alone.
 
         codes: only those that failed so; indexes: only these; None: all. An image of which
         nothing was kept (empty, too large, broken base64) fails again. Raises NotFound.
         """
         await self._store.job(job_id)
+        self._end_pauses()  # first: who waits for a host for long would fail at once
         job = await self._store.retry_images(job_id, codes=codes, indexes=indexes)
         if job.finished_images < job.total:
             self._dispatcher.job_has_work(job)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from imgsvc.fetching.breakers import FAILURES
 from tests.pictures import make_jpeg
 from tests.runtime.faulty import fault, render
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
@@ -52,6 +53,17 @@ async def test_cancel_ends_a_job_at_once_and_late_results_are_thrown_away(tmp_pa
         assert images[0]["attempts"] == 0
     out = tmp_path / "data" / "jobs" / job["id"] / "out"
     assert list(out.iterdir()) == []
+
+
+async def test_a_retry_has_hosts_that_are_left_alone_asked_again(tmp_path: Path) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        job = await submit(server, ("a.jpg", b"no image"), spec=TINY)
+        fetches = server.core.fetches
+        for _ in range(FAILURES):
+            fetches._breakers.note_failure("dead.example")
+        assert fetches.hosts_left_alone == 1
+        await _post(server, f"{job['links']['self']}/retry")
+        assert fetches.hosts_left_alone == 0
 
 
 async def test_cancelled_images_can_be_tried_again(tmp_path: Path) -> None:

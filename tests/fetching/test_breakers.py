@@ -86,6 +86,19 @@ def test_an_answer_while_it_is_left_alone_is_noted_for_those_who_wait(
     assert list(breakers.back_early) == [(HOST, until_ms)]
 
 
+def test_a_pause_that_is_ended_by_hand_is_over_until_one_has_asked_in_vain(
+    breakers: Breakers, clock: Clock
+) -> None:
+    fail(breakers)
+    until_ms = clock() + 5_000
+    clock.advance(1)
+    breakers.end_pauses()
+    assert list(breakers.back_early) == [(HOST, until_ms)]
+    assert not is_left_alone(breakers)
+    assert breakers.is_on_trial(HOST)
+    assert fail(breakers, 1) == [10]
+
+
 def test_a_clock_that_is_set_moves_also_until_when_those_wait_whose_host_is_back(
     breakers: Breakers, clock: Clock
 ) -> None:

@@ -212,6 +212,28 @@ async def test_who_waits_for_a_host_that_is_left_alone_for_long_never_begins_eit
     assert (kept.failed, kept.unfetched, kept.errors) == (1, 3, {"fetch_failed": 1})
 
 
+@pytest.mark.parametrize("is_back", [True, False])
+async def test_whoever_tries_by_hand_what_a_host_that_is_left_alone_for_long_owes_has_it_asked(
+    back: Background, host: Host, monkeypatch: pytest.MonkeyPatch, is_back: bool
+) -> None:
+    breakers = leave_alone(back, host)
+    for _ in range(40):
+        back.clock.advance(5)
+        breakers.note_failure(host.name)
+    give_ids_of(monkeypatch, back.clock() - 150_000)
+    job = await back.submit(*[host.url()] * IMAGES)
+    await back.run_through()
+    assert await back.states(job) == ["failed"] * IMAGES
+    host.answers["/"] = answer(PICTURE) if is_back else hang_up
+    back.fetches.end_pauses()
+    await back.store.retry_images(job.id, codes=None, indexes=None)
+    await back.run_through()
+    images = [image async for image in back.store.iter_images(job.id)]
+    assert [bool(image.sha256) for image in images] == [is_back] * IMAGES
+    assert {image.error for image in images} == {None}
+    assert is_back or sum(image.attempts for image in images) == 1
+
+
 async def test_a_clock_that_is_set_back_lets_nobody_wait_for_a_dead_host_for_longer(
     back: Background, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

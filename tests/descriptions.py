@@ -9,10 +9,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import aiohttp
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
+from jsonschema_rs import Draft202012, Draft202012Validator, Registry, ValidationError
 
 from imgsvc.api.openapi.document import build_document
 from imgsvc.config import LimitSettings
@@ -45,8 +42,7 @@ class Undescribed(AssertionError):
 class Description:
     def __init__(self, document: Document) -> None:
         self.document = document
-        resource = DRAFT202012.create_resource(document)
-        self._registry: Registry[Any] = Registry().with_resource(_URI, resource)
+        self._registry = Registry([(_URI, document)], draft=Draft202012)
         self._validators: dict[str, Draft202012Validator] = {}
 
     @cached_property
@@ -92,12 +88,13 @@ class Description:
         if key not in self._validators:
             based = json.loads(key.replace('"#/', f'"{_URI}#/'))
             self._validators[key] = Draft202012Validator(
-                based, registry=self._registry, format_checker=FormatChecker()
+                based, registry=self._registry, validate_formats=True
             )
         try:
             self._validators[key].validate(value)
         except ValidationError as exc:
-            raise Undescribed(f"{exc.json_path}: {exc.message[:500]}") from exc
+            place = "".join(f"/{step}" for step in exc.instance_path)
+            raise Undescribed(f"{place or '/'}: {exc.message[:500]}") from exc
 
     def check_head(self, method: str, path: str, status: int, headers: Mapping[str, str]) -> None:
         """Its status, its headers one by one, and the media type of its body."""

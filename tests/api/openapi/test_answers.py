@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from imgsvc.api.openapi.document import build_document
+from imgsvc.api.openapi.vocabulary import URL
 from imgsvc.config import LimitSettings
 from imgsvc.domain.webhook import WebhookEvent
 from imgsvc.webhooks.payloads import dump_message, images_data, job_data
@@ -208,6 +209,8 @@ async def test_what_is_not_described_is_found_out(server: Running) -> None:
     more = b'{"status": "ok", "more": 1}'
     with pytest.raises(Undescribed, match=r"GET /livez answers 200 with .*'more' was unexpected"):
         description.check_body("GET", "/livez", 200, "application/json", more)
+    with pytest.raises(Undescribed, match='is not a "uri"'):
+        description.check(URL, "https://images.example/a b")
 
 
 async def test_messages_to_webhooks_are_described(server: Running) -> None:

@@ -18,8 +18,8 @@ Document = dict[str, Any]
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 ANY_PROBLEM = {"$ref": "#/components/schemas/Problem"}
-EVERYWHERE = {404: "not_found", 405: "method_not_allowed"}
-"""Of an address, or a method, that is not served at all."""
+EVERYWHERE = frozenset({400, 403, 404, 405, 421, 429})
+"""How a request is refused whose address, or method, is not served at all."""
 
 PAGE_FILES = "/web/"
 """What the web page is made of is nobody else's, and is not described."""
@@ -68,7 +68,7 @@ class Description:
             return None
         operation = self.operation(method, path)
         if operation is None:
-            if status not in {*EVERYWHERE, 403, 421}:
+            if status not in EVERYWHERE:
                 raise Undescribed(f"{method} {path} is described nowhere, and answers {status}")
             return None
         answer = operation["responses"].get(str(status))

@@ -69,18 +69,17 @@ def refused(*classes: type[RequestError], image_codes: Iterable[str] = ()) -> Re
     return Refusals(frozenset({error.code for error in classes} | {*image_codes}))
 
 
-ANY = refused(errors.HostNotAllowed, errors.Internal)
+ANY = refused(errors.MalformedRequest, errors.HostNotAllowed, errors.RateLimited, errors.Internal)
+"""What befalls any request, before it is known what it asks for."""
 READ = ANY | refused(errors.ShuttingDown)
 """What looks something up: a database that fails stops the server."""
 SAFE = READ | refused(errors.InvalidRequest)
 """What has a query, where an unknown parameter is refused."""
 CHANGE = SAFE | refused(errors.Forbidden, errors.StorageFull)
 BODY = refused(
-    errors.MalformedRequest,
     errors.RequestTimeout,
     errors.PayloadTooLarge,
     errors.UnsupportedMediaType,
-    errors.RateLimited,
 )
 TAKE_IN = (
     CHANGE

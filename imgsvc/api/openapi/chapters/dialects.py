@@ -145,8 +145,7 @@ def _batch_v1() -> list[Operation]:
             description="Messages are of the schema BatchMessage. Every image is told of once it "
             "is final, those that were so before as well.",
             answers={101: answer("A WebSocket, with a BatchMessage in each message.", None)},
-            refusals=_LOOK
-            | refused(errors.Forbidden, errors.NotAcceptable, errors.MalformedRequest),
+            refusals=_LOOK | refused(errors.Forbidden, errors.NotAcceptable),
         ),
     ]
 

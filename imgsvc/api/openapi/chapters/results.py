@@ -22,7 +22,7 @@ from imgsvc.config import LimitSettings
 from imgsvc.domain.rendering import MEDIA_TYPES
 
 _OUTPUT = "/api/v1/jobs/{id}/images/{index}/outputs/{variant}"
-_FOLLOWING = SAFE | refused(errors.Forbidden, errors.NotAcceptable, errors.MalformedRequest)
+_FOLLOWING = SAFE | refused(errors.Forbidden, errors.NotAcceptable)
 _TRANSPORTS = (
     "A WebSocket on upgrade, Server-Sent Events with Accept: text/event-stream; the same messages "
     "on both, as text. A slow reader may miss states between, and never the last. The server pings "

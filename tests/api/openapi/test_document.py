@@ -145,6 +145,14 @@ def test_no_type_of_a_field_has_the_name_of_a_component() -> None:
     assert named & set(SCHEMAS) == set()
 
 
+def test_what_is_chosen_from_in_several_answers_is_one_type() -> None:
+    named = [tuple(schema["enum"]) for schema in SCHEMAS.values() if "enum" in schema]
+    answers = [schema for name, schema in SCHEMAS.items() if name not in input_schemas(LIMITS)]
+    unnamed = [tuple(each) for schema in answers for each in all_of([*schema.values()], "enum")]
+    assert len(unnamed) == len(set(unnamed))
+    assert not set(unnamed) & set(named)
+
+
 def test_what_may_be_left_out_of_a_query_or_form_has_no_default() -> None:
     """Generated clients send it, also beside what it must not stand beside."""
     for name in ("submitJob", "appendImages", "render", "uploadBatch", "submitOneImage"):

@@ -20,7 +20,6 @@ from imgsvc.api.openapi.refusals import BODY, CHANGE, NOT_FOUND, SAFE, TAKE_IN, 
 from imgsvc.api.openapi.responses import NO_CONTENT, json_answer
 from imgsvc.api.openapi.vocabulary import TEXT, ref
 from imgsvc.config import LimitSettings
-from imgsvc.domain.states import ImageState, JobState
 
 _OPTIONS = CHANGE | NOT_FOUND | BODY
 
@@ -80,7 +79,7 @@ def _looks() -> list[Operation]:
             tag=Tag.JOBS,
             summary="List jobs, newest first",
             parameters=[
-                status(JobState),
+                status("JobState"),
                 in_query("label", TEXT, "Only those with this very label."),
                 limit(JOBS_AT_ONCE),
                 CURSOR,
@@ -159,7 +158,7 @@ def _of_images() -> list[Operation]:
             tag=Tag.IMAGES,
             summary="List images across jobs, newest first",
             description="What failed for good is found here until it is retried or expires.",
-            parameters=[status(ImageState), *page],
+            parameters=[status("ImageState"), *page],
             answers={200: json_answer("ImageOfJobList", "A page of images.", "Link")},
             refusals=SAFE,
         ),
@@ -169,7 +168,7 @@ def _of_images() -> list[Operation]:
             name="listImagesOfJob",
             tag=Tag.IMAGES,
             summary="List a job's images by their index",
-            parameters=[status(ImageState), *page],
+            parameters=[status("ImageState"), *page],
             answers={200: json_answer("ImageList", "A page of images.", "Link")},
             refusals=SAFE | NOT_FOUND,
         ),

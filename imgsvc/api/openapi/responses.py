@@ -44,6 +44,9 @@ HEADERS: dict[str, Schema] = {
     ),
 }
 
+ACCEPTED = ("Location", "Idempotency-Replayed")
+"""Headers of the answer to a submit."""
+
 REQUEST_ID = _header("X-Request-ID")
 RETRY_AFTER = _header("Retry-After")
 ALLOW = _header("Allow")

@@ -13,10 +13,10 @@ from imgsvc.api.openapi.bodies import (
     operation_fields,
     plain_form,
 )
-from imgsvc.api.openapi.operations import Operation, Tag
+from imgsvc.api.openapi.operations import Operation, Tag, look
 from imgsvc.api.openapi.parameters import IDEMPOTENCY_KEY, INLINE, OF_FILES
 from imgsvc.api.openapi.refusals import BODY, CHANGE, NOT_FOUND, SAFE, TAKE_IN, refused
-from imgsvc.api.openapi.responses import answer, csv_answer, file_answers, json_answer
+from imgsvc.api.openapi.responses import ACCEPTED, answer, csv_answer, file_answers, json_answer
 from imgsvc.api.openapi.vocabulary import TEXT, WEB_ADDRESS, Schema, record, ref, said
 from imgsvc.api.product_lists import LIST_TYPE
 from imgsvc.config import LimitSettings
@@ -52,37 +52,29 @@ def _batch_upload() -> list[Operation]:
             summary="Upload a batch of images",
             parameters=[IDEMPOTENCY_KEY],
             body=plain_form(form({**operation_fields(), "preset": preset}), "Any number of files."),
-            answers={
-                202: json_answer("UploadedBatch", "The batch.", "Location", "Idempotency-Replayed")
-            },
+            answers={202: json_answer("UploadedBatch", "The batch.", *ACCEPTED)},
             refusals=TAKE_IN,
         ),
-        Operation(
-            method="get",
+        look(
             path="/batch/{id}",
             name="getUploadedBatch",
             tag=tag,
             summary="Look at a batch",
-            answers={200: json_answer("BatchOverview", "The batch as it is now.")},
-            refusals=_LOOK,
+            answer=json_answer("BatchOverview", "The batch as it is now."),
         ),
-        Operation(
-            method="get",
+        look(
             path="/batch/{id}/images",
             name="listUploadedImages",
             tag=tag,
             summary="List the images of a batch",
-            answers={200: json_answer("BatchImages", "All images.")},
-            refusals=_LOOK,
+            answer=json_answer("BatchImages", "All images."),
         ),
-        Operation(
-            method="get",
+        look(
             path="/status/{id}",
             name="getTaskStatus",
             tag=tag,
             summary="Look at a task",
-            answers={200: json_answer("TaskStatus", "The task as it is now.")},
-            refusals=_LOOK,
+            answer=json_answer("TaskStatus", "The task as it is now."),
         ),
         Operation(
             method="get",
@@ -113,28 +105,22 @@ def _batch_v1() -> list[Operation]:
                 images,
                 f"At most {MAX_IMAGES} images, each of at most {MAX_IMAGE_BYTES} bytes.",
             ),
-            answers={
-                202: json_answer("SubmittedBatch", "The batch.", "Location", "Idempotency-Replayed")
-            },
+            answers={202: json_answer("SubmittedBatch", "The batch.", *ACCEPTED)},
             refusals=TAKE_IN,
         ),
-        Operation(
-            method="get",
+        look(
             path="/api/v1/batch",
             name="listBatches",
             tag=tag,
             summary=f"List the {MAX_JOBS} newest batches",
-            answers={200: json_answer("BatchList", "The batches, without their images.")},
-            refusals=SAFE,
+            answer=json_answer("BatchList", "The batches, without their images."),
         ),
-        Operation(
-            method="get",
+        look(
             path="/api/v1/batch/{id}",
             name="getBatch",
             tag=tag,
             summary="Look at a batch",
-            answers={200: json_answer("Batch", "The batch as it is now.")},
-            refusals=_LOOK,
+            answer=json_answer("Batch", "The batch as it is now."),
         ),
         Operation(
             method="get",
@@ -170,14 +156,12 @@ def _product_csv(prefix: str, suffix: str) -> list[Operation]:
             answers={202: json_answer("ProductRequest", "The request.", "Idempotency-Replayed")},
             refusals=TAKE_IN | refused(errors.InvalidCsv),
         ),
-        Operation(
-            method="get",
+        look(
             path=f"{prefix}/status/{{id}}",
             name=f"getProducts{suffix}",
             tag=tag,
             summary="Look at a request",
-            answers={200: json_answer("ProductStatus", "The request as it is now.")},
-            refusals=_LOOK,
+            answer=json_answer("ProductStatus", "The request as it is now."),
         ),
         Operation(
             method="get",
@@ -241,19 +225,15 @@ def _jobs() -> list[Operation]:
             summary="Submit one image with one operation",
             parameters=[IDEMPOTENCY_KEY],
             body=_one_image(),
-            answers={
-                202: json_answer("SubmittedJob", "The job.", "Location", "Idempotency-Replayed")
-            },
+            answers={202: json_answer("SubmittedJob", "The job.", *ACCEPTED)},
             refusals=TAKE_IN,
         ),
-        Operation(
-            method="get",
+        look(
             path="/jobs/{id}",
             name="getOneImage",
             tag=tag,
             summary="Look at a job",
-            answers={200: json_answer("JobOfOneImage", "The job as it is now.")},
-            refusals=_LOOK,
+            answer=json_answer("JobOfOneImage", "The job as it is now."),
         ),
         Operation(
             method="get",

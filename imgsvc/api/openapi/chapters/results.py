@@ -128,11 +128,7 @@ def _render(limits: LimitSettings) -> Operation:
         summary="Make one file while you wait",
         description="Ahead of all jobs, and nothing is kept. What is to be made stands in the "
         "query: a preset, or the fields of a variant.",
-        parameters=[
-            *render_fields(),
-            NAME,
-            INLINE,
-        ],
+        parameters=[*render_fields(), NAME, INLINE],
         body=image_body(f"One image of at most {limits.max_image_bytes} bytes.", with_form=True),
         answers={
             200: answer(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from imgsvc import errors
-from imgsvc.api.openapi.responses import ALLOW, REQUEST_ID, RETRY_AFTER
+from imgsvc.api.openapi.responses import REQUEST_ID, RETRY_AFTER
 from imgsvc.api.openapi.vocabulary import (
     TEXT,
     Schema,
@@ -71,10 +71,10 @@ def refused(*classes: type[RequestError], image_codes: Iterable[str] = ()) -> Re
 
 ANY = refused(errors.MalformedRequest, errors.HostNotAllowed, errors.RateLimited, errors.Internal)
 """What befalls any request, before it is known what it asks for."""
-READ = ANY | refused(errors.ShuttingDown)
-"""What looks something up: a database that fails stops the server."""
-SAFE = READ | refused(errors.InvalidRequest)
-"""What has a query, where an unknown parameter is refused."""
+SAFE = ANY | refused(errors.ShuttingDown, errors.InvalidRequest)
+"""What looks something up, and has a query, where an unknown parameter is refused: a database that
+fails stops the server.
+"""
 CHANGE = SAFE | refused(errors.Forbidden, errors.StorageFull)
 BODY = refused(
     errors.RequestTimeout,
@@ -110,8 +110,6 @@ def _response(codes: tuple[str, ...]) -> Schema:
     headers = {"X-Request-ID": REQUEST_ID}
     if status in _WITH_RETRY_AFTER:
         headers["Retry-After"] = RETRY_AFTER
-    if status == STATUSES["method_not_allowed"]:
-        headers["Allow"] = ALLOW
     if len(codes) > _FEW_CODES:
         description = "The image cannot be made, or the request is not valid: see the codes."
     else:

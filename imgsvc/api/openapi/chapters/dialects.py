@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgsvc import errors
-from imgsvc.api.dialects.batch_v1 import MAX_IMAGE_BYTES, MAX_IMAGES, MAX_JOBS
+from imgsvc.api.dialects.batch_v1 import MAX_JOBS, narrow_limits
 from imgsvc.api.dialects.product_csv import MAX_WEBHOOK_URL_CHARS, OUTPUT_TITLE
 from imgsvc.api.openapi import examples
 from imgsvc.api.openapi.bodies import (
@@ -30,10 +30,10 @@ _WEBHOOK_URL: Schema = {
 }
 
 
-def operations(_limits: LimitSettings) -> list[Operation]:
+def operations(limits: LimitSettings) -> list[Operation]:
     return [
         *_batch_upload(),
-        *_batch_v1(),
+        *_batch_v1(limits),
         *_product_csv("/api", ""),
         *_product_csv("/api/v1", "V1"),
         *_jobs(),
@@ -89,8 +89,9 @@ def _batch_upload() -> list[Operation]:
     ]
 
 
-def _batch_v1() -> list[Operation]:
+def _batch_v1(limits: LimitSettings) -> list[Operation]:
     tag = Tag.BATCH_V1
+    narrow = narrow_limits(limits)
     images = {"images": [{"base64": examples.DOT, "name": "dot.png"}]}
     return [
         Operation(
@@ -103,7 +104,8 @@ def _batch_v1() -> list[Operation]:
             body=json_body(
                 ref("BatchSpec"),
                 images,
-                f"At most {MAX_IMAGES} images, each of at most {MAX_IMAGE_BYTES} bytes.",
+                f"At most {narrow.max_images_per_job} images, each of at most "
+                f"{narrow.max_image_bytes} bytes.",
             ),
             answers={202: json_answer("SubmittedBatch", "The batch.", *ACCEPTED)},
             refusals=TAKE_IN,

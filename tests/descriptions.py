@@ -108,7 +108,11 @@ class Description:
         told = {name: self.resolve(header) for name, header in answer["headers"].items()}
         given = {name.lower(): text for name, text in headers.items()}
         for name, header in told.items():
-            if header["required"] and name.lower() not in given:
+            text = given.get(name.lower())
+            if text is not None:
+                is_number = header["schema"]["type"] == "integer" and text.isdecimal()
+                self.check(header["schema"], int(text) if is_number else text)
+            elif header["required"]:
                 raise Undescribed(f"{method} {path} gives no {name}")
         if untold := given.keys() - {name.lower() for name in told} - USUAL:
             raise Undescribed(f"{method} {path} gives {sorted(untold)}")

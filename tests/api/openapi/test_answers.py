@@ -231,6 +231,10 @@ async def test_what_is_not_described_is_found_out(server: Running) -> None:
         description.answer("GET", "/nowhere", 200)
     with pytest.raises(Undescribed, match="gives no X-Request-ID"):
         description.check_head("GET", "/livez", 200, {"Content-Type": "application/json"})
+    problem = {"Content-Type": "application/problem+json", "X-Request-ID": "1"}
+    description.check_head("GET", "/readyz", 429, {**problem, "Retry-After": "10"})
+    with pytest.raises(Undescribed, match='"soon" is not of type "integer"'):
+        description.check_head("GET", "/readyz", 429, {**problem, "Retry-After": "soon"})
     more = b'{"status": "ok", "more": 1}'
     with pytest.raises(Undescribed, match=r"GET /livez answers 200 with .*'more' was unexpected"):
         description.check_body("GET", "/livez", 200, "application/json", more)

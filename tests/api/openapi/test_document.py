@@ -160,6 +160,15 @@ def test_what_may_be_left_out_of_a_query_or_form_has_no_default() -> None:
         assert [*all_of(OPERATIONS[name]["parameters"], "default"), *all_of(forms, "default")] == []
 
 
+def test_a_document_among_other_bodies_is_a_record_to_generated_clients() -> None:
+    """They cannot tell another body from it where alternatives leave it without a type."""
+    for operation in OPERATIONS.values():
+        bodies = operation.get("requestBody", {"content": {}})["content"]
+        if len(bodies) > 1 and "application/json" in bodies:
+            document = bodies["application/json"]["schema"]
+            assert not {"anyOf", "oneOf"} & set(DESCRIPTION.resolve(document))
+
+
 def test_a_problem_is_an_integer_and_a_code_to_generated_clients() -> None:
     """They cannot join a const with an integer, and drop the answer."""
     for answer in DOCUMENT["components"]["responses"].values():

@@ -202,7 +202,6 @@ def _one_image() -> Schema:
         "type": "object",
         "properties": {"image_data": said(TEXT, "Base64, or a data: URI."), **fields},
         "required": ["image_data", "operation"],
-        "anyOf": [{"required": ["width"]}, {"required": ["height"]}],
         "additionalProperties": False,
     }
     document = {
@@ -212,7 +211,8 @@ def _one_image() -> Schema:
         "output_format": "jpeg",
     }
     as_form = {**form(fields, files=1, name="image_data"), "required": ["image_data", "operation"]}
-    return form_or_json(as_form, spec, document, "The image, and what to make of it.")
+    text = "The image, and what to make of it: width, height or both are needed."
+    return form_or_json(as_form, spec, document, text)
 
 
 def _jobs() -> list[Operation]:

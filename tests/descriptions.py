@@ -9,10 +9,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import aiohttp
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
+from jsonschema_rs import Draft202012, Draft202012Validator, Registry, ValidationError
 
 from imgsvc.api.openapi.document import build_document
 from imgsvc.config import LimitSettings
@@ -21,8 +18,8 @@ Document = dict[str, Any]
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 ANY_PROBLEM = {"$ref": "#/components/schemas/Problem"}
-EVERYWHERE = {404: "not_found", 405: "method_not_allowed"}
-"""Of an address, or a method, that is not served at all."""
+EVERYWHERE = frozenset({400, 403, 404, 405, 421, 429})
+"""How a request is refused whose address, or method, is not served at all."""
 
 PAGE_FILES = "/web/"
 """What the web page is made of is nobody else's, and is not described."""
@@ -45,8 +42,7 @@ class Undescribed(AssertionError):
 class Description:
     def __init__(self, document: Document) -> None:
         self.document = document
-        resource = DRAFT202012.create_resource(document)
-        self._registry: Registry[Any] = Registry().with_resource(_URI, resource)
+        self._registry = Registry([(_URI, document)], draft=Draft202012)
         self._validators: dict[str, Draft202012Validator] = {}
 
     @cached_property
@@ -72,7 +68,7 @@ class Description:
             return None
         operation = self.operation(method, path)
         if operation is None:
-            if status not in {*EVERYWHERE, 403, 421}:
+            if status not in EVERYWHERE:
                 raise Undescribed(f"{method} {path} is described nowhere, and answers {status}")
             return None
         answer = operation["responses"].get(str(status))
@@ -92,12 +88,13 @@ class Description:
         if key not in self._validators:
             based = json.loads(key.replace('"#/', f'"{_URI}#/'))
             self._validators[key] = Draft202012Validator(
-                based, registry=self._registry, format_checker=FormatChecker()
+                based, registry=self._registry, validate_formats=True
             )
         try:
             self._validators[key].validate(value)
         except ValidationError as exc:
-            raise Undescribed(f"{exc.json_path}: {exc.message[:500]}") from exc
+            place = "".join(f"/{step}" for step in exc.instance_path)
+            raise Undescribed(f"{place or '/'}: {exc.message[:500]}") from exc
 
     def check_head(self, method: str, path: str, status: int, headers: Mapping[str, str]) -> None:
         """Its status, its headers one by one, and the media type of its body."""
@@ -111,7 +108,11 @@ class Description:
         told = {name: self.resolve(header) for name, header in answer["headers"].items()}
         given = {name.lower(): text for name, text in headers.items()}
         for name, header in told.items():
-            if header["required"] and name.lower() not in given:
+            text = given.get(name.lower())
+            if text is not None:
+                is_number = header["schema"]["type"] == "integer" and text.isdecimal()
+                self.check(header["schema"], int(text) if is_number else text)
+            elif header["required"]:
                 raise Undescribed(f"{method} {path} gives no {name}")
         if untold := given.keys() - {name.lower() for name in told} - USUAL:
             raise Undescribed(f"{method} {path} gives {sorted(untold)}")

@@ -6,13 +6,12 @@ The page is a guest of the native API like any other program; nothing here knows
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from aiohttp import ETag, web
+from aiohttp import web
 
+from imgsvc.api.contents import Content
 from imgsvc.errors import NotFound
 
 routes = web.RouteTableDef()
@@ -43,25 +42,14 @@ _POLICY = (
 )
 
 _HEADERS = {
-    "Cache-Control": "no-cache",
     "Content-Security-Policy": "; ".join(_POLICY),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PageFile:
-    """etag: by the content, since an installer may give all files one time."""
-
-    body: bytes
-    media_type: str
-    etag: str
-
-
-FILES = web.AppKey("page_files", Mapping[str, PageFile])
+FILES = web.AppKey("page_files", Mapping[str, Content])
 
 
 async def load_page(app: web.Application) -> None:
@@ -69,14 +57,10 @@ async def load_page(app: web.Application) -> None:
     app[FILES] = await asyncio.to_thread(read_page)
 
 
-def read_page() -> dict[str, PageFile]:
+def read_page() -> dict[str, Content]:
     """The page's files by their names. Blocking."""
     return {
-        path.name: PageFile(
-            body=(body := path.read_bytes()),
-            media_type=_MEDIA_TYPES[path.suffix],
-            etag=hashlib.sha256(body).hexdigest()[:32],
-        )
+        path.name: Content.of(path.read_bytes(), _MEDIA_TYPES[path.suffix], _HEADERS)
         for path in FOLDER.iterdir()
         if path.suffix in _MEDIA_TYPES
     }
@@ -97,16 +81,4 @@ def _answer(request: web.Request, name: str) -> web.Response:
     file = request.app[FILES].get(name)
     if file is None:
         raise NotFound("The page has no such file.")
-    if _has_it(request, file):
-        response = web.Response(status=304, headers=_HEADERS)
-    else:
-        response = web.Response(
-            body=file.body, content_type=file.media_type, charset="utf-8", headers=_HEADERS
-        )
-    response.etag = file.etag
-    return response
-
-
-def _has_it(request: web.Request, file: PageFile) -> bool:
-    known: tuple[ETag, ...] = request.if_none_match or ()
-    return any(etag.value in {file.etag, "*"} for etag in known)
+    return file.answer(request)

@@ -232,3 +232,12 @@ async def test_a_report_is_a_table_of_all_images(page: Page, server: ServerProce
         await page.get_by_role("link", name="Report").click()
     report = (await (await download.value).path()).read_text()
     assert "a-thumbnail.webp" in report
+
+
+async def test_commands_to_copy_are_seen_whole(page: Page, server: ServerProcess) -> None:
+    await page.goto(f"{server.url}/docs")
+    hidden = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth).length"
+    for width in (360, 1280):
+        await page.set_viewport_size({"width": width, "height": 800})
+        assert await page.locator("pre").evaluate_all(hidden) == 0
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width

@@ -66,7 +66,7 @@ async def _take_in(request: web.Request, receiver: Receiver) -> None:
     check_query(request.query)
     if request.content_type != "application/json":
         raise UnsupportedMediaType("Send the images as application/json.")
-    limits = _narrow(receiver.limits)
+    limits = narrow_limits(receiver.limits)
     body = await receive_document(request, receiver, BATCH_IMAGES, limits)
     spec = parse_batch(body.document)
     if len(spec.images) > limits.max_images_per_job:
@@ -75,7 +75,7 @@ async def _take_in(request: web.Request, receiver: Receiver) -> None:
     await add_images(spec.images, body, receiver, max_url_bytes=limits.max_image_bytes)
 
 
-def _narrow(limits: LimitSettings) -> LimitSettings:
+def narrow_limits(limits: LimitSettings) -> LimitSettings:
     """Those of the design, where the server's own are wider."""
     narrower = {
         "max_images_per_job": min(limits.max_images_per_job, MAX_IMAGES),

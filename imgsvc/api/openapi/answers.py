@@ -26,10 +26,19 @@ from imgsvc.api.openapi.vocabulary import (
 from imgsvc.config import LimitSettings
 from imgsvc.domain.image import SourceKind
 from imgsvc.domain.rendering import MEDIA_TYPES
-from imgsvc.domain.states import ImageState, JobState, Priority
+from imgsvc.domain.states import FINAL_IMAGE_STATES, FINAL_JOB_STATES, ImageState, JobState
 from imgsvc.domain.webhook import DeliveryError, DeliveryState, WebhookEvent
 from imgsvc.errors import WarningCode
 
+_CHOICES = {
+    "JobState": said(choice(JobState), f"Final: {', '.join(sorted(FINAL_JOB_STATES))}."),
+    "ImageState": said(choice(ImageState), f"Final: {', '.join(sorted(FINAL_IMAGE_STATES))}."),
+    "SourceKind": said(choice(SourceKind), "How an image came."),
+    "WarningCode": said(choice(WarningCode), "What was done otherwise than asked."),
+    "OutputFormat": said(choice(MEDIA_TYPES), "What a finished file is."),
+}
+"""What stands in several records: one type each to generated clients."""
+_POSITIVE: Schema = {"type": "integer", "minimum": 1}
 _SECONDS: Schema = {"type": "number", "minimum": 0}
 _NUMBERS = {
     "total": said(COUNT, "How many images it has."),
@@ -40,14 +49,14 @@ _NUMBERS = {
 }
 _SUMMARY = {
     "id": ID,
-    "status": choice(JobState),
+    "status": ref("JobState"),
     **_NUMBERS,
     "eta_s": said(nullable(_SECONDS), "Seconds until all is done; null while that is unknown."),
 }
 _JOB = {
     **_SUMMARY,
     "label": nullable(TEXT),
-    "priority": choice(Priority),
+    "priority": ref("Priority"),
     "preset": said(nullable(TEXT), "null where it has a recipe of its own."),
     "recipe": ref("Recipe"),
     "open": said(FLAG, "Whether more images may be appended."),
@@ -58,21 +67,20 @@ _JOB = {
         "type": "object",
         "description": "How many images failed, by code.",
         "propertyNames": ref("ImageErrorCode"),
-        "additionalProperties": {"type": "integer", "minimum": 1},
+        "additionalProperties": _POSITIVE,
     },
     "created_at": MOMENT,
     "started_at": nullable(MOMENT),
     "finished_at": nullable(MOMENT),
     "expires_at": said(nullable(MOMENT), "null until it is final, and where it is kept for ever."),
 }
-_LIMIT: Schema = {"type": "integer", "minimum": 1}
 _LINKS = ("self", "images", "events", "archive", "report")
 _OUTPUT = {
     "variant": TEXT,
-    "format": choice(MEDIA_TYPES),
+    "format": ref("OutputFormat"),
     "width": PIXELS,
     "height": PIXELS,
-    "frames": {"type": "integer", "minimum": 1},
+    "frames": _POSITIVE,
     "size_bytes": COUNT,
     "sha256": SHA256,
     "reused": said(FLAG, "Whether it was made of the same bytes before."),
@@ -81,18 +89,18 @@ _IMAGE = {
     "id": ID,
     "index": said(COUNT, "Its place in the job, from 0."),
     "name": TEXT,
-    "status": choice(ImageState),
+    "status": ref("ImageState"),
     "attempts": said(COUNT, "Tries begun, less those that were cut short through no fault of it."),
-    "source": record(kind=choice(SourceKind), url=nullable(TEXT)),
+    "source": record(kind=ref("SourceKind"), url=nullable(TEXT)),
     "error": said(nullable(ref("ImageFailure")), "Set exactly when the status is failed."),
     "last_error": said(nullable(ref("ImageFailure")), "The last failure, while it waits to retry."),
-    "warnings": array(record(code=choice(WarningCode), message=TEXT)),
+    "warnings": array(record(code=ref("WarningCode"), message=TEXT)),
     "analysis": nullable(ref("Analysis")),
     "input": record(
         format=nullable(TEXT),
         width=nullable(PIXELS),
         height=nullable(PIXELS),
-        frames=nullable({"type": "integer", "minimum": 1}),
+        frames=nullable(_POSITIVE),
         size_bytes=nullable(COUNT),
         sha256=nullable(SHA256),
     ),
@@ -112,7 +120,7 @@ _WATERMARK = {
 _DELIVERY = {
     "id": said(ID, "The same for every try; receivers see it as webhook-id."),
     "job_id": ID,
-    "event": choice(WebhookEvent),
+    "event": ref("WebhookEvent"),
     "receiver": said(TEXT, "Host and port; the rest of the URL may be a secret."),
     "status": choice(DeliveryState),
     "attempts": COUNT,
@@ -126,7 +134,7 @@ _DELIVERY = {
 
 def answer_schemas() -> dict[str, Schema]:
     """By name."""
-    return {**_of_jobs(), **_of_lists(), **_of_other_things(), **_of_messages()}
+    return {**_CHOICES, **_of_jobs(), **_of_lists(), **_of_other_things(), **_of_messages()}
 
 
 def _of_jobs() -> dict[str, Schema]:
@@ -204,7 +212,7 @@ def _of_other_things() -> dict[str, Schema]:
                 name={"const": "imgsvc"},
                 version=TEXT,
                 formats=record(read=array(TEXT), write=array(TEXT)),
-                limits=record(**dict.fromkeys(LimitSettings.model_fields, _LIMIT)),
+                limits=record(**dict.fromkeys(LimitSettings.model_fields, _POSITIVE)),
                 workers=ref("Workers"),
                 queue=record(pending_images=COUNT),
             ),
@@ -240,7 +248,7 @@ def _of_messages() -> dict[str, Schema]:
         },
         "JobFinished": _webhook(
             WebhookEvent.JOB_FINISHED,
-            job=record(**_JOB, links=record(**dict.fromkeys(_LINKS, URL))),
+            job=_job(URL),
         ),
         "ImageFinished": _webhook(
             WebhookEvent.IMAGE_FINISHED,

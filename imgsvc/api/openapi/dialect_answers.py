@@ -21,16 +21,19 @@ from imgsvc.api.openapi.vocabulary import (
     ref,
     said,
 )
-from imgsvc.domain.rendering import MEDIA_TYPES
-from imgsvc.domain.states import JobState
 
+_CHOICES = {
+    "BatchState": said(choice(JOB_STATUSES), "How far a batch is."),
+    "BatchImageState": said(choice(IMAGE_STATUSES), "How far an image of a batch is."),
+    "ProductState": said(choice(STATUSES), "How far a list is, or one product of it."),
+}
 _ERROR = said(nullable(TEXT), "Set exactly when the status is failed.")
 _PENDING: Schema = {"const": "pending"}
 
 
 def dialect_schemas() -> dict[str, Schema]:
     """By name."""
-    return {**_batch_upload(), **_batch_v1(), **_product_csv(), **_jobs()}
+    return {**_CHOICES, **_batch_upload(), **_batch_v1(), **_product_csv(), **_jobs()}
 
 
 def _batch_upload() -> dict[str, Schema]:
@@ -40,7 +43,7 @@ def _batch_upload() -> dict[str, Schema]:
     image = record(
         image_id=ID,
         image_name=TEXT,
-        status=choice(IMAGE_STATUSES),
+        status=ref("BatchImageState"),
         error=_ERROR,
         created_at=MOMENT,
         processed_at=said(nullable(MOMENT), "Set when the status is completed."),
@@ -52,7 +55,7 @@ def _batch_upload() -> dict[str, Schema]:
         "UploadedBatch": uploaded,
         "BatchOverview": record(
             batch_id=ID,
-            status=choice(JOB_STATUSES),
+            status=ref("BatchState"),
             created_at=MOMENT,
             completed_at=nullable(MOMENT),
             total_images=COUNT,
@@ -62,7 +65,7 @@ def _batch_upload() -> dict[str, Schema]:
         "BatchImages": record(batch_id=ID, images=array(image)),
         "TaskStatus": record(
             task_id=ID,
-            status=choice(JOB_STATUSES),
+            status=ref("BatchState"),
             error=_ERROR,
             created_at=MOMENT,
             updated_at=MOMENT,
@@ -74,7 +77,7 @@ def _batch_upload() -> dict[str, Schema]:
 def _batch_v1() -> dict[str, Schema]:
     numbers = {
         "job_id": ID,
-        "status": choice(JOB_STATUSES),
+        "status": ref("BatchState"),
         "total_images": COUNT,
         "completed": COUNT,
         "failed": COUNT,
@@ -83,7 +86,7 @@ def _batch_v1() -> dict[str, Schema]:
     image = record(
         index=COUNT,
         original_filename=TEXT,
-        status=choice(IMAGE_STATUSES),
+        status=ref("BatchImageState"),
         trace_id=ID,
         processed_path=nullable(URL),
         error=_ERROR,
@@ -113,7 +116,7 @@ def _product_csv() -> dict[str, Schema]:
     product = record(
         serial_number={"type": "integer"},
         product_name=TEXT,
-        status=choice(STATUSES),
+        status=ref("ProductState"),
         input_image_urls=urls,
         output_image_urls=said(urls, "One for each input, empty where there is no file."),
     )
@@ -122,7 +125,7 @@ def _product_csv() -> dict[str, Schema]:
         "ProductRequest": record(request_id=ID, status={"const": "PENDING"}),
         "ProductStatus": record(
             request_id=ID,
-            status=choice(STATUSES),
+            status=ref("ProductState"),
             completion_percentage=PERCENTAGE,
             created_at=MOMENT,
             updated_at=MOMENT,
@@ -137,13 +140,13 @@ def _jobs() -> dict[str, Schema]:
         "SubmittedJob": record(job_id=ID, status=_PENDING, message=TEXT),
         "JobOfOneImage": record(
             id=ID,
-            status=choice(JobState),
+            status=ref("JobState"),
             input_path=said(nullable(URL), "Where what was sent is found, while it is kept."),
             output_path=nullable(URL),
             operation=choice(MODES),
             width=nullable(PIXELS),
             height=nullable(PIXELS),
-            output_format=nullable(choice(MEDIA_TYPES)),
+            output_format=nullable(ref("OutputFormat")),
             error=nullable(TEXT),
             created_at=MOMENT,
             updated_at=MOMENT,

@@ -25,12 +25,13 @@ Submit images, watch them finish, download the results. Nothing that was accepte
 
 A job is one submission: images and one recipe, a list of named variants. Every image gives one \
 output for each variant. Ids are UUIDv7. Times are RFC 3339 in UTC with milliseconds. Absent facts \
-are null, never missing. Unknown fields and parameters are refused, not ignored; an empty \
-parameter counts as not given. Every GET answers HEAD too; another method that does not apply is \
-refused with 405 `method_not_allowed`, another address with 404 `not_found`.
+are null, never missing. Unknown fields and parameters are refused, not ignored (`/`, `/livez`, \
+`/readyz` and `/health` take any parameter); an empty parameter counts as not given. Every GET \
+answers HEAD too; another method that does not apply is refused with 405 `method_not_allowed`, \
+another address with 404 `not_found`.
 
 Errors are `application/problem+json`. A request from another site's page is refused with 403, one \
-for a host that is not served here with 421.
+for a host that is not served here with 421, one whose head does not arrive with 408.
 """
 
 _OF_TAGS = {

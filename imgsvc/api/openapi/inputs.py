@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from imgsvc.api.dialects.batch_v1 import MAX_IMAGES
+from imgsvc.api.dialects.batch_v1 import narrow_limits
 from imgsvc.api.openapi.field_words import WORDS
 from imgsvc.api.openapi.vocabulary import WEB_ADDRESS, Schema, nullable, ref, said
 from imgsvc.config import LimitSettings
@@ -34,7 +34,7 @@ def input_schemas(limits: LimitSettings) -> dict[str, Schema]:
         schemas |= _schemas_of(model)
     _tell_of_recipes(schemas)
     _tell_of_jobs(schemas, limits)
-    most = min(limits.max_images_per_job, MAX_IMAGES)
+    most = narrow_limits(limits).max_images_per_job
     schemas["BatchSpec"]["properties"]["images"]["maxItems"] = most
     schemas["PresetSpec"]["properties"]["recipe"] = ref("Recipe")
     schemas["PresetSpec"]["properties"]["readonly"]["enum"] = [False]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from imgsvc.api.openapi.parameters import PATH_PARAMETERS, REQUEST_ID
-from imgsvc.api.openapi.refusals import Refusals
+from imgsvc.api.openapi.refusals import NOT_FOUND, SAFE, Refusals
 from imgsvc.api.openapi.vocabulary import Schema
 
 
@@ -67,3 +67,27 @@ class Operation:
             yield PATH_PARAMETERS[name]
         yield from self.parameters
         yield REQUEST_ID
+
+
+def look(
+    *,
+    path: str,
+    name: str,
+    tag: Tag,
+    summary: str,
+    answer: Schema,
+    description: str = "",
+    parameters: Sequence[Schema] = (),
+) -> Operation:
+    """A GET with one answer. What its path has a blank for may not be there."""
+    return Operation(
+        method="get",
+        path=path,
+        name=name,
+        tag=tag,
+        summary=summary,
+        description=description,
+        parameters=parameters,
+        answers={200: answer},
+        refusals=SAFE | NOT_FOUND if "{" in path else SAFE,
+    )

@@ -127,7 +127,7 @@ def _operation(method: str, path: str, operation: Schema, document: Schema, base
 
 def _sample(kind: str, command: str) -> Html:
     label = element("figcaption", kind) if kind else ""
-    return element("figure", label, element("pre", element("code", command), tabindex="0"))
+    return element("figure", label, element("pre", element("code", command)))
 
 
 def _parameters(operation: Schema) -> Html | str:

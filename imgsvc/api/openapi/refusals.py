@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from imgsvc import errors
-from imgsvc.api.openapi.responses import ALLOW, REQUEST_ID, RETRY_AFTER
+from imgsvc.api.openapi.responses import REQUEST_ID, RETRY_AFTER
 from imgsvc.api.openapi.vocabulary import (
     TEXT,
     Schema,
@@ -69,18 +69,17 @@ def refused(*classes: type[RequestError], image_codes: Iterable[str] = ()) -> Re
     return Refusals(frozenset({error.code for error in classes} | {*image_codes}))
 
 
-ANY = refused(errors.HostNotAllowed, errors.Internal)
-READ = ANY | refused(errors.ShuttingDown)
-"""What looks something up: a database that fails stops the server."""
-SAFE = READ | refused(errors.InvalidRequest)
-"""What has a query, where an unknown parameter is refused."""
+ANY = refused(errors.MalformedRequest, errors.HostNotAllowed, errors.RateLimited, errors.Internal)
+"""What befalls any request, before it is known what it asks for."""
+SAFE = ANY | refused(errors.ShuttingDown, errors.InvalidRequest)
+"""What looks something up, and has a query, where an unknown parameter is refused: a database that
+fails stops the server.
+"""
 CHANGE = SAFE | refused(errors.Forbidden, errors.StorageFull)
 BODY = refused(
-    errors.MalformedRequest,
     errors.RequestTimeout,
     errors.PayloadTooLarge,
     errors.UnsupportedMediaType,
-    errors.RateLimited,
 )
 TAKE_IN = (
     CHANGE
@@ -111,8 +110,6 @@ def _response(codes: tuple[str, ...]) -> Schema:
     headers = {"X-Request-ID": REQUEST_ID}
     if status in _WITH_RETRY_AFTER:
         headers["Retry-After"] = RETRY_AFTER
-    if status == STATUSES["method_not_allowed"]:
-        headers["Allow"] = ALLOW
     if len(codes) > _FEW_CODES:
         description = "The image cannot be made, or the request is not valid: see the codes."
     else:

@@ -35,7 +35,6 @@ HEADERS: dict[str, Schema] = {
         is_sure=True,
     ),
     "Retry-After": _told("Seconds to wait before it is tried again.", COUNT, is_sure=True),
-    "Allow": _told("The methods that apply.", is_sure=True),
     "Idempotency-Replayed": _told("true where the first answer is given again."),
     "Preference-Applied": _told("wait=N, where the answer was held until the job was final."),
     "Imgsvc-Warnings": _told("Codes of what was done otherwise than asked, with commas."),
@@ -44,9 +43,11 @@ HEADERS: dict[str, Schema] = {
     ),
 }
 
+ACCEPTED = ("Location", "Idempotency-Replayed")
+"""Headers of the answer to a submit."""
+
 REQUEST_ID = _header("X-Request-ID")
 RETRY_AFTER = _header("Retry-After")
-ALLOW = _header("Allow")
 
 
 def headers(*names: str) -> dict[str, Schema]:

@@ -51,10 +51,12 @@ def _fill(path: str, operation: Schema) -> str:
     """The path with its examples, and the query with those that it has."""
     query = {}
     for parameter in operation["parameters"]:
-        text = quote(str(parameter.get("example", "")), safe="")
+        if "example" not in parameter:
+            continue
+        text = str(parameter["example"])
         if parameter["in"] == "path":
-            path = path.replace(f"{{{parameter['name']}}}", text)
-        elif "example" in parameter:
+            path = path.replace(f"{{{parameter['name']}}}", quote(text, safe=""))
+        else:
             query[parameter["name"]] = text
     return f"{path}?{urlencode(query)}" if query else path
 

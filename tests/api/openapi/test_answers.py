@@ -5,13 +5,17 @@ that gets it, and a message by the test.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from imgsvc.api.openapi.document import build_document
+from imgsvc.api.openapi.vocabulary import URL
+from imgsvc.api.problems import problem_document
 from imgsvc.config import LimitSettings
 from imgsvc.domain.webhook import WebhookEvent
+from imgsvc.errors import RateLimited
 from imgsvc.webhooks.payloads import dump_message, images_data, job_data
 from tests.descriptions import Description, Undescribed, describe
 from tests.pictures import make_jpeg
@@ -82,6 +86,28 @@ async def test_what_is_asked_for_through_another_host_is_not_served(
     server: Running, path: str
 ) -> None:
     assert await ask(server, "GET", fill(path), headers={"Host": "elsewhere.example"}) == 421
+
+
+@pytest.mark.parametrize("path", [*LOOKS, "/nowhere"])
+async def test_an_expectation_that_is_none_is_malformed(server: Running, path: str) -> None:
+    assert await ask(server, "GET", fill(path), headers={"Expect": "magic"}) == 400
+
+
+@pytest.mark.parametrize("path", [path for path in LOOKS if "{" not in path])
+async def test_an_unknown_parameter_is_refused_but_where_it_is_said_to_be_taken(
+    server: Running, path: str
+) -> None:
+    taken = re.findall(r"`(/\w*)`", DOCUMENT["info"]["description"])
+    status = await ask(server, "GET", f"{path}?surprise=1")
+    assert (status, path in taken) in {(422, False), (200, True)}
+
+
+async def test_one_connection_too_many_is_described(server: Running) -> None:
+    description = description_of(server)
+    problem = problem_document(RateLimited("Too many connections are open."), "/livez")
+    body = json.dumps(problem).encode()
+    for path in map(fill, LOOKS):
+        description.check_body("GET", path, 429, "application/problem+json", body)
 
 
 @pytest.mark.parametrize("path", LOOKS)
@@ -205,9 +231,15 @@ async def test_what_is_not_described_is_found_out(server: Running) -> None:
         description.answer("GET", "/nowhere", 200)
     with pytest.raises(Undescribed, match="gives no X-Request-ID"):
         description.check_head("GET", "/livez", 200, {"Content-Type": "application/json"})
+    problem = {"Content-Type": "application/problem+json", "X-Request-ID": "1"}
+    description.check_head("GET", "/readyz", 429, {**problem, "Retry-After": "10"})
+    with pytest.raises(Undescribed, match='"soon" is not of type "integer"'):
+        description.check_head("GET", "/readyz", 429, {**problem, "Retry-After": "soon"})
     more = b'{"status": "ok", "more": 1}'
     with pytest.raises(Undescribed, match=r"GET /livez answers 200 with .*'more' was unexpected"):
         description.check_body("GET", "/livez", 200, "application/json", more)
+    with pytest.raises(Undescribed, match='is not a "uri"'):
+        description.check(URL, "https://images.example/a b")
 
 
 async def test_messages_to_webhooks_are_described(server: Running) -> None:

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from imgsvc.api.openapi.document import build_document
 from imgsvc.api.openapi.markup import element, prose, table
 from imgsvc.api.openapi.page import render_page
+from imgsvc.api.openapi.samples import curl_commands
 from imgsvc.config import LimitSettings
 
 BASE = "https://images.example"
@@ -81,6 +82,12 @@ def test_its_commands_ask_for_what_is_described() -> None:
     for words in commands:
         path = words[-1].removeprefix(BASE).partition("?")[0]
         assert any(re.fullmatch(template, path) for template in templates), path
+
+
+def test_an_example_is_quoted_once_in_a_query() -> None:
+    example = {"name": "label", "in": "query", "example": "a b&c"}
+    operation = {"parameters": [example], "responses": {}}
+    assert curl_commands("get", "/x", operation, BASE) == [("", f"curl '{BASE}/x?label=a+b%26c'")]
 
 
 def test_what_comes_from_outside_is_text() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgsvc import errors
-from imgsvc.api.dialects.batch_v1 import MAX_IMAGE_BYTES, MAX_IMAGES, MAX_JOBS
+from imgsvc.api.dialects.batch_v1 import MAX_JOBS, narrow_limits
 from imgsvc.api.dialects.product_csv import MAX_WEBHOOK_URL_CHARS, OUTPUT_TITLE
 from imgsvc.api.openapi import examples
 from imgsvc.api.openapi.bodies import (
@@ -13,10 +13,10 @@ from imgsvc.api.openapi.bodies import (
     operation_fields,
     plain_form,
 )
-from imgsvc.api.openapi.operations import Operation, Tag
+from imgsvc.api.openapi.operations import Operation, Tag, look
 from imgsvc.api.openapi.parameters import IDEMPOTENCY_KEY, INLINE, OF_FILES
 from imgsvc.api.openapi.refusals import BODY, CHANGE, NOT_FOUND, SAFE, TAKE_IN, refused
-from imgsvc.api.openapi.responses import answer, csv_answer, file_answers, json_answer
+from imgsvc.api.openapi.responses import ACCEPTED, answer, csv_answer, file_answers, json_answer
 from imgsvc.api.openapi.vocabulary import TEXT, WEB_ADDRESS, Schema, record, ref, said
 from imgsvc.api.product_lists import LIST_TYPE
 from imgsvc.config import LimitSettings
@@ -30,10 +30,10 @@ _WEBHOOK_URL: Schema = {
 }
 
 
-def operations(_limits: LimitSettings) -> list[Operation]:
+def operations(limits: LimitSettings) -> list[Operation]:
     return [
         *_batch_upload(),
-        *_batch_v1(),
+        *_batch_v1(limits),
         *_product_csv("/api", ""),
         *_product_csv("/api/v1", "V1"),
         *_jobs(),
@@ -52,37 +52,29 @@ def _batch_upload() -> list[Operation]:
             summary="Upload a batch of images",
             parameters=[IDEMPOTENCY_KEY],
             body=plain_form(form({**operation_fields(), "preset": preset}), "Any number of files."),
-            answers={
-                202: json_answer("UploadedBatch", "The batch.", "Location", "Idempotency-Replayed")
-            },
+            answers={202: json_answer("UploadedBatch", "The batch.", *ACCEPTED)},
             refusals=TAKE_IN,
         ),
-        Operation(
-            method="get",
+        look(
             path="/batch/{id}",
             name="getUploadedBatch",
             tag=tag,
             summary="Look at a batch",
-            answers={200: json_answer("BatchOverview", "The batch as it is now.")},
-            refusals=_LOOK,
+            answer=json_answer("BatchOverview", "The batch as it is now."),
         ),
-        Operation(
-            method="get",
+        look(
             path="/batch/{id}/images",
             name="listUploadedImages",
             tag=tag,
             summary="List the images of a batch",
-            answers={200: json_answer("BatchImages", "All images.")},
-            refusals=_LOOK,
+            answer=json_answer("BatchImages", "All images."),
         ),
-        Operation(
-            method="get",
+        look(
             path="/status/{id}",
             name="getTaskStatus",
             tag=tag,
             summary="Look at a task",
-            answers={200: json_answer("TaskStatus", "The task as it is now.")},
-            refusals=_LOOK,
+            answer=json_answer("TaskStatus", "The task as it is now."),
         ),
         Operation(
             method="get",
@@ -97,8 +89,9 @@ def _batch_upload() -> list[Operation]:
     ]
 
 
-def _batch_v1() -> list[Operation]:
+def _batch_v1(limits: LimitSettings) -> list[Operation]:
     tag = Tag.BATCH_V1
+    narrow = narrow_limits(limits)
     images = {"images": [{"base64": examples.DOT, "name": "dot.png"}]}
     return [
         Operation(
@@ -111,30 +104,25 @@ def _batch_v1() -> list[Operation]:
             body=json_body(
                 ref("BatchSpec"),
                 images,
-                f"At most {MAX_IMAGES} images, each of at most {MAX_IMAGE_BYTES} bytes.",
+                f"At most {narrow.max_images_per_job} images, each of at most "
+                f"{narrow.max_image_bytes} bytes.",
             ),
-            answers={
-                202: json_answer("SubmittedBatch", "The batch.", "Location", "Idempotency-Replayed")
-            },
+            answers={202: json_answer("SubmittedBatch", "The batch.", *ACCEPTED)},
             refusals=TAKE_IN,
         ),
-        Operation(
-            method="get",
+        look(
             path="/api/v1/batch",
             name="listBatches",
             tag=tag,
             summary=f"List the {MAX_JOBS} newest batches",
-            answers={200: json_answer("BatchList", "The batches, without their images.")},
-            refusals=SAFE,
+            answer=json_answer("BatchList", "The batches, without their images."),
         ),
-        Operation(
-            method="get",
+        look(
             path="/api/v1/batch/{id}",
             name="getBatch",
             tag=tag,
             summary="Look at a batch",
-            answers={200: json_answer("Batch", "The batch as it is now.")},
-            refusals=_LOOK,
+            answer=json_answer("Batch", "The batch as it is now."),
         ),
         Operation(
             method="get",
@@ -145,8 +133,7 @@ def _batch_v1() -> list[Operation]:
             description="Messages are of the schema BatchMessage. Every image is told of once it "
             "is final, those that were so before as well.",
             answers={101: answer("A WebSocket, with a BatchMessage in each message.", None)},
-            refusals=_LOOK
-            | refused(errors.Forbidden, errors.NotAcceptable, errors.MalformedRequest),
+            refusals=_LOOK | refused(errors.Forbidden, errors.NotAcceptable),
         ),
     ]
 
@@ -171,14 +158,12 @@ def _product_csv(prefix: str, suffix: str) -> list[Operation]:
             answers={202: json_answer("ProductRequest", "The request.", "Idempotency-Replayed")},
             refusals=TAKE_IN | refused(errors.InvalidCsv),
         ),
-        Operation(
-            method="get",
+        look(
             path=f"{prefix}/status/{{id}}",
             name=f"getProducts{suffix}",
             tag=tag,
             summary="Look at a request",
-            answers={200: json_answer("ProductStatus", "The request as it is now.")},
-            refusals=_LOOK,
+            answer=json_answer("ProductStatus", "The request as it is now."),
         ),
         Operation(
             method="get",
@@ -217,7 +202,6 @@ def _one_image() -> Schema:
         "type": "object",
         "properties": {"image_data": said(TEXT, "Base64, or a data: URI."), **fields},
         "required": ["image_data", "operation"],
-        "anyOf": [{"required": ["width"]}, {"required": ["height"]}],
         "additionalProperties": False,
     }
     document = {
@@ -227,7 +211,8 @@ def _one_image() -> Schema:
         "output_format": "jpeg",
     }
     as_form = {**form(fields, files=1, name="image_data"), "required": ["image_data", "operation"]}
-    return form_or_json(as_form, spec, document, "The image, and what to make of it.")
+    text = "The image, and what to make of it: width, height or both are needed."
+    return form_or_json(as_form, spec, document, text)
 
 
 def _jobs() -> list[Operation]:
@@ -242,19 +227,15 @@ def _jobs() -> list[Operation]:
             summary="Submit one image with one operation",
             parameters=[IDEMPOTENCY_KEY],
             body=_one_image(),
-            answers={
-                202: json_answer("SubmittedJob", "The job.", "Location", "Idempotency-Replayed")
-            },
+            answers={202: json_answer("SubmittedJob", "The job.", *ACCEPTED)},
             refusals=TAKE_IN,
         ),
-        Operation(
-            method="get",
+        look(
             path="/jobs/{id}",
             name="getOneImage",
             tag=tag,
             summary="Look at a job",
-            answers={200: json_answer("JobOfOneImage", "The job as it is now.")},
-            refusals=_LOOK,
+            answer=json_answer("JobOfOneImage", "The job as it is now."),
         ),
         Operation(
             method="get",

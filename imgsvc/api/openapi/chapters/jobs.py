@@ -5,7 +5,7 @@ from __future__ import annotations
 from imgsvc import errors
 from imgsvc.api.jobs import IMAGES_AT_ONCE, JOBS_AT_ONCE
 from imgsvc.api.openapi.bodies import append_body, json_body, submit_body
-from imgsvc.api.openapi.operations import Operation, Tag
+from imgsvc.api.openapi.operations import Operation, Tag, look
 from imgsvc.api.openapi.parameters import (
     CURSOR,
     IDEMPOTENCY_KEY,
@@ -16,11 +16,10 @@ from imgsvc.api.openapi.parameters import (
     limit,
     status,
 )
-from imgsvc.api.openapi.refusals import BODY, CHANGE, NOT_FOUND, SAFE, TAKE_IN, refused
-from imgsvc.api.openapi.responses import NO_CONTENT, json_answer
+from imgsvc.api.openapi.refusals import BODY, CHANGE, NOT_FOUND, TAKE_IN, refused
+from imgsvc.api.openapi.responses import ACCEPTED, NO_CONTENT, json_answer
 from imgsvc.api.openapi.vocabulary import TEXT, ref
 from imgsvc.config import LimitSettings
-from imgsvc.domain.states import ImageState, JobState
 
 _OPTIONS = CHANGE | NOT_FOUND | BODY
 
@@ -30,10 +29,6 @@ def operations(limits: LimitSettings) -> list[Operation]:
 
 
 def _submits(limits: LimitSettings) -> list[Operation]:
-    accepted = (
-        "Location",
-        "Idempotency-Replayed",
-    )
     return [
         Operation(
             method="post",
@@ -46,9 +41,11 @@ def _submits(limits: LimitSettings) -> list[Operation]:
             parameters=[*job_fields(), IDEMPOTENCY_KEY, PREFER],
             body=submit_body(limits),
             answers={
-                202: json_answer("Job", "The job, which is being worked on.", *accepted),
+                202: json_answer("Job", "The job, which is being worked on.", *ACCEPTED),
                 200: json_answer(
-                    "Job", "The job, final within the time preferred.", *accepted,
+                    "Job",
+                    "The job, final within the time preferred.",
+                    *ACCEPTED,
                     "Preference-Applied",
                 ),
             },
@@ -60,42 +57,35 @@ def _submits(limits: LimitSettings) -> list[Operation]:
             name="appendImages",
             tag=Tag.JOBS,
             summary="Append images to an open job",
-            parameters=[NAME,
-                        IDEMPOTENCY_KEY],
+            parameters=[NAME, IDEMPOTENCY_KEY],
             body=append_body(limits),
-            answers={
-                202: json_answer("Accepted", "What was appended.", "Idempotency-Replayed"),
-            },
+            answers={202: json_answer("Accepted", "What was appended.", "Idempotency-Replayed")},
             refusals=TAKE_IN | NOT_FOUND | refused(errors.JobClosed),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _looks() -> list[Operation]:
     return [
-        Operation(
-            method="get",
+        look(
             path="/api/v1/jobs",
             name="listJobs",
             tag=Tag.JOBS,
             summary="List jobs, newest first",
             parameters=[
-                status(JobState),
+                status("JobState"),
                 in_query("label", TEXT, "Only those with this very label."),
                 limit(JOBS_AT_ONCE),
                 CURSOR,
             ],
-            answers={200: json_answer("JobList", "A page of jobs.", "Link")},
-            refusals=SAFE,
+            answer=json_answer("JobList", "A page of jobs.", "Link"),
         ),
-        Operation(
-            method="get",
+        look(
             path="/api/v1/jobs/{id}",
             name="getJob",
             tag=Tag.JOBS,
             summary="Look at a job",
-            answers={200: json_answer("Job", "The job as it is now.")},
-            refusals=SAFE | NOT_FOUND,
+            answer=json_answer("Job", "The job as it is now."),
         ),
     ]
 
@@ -152,34 +142,28 @@ def _changes() -> list[Operation]:
 def _of_images() -> list[Operation]:
     page = (limit(IMAGES_AT_ONCE), CURSOR)
     return [
-        Operation(
-            method="get",
+        look(
             path="/api/v1/images",
             name="listImages",
             tag=Tag.IMAGES,
             summary="List images across jobs, newest first",
             description="What failed for good is found here until it is retried or expires.",
-            parameters=[status(ImageState), *page],
-            answers={200: json_answer("ImageOfJobList", "A page of images.", "Link")},
-            refusals=SAFE,
+            parameters=[status("ImageState"), *page],
+            answer=json_answer("ImageOfJobList", "A page of images.", "Link"),
         ),
-        Operation(
-            method="get",
+        look(
             path="/api/v1/jobs/{id}/images",
             name="listImagesOfJob",
             tag=Tag.IMAGES,
             summary="List a job's images by their index",
-            parameters=[status(ImageState), *page],
-            answers={200: json_answer("ImageList", "A page of images.", "Link")},
-            refusals=SAFE | NOT_FOUND,
+            parameters=[status("ImageState"), *page],
+            answer=json_answer("ImageList", "A page of images.", "Link"),
         ),
-        Operation(
-            method="get",
+        look(
             path="/api/v1/jobs/{id}/images/{index}",
             name="getImage",
             tag=Tag.IMAGES,
             summary="Look at an image",
-            answers={200: json_answer("Image", "The image as it is now.")},
-            refusals=SAFE | NOT_FOUND,
+            answer=json_answer("Image", "The image as it is now."),
         ),
     ]

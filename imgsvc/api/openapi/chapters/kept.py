@@ -6,7 +6,7 @@ from imgsvc import errors
 from imgsvc.api.deliveries import DELIVERIES_AT_ONCE
 from imgsvc.api.openapi import examples
 from imgsvc.api.openapi.bodies import image_body, json_body
-from imgsvc.api.openapi.operations import Operation, Tag
+from imgsvc.api.openapi.operations import Operation, Tag, look
 from imgsvc.api.openapi.parameters import CURSOR, OF_FILES, limit
 from imgsvc.api.openapi.refusals import BODY, CHANGE, NOT_FOUND, OF_IMAGE, SAFE, refused
 from imgsvc.api.openapi.responses import NO_CONTENT, file_answers, json_answer
@@ -25,23 +25,19 @@ def operations(_limits: LimitSettings) -> list[Operation]:
 
 def _presets() -> list[Operation]:
     return [
-        Operation(
-            method="get",
+        look(
             path="/api/v1/presets",
             name="listPresets",
             tag=Tag.PRESETS,
             summary="List all presets, by name",
-            answers={200: json_answer("PresetList", "The presets.")},
-            refusals=SAFE,
+            answer=json_answer("PresetList", "The presets."),
         ),
-        Operation(
-            method="get",
+        look(
             path=_PRESET,
             name="getPreset",
             tag=Tag.PRESETS,
             summary="Look at a preset",
-            answers={200: json_answer("Preset", "The preset.")},
-            refusals=SAFE | NOT_FOUND,
+            answer=json_answer("Preset", "The preset."),
         ),
         Operation(
             method="put",
@@ -74,23 +70,19 @@ def _presets() -> list[Operation]:
 
 def _watermarks() -> list[Operation]:
     return [
-        Operation(
-            method="get",
+        look(
             path="/api/v1/watermarks",
             name="listWatermarks",
             tag=Tag.WATERMARKS,
             summary="List all watermarks, by name",
-            answers={200: json_answer("WatermarkList", "The watermarks.")},
-            refusals=SAFE,
+            answer=json_answer("WatermarkList", "The watermarks."),
         ),
-        Operation(
-            method="get",
+        look(
             path=_WATERMARK,
             name="getWatermark",
             tag=Tag.WATERMARKS,
             summary="Look at a watermark",
-            answers={200: json_answer("KeptWatermark", "The watermark.")},
-            refusals=SAFE | NOT_FOUND,
+            answer=json_answer("KeptWatermark", "The watermark."),
         ),
         Operation(
             method="put",
@@ -135,15 +127,13 @@ def _watermarks() -> list[Operation]:
 
 def _deliveries() -> list[Operation]:
     return [
-        Operation(
-            method="get",
+        look(
             path="/api/v1/jobs/{id}/deliveries",
             name="listDeliveries",
             tag=Tag.DELIVERIES,
             summary="List what a job's webhook was sent, newest first",
             parameters=[limit(DELIVERIES_AT_ONCE), CURSOR],
-            answers={200: json_answer("DeliveryList", "A page of messages.", "Link")},
-            refusals=SAFE | NOT_FOUND,
+            answer=json_answer("DeliveryList", "A page of messages.", "Link"),
         ),
         Operation(
             method="post",

@@ -22,7 +22,7 @@ from imgsvc.config import LimitSettings
 from imgsvc.domain.rendering import MEDIA_TYPES
 
 _OUTPUT = "/api/v1/jobs/{id}/images/{index}/outputs/{variant}"
-_FOLLOWING = SAFE | refused(errors.Forbidden, errors.NotAcceptable, errors.MalformedRequest)
+_FOLLOWING = SAFE | refused(errors.Forbidden, errors.NotAcceptable)
 _TRANSPORTS = (
     "A WebSocket on upgrade, Server-Sent Events with Accept: text/event-stream; the same messages "
     "on both, as text. A slow reader may miss states between, and never the last. The server pings "
@@ -128,11 +128,7 @@ def _render(limits: LimitSettings) -> Operation:
         summary="Make one file while you wait",
         description="Ahead of all jobs, and nothing is kept. What is to be made stands in the "
         "query: a preset, or the fields of a variant.",
-        parameters=[
-            *render_fields(),
-            NAME,
-            INLINE,
-        ],
+        parameters=[*render_fields(), NAME, INLINE],
         body=image_body(f"One image of at most {limits.max_image_bytes} bytes.", with_form=True),
         answers={
             200: answer(

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 from imgsvc import errors
 from imgsvc.api.openapi.bodies import json_body
-from imgsvc.api.openapi.operations import Operation, Tag
+from imgsvc.api.openapi.operations import Operation, Tag, look
 from imgsvc.api.openapi.parameters import IF_NONE_MATCH
-from imgsvc.api.openapi.refusals import ANY, BODY, CHANGE, SAFE, Refusals, refused
+from imgsvc.api.openapi.refusals import ANY, BODY, CHANGE, Refusals, refused
 from imgsvc.api.openapi.responses import answer, json_answer
 from imgsvc.api.openapi.vocabulary import BYTES, TEXT, Schema, ref
 from imgsvc.config import LimitSettings
 
-_METRICS = Operation(
-    method="get",
+_METRICS = look(
     path="/metrics",
     name="getMetrics",
     tag=Tag.SERVER,
     summary="Numbers for Prometheus",
-    answers={
-        200: answer(
-            "OpenMetrics text.",
-            {"application/openmetrics-text": {"schema": TEXT}, "text/plain": {"schema": TEXT}},
-        )
-    },
-    refusals=SAFE,
+    answer=answer(
+        "OpenMetrics text.",
+        {"application/openmetrics-text": {"schema": TEXT}, "text/plain": {"schema": TEXT}},
+    ),
 )
 
 
-def _page(path: str, name: str, summary: str, text: str, refusals: Refusals = ANY) -> Operation:
+_QUERY = ANY | refused(errors.InvalidRequest)
+
+
+def _unchanging(
+    path: str,
+    name: str,
+    summary: str,
+    text: str,
+    media_type: str,
+    schema: Schema,
+    refusals: Refusals,
+) -> Operation:
+    """What is the same until another version of the program runs."""
     return Operation(
         method="get",
         path=path,
@@ -36,24 +44,38 @@ def _page(path: str, name: str, summary: str, text: str, refusals: Refusals = AN
         summary=summary,
         parameters=[IF_NONE_MATCH],
         answers={
-            200: answer(text, {"text/html": {"schema": TEXT}}, "ETag"),
-            304: answer("The page has not changed.", None, "ETag"),
+            200: answer(text, {media_type: {"schema": schema}}, "ETag"),
+            304: answer("It has not changed.", None, "ETag"),
         },
         refusals=refusals,
     )
 
 
-_PAGE = _page("/", "getPage", "The web page", "The page.")
-_QUERY = ANY | refused(errors.InvalidRequest)
-_DOCS = _page("/docs", "getDocs", "This description, for people", "A page without scripts.", _QUERY)
+_PAGE = _unchanging("/", "getPage", "The web page", "The page.", "text/html", TEXT, ANY)
+_DOCS = _unchanging(
+    "/docs",
+    "getDocs",
+    "This description, for people",
+    "A page without scripts.",
+    "text/html",
+    TEXT,
+    _QUERY,
+)
+_OPENAPI = _unchanging(
+    "/openapi.json",
+    "getOpenapi",
+    "This description, for programs",
+    "An OpenAPI 3.1 document.",
+    "application/json",
+    {"type": "object"},
+    _QUERY,
+)
 
 
 def operations(_limits: LimitSettings) -> list[Operation]:
     return [
-        *(
-            _readiness(path, name)
-            for path, name in {"/readyz": "readyz", "/health": "health"}.items()
-        ),
+        _readiness("/readyz", "readyz"),
+        _readiness("/health", "health"),
         _LIVEZ,
         _INFO,
         _WORKERS,
@@ -89,14 +111,12 @@ _LIVEZ = Operation(
     answers={200: json_answer("Alive", "It does.")},
     refusals=ANY,
 )
-_INFO = Operation(
-    method="get",
+_INFO = look(
     path="/api/v1/info",
     name="getInfo",
     tag=Tag.SERVER,
     summary="Version, formats, limits, workers and queue",
-    answers={200: json_answer("Info", "What this server is, and what it takes.")},
-    refusals=SAFE,
+    answer=json_answer("Info", "What this server is, and what it takes."),
 )
 _WORKERS = Operation(
     method="patch",
@@ -125,18 +145,4 @@ _BACKUP = Operation(
         )
     },
     refusals=CHANGE,
-)
-_DOCUMENT: Schema = {"application/json": {"schema": {"type": "object"}}}
-_OPENAPI = Operation(
-    method="get",
-    path="/openapi.json",
-    name="getOpenapi",
-    tag=Tag.SERVER,
-    summary="This description, for programs",
-    parameters=[IF_NONE_MATCH],
-    answers={
-        200: answer("An OpenAPI 3.1 document.", _DOCUMENT, "ETag"),
-        304: answer("The document has not changed.", None, "ETag"),
-    },
-    refusals=_QUERY,
 )

@@ -223,6 +223,23 @@ async def test_a_cancel_ends_an_open_job_and_keeps_what_is_made(
     await shown_state(page, "Finished")
 
 
+async def test_what_was_cancelled_is_not_said_to_be_done(page: Page, server: ServerProcess) -> None:
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    job = await asyncio.to_thread(get_json, server, f"/api/v1/jobs/{job_id}")
+    job |= {"status": "cancelled", "open": False, "progress": 100.0}
+    job |= {"total": 60, "completed": 10, "failed": 1, "cancelled": 49}
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(json=job)
+
+    await page.route(f"**/api/v1/jobs/{job_id}", answer)
+    await open_job(page, server, job_id)
+    await expect(page.locator(".status .percent")).to_have_text("18 %")
+    await expect(page.locator(".status .sentence")).to_have_text(
+        "11 of 60 images done, 1 failed, 49 cancelled."
+    )
+
+
 async def test_a_job_that_is_tried_again_or_deleted_elsewhere_is_seen_so(
     page: Page, server: ServerProcess
 ) -> None:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, Route, WebSocketRoute, expect
+from playwright.async_api import Page, Route, WebSocket, WebSocketRoute, expect
 
 from tests.page.visitor import (
     append,
     begin_job,
+    delete,
     drop,
+    get_json,
     names_of,
     open_start,
     shown_state,
     submit,
 )
-from tests.pictures import make_jpeg
+from tests.pictures import cut, make_jpeg
 from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SUMMARY = ("id", "status", "total", "completed", "failed", "cancelled", "progress", "eta_s")
+"""What messages say of a job, but the first and the last."""
 
 AWAY = "The server does not answer. This page goes on when it is back."
 
@@ -215,6 +221,76 @@ async def test_a_cancel_ends_an_open_job_and_keeps_what_is_made(
     await page.get_by_role("button", name="Cancel").click()
     await expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
     await shown_state(page, "Finished")
+
+
+async def test_what_was_cancelled_is_not_said_to_be_done(page: Page, server: ServerProcess) -> None:
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    job = await asyncio.to_thread(get_json, server, f"/api/v1/jobs/{job_id}")
+    job |= {"status": "cancelled", "open": False, "progress": 100.0}
+    job |= {"total": 60, "completed": 10, "failed": 1, "cancelled": 49}
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(json=job)
+
+    await page.route(f"**/api/v1/jobs/{job_id}", answer)
+    await open_job(page, server, job_id)
+    await expect(page.locator(".status .percent")).to_have_text("18 %")
+    await expect(page.locator(".status .sentence")).to_have_text(
+        "11 of 60 images done, 1 failed, 49 cancelled."
+    )
+
+
+async def test_a_job_that_is_tried_again_or_deleted_elsewhere_is_seen_so(
+    page: Page, server: ServerProcess
+) -> None:
+    """Also once it is final, when it has no messages of its own any more."""
+    files = {"good.jpg": make_jpeg(), "bad.jpg": cut(make_jpeg())}
+    job_id = await asyncio.to_thread(begin_job, server, files)
+    path = f"/api/v1/jobs/{job_id}"
+    await asyncio.to_thread(server.post, f"{path}/close", {})
+    heard = asyncio.Event()
+
+    def open_ear(socket: WebSocket) -> None:
+        if socket.url.endswith("/api/v1/events"):
+            socket.on("framereceived", lambda _: heard.set())
+
+    page.on("websocket", open_ear)
+    await open_job(page, server, job_id)
+    await shown_state(page, "Some failed")
+    await heard.wait()
+    async with page.expect_websocket(lambda socket: socket.url.endswith(f"{path}/events")):
+        await asyncio.to_thread(server.post, f"{path}/retry", {})
+    await shown_state(page, "Some failed")
+    await asyncio.to_thread(delete, server, job_id)
+    await expect(page.get_by_role("heading", name="Nothing here")).to_be_visible()
+
+
+async def test_a_job_that_is_closed_elsewhere_is_open_no_more(
+    page: Page, server: ServerProcess
+) -> None:
+    """While its images are still made: the page hears what the test says."""
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    job = await asyncio.to_thread(get_json, server, f"/api/v1/jobs/{job_id}")
+    job |= {"status": "processing", "total": 1}
+    followed: asyncio.Queue[WebSocketRoute] = asyncio.Queue()
+
+    def tell_beginning(socket: WebSocketRoute) -> None:
+        socket.send(json.dumps({"type": "snapshot", "seq": 1, "job": job}))
+        followed.put_nowait(socket)
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(json=job)
+
+    await page.route(f"**/api/v1/jobs/{job_id}", answer)
+    await page.route_web_socket(f"**/jobs/{job_id}/events", tell_beginning)
+    await open_job(page, server, job_id)
+    await shown_state(page, "Open")
+    socket = await followed.get()
+    job["open"] = False
+    summary = {key: value for key, value in job.items() if key in SUMMARY}
+    socket.send(json.dumps({"type": "job", "seq": 2, "job": summary}))
+    await shown_state(page, "Working")
+    await expect(page.locator(".upload")).to_be_hidden()
 
 
 @pytest.mark.parametrize("address", ["#/nowhere", "#/jobs/none", "#/jobs/00000000"])

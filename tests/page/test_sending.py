@@ -55,6 +55,20 @@ async def test_what_a_lost_answer_had_brought_is_not_taken_twice(
     assert await asyncio.to_thread(names_of, server, job_id) == ["a.jpg"]
 
 
+async def test_a_job_whose_answer_was_lost_is_begun_once(page: Page, server: ServerProcess) -> None:
+    begun: list[str] = []
+
+    async def lose_the_first(route: Route) -> None:
+        answer = await route.fetch()
+        begun.append((await answer.json())["id"])
+        await (route.abort() if len(begun) == 1 else route.fulfill(response=answer))
+
+    await page.route("**/api/v1/jobs", lose_the_first)
+    job_id = await submit(page, server, {"a.jpg": make_jpeg()})
+    await shown_state(page, "Finished")
+    assert begun == [job_id, job_id]
+
+
 async def test_a_server_that_asks_to_wait_is_waited_for(page: Page, server: ServerProcess) -> None:
     asked = 0
 

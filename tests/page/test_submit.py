@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Error, Page, Route, expect
 
+from imgsvc.domain.input_names import name_of_url
 from tests.page.visitor import (
     drop,
     get_json,
@@ -72,6 +73,7 @@ async def test_a_failed_image_says_why_and_can_be_looked_at_alone(
     await expect(tiles).to_contain_text("corrupt_image")
     await tiles.locator("a").click()
     await expect(page.locator(".viewer .trouble")).to_contain_text("corrupt_image")
+    await expect(page.locator(".viewer .original")).not_to_contain_text("Made in")
     await page.keyboard.press("Escape")
     await expect(page.locator(".viewer")).to_be_hidden()
     await page.wait_for_url("**?show=failed")
@@ -81,6 +83,17 @@ async def test_a_failed_image_says_why_and_can_be_looked_at_alone(
     await page.go_back()
     await expect(tiles).to_have_count(2)
     await shown_state(page, "Some failed")
+
+
+async def test_a_warning_is_not_shown_as_a_fault(page: Page, server: ServerProcess) -> None:
+    await open_start(page, server)
+    await page.get_by_label("Preset").select_option("square")
+    await drop(page, {"small.png": make_png(40, 30)})
+    await start(page)
+    await shown_state(page, "Finished")
+    await page.locator(".tile a").click()
+    await expect(page.locator(".viewer .warning")).to_contain_text("not_enlarged")
+    await expect(page.locator(".viewer .trouble")).to_have_count(0)
 
 
 async def test_names_from_elsewhere_are_text_and_nothing_else(
@@ -120,6 +133,23 @@ async def test_addresses_are_checked_line_by_line_before_anything_is_sent(
     await start(page)
     await shown_state(page, "Failed")
     await expect(page.locator(".tile").first).to_contain_text("fetch_blocked")
+
+
+async def test_an_address_names_its_image_as_on_the_command_line(
+    page: Page, server: ServerProcess
+) -> None:
+    urls = [
+        "http://127.0.0.1:1/shop/a.jpg?size=2#top", "http://127.0.0.1:1/a%20%c3%a9%E9.jpg",
+        "http://127.0.0.1:1/", "http://127.0.0.1:1", "http://127.0.0.1:1/a%2fb%5Cc%0a.jpg",
+        f"http://127.0.0.1:1/{'a' * 300}.jpg", "http://127.0.0.1:1/100%.jpg",
+    ]  # fmt: skip
+    await open_start(page, server)
+    await page.get_by_text("Images from the web").click()
+    await page.get_by_label("Addresses, one a line").fill("\n".join(urls))
+    job_id = await start(page)
+    await shown_state(page, "Failed")
+    names = [name_of_url(url) or f"image-{index}" for index, url in enumerate(urls)]
+    assert await asyncio.to_thread(names_of, server, job_id) == names
 
 
 async def test_more_images_than_a_job_takes_are_not_begun(
@@ -169,6 +199,22 @@ async def test_a_product_list_is_a_job_of_its_own(page: Page, server: ServerProc
     await expect(page.locator(".tile .name")).to_have_text("shoe.jpg")
     job = await asyncio.to_thread(get_json, server, f"/api/v1/jobs/{job_id}")
     assert (job["source"], job["label"], job["preset"]) == ("csv", "shoes & hats", "standard")
+
+
+async def test_a_product_list_that_was_changed_since_it_was_chosen_is_asked_for_again(
+    page: Page, server: ServerProcess, tmp_path: Path
+) -> None:
+    path = tmp_path / "products.csv"
+    path.write_text("no list\n")
+    await open_start(page, server)
+    await page.set_input_files("input[type=file] >> nth=0", path)
+    path.write_text("S. No.,Product Name,Input Image Urls\n1,Shoe,http://127.0.0.1:1/shoe.jpg\n")
+    await page.get_by_role("button", name="Start").click()
+    await expect(page.get_by_role("alert")).to_contain_text("choose it again")
+    await page.get_by_role("button", name="Clear").click()
+    await page.set_input_files("input[type=file] >> nth=0", path)
+    await start(page)
+    await shown_state(page, "Failed")
 
 
 async def test_a_preset_says_what_it_makes(page: Page, server: ServerProcess) -> None:

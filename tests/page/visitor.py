@@ -74,6 +74,12 @@ def get_json(server: ServerProcess, path: str) -> Any:
         return json.load(answer)
 
 
+def delete(server: ServerProcess, job_id: str) -> None:
+    """Blocking."""
+    request = urllib.request.Request(f"{server.url}/api/v1/jobs/{job_id}", method="DELETE")  # noqa: S310
+    urllib.request.urlopen(request).close()  # noqa: S310  (our own URL)
+
+
 def names_of(server: ServerProcess, job_id: str) -> Sequence[str]:
     """Blocking."""
     images = get_json(server, f"/api/v1/jobs/{job_id}/images")["items"]

@@ -24,7 +24,7 @@ export class Unreachable extends Error {
 /**
  * The JSON of an answer; null where there is none. Throws Problem and Unreachable.
  *
- * json: the body. list: a file in CSV, instead of that. key: the Idempotency-Key.
+ * json: the body. list: bytes in CSV, instead of that. key: the Idempotency-Key.
  */
 export async function ask(method, path, { json, list, key } = {}) {
   const headers = { ...HEADERS };

@@ -23,15 +23,6 @@ class Found {
   }
 }
 
-const MOST_NAME_CHARS = 255;
-
-/** A name as the server keeps it, after a form's escapes were taken from it. */
-export function keptName(name) {
-  const unescaped = name.replace(/%22/g, '"').replace(/%0[AD]/gi, "");
-  const clean = unescaped.replaceAll("\\", "/").replace(/\p{Cc}/gu, "");
-  return Array.from(clean).slice(-MOST_NAME_CHARS).join("");
-}
-
 const NAMES = new Intl.Collator("en", { numeric: true });
 
 /** Of an <input type="file">; those of a folder by their names, as people would look for them. */

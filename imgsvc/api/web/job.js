@@ -1,6 +1,6 @@
 // One job: followed as it goes on, with its images.
 
-import { ask, Problem } from "./api.js";
+import { ask } from "./api.js";
 import { el, fill } from "./dom.js";
 import { Grid } from "./grid.js";
 import { openNowhere } from "./home.js";
@@ -11,6 +11,7 @@ import { JobStatus } from "./job_status.js";
 import { JobUpload } from "./job_upload.js";
 import { Listing } from "./listing.js";
 import { follow } from "./live.js";
+import { insist } from "./patience.js";
 import { presence } from "./presence.js";
 import { jobHash } from "./routes.js";
 import { sendingNews, sendings } from "./sending.js";
@@ -45,8 +46,8 @@ class JobView {
   });
   #viewer;
   #gridPlace = el("div");
+  #followed = null;
   #unfollow = () => {};
-  #isFollowing = false;
   #cameFromGrid = false;
   #timer = 0;
   #left = new AbortController();
@@ -65,17 +66,14 @@ class JobView {
       if (detail.state === "done" && this.#job !== null) this.#job.open = false;
       this.#showSoon();
     }, options);
-    presence.addEventListener("back", () => this.#isFollowing || this.#look(), options);
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden && !this.#isFollowing) this.#look();
-    }, options);
+    presence.addEventListener("back", () => this.#listing && this.#renew(), options);
   }
 
   async begin() {
     const back = el("p", { class: "way-back" }, el("a", { href: "#/" }, icon("back"), "All jobs"));
     fill(this.#place, back, el("p", { class: "hint" }, "Looking for the job …"));
-    const found = await this.#look();
-    if (!found) return;
+    await this.#look();
+    if (this.#job === null) return;
     fill(
       this.#place,
       back,
@@ -109,54 +107,65 @@ class JobView {
     clearTimeout(this.#timer);
   }
 
-  /** Ask for the job, and follow it where there is something to follow. Whether it is there. */
+  /** Ask for the job as it is, until there is an answer. */
   async #look() {
     try {
-      this.#change(await ask("GET", this.#url));
-      return true;
+      this.#change(await insist(() => ask("GET", this.#url), { signal: this.#left.signal }));
     } catch (error) {
-      if (error instanceof Problem) this.#end(error);
-      if (this.#left.signal.aborted || error instanceof Problem) return false;
-      if (this.#job !== null) return true;
-      await presence.untilBack();
-      return this.#look();
+      if (this.#job === null || error.status === 404) this.#end(error);
     }
   }
 
   #change(job) {
     if (this.#left.signal.aborted) return;
+    const isNews = !isFinal(job) || JSON.stringify(job) !== JSON.stringify(this.#job);
     this.#job = job;
+    this.#follow();
+    if (!isNews) return;
     this.#showSoon();
     if (this.#listing !== null) this.#renew();
-    if (!this.#isFollowing && !FINAL_JOB_STATES.has(job.status)) this.#follow();
   }
 
+  /**
+   * One that is final has no messages any more: those of all jobs tell that it was tried again, or
+   * deleted.
+   */
   #follow() {
-    this.#isFollowing = true;
-    this.#unfollow = follow(`${this.#url}/events`, {
-      onMessage: (message) => this.#hear(message),
-      askInstead: async () => {
-        const job = await ask("GET", this.#url);
-        const isFinal = FINAL_JOB_STATES.has(job.status);
-        if (isFinal) this.#unfollow();
-        this.#isFollowing = !isFinal;
-        this.#change(job);
-      },
+    const path = isFinal(this.#job) ? "/api/v1/events" : `${this.#url}/events`;
+    if (path === this.#followed) return;
+    this.#unfollow();
+    this.#followed = path;
+    this.#unfollow = follow(path, {
+      onMessage: isFinal(this.#job)
+        ? (message) => this.#hearOfAll(message)
+        : (message) => this.#hear(message),
+      askInstead: async () => this.#change(await ask("GET", this.#url)),
       onGone: (problem) => this.#end(problem),
     });
   }
 
-  #hear(message) {
-    Object.assign(this.#job, message.job);
-    if (message.type === "image") {
-      this.#listing?.note(message.image);
-      this.#fresh?.note(message.image);
-      this.#viewer.note(message.image);
+  #hear({ type, job, image }) {
+    if (type === "snapshot" || type === "end") {
+      this.#change(job);
+      return;
     }
-    if (message.type === "end") {
-      this.#isFollowing = false;
-      this.#look(); // it may have ended by being deleted
-    } else if (message.type === "snapshot") this.#renew();
+    Object.assign(this.#job, job);
+    if (type === "image") {
+      this.#listing?.note(image);
+      this.#fresh?.note(image);
+      this.#viewer.note(image);
+    } else if (this.#job.open) this.#askWhetherOpen();
+    this.#showSoon();
+  }
+
+  #hearOfAll({ type, job }) {
+    if (type === "snapshot" || job.id === this.#route.id) this.#look();
+  }
+
+  /** Messages do not say that it was closed. */
+  async #askWhetherOpen() {
+    const { open } = await ask("GET", this.#url).catch(() => this.#job); // it will be heard again
+    this.#job.open &&= open;
     this.#showSoon();
   }
 
@@ -260,4 +269,8 @@ class JobView {
     const { id, show } = this.#route;
     if (row) location.replace(jobHash(id, { show, image: row.index }));
   }
+}
+
+function isFinal({ status }) {
+  return FINAL_JOB_STATES.has(status);
 }

@@ -1,7 +1,7 @@
 // How far a job is: its name, its state, a bar, its counts, and what is still being uploaded.
 
 import { announce, el, fill, say } from "./dom.js";
-import { FINAL_JOB_STATES, count, duration, finalImages, jobName, jobState } from "./words.js";
+import { FINAL_JOB_STATES, count, doneImages, duration, jobName, jobState } from "./words.js";
 import { moment, number, saved, size } from "./words.js";
 
 const TOLD_EVERY_MS = 10_000;
@@ -35,9 +35,9 @@ export class JobStatus {
   update(job, sending) {
     const isUploading = sending?.isActive ?? false;
     const total = Math.max(job.total, isUploading ? sending.total : 0);
-    const done = finalImages(job);
+    const done = doneImages(job);
     const isFinal = FINAL_JOB_STATES.has(job.status);
-    const percent = isFinal ? 100 : total ? Math.floor((100 * done) / total) : 0;
+    const percent = total ? Math.floor((100 * done) / total) : isFinal ? 100 : 0;
     say(this.#title, jobName(job));
     say(this.#state, isUploading ? "Uploading" : jobState(job));
     say(this.#about, aboutOf(job));

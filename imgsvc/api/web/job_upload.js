@@ -3,8 +3,9 @@
 import { ask } from "./api.js";
 import { Chosen, LIST_ALONE, isList } from "./chosen.js";
 import { announce, el, say } from "./dom.js";
-import { filesOfInput, keptName } from "./drop.js";
+import { filesOfInput } from "./drop.js";
 import { Listing } from "./listing.js";
+import { keptName } from "./names.js";
 import { resume } from "./sending.js";
 import { FINAL_JOB_STATES, count, number, size } from "./words.js";
 

@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { arrange, el, fill, oncePerFrame, say } from "./dom.js";
 import { follow } from "./live.js";
 import { jobHash } from "./routes.js";
-import { count, finalImages, jobName, jobState, moment, number } from "./words.js";
+import { count, doneImages, jobName, jobState, moment, number } from "./words.js";
 
 const PAGE = 50;
 
@@ -140,7 +140,7 @@ class Line {
   update() {
     const { job } = this;
     this.element.className = `job ${job.status}`;
-    const done = finalImages(job);
+    const done = doneImages(job);
     const failed = job.failed ? `, ${number(job.failed)} failed` : "";
     const before = done < job.total ? `${number(done)} of ` : "";
     say(this.#counts, before + count(job.total, "image") + failed);

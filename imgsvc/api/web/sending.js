@@ -4,6 +4,7 @@
 // goes out; one after the other, so that the job has them nearly in their order.
 
 import { Unreachable, ask, newKey } from "./api.js";
+import { nameOfAddress } from "./names.js";
 import { insist } from "./patience.js";
 import { appendFiles, readable } from "./upload.js";
 
@@ -19,19 +20,28 @@ export const sendings = new Map();
 export const sendingNews = new EventTarget();
 
 /**
- * Make a job and begin to send. Resolves with its Sending once the job is there. Throws Problem and
- * Unreachable: the server does not want such a job, or is away.
+ * Make a job and begin to send. Resolves with its Sending once the job is there. Throws Problem: the
+ * server does not want such a job.
+ *
+ * onTrouble: as of `insist`.
  */
-export async function send(spec, files, urls) {
-  const json = { ...spec, open: true, images: [] };
-  const job = await ask("POST", "/api/v1/jobs", { json, key: newKey() });
+export async function send(spec, files, urls, onTrouble) {
+  const job = await begin("/api/v1/jobs", { json: { ...spec, open: true, images: [] } }, onTrouble);
   return resume(job, files, urls);
 }
 
-/** Make a job of a product list, a file. Resolves with the job. Throws Problem and Unreachable. */
-export function sendList({ preset, label = "" }, list) {
-  const query = new URLSearchParams({ preset, label });
-  return ask("POST", `/api/v1/jobs?${query}`, { list, key: newKey() });
+/** Make a job of a product list, a file. Resolves with the job. Otherwise as `send`. */
+export async function sendList({ preset, label = "" }, file, onTrouble) {
+  const list = await file.arrayBuffer().catch(() => {
+    throw new Error("The product list was changed or removed since: choose it again.");
+  });
+  return begin(`/api/v1/jobs?${new URLSearchParams({ preset, label })}`, { list }, onTrouble);
+}
+
+/** However often it has to be asked for, it is one job. */
+function begin(path, content, onTrouble) {
+  const key = newKey();
+  return insist(() => ask("POST", path, { ...content, key }), { onTrouble });
 }
 
 /** Send to a job that is open already. */
@@ -116,7 +126,7 @@ class Sending {
 
   async #sendAddresses(urls) {
     const key = newKey();
-    const json = { images: urls.map((url) => ({ url })) };
+    const json = { images: urls.map((url) => ({ url, name: nameOfAddress(url) })) };
     await this.#insist(() => ask("POST", `/api/v1/jobs/${this.jobId}/images`, { json, key }));
     this.arrived += urls.length;
   }

@@ -46,8 +46,9 @@ export function submitForm(onJob) {
   };
 
   const begin = async (spec, { urls, list }) => {
-    if (list) return (await sendList(spec, list.file)).id;
-    const sending = await send(spec, chosen.files, urls);
+    const onTrouble = (error) => fill(faults, error?.message);
+    if (list) return (await sendList(spec, list.file, onTrouble)).id;
+    const sending = await send(spec, chosen.files, urls, onTrouble);
     announce(`Uploading ${count(sending.total, "image")}.`);
     return sending.jobId;
   };

@@ -6,7 +6,7 @@ import { icon } from "./icons.js";
 import { presence } from "./presence.js";
 import { inline, showable } from "./row.js";
 import { drawThumbhash } from "./thumbhash.js";
-import { formatName, imageState, number, saved, size } from "./words.js";
+import { count, formatName, imageState, number, saved, size } from "./words.js";
 
 export class Viewer {
   #image = null;
@@ -104,7 +104,7 @@ export class Viewer {
       this.#side,
       el("h2", { id: "viewer-name" }, image.name),
       el("p", { class: `state ${image.status}` }, imageState(image.status)),
-      troubles(image),
+      notes(image),
       original(image),
       image.outputs.map((output) => this.#output(output)),
     );
@@ -162,16 +162,20 @@ function placeholder(hash, { width, height }) {
   return canvas;
 }
 
-function troubles(image) {
-  const notes = [image.error ?? image.last_error, ...image.warnings].filter(Boolean);
-  return notes.map(({ code, message }) =>
-    el("p", { class: "trouble" }, `${message} `, el("code", {}, code)),
-  );
+/** Why it failed, and what has to be said of its outputs. */
+function notes({ error, last_error, warnings }) {
+  const note = (kind, { code, message }) =>
+    el("p", { class: `remark ${kind}` }, `${message} `, el("code", {}, code));
+  const trouble = error ?? last_error;
+  return [trouble && note("trouble", trouble), warnings.map((each) => note("warning", each))];
 }
 
-function original({ input, source, attempts, duration_ms }) {
-  const made = duration_ms === null ? "" : `Made in ${number(duration_ms)} ms`;
-  const tries = attempts > 1 ? `, try ${attempts}` : "";
+function original({ status, input, source, attempts, duration_ms }) {
+  const isMade = status === "completed" && duration_ms > 0; // else it was made before
+  const facts = [
+    isMade && `Made in ${number(duration_ms)} ms`,
+    attempts > 1 && count(attempts, "try", "tries"),
+  ].filter(Boolean);
   return el(
     "section",
     { class: "original" },
@@ -179,7 +183,7 @@ function original({ input, source, attempts, duration_ms }) {
     input.width !== null && el("p", {}, factsOf(input)),
     input.size_bytes !== null && el("p", {}, size(input.size_bytes)),
     source.url && el("p", { class: "hint" }, source.url),
-    made && el("p", { class: "hint" }, `${made}${tries}.`),
+    facts.length > 0 && el("p", { class: "hint" }, `${facts.join(", ")}.`),
   );
 }
 

@@ -79,9 +79,14 @@ export function jobName(job) {
   return job.label || `Job of ${moment(job.created_at)}`;
 }
 
-/** Images of a job of which nothing more is expected. */
+/** Images of a job that were worked on to their end. */
+export function doneImages(job) {
+  return job.completed + job.failed;
+}
+
+/** Those of which nothing more is expected. */
 export function finalImages(job) {
-  return job.completed + job.failed + job.cancelled;
+  return doneImages(job) + job.cancelled;
 }
 
 /** How much smaller it became, or nothing where it did not. */

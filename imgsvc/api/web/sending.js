@@ -20,8 +20,8 @@ export const sendings = new Map();
 export const sendingNews = new EventTarget();
 
 /**
- * Make a job and begin to send. Resolves with its Sending once the job is there. Throws Problem: the
- * server does not want such a job.
+ * Make a job and begin to send. Resolves with its Sending once the job is there. Throws Problem:
+ * the server does not want such a job.
  *
  * onTrouble: as of `insist`.
  */

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 
 import pytest
 from playwright.async_api import Page, Route, WebSocket, WebSocketRoute, expect
 
-from tests.page.visitor import begin_job, drop, open_start, shown_state, start, submit
-from tests.pictures import make_jpeg
+from tests.page.visitor import begin_job, drop, get_json, open_start, shown_state, start, submit
+from tests.pictures import cut, make_jpeg
 from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -159,3 +160,74 @@ async def test_an_image_that_could_not_be_asked_for_is_shown_when_the_server_is_
     await page.locator(".tile a").click()
     await expect(page.locator(".viewer h2")).to_have_text("a.jpg")
     assert asked == 2
+
+
+async def test_what_is_heard_of_an_image_while_it_is_asked_for_is_newer_than_the_answer(
+    page: Page, server: ServerProcess
+) -> None:
+    """The page hears and is answered what the test says."""
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    path = f"/api/v1/jobs/{job_id}"
+    job = await asyncio.to_thread(get_json, server, path)
+    image = await asyncio.to_thread(get_json, server, f"{path}/images/0")
+    followed: asyncio.Queue[WebSocketRoute] = asyncio.Queue()
+    held = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        await held.wait()
+        await route.fulfill(json=image | {"status": "pending"})
+
+    def tell_beginning(socket: WebSocketRoute) -> None:
+        socket.send(json.dumps({"type": "snapshot", "seq": 1, "job": job}))
+        followed.put_nowait(socket)
+
+    await page.route("**/images/0", answer_late)
+    await page.route_web_socket("**/events", tell_beginning)
+    async with page.expect_request("**/images/0"):
+        await page.goto(f"{server.url}/#/jobs/{job_id}?image=0")
+    socket = await followed.get()
+    change = {"type": "image", "seq": 2, "image": image | {"status": "cancelled"}, "job": job}
+    socket.send(json.dumps(change))
+    state = page.locator(".viewer .state")
+    await expect(state).to_have_text("Cancelled")
+    async with page.expect_response("**/images/0") as answer:
+        held.set()
+    await (await answer.value).finished()
+    await page.evaluate("new Promise((done) => setTimeout(done))")
+    await expect(state).to_have_text("Cancelled")
+
+
+async def test_another_state_is_looked_at_while_the_list_is_asked_for_anew(
+    page: Page, server: ServerProcess
+) -> None:
+    files = {"good.jpg": make_jpeg(), "bad.jpg": cut(make_jpeg())}
+    job_id = await submit(page, server, files)
+    await shown_state(page, "Some failed")
+    job = await asyncio.to_thread(get_json, server, f"/api/v1/jobs/{job_id}")
+    snapshot = json.dumps({"type": "snapshot", "seq": 1, "job": job | {"status": "processing"}})
+    followed: asyncio.Queue[WebSocketRoute] = asyncio.Queue()
+    held = asyncio.Event()
+
+    async def say_working(route: Route) -> None:
+        await route.fulfill(json=job | {"status": "processing"})
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await page.route(f"**/api/v1/jobs/{job_id}", say_working)
+    await page.route_web_socket(f"**/{job_id}/events", followed.put_nowait)
+    await page.reload()
+    tiles = page.locator(".tile:not(.unknown)")
+    await expect(tiles).to_have_count(2)
+    of_all_states = re.compile(r"/images\?limit=\d+$")
+    await page.route(of_all_states, hold)
+    async with page.expect_request(of_all_states):
+        (await followed.get()).send(snapshot)
+    await page.evaluate("id => { location.hash = `#/jobs/${id}?show=completed` }", job_id)
+    await expect(tiles).to_have_count(1)
+    async with page.expect_response(of_all_states) as answer:
+        held.set()
+    await (await answer.value).finished()
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    await expect(tiles).to_have_count(1)

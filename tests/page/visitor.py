@@ -76,8 +76,9 @@ def get_json(server: ServerProcess, path: str) -> Any:
 
 def delete(server: ServerProcess, job_id: str) -> None:
     """Blocking."""
-    request = urllib.request.Request(f"{server.url}/api/v1/jobs/{job_id}", method="DELETE")  # noqa: S310
-    urllib.request.urlopen(request).close()  # noqa: S310  (our own URL)
+    url = f"{server.url}/api/v1/jobs/{job_id}"
+    request = urllib.request.Request(url, method="DELETE")  # noqa: S310  (our own URL)
+    urllib.request.urlopen(request).close()  # noqa: S310
 
 
 def names_of(server: ServerProcess, job_id: str) -> Sequence[str]:

@@ -182,6 +182,7 @@ class JobView {
     this.#grid?.leave();
     this.#grid = new Grid(id, show, (count) => this.#need(count));
     this.#needed = FIRST_ROWS;
+    this.#fresh = null;
     fill(this.#gridPlace, this.#grid.element);
     this.#take(new Listing(id, show));
     this.#need(FIRST_ROWS);
@@ -197,6 +198,7 @@ class JobView {
   async #renew() {
     const fresh = new Listing(this.#route.id, this.#route.show);
     this.#fresh = fresh;
+    this.#viewer.renew();
     await fresh.need(Math.max(this.#needed, this.#grid.lastSeen)).catch(() => {});
     if (this.#fresh !== fresh) return;
     this.#fresh = null;

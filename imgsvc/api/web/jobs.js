@@ -4,7 +4,8 @@ import { ask } from "./api.js";
 import { arrange, el, fill, oncePerFrame, say } from "./dom.js";
 import { follow } from "./live.js";
 import { jobHash } from "./routes.js";
-import { count, doneImages, jobName, jobState, moment, number } from "./words.js";
+import { FINAL_JOB_STATES, count, doneImages, jobName, jobState } from "./words.js";
+import { moment, number } from "./words.js";
 
 const PAGE = 50;
 
@@ -84,10 +85,14 @@ class JobList {
     arrange(this.#list, Array.from(this.#lines.values(), (line) => line.element));
   }
 
-  /** Those of the list that come after the first page, where somebody has asked for them. */
+  /**
+   * Those of the list that come after the first page, where somebody has asked for them. None where
+   * the page has nothing that was known: others have come between.
+   */
   #olderThan(page) {
     const last = page.items.at(-1)?.id ?? "";
-    return page.next_cursor === null ? [] : Array.from(this.#lines).filter(([id]) => id < last);
+    const isNext = page.next_cursor !== null && page.items.some(({ id }) => this.#lines.has(id));
+    return isNext ? Array.from(this.#lines).filter(([id]) => id < last) : [];
   }
 
   /** A job that is not in the list is new, unless it is older than all of it: ids sort by time. */
@@ -95,6 +100,7 @@ class JobList {
     if (this.#loading) this.#heard.set(job.id, job);
     const line = this.#lines.get(job.id);
     if (line) {
+      if ([line.job, job].every(({ status }) => FINAL_JOB_STATES.has(status))) this.#look(line);
       Object.assign(line.job, job);
       this.#changed.add(line);
       this.#show();
@@ -102,6 +108,19 @@ class JobList {
     }
     const oldest = Array.from(this.#lines.keys()).at(-1) ?? "";
     if (job.id > oldest) this.load().catch(() => {});
+  }
+
+  /** What is told of a job that was final already may be that it was deleted. */
+  async #look(line) {
+    const { id } = line.job;
+    try {
+      line.take(await ask("GET", `/api/v1/jobs/${id}`));
+    } catch (error) {
+      if (error.status !== 404) return;
+      this.#lines.delete(id);
+      line.element.remove();
+      this.#none.hidden = this.#lines.size > 0;
+    }
   }
 }
 

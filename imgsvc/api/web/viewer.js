@@ -10,6 +10,7 @@ import { count, formatName, imageState, number, saved, size } from "./words.js";
 
 export class Viewer {
   #image = null;
+  #asked = null; // the latest question; what is heard meanwhile is newer than its answer
   #shown = null;
   #picture = el("div", { class: "stage" });
   #side = el("div", { class: "side" });
@@ -50,12 +51,12 @@ export class Viewer {
     this.index = index;
     this.#shown = null;
     if (!this.element.open) this.element.showModal();
-    await this.#load(index);
+    await this.renew();
   }
 
   close() {
     this.index = null;
-    this.#image = null;
+    this.#image = this.#asked = null;
     this.element.close();
     fill(this.#picture);
     fill(this.#side);
@@ -63,7 +64,26 @@ export class Viewer {
 
   /** It has changed meanwhile. */
   note(image) {
-    if (image.index === this.index && this.element.open) this.#show(image);
+    if (image.index !== this.index) return;
+    this.#asked = null;
+    this.#show(image);
+  }
+
+  /** It may have changed unheard. */
+  async renew() {
+    const { index } = this;
+    if (index === null) return;
+    const asked = (this.#asked = {});
+    try {
+      const image = await ask("GET", `/api/v1/jobs/${this.jobId}/images/${index}`);
+      if (asked === this.#asked) this.#show(image);
+    } catch (error) {
+      if (asked !== this.#asked) return;
+      if (this.#image?.index !== index) this.#showFault(index, error.message);
+      if (!(error instanceof Unreachable)) return;
+      await presence.untilBack();
+      if (asked === this.#asked) await this.renew();
+    }
   }
 
   /** ends: whether there is none before, and none after it. */
@@ -73,20 +93,10 @@ export class Viewer {
     this.#keepFocus();
   }
 
-  async #load(index) {
-    try {
-      const image = await ask("GET", `/api/v1/jobs/${this.jobId}/images/${index}`);
-      if (index === this.index) this.#show(image); // else somebody went on meanwhile
-    } catch (error) {
-      if (index !== this.index) return;
-      const name = el("h2", { id: "viewer-name" }, `Image ${index}`);
-      fill(this.#picture);
-      fill(this.#side, name, el("p", {}, error.message));
-      this.#keepFocus();
-      if (!(error instanceof Unreachable)) return;
-      await presence.untilBack();
-      if (index === this.index) await this.#load(index);
-    }
+  #showFault(index, message) {
+    fill(this.#picture);
+    fill(this.#side, el("h2", { id: "viewer-name" }, `Image ${index}`), el("p", {}, message));
+    this.#keepFocus();
   }
 
   /** The keys go on to work where what had the focus is no more. */

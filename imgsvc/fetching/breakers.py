@@ -140,8 +140,9 @@ class Breakers:
         for record in self._records.values():
             record.began_ms += by_ms
             record.noted_ms += by_ms
-            if record.until_ms:
+            if record.since_ms:
                 record.since_ms += by_ms
+            if record.until_ms:
                 record.until_ms += by_ms
         self.back_early = deque((host, until_ms + by_ms) for host, until_ms in self.back_early)
 

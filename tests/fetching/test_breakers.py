@@ -99,6 +99,20 @@ def test_a_pause_that_is_ended_by_hand_is_over_until_one_has_asked_in_vain(
     assert fail(breakers, 1) == [10]
 
 
+@pytest.mark.parametrize("by_ms", [60_000, -60_000])
+def test_a_pause_that_is_ended_by_hand_has_no_beginning_whatever_the_clock_is_set_to(
+    breakers: Breakers, clock: Clock, by_ms: int
+) -> None:
+    fail(breakers)
+    breakers.end_pauses()
+    clock.advance(by_ms / 1000)
+    breakers.move(by_ms)
+    fail(breakers, 1)
+    with pytest.raises(Unfetched) as caught:
+        breakers.check(HOST)
+    assert caught.value.left_alone_since_ms == clock()
+
+
 def test_a_clock_that_is_set_moves_also_until_when_those_wait_whose_host_is_back(
     breakers: Breakers, clock: Clock
 ) -> None:

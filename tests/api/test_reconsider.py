@@ -66,6 +66,18 @@ async def test_a_retry_has_hosts_that_are_left_alone_asked_again(tmp_path: Path)
         assert fetches.hosts_left_alone == 0
 
 
+async def test_a_retry_of_nothing_has_nobody_asked_again(tmp_path: Path) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        bad = await submit(server, ("a.jpg", b"no image"), spec=TINY)
+        good = await submit(server, ("a.jpg", make_jpeg(20, 20)), spec=TINY)
+        fetches = server.core.fetches
+        for _ in range(FAILURES):
+            fetches._breakers.note_failure("dead.example")
+        await _post(server, f"{good['links']['self']}/retry")
+        await _post(server, f"{bad['links']['self']}/retry", {"codes": ["fetch_failed"]})
+        assert fetches.hosts_left_alone == 1
+
+
 async def test_cancelled_images_can_be_tried_again(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from aiohttp import web
 
 from imgsvc import __version__
 from imgsvc.api.context import CONTEXT
 from imgsvc.api.documents import workers_document
 from imgsvc.api.pages import check_query
+from imgsvc.dispatch.workforce import Workforce
 
 routes = web.RouteTableDef()
+
+FORMATS_WITHIN_S = 5.0
+"""So long a server that has just begun is waited for to have a worker, who knows the formats."""
 
 
 @routes.get("/livez")
@@ -35,14 +42,24 @@ async def info(request: web.Request) -> web.Response:
     check_query(request.query)
     context = request.app[CONTEXT]
     limits = context.settings.limits
-    formats = await context.workforce.formats()
+    formats = await _formats(context.workforce)
     return web.json_response(
         {
             "name": "imgsvc",
             "version": __version__,
-            "formats": {"read": list(formats.read), "write": list(formats.write)},
+            "formats": formats,
             "limits": limits.model_dump(),
             "workers": workers_document(context.workforce.facts()),
             "queue": {"pending_images": context.store.pending_images},
         }
     )
+
+
+async def _formats(workforce: Workforce) -> dict[str, Any] | None:
+    """None while no worker has come up; the rest is of use without."""
+    try:
+        async with asyncio.timeout(FORMATS_WITHIN_S):
+            formats = await workforce.formats()
+    except TimeoutError:
+        return None
+    return {"read": list(formats.read), "write": list(formats.write)}

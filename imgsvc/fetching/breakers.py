@@ -128,12 +128,17 @@ class Breakers:
         return True
 
     def end_pauses(self) -> None:
-        """Whoever tries anew by hand may know that a host is back: one image asks each of them."""
+        """Whoever tries anew by hand may know that a host is back: one image asks each of them, of
+        those that failed just now when the first pause would be over.
+        """
         now = self._clock()
         for host, record in self._records.items():
             if now < record.until_ms:
-                self.back_early.append((host, record.until_ms))
-                record.since_ms, record.until_ms = 0, now
+                record.since_ms = now
+                until_ms = max(now, record.noted_ms + FIRST_PAUSE_S * 1000)
+                if until_ms < record.until_ms:
+                    self.back_early.append((host, record.until_ms))
+                    record.until_ms = until_ms
 
     def move(self, by_ms: int) -> None:
         """The clock was set by so much: nobody is left alone for longer, or for less."""

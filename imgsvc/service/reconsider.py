@@ -56,9 +56,19 @@ class Reconsiderer:
         codes: only those that failed so; indexes: only these; None: all. An image of which
         nothing was kept (empty, too large, broken base64) fails again. Raises NotFound.
         """
-        await self._store.job(job_id)
-        self._end_pauses()  # first: who waits for a host for long would fail at once
+        job = await self._store.job(job_id)
+        if _has_any(job, codes):
+            self._end_pauses()  # first: who waits for a host for long would fail at once
         job = await self._store.retry_images(job_id, codes=codes, indexes=indexes)
         if job.finished_images < job.total:
             self._dispatcher.job_has_work(job)
         return job
+
+
+def _has_any(job: Job, codes: Collection[str] | None) -> bool:
+    """Whether there is something to try again. Else whoever asks for it again and again, in vain,
+    would keep others waiting for dead hosts for ever.
+    """
+    if codes is None:
+        return job.failed + job.cancelled > 0
+    return any(code in job.errors for code in codes)

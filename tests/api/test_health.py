@@ -25,6 +25,16 @@ async def test_info_says_what_this_server_is_and_allows(server: Running) -> None
     assert {"jpeg", "avif", "bmp", "psd", "heic", "jxl"} <= set(info["formats"]["read"])
 
 
+async def test_info_does_not_wait_for_ever_for_a_worker(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgsvc.api.health.FORMATS_WITHIN_S", 0)
+    monkeypatch.setattr(server.core.pool, "_formats", None)
+    info = await get_json(server, "/api/v1/info")
+    assert info["formats"] is None
+    assert info["limits"]["max_image_bytes"] == 1 << 20
+
+
 async def test_an_unknown_address_and_a_wrong_method_are_problems_too(server: Running) -> None:
     assert (await get_json(server, "/nope", 404))["code"] == "not_found"
     async with server.http.put("/api/v1/jobs") as answer:

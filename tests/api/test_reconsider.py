@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from imgsvc.fetching.breakers import FAILURES
+from imgsvc.fetching.breakers import FAILURES, FIRST_PAUSE_S, LONGEST_PAUSE_S
+from imgsvc.fetching.fetches import Fetches
 from tests.pictures import make_jpeg
 from tests.runtime.faulty import fault, render
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
@@ -55,15 +56,34 @@ async def test_cancel_ends_a_job_at_once_and_late_results_are_thrown_away(tmp_pa
     assert list(out.iterdir()) == []
 
 
+def _leave_one_alone(server: Running) -> Fetches:
+    """A host, for minutes; it was asked last when the first pause would be over by now."""
+    breakers = server.core.fetches._breakers
+    for _ in range(FAILURES):
+        breakers.note_failure("dead.example")
+    while breakers.note_failure("dead.example") != LONGEST_PAUSE_S:
+        breakers.move(-LONGEST_PAUSE_S * 1000)
+    breakers.move(-FIRST_PAUSE_S * 1000)
+    assert server.core.fetches.hosts_left_alone == 1
+    return server.core.fetches
+
+
 async def test_a_retry_has_hosts_that_are_left_alone_asked_again(tmp_path: Path) -> None:
     async with running_server(make_settings(tmp_path / "data")) as server:
         job = await submit(server, ("a.jpg", b"no image"), spec=TINY)
-        fetches = server.core.fetches
-        for _ in range(FAILURES):
-            fetches._breakers.note_failure("dead.example")
-        assert fetches.hosts_left_alone == 1
+        fetches = _leave_one_alone(server)
         await _post(server, f"{job['links']['self']}/retry")
         assert fetches.hosts_left_alone == 0
+
+
+async def test_a_retry_of_nothing_has_nobody_asked_again(tmp_path: Path) -> None:
+    async with running_server(make_settings(tmp_path / "data")) as server:
+        bad = await submit(server, ("a.jpg", b"no image"), spec=TINY)
+        good = await submit(server, ("a.jpg", make_jpeg(20, 20)), spec=TINY)
+        fetches = _leave_one_alone(server)
+        await _post(server, f"{good['links']['self']}/retry")
+        await _post(server, f"{bad['links']['self']}/retry", {"codes": ["fetch_failed"]})
+        assert fetches.hosts_left_alone == 1
 
 
 async def test_cancelled_images_can_be_tried_again(tmp_path: Path) -> None:

@@ -90,13 +90,53 @@ def test_a_pause_that_is_ended_by_hand_is_over_until_one_has_asked_in_vain(
     breakers: Breakers, clock: Clock
 ) -> None:
     fail(breakers)
-    until_ms = clock() + 5_000
-    clock.advance(1)
+    clock.advance(5)
+    assert fail(breakers, 1) == [10]
+    until_ms = clock() + 10_000
+    clock.advance(5)
     breakers.end_pauses()
     assert list(breakers.back_early) == [(HOST, until_ms)]
     assert not is_left_alone(breakers)
     assert breakers.is_on_trial(HOST)
+    assert fail(breakers, 1) == [20]
+
+
+def test_pauses_that_are_ended_again_and_again_do_not_have_a_host_asked_all_the_time(
+    breakers: Breakers, clock: Clock
+) -> None:
+    fail(breakers)
+    clock.advance(5)
     assert fail(breakers, 1) == [10]
+    until_ms = clock() + 10_000
+    clock.advance(1)
+    for _ in range(3):
+        breakers.end_pauses()
+    assert list(breakers.back_early) == [(HOST, until_ms)]
+    assert breakers.until_ms(HOST) == clock() + 4_000
+    with pytest.raises(Unfetched) as caught:
+        breakers.check(HOST)
+    assert caught.value.left_alone_since_ms == clock()
+    clock.advance(4)
+    assert not is_left_alone(breakers)
+
+
+@pytest.mark.parametrize("by_ms", [60_000, -60_000])
+def test_those_who_were_tried_by_hand_wait_from_then_on_whatever_the_clock_is_set_to(
+    breakers: Breakers, clock: Clock, by_ms: int
+) -> None:
+    fail(breakers)
+    clock.advance(5)
+    fail(breakers, 1)
+    clock.advance(5)
+    breakers.end_pauses()
+    clock.advance(by_ms / 1000)
+    breakers.move(by_ms)
+    by_hand_ms = clock()
+    clock.advance(1)
+    fail(breakers, 1)
+    with pytest.raises(Unfetched) as caught:
+        breakers.check(HOST)
+    assert caught.value.left_alone_since_ms == by_hand_ms
 
 
 def test_a_clock_that_is_set_moves_also_until_when_those_wait_whose_host_is_back(

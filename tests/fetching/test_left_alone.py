@@ -225,6 +225,7 @@ async def test_whoever_tries_by_hand_what_a_host_that_is_left_alone_for_long_owe
     await back.run_through()
     assert await back.states(job) == ["failed"] * IMAGES
     host.answers["/"] = answer(PICTURE) if is_back else hang_up
+    back.clock.advance(5)
     back.fetches.end_pauses()
     await back.store.retry_images(job.id, codes=None, indexes=None)
     await back.run_through()

@@ -173,7 +173,7 @@ def _start(base: Path, polling: bool) -> ServerProcess:
         "IMGSVC_FOLDERS__0__PRESET": "thumbnail",
         "IMGSVC_FOLDERS__0__POLLING": str(polling).lower(),
     }
-    return ServerProcess(base / "data", settings=settings)
+    return ServerProcess(base / "data", workers=2, settings=settings)
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:

@@ -78,7 +78,8 @@ class JobsMachine(RuleBasedStateMachine):
         return self.send(kinds, is_open)
 
     def start(self) -> None:
-        self.server = ServerProcess(self.folder / "data", program="tests.runtime.faulty")
+        data_dir, program = self.folder / "data", "tests.runtime.faulty"
+        self.server = ServerProcess(data_dir, workers=2, program=program)
         self.http = UrllibClient(self.server.url)
 
     def teardown(self) -> None:

@@ -49,7 +49,7 @@ async def test_each_file_is_processed_once_whoever_is_killed(tmp_path: Path) -> 
         data = make_plain_png((number % 256, number // 256, 7), 60, 40)
         (folder / f"{number:03}.png").write_bytes(data)
     state, data_dir = tmp_path / "state", tmp_path / "data"
-    server = ServerProcess(data_dir)
+    server = ServerProcess(data_dir, workers=2)
     try:
         first = start_submit(folder, server, state)
         job_id = await wait_for_images(server, 32)
@@ -59,7 +59,7 @@ async def test_each_file_is_processed_once_whoever_is_killed(tmp_path: Path) -> 
         second = start_submit(folder, server, state)
         await wait_for_images(server, 150)
         server.kill()
-        server = ServerProcess(data_dir, server.port)
+        server = ServerProcess(data_dir, server.port, workers=2)
         out, said = second.communicate(timeout=60)
         assert (second.returncode, out.strip()) == (0, job_id), said
         assert f"Going on with job {job_id}" in said

@@ -211,7 +211,10 @@ def _of_other_things() -> dict[str, Schema]:
             record(
                 name={"const": "imgsvc"},
                 version=TEXT,
-                formats=record(read=array(TEXT), write=array(TEXT)),
+                formats=said(
+                    nullable(record(read=array(TEXT), write=array(TEXT))),
+                    "null while no worker has come up.",
+                ),
                 limits=record(**dict.fromkeys(LimitSettings.model_fields, _POSITIVE)),
                 workers=ref("Workers"),
                 queue=record(pending_images=COUNT),

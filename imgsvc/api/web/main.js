@@ -34,8 +34,8 @@ function open(route) {
 
 async function sayServer() {
   const { version, workers, formats } = await ask("GET", "/api/v1/info");
-  const reads = `reads ${formats.read.length} formats`;
-  const facts = `imgsvc ${version}, ${workers.size} workers, ${reads}`;
+  const reads = formats ? `, reads ${formats.read.length} formats` : "";
+  const facts = `imgsvc ${version}, ${workers.size} workers${reads}`;
   fill(document.getElementById("server-facts"), facts);
 }
 

@@ -150,7 +150,7 @@ def find_files(
             files = list(search.find(given, alone=len(paths) == 1))
         except OSError as exc:
             search.note(exc)
-            continue
+            files = []
         if not files and not search.unreadable:
             say_left_out([*search.left_out, *search.find_missed_folders()])
             raise click.UsageError(f"There are no images in {given}.")
@@ -210,13 +210,9 @@ class _Search:
             yield from self._find_matches(given)
 
     def _find_matches(self, pattern: str) -> Iterator[FoundFile]:
-        # as a shell would: Path.glob takes hidden files too
-        found = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else []  # noqa: PTH207
         fixed = _fixed_part(Path(pattern))
         is_wanted = self._is_skipped(fixed)  # whoever names the folder for results means it
-        for folder in sorted(_searched_folders(Path(pattern))):
-            if is_wanted or not self._is_skipped(folder):
-                self._check_listing(folder)
+        found = set(self._expand(Path(pattern), is_wanted)) if glob.has_magic(pattern) else set()
         if not found and not self.unreadable:
             if "://" in pattern:
                 url = without_login(pattern)
@@ -224,16 +220,48 @@ class _Search:
                     f"{url} is no file; `submit` takes images by URLs of http and https."
                 )
             raise click.UsageError(f"There is no file or folder {pattern}.")
-        for path in map(Path, sorted(found)):
+        for path in sorted(found, key=str):
             if not is_wanted and self._is_skipped(path):
                 continue
             name = path.relative_to(fixed).as_posix()
             if path.is_dir():
-                yield from self._files_below(path, f"{name}/")
+                yield from self._files_below(path, "" if path == fixed else f"{name}/")
+            elif pattern.endswith("/"):
+                continue
             elif _leads_nowhere(path):
                 self.left_out.append(path)
             else:
                 yield from self._describe(path, name)
+
+    def _expand(self, pattern: Path, is_wanted: bool) -> Iterator[Path]:
+        """As a shell would: nothing hidden, which Path.glob takes, and `**` follows no link, as
+        glob.glob does, through circles too. is_wanted: also what is in the skipped folder.
+        """
+        if "**" not in pattern.parts:
+            for folder in sorted(_searched_folders(pattern)):
+                if is_wanted or not self._is_skipped(folder):
+                    self._check_listing(folder)
+            yield from map(Path, glob.glob(str(pattern)))  # noqa: PTH207
+            return
+        place = pattern.parts.index("**")
+        rest = pattern.parts[place + 1 :]
+        for top in filter(Path.is_dir, self._expand(Path(*pattern.parts[:place]), is_wanted)):
+            for folder, files in self._walk_unhidden(top, is_wanted):
+                if rest:
+                    yield from self._expand(Path(glob.escape(str(folder)), *rest), is_wanted)
+                else:
+                    yield from (folder, *files)
+
+    def _walk_unhidden(self, top: Path, is_wanted: bool) -> Iterator[tuple[Path, list[Path]]]:
+        for where, folders, files in os.walk(top, onerror=self.note):
+            here = Path(where)
+            if not is_wanted and self._is_skipped(here):
+                folders.clear()
+                continue
+            self.walked.add(os.path.realpath(here))
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            self.linked.extend(filter(Path.is_symlink, (here / name for name in folders)))
+            yield here, [here / name for name in files if not name.startswith(".")]
 
     def _is_skipped(self, path: Path) -> bool:
         folder = path if path.is_dir() else path.parent  # a link to a file is one of its own
@@ -309,8 +337,8 @@ def _searched_folders(pattern: Path) -> set[Path]:
     without a word.
     """
     parts = [path for path in (pattern, *pattern.parents) if glob.has_magic(path.name)]
-    tops = {path if path.name == "**" else path.parent for path in parts}
-    return {Path(found) for top in tops for found in glob.glob(f"{top}/", recursive=True)}  # noqa: PTH207
+    tops = {path.parent for path in parts}
+    return {Path(found) for top in tops for found in glob.glob(f"{top}/")}  # noqa: PTH207
 
 
 def _may_be_image(path: Path) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Coroutine
 from io import BufferedReader
 from typing import Any, cast
 
+import click
+
 from imgsvc.cli import exits
 
 CHUNK_BYTES = 64 << 10
@@ -23,10 +25,18 @@ def interrupt_on_sigterm() -> None:
 
 
 def read_stdin() -> bytes:
-    """All of it. For before a loop runs: no signal ends who reads in one of its threads."""
+    """All of it. For before a loop runs: no signal ends who reads in one of its threads.
+
+    Raises click.UsageError.
+    """
+    if sys.stdin is None:  # after `<&-` of a shell
+        raise click.UsageError("There is no stdin to read from.")
     interrupt_on_sigterm()
     stdin = cast("BufferedReader", sys.stdin.buffer)
-    return b"".join(iter(lambda: stdin.read1(CHUNK_BYTES), b""))  # between chunks signals are seen
+    try:  # between chunks signals are seen
+        return b"".join(iter(lambda: stdin.read1(CHUNK_BYTES), b""))
+    except OSError as exc:
+        raise click.UsageError(f"stdin cannot be read: {exc.strerror or exc}.") from exc
 
 
 async def run_until_stopped(work: Coroutine[Any, Any, None]) -> int:

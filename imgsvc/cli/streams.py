@@ -7,11 +7,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from imgsvc.cli import exits
+
+LAST_STREAM = 2
+"""The file descriptor of stderr; before it stand those of stdin and stdout."""
 
 
 class OutputLost(click.ClickException):
@@ -24,11 +27,19 @@ def guard_streams() -> None:
     """From now on a command ends with OutputLost when stdout cannot be written, quietly when that
     is a pipe which its reader has closed, and goes on when stderr cannot. None of it is an OSError,
     which whoever writes files would take for a trouble of theirs; but a closed pipe for stderr is.
-    What the command was not given at all takes everything.
+    What the command was not given at all takes everything, of its worker processes too: what they
+    open must not come to stand in its place.
     """
+    while (null := os.open(os.devnull, os.O_RDWR)) <= LAST_STREAM:
+        os.set_inheritable(null, True)
+    os.close(null)
     for name, ends in (("stdout", True), ("stderr", False)):
-        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: PTH123, SIM115 - for good
+        stream = getattr(sys, name) or _open_null()
         setattr(sys, name, _Guarded(stream, _Guard(ends=ends)))
+
+
+def _open_null() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: PTH123
 
 
 class _Guard:

@@ -286,6 +286,34 @@ def test_an_out_folder_that_is_a_link_in_a_circle_is_no_reason_to_break_off(tree
     refuse_out_above(Path("more"), Path("circle"))
 
 
+@pytest.mark.timeout(20)
+def test_a_pattern_follows_no_links_in_circles(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There would be more paths than anybody can wait for."""
+    for name in ("up", "again"):
+        (tree / "photos" / "trip" / name).symlink_to("..")
+    assert names("photos/**/*.webp") == ["out/a.webp", "trip/c.webp"]
+    assert names("photos/**/trip/**/*.webp") == ["trip/c.webp"]
+    assert names("photos/**/") == ["a.png", "b.JPG", "out/a.webp", "trip/c.webp"]
+    (tree / "photos" / "other").symlink_to("../more")
+    left_out: list[Path] = []
+    find_files(["photos/**/*.webp"], left_out=left_out)
+    say_left_out(left_out)
+    assert "1 link to a folder is left out: other." in capsys.readouterr().err
+
+
+def test_a_working_directory_that_is_gone_has_no_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(click.UsageError, match="no images in"):
+        find_files(["."])
+
+
 def test_a_link_that_leads_nowhere_stops_no_pattern(
     tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

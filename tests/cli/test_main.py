@@ -170,6 +170,18 @@ def test_a_command_that_reads_stdin_is_ended_by_a_signal(command: str, signal_: 
     assert code == 130
 
 
+@pytest.mark.parametrize("command", ["submit -", "submit --list -", "presets save mine -"])
+@pytest.mark.parametrize("redirection", ["<&-", "0>/dev/null"])
+def test_who_has_no_stdin_is_told_so(command: str, redirection: str) -> None:
+    shell = f'exec "$0" -m imgsvc {command} {redirection}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell, sys.executable], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "stdin" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_what_a_command_was_not_given_takes_everything(
     name: str, monkeypatch: pytest.MonkeyPatch

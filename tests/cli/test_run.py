@@ -122,6 +122,19 @@ def test_a_file_that_is_gone_by_the_time_that_all_are_found_fails_alone(
     assert set(_results(tmp_path / "out")) == {"shop/b.webp"}
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_workers_of_a_run_that_was_given_no_output_start_too(
+    closed: str, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "c.jpg").write_bytes(b"no image")
+    shell = f'exec "$@" {closed}'
+    command = [sys.executable, "-m", "imgsvc", "run", str(photos), "--out"]
+    command += [str(tmp_path / "out"), "--preset", "thumbnail", "--workers", "1"]
+    done = subprocess.run(["/bin/sh", "-c", shell, "sh", *command], check=False)
+    assert done.returncode == 1
+    assert set(_results(tmp_path / "out")) == {"a.webp", "shop/b.webp"}
+
+
 def test_a_second_run_does_nothing(photos: Path, recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     _summary(photos, "--out", out, "--recipe", recipe)

@@ -191,6 +191,8 @@ async def test_a_product_list_is_a_job_of_its_own(page: Page, server: ServerProc
     await drop(page, {"wrong.csv": b"no list\n"})
     await page.get_by_role("button", name="Start with a product list").click()
     await expect(page.get_by_role("alert")).to_contain_text("The product list is not valid.")
+    wrong = page.get_by_role("alert").get_by_role("listitem")
+    await expect(wrong).to_contain_text(["serial number", "product name", "input image URLs"])
     await page.get_by_role("button", name="Clear").click()
     await page.get_by_label("Label").fill("shoes & hats")
     await drop(page, {"products.csv": content})

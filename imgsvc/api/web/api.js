@@ -4,12 +4,16 @@ import { presence } from "./presence.js";
 
 export const HEADERS = { "X-Requested-With": "imgsvc-page", Accept: "application/json" };
 
-/** The server said no. code: as in its problem document. retryAfterS: null where it did not say. */
+/**
+ * The server said no. code: as in its problem document. faults: what is wrong, place by place.
+ * retryAfterS: null where it did not say.
+ */
 export class Problem extends Error {
-  constructor(status, code, detail, retryAfterS = null) {
+  constructor(status, code, detail, faults = [], retryAfterS = null) {
     super(detail);
     this.status = status;
     this.code = code;
+    this.faults = faults;
     this.retryAfterS = retryAfterS;
   }
 }
@@ -60,6 +64,7 @@ export function readAnswer(status, text, retryAfter) {
     status,
     typeof document?.code === "string" ? document.code : `http_${status}`,
     sentence(document) ?? `A gateway before the server says ${status}.`,
+    faultsOf(document),
     Number.isNaN(seconds) ? null : seconds,
   );
 }
@@ -67,9 +72,13 @@ export function readAnswer(status, text, retryAfter) {
 /** The detail, with the first of its faults where it names one that the detail does not. */
 function sentence(document) {
   if (typeof document?.detail !== "string") return null;
-  const fault = document.errors?.[0]?.detail;
+  const [fault] = faultsOf(document);
   const isNews = fault && !document.detail.includes(fault);
   return isNews ? `${document.detail} ${fault}` : document.detail;
+}
+
+function faultsOf(document) {
+  return Array.isArray(document?.errors) ? document.errors.map((fault) => fault?.detail) : [];
 }
 
 /** A key for a request that may have to be sent again. */

@@ -28,7 +28,7 @@ export function submitForm(onJob) {
     "aria-describedby": "faults",
   });
   const zone = dropZone(chosen);
-  const faults = el("p", { id: "faults", class: "fault", role: "alert" });
+  const faults = el("div", { id: "faults", class: "fault", role: "alert" });
   const start = el("button", { class: "primary", type: "submit" }, "Start");
 
   let isBusy = false;
@@ -65,7 +65,8 @@ export function submitForm(onJob) {
     } catch (error) {
       isBusy = false;
       check();
-      fill(faults, error.message);
+      const places = error.faults?.length > 1 ? error.faults : [];
+      fill(faults, error.message, listOf(places));
     }
   };
 
@@ -95,6 +96,10 @@ export function submitForm(onJob) {
   learnLimits(chosen, limits).then(check, () => {});
   check();
   return { element: form, leave };
+}
+
+function listOf(faults) {
+  return faults.length > 0 && el("ul", {}, faults.map((fault) => el("li", {}, fault)));
 }
 
 function faultOf(total, wrong, most) {

@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Page, Route, WebSocket, WebSocketRoute, expect
 
 from tests.page.visitor import (
+    all_shown,
     append,
     begin_job,
     delete,
@@ -29,6 +30,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SUMMARY = ("id", "status", "total", "completed", "failed", "cancelled", "progress", "eta_s")
 """What messages say of a job, but the first and the last."""
+
+TELL_PAUSES = """
+  const { setTimeout } = window;
+  window.setTimeout = (end, ms) => {
+    tellPause(ms);
+    return setTimeout(end, ms);
+  };
+"""
 
 AWAY = "The server does not answer. This page goes on when it is back."
 
@@ -56,6 +65,18 @@ async def mortal(tmp_path: Path) -> AsyncIterator[Mortal]:
 async def open_job(page: Page, server: ServerProcess, job_id: str) -> None:
     await page.goto(f"{server.url}/#/jobs/{job_id}")
     await expect(page.locator(".status h1")).to_be_visible()
+
+
+def hear_of_all(page: Page) -> asyncio.Event:
+    """Set once the page has a message of those about all jobs."""
+    heard = asyncio.Event()
+
+    def open_ear(socket: WebSocket) -> None:
+        if socket.url.endswith("/api/v1/events"):
+            socket.on("framereceived", lambda _: heard.set())
+
+    page.on("websocket", open_ear)
+    return heard
 
 
 async def test_a_job_is_there_again_after_a_reload_and_goes_on(
@@ -265,13 +286,7 @@ async def test_a_job_that_is_tried_again_or_deleted_elsewhere_is_seen_so(
     job_id = await asyncio.to_thread(begin_job, server, files)
     path = f"/api/v1/jobs/{job_id}"
     await asyncio.to_thread(server.post, f"{path}/close", {})
-    heard = asyncio.Event()
-
-    def open_ear(socket: WebSocket) -> None:
-        if socket.url.endswith("/api/v1/events"):
-            socket.on("framereceived", lambda _: heard.set())
-
-    page.on("websocket", open_ear)
+    heard = hear_of_all(page)
     await open_job(page, server, job_id)
     await shown_state(page, "Some failed")
     await heard.wait()
@@ -280,6 +295,96 @@ async def test_a_job_that_is_tried_again_or_deleted_elsewhere_is_seen_so(
     await shown_state(page, "Some failed")
     await asyncio.to_thread(delete, server, job_id)
     await expect(page.get_by_role("heading", name="Nothing here")).to_be_visible()
+
+
+async def test_a_job_that_is_tried_again_elsewhere_is_followed_without_being_asked_for(
+    page: Page, server: ServerProcess
+) -> None:
+    files = {f"{number}.jpg": cut(make_jpeg()) for number in range(3)}
+    job_id = await asyncio.to_thread(begin_job, server, files)
+    path = f"/api/v1/jobs/{job_id}"
+    await asyncio.to_thread(server.post, f"{path}/close", {})
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    heard = hear_of_all(page)
+    await open_job(page, server, job_id)
+    await shown_state(page, "Failed")
+    await heard.wait()
+    await page.route(f"**{path}", hold)
+    async with page.expect_websocket(lambda socket: socket.url.endswith(f"{path}/events")):
+        await asyncio.to_thread(server.post, f"{path}/retry", {})
+    held.set()
+    await shown_state(page, "Failed")
+
+
+async def test_who_deletes_a_job_is_led_to_the_start_and_not_told_that_it_is_gone(
+    page: Page, server: ServerProcess
+) -> None:
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    await asyncio.to_thread(server.post, f"/api/v1/jobs/{job_id}/close", {})
+    held = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        if route.request.method != "DELETE":
+            await route.continue_()
+            return
+        answer = await route.fetch()
+        await held.wait()
+        await route.fulfill(response=answer)
+
+    await page.route(f"**/api/v1/jobs/{job_id}", answer_late)
+    await open_job(page, server, job_id)
+    await shown_state(page, "Finished")
+    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+    await page.goto(f"{server.url}/#/nowhere")
+    async with page.expect_response(f"**/api/v1/jobs/{job_id}"):
+        held.set()
+    await all_shown(page)
+    assert page.url.endswith("#/nowhere")
+
+
+async def test_a_job_that_is_deleted_elsewhere_is_gone_also_where_an_image_is_seen_large(
+    page: Page, server: ServerProcess
+) -> None:
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    await open_job(page, server, job_id)
+    await page.locator(".tile a").click()
+    await expect(page.locator(".viewer h2")).to_have_text("a.jpg")
+    await asyncio.to_thread(delete, server, job_id)
+    gone = page.get_by_role("heading", name="Nothing here")
+    await expect(gone).to_be_visible()
+    await expect(page.locator("main")).to_be_focused()
+    await page.go_back()
+    await page.go_forward()
+    await expect(gone).to_be_visible()
+
+
+async def test_where_connections_lead_nowhere_it_is_asked_less_and_less(
+    page: Page, server: ServerProcess
+) -> None:
+    def let_nothing_through(socket: WebSocketRoute) -> None:
+        closings: list[asyncio.Future[None]] = []
+        beyond = socket.connect_to_server()
+        beyond.on_message(lambda _: closings.append(asyncio.ensure_future(socket.close())))
+
+    is_long = asyncio.Event()
+
+    def hear_of(pause_ms: float) -> None:
+        if 1000 < pause_ms < 9000:  # not the first ones, nor how long a handshake may take
+            is_long.set()
+
+    await page.route_web_socket("**/events", let_nothing_through)
+    await page.expose_function("tellPause", hear_of)
+    await page.add_init_script(TELL_PAUSES)
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    await open_job(page, server, job_id)
+    await is_long.wait()
 
 
 async def test_a_job_that_is_closed_elsewhere_is_open_no_more(

@@ -9,7 +9,16 @@ import re
 import pytest
 from playwright.async_api import Page, Route, WebSocket, WebSocketRoute, expect
 
-from tests.page.visitor import begin_job, drop, get_json, open_start, shown_state, start, submit
+from tests.page.visitor import (
+    all_shown,
+    begin_job,
+    drop,
+    get_json,
+    open_start,
+    shown_state,
+    start,
+    submit,
+)
 from tests.pictures import cut, make_jpeg
 from tests.server_process import ServerProcess
 
@@ -71,6 +80,32 @@ async def test_what_changed_before_a_job_was_followed_is_seen(
     await expect(page.locator(".tile.processing")).to_have_count(1)
     followed.set()
     await expect(page.locator(".tile.completed")).to_have_count(1)
+
+
+async def test_what_was_asked_for_before_other_images_are_looked_at_does_not_take_their_place(
+    page: Page, server: ServerProcess
+) -> None:
+    files = {"good.jpg": make_jpeg(), "bad.jpg": cut(make_jpeg())}
+    job_id = await asyncio.to_thread(begin_job, server, files)
+    await page.goto(f"{server.url}/#/jobs/{job_id}")
+    await expect(page.locator(".tile:is(.completed, .failed)")).to_have_count(2)
+    asked, held = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        if "status=" not in route.request.url:
+            asked.set()
+            await held.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/jobs/*/images?*", hold)
+    await asyncio.to_thread(server.post, f"/api/v1/jobs/{job_id}/close", {})
+    await asked.wait()
+    await page.get_by_role("link", name="Failed").click()
+    await expect(page.locator(".tile")).to_have_count(1)
+    async with page.expect_event("requestfinished", lambda sent: "status=" not in sent.url):
+        held.set()
+    await all_shown(page)
+    await expect(page.locator(".tile")).to_have_count(1)
 
 
 async def test_what_is_heard_while_the_list_of_jobs_is_asked_for_is_newer_than_the_answer(

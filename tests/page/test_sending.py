@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, Request, Route, expect
 
-from tests.page.visitor import get_json, names_of, open_start, shown_state, start, submit
+from tests.page.visitor import drop, get_json, names_of, open_start, shown_state, start, submit
 from tests.pictures import make_jpeg, make_png
 from tests.server_process import ServerProcess
 
@@ -104,6 +104,28 @@ async def test_who_leaves_while_files_are_sent_is_warned(page: Page, server: Ser
     assert dialog.type == "beforeunload"
     await dialog.dismiss()
     held.set()
+    await shown_state(page, "Finished")
+
+
+async def test_who_leaves_before_there_is_a_job_is_warned(
+    page: Page, server: ServerProcess
+) -> None:
+    is_back = asyncio.Event()
+
+    async def answer(route: Route) -> None:
+        await (route.continue_() if is_back.is_set() else route.fulfill(status=503))
+
+    await page.route("**/api/v1/jobs", answer)
+    await open_start(page, server)
+    await drop(page, {"a.jpg": make_jpeg()})
+    await page.get_by_role("button", name="Start").click()
+    await expect(page.get_by_role("alert")).to_contain_text("503")
+    async with page.expect_event("dialog") as asked:
+        await page.close(run_before_unload=True)
+    dialog = await asked.value
+    assert dialog.type == "beforeunload"
+    await dialog.dismiss()
+    is_back.set()
     await shown_state(page, "Finished")
 
 

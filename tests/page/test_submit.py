@@ -140,6 +140,7 @@ async def test_an_address_names_its_image_as_on_the_command_line(
 ) -> None:
     urls = [
         "http://127.0.0.1:1/shop/a.jpg?size=2#top", "http://127.0.0.1:1/a%20%c3%a9%E9.jpg",
+        "http://127.0.0.1:1/%ef%bb%bfa.jpg",
         "http://127.0.0.1:1/", "http://127.0.0.1:1", "http://127.0.0.1:1/a%2fb%5Cc%0a.jpg",
         f"http://127.0.0.1:1/{'a' * 300}.jpg", "http://127.0.0.1:1/100%.jpg",
     ]  # fmt: skip

@@ -53,6 +53,13 @@ async def shown_state(page: Page, state: str) -> None:
     await expect(page.locator(".status .state")).to_have_text(state)
 
 
+async def all_shown(page: Page) -> None:
+    """What the page has been answered by now is seen: it draws at most once a frame."""
+    frame = "new Promise((resolve) => requestAnimationFrame(resolve))"
+    for _ in range(2):
+        await page.evaluate(frame)
+
+
 def begin_job(server: ServerProcess, files: Mapping[str, bytes]) -> str:
     """An open job with these images, made without the page: its id. Blocking."""
     job_id = str(server.post("/api/v1/jobs", {"open": True, "preset": "thumbnail"})["id"])

@@ -42,7 +42,7 @@ class JobView {
   #actions = new JobActions({
     beforeCancel: () => sendings.get(this.#route.id)?.stop({ close: false }),
     onChanged: (job) => this.#change(job),
-    onDeleted: () => (location.hash = "#/"),
+    onDeleted: () => this.#goHome(),
   });
   #viewer;
   #gridPlace = el("div");
@@ -94,7 +94,7 @@ class JobView {
     const before = this.#route;
     this.#route = route;
     if (before.image === null) this.#cameFromGrid = route.image !== null;
-    if (this.#job === null) return;
+    if (this.#job === null || this.#left.signal.aborted) return;
     if (before.show !== route.show) this.#openListing();
     this.#show();
     this.#showImage();
@@ -159,7 +159,13 @@ class JobView {
   }
 
   #hearOfAll({ type, job }) {
-    if (type === "snapshot" || job.id === this.#route.id) this.#look();
+    if (type === "snapshot") this.#look();
+    else if (job.id !== this.#route.id) return;
+    else if (isFinal(job)) this.#look();
+    else {
+      Object.assign(this.#job, job);
+      this.#follow(); // what it is by now comes first
+    }
   }
 
   /** Messages do not say that it was closed. */
@@ -171,10 +177,20 @@ class JobView {
 
   #end(problem) {
     if (this.#left.signal.aborted) return;
-    this.leave();
     const isGone = problem.status === 404;
+    if (isGone && this.#actions.isDeleting) {
+      this.#goHome();
+      return;
+    }
+    this.leave();
     const gone = "There is no such job, or not any more: it was deleted, or its time was over.";
     openNowhere(this.#place, isGone ? gone : problem.message);
+    this.#place.focus({ preventScroll: true }); // so that it is read out, and Tab begins there
+  }
+
+  /** Unless somebody went elsewhere meanwhile. */
+  #goHome() {
+    if (!this.#left.signal.aborted) location.hash = "#/";
   }
 
   #openListing() {

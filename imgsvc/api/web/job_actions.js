@@ -14,6 +14,9 @@ export class JobActions {
   #cancel = this.#button("stop", "Cancel", "cancel");
   #delete = button("trash", "Delete", () => this.#askFirst());
 
+  /** Whether it is being deleted from here. */
+  isDeleting = false;
+
   element = el(
     "div",
     { class: "actions" },
@@ -61,11 +64,13 @@ export class JobActions {
     const close = () => dialog.close();
     const confirm = async () => {
       close();
+      this.isDeleting = true;
       await this.#try(async () => {
         await this.beforeCancel();
         await ask("DELETE", this.#job.links.self);
         this.onDeleted();
       });
+      this.isDeleting = false;
     };
     fill(
       dialog,

@@ -22,9 +22,9 @@ export function follow(path, { onMessage, askInstead, onGone }) {
 async function run(path, { onMessage, askInstead, onGone, stop }) {
   let failures = 0;
   while (!stop.aborted) {
-    const { opened, ended } = await listen(path, onMessage, stop);
+    const { heard, ended } = await listen(path, onMessage, stop);
     if (ended || stop.aborted) return;
-    failures = opened ? 1 : failures + 1;
+    failures = heard ? 1 : failures + 1;
     await presence.check();
     await presence.untilBack(pauseMs(failures));
     if (stop.aborted) return;
@@ -48,16 +48,16 @@ function listen(path, onMessage, stop) {
     const socket = new WebSocket(url);
     const close = () => socket.close();
     const late = setTimeout(close, HANDSHAKE_MS);
-    let opened = false;
+    let heard = false; // some proxies open a connection, and let nothing through
     let ended = false;
     stop.addEventListener("abort", close);
     socket.addEventListener("open", () => {
-      opened = true;
       clearTimeout(late);
       presence.see();
     });
     socket.addEventListener("message", ({ data }) => {
       if (stop.aborted) return;
+      heard = true;
       const message = JSON.parse(data);
       ended ||= message.type === "end";
       onMessage(message);
@@ -65,7 +65,7 @@ function listen(path, onMessage, stop) {
     socket.addEventListener("close", () => {
       clearTimeout(late);
       stop.removeEventListener("abort", close);
-      resolve({ opened, ended });
+      resolve({ heard, ended });
     });
   });
 }

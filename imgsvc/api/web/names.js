@@ -1,7 +1,7 @@
 // What images are called, in the words of the server.
 
 const MOST_CHARS = 255;
-const UTF8 = new TextDecoder();
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The name of a file as the server keeps it, after a form's escapes were taken from it. */
 export function keptName(name) {

@@ -19,6 +19,8 @@ export const sendings = new Map();
 /** Told whenever one of them begins, gets on or ends. */
 export const sendingNews = new EventTarget();
 
+let beginnings = 0; // jobs that are asked for, and not there yet
+
 /**
  * Make a job and begin to send. Resolves with its Sending once the job is there. Throws Problem:
  * the server does not want such a job.
@@ -39,9 +41,14 @@ export async function sendList({ preset, label = "" }, file, onTrouble) {
 }
 
 /** However often it has to be asked for, it is one job. */
-function begin(path, content, onTrouble) {
+async function begin(path, content, onTrouble) {
   const key = newKey();
-  return insist(() => ask("POST", path, { ...content, key }), { onTrouble });
+  beginnings += 1;
+  try {
+    return await insist(() => ask("POST", path, { ...content, key }), { onTrouble });
+  } finally {
+    beginnings -= 1;
+  }
 }
 
 /** Send to a job that is open already. */
@@ -52,8 +59,9 @@ export function resume(job, files, urls = []) {
   return sending;
 }
 
+/** Whether something is lost when the page is closed now. */
 export function isAnySending() {
-  return Array.from(sendings.values()).some((sending) => sending.isActive);
+  return beginnings > 0 || Array.from(sendings.values()).some((sending) => sending.isActive);
 }
 
 class Sending {

@@ -230,39 +230,3 @@ async def test_what_is_heard_of_an_image_while_it_is_asked_for_is_newer_than_the
     await (await answer.value).finished()
     await page.evaluate("new Promise((done) => setTimeout(done))")
     await expect(state).to_have_text("Cancelled")
-
-
-async def test_another_state_is_looked_at_while_the_list_is_asked_for_anew(
-    page: Page, server: ServerProcess
-) -> None:
-    files = {"good.jpg": make_jpeg(), "bad.jpg": cut(make_jpeg())}
-    job_id = await submit(page, server, files)
-    await shown_state(page, "Some failed")
-    job = await asyncio.to_thread(get_json, server, f"/api/v1/jobs/{job_id}")
-    snapshot = json.dumps({"type": "snapshot", "seq": 1, "job": job | {"status": "processing"}})
-    followed: asyncio.Queue[WebSocketRoute] = asyncio.Queue()
-    held = asyncio.Event()
-
-    async def say_working(route: Route) -> None:
-        await route.fulfill(json=job | {"status": "processing"})
-
-    async def hold(route: Route) -> None:
-        await held.wait()
-        await route.continue_()
-
-    await page.route(f"**/api/v1/jobs/{job_id}", say_working)
-    await page.route_web_socket(f"**/{job_id}/events", followed.put_nowait)
-    await page.reload()
-    tiles = page.locator(".tile:not(.unknown)")
-    await expect(tiles).to_have_count(2)
-    of_all_states = re.compile(r"/images\?limit=\d+$")
-    await page.route(of_all_states, hold)
-    async with page.expect_request(of_all_states):
-        (await followed.get()).send(snapshot)
-    await page.evaluate("id => { location.hash = `#/jobs/${id}?show=completed` }", job_id)
-    await expect(tiles).to_have_count(1)
-    async with page.expect_response(of_all_states) as answer:
-        held.set()
-    await (await answer.value).finished()
-    await page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-    await expect(tiles).to_have_count(1)

@@ -185,3 +185,20 @@ async def test_an_image_that_could_not_be_asked_for_is_shown_when_the_server_is_
     await page.locator(".tile a").click()
     await expect(page.locator(".viewer h2")).to_have_text("a.jpg")
     assert asked == 2
+
+
+async def test_a_picture_that_was_lost_comes_when_the_server_is_back(
+    page: Page, server: ServerProcess
+) -> None:
+    is_back = asyncio.Event()
+
+    async def answer(route: Route) -> None:
+        await (route.continue_() if is_back.is_set() else route.abort())
+
+    await submit(page, server, {"a.jpg": make_jpeg()})
+    await expect(page.locator(".tile.completed img.loaded")).to_have_count(1)
+    await page.route(re.compile("/outputs/|/livez"), answer)
+    await page.locator(".tile a").click()
+    await expect(page.locator("#away")).to_be_visible()
+    is_back.set()
+    await expect(page.locator(".viewer img")).to_have_js_property("naturalWidth", 64)

@@ -230,3 +230,20 @@ async def test_what_is_heard_of_an_image_while_it_is_asked_for_is_newer_than_the
     await (await answer.value).finished()
     await page.evaluate("new Promise((done) => setTimeout(done))")
     await expect(state).to_have_text("Cancelled")
+
+
+async def test_a_picture_that_was_lost_comes_when_the_server_is_back(
+    page: Page, server: ServerProcess
+) -> None:
+    is_back = asyncio.Event()
+
+    async def answer(route: Route) -> None:
+        await (route.continue_() if is_back.is_set() else route.abort())
+
+    await submit(page, server, {"a.jpg": make_jpeg()})
+    await expect(page.locator(".tile.completed img.loaded")).to_have_count(1)
+    await page.route(re.compile("/outputs/|/livez"), answer)
+    await page.locator(".tile a").click()
+    await expect(page.locator("#away")).to_be_visible()
+    is_back.set()
+    await expect(page.locator(".viewer img")).to_have_js_property("naturalWidth", 64)

@@ -154,7 +154,12 @@ export class Viewer {
     }
     const made = el("img", { alt: name, width: output.width, height: output.height });
     made.addEventListener("load", () => made.nextSibling?.remove());
-    made.addEventListener("error", () => made.isConnected && presence.check());
+    made.addEventListener("error", () => {
+      if (!made.isConnected) return;
+      presence.check();
+      const again = () => made.isConnected && (made.src = inline(output));
+      presence.addEventListener("back", again, { once: true });
+    });
     made.src = inline(output);
     const hash = made.complete ? null : analysis?.thumbhash;
     fill(this.#picture, made, hash && placeholder(hash, output));

@@ -49,7 +49,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def _run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, ["run", "--workers=2", *map(str, arguments)])
+    return CliRunner().invoke(cli, ["run", "--workers=1", *map(str, arguments)])
 
 
 def _summary(*arguments: object) -> dict[str, Any]:

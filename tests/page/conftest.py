@@ -59,7 +59,9 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
         ):
             faults.append(message.text)
 
-    context = await browser.new_context(viewport={"width": 1280, "height": 800})
+    context = await browser.new_context(
+        viewport={"width": 1280, "height": 800}, reduced_motion="reduce"
+    )
     context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()
     page.on("console", note)

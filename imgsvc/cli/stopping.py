@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import signal
+import socket
 import sys
-from collections.abc import Coroutine
-from io import BufferedReader
-from typing import Any, cast
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import click
 
@@ -32,11 +35,40 @@ def read_stdin() -> bytes:
     if sys.stdin is None:  # after `<&-` of a shell
         raise click.UsageError("There is no stdin to read from.")
     interrupt_on_sigterm()
-    stdin = cast("BufferedReader", sys.stdin.buffer)
-    try:  # between chunks signals are seen
-        return b"".join(iter(lambda: stdin.read1(CHUNK_BYTES), b""))
+    try:
+        with _woken_by_signals() as signals:
+            return b"".join(_chunks(sys.stdin.fileno(), signals))
     except OSError as exc:
         raise click.UsageError(f"stdin cannot be read: {exc.strerror or exc}.") from exc
+
+
+@contextmanager
+def _woken_by_signals() -> Iterator[int]:
+    """The file descriptor of what becomes readable when a signal comes."""
+    woken, waker = socket.socketpair()
+    with woken, waker:
+        waker.setblocking(False)
+        before = signal.set_wakeup_fd(waker.fileno())
+        try:
+            yield woken.fileno()
+        finally:
+            signal.set_wakeup_fd(before)
+
+
+def _chunks(fd: int, signals: int) -> Iterator[bytes]:
+    """What is read until the end. A signal just before a read that waits would be seen after it
+    only, so nothing is read before there is something.
+    """
+    while True:
+        ready, _, _ = select.select([fd, signals], [], [])
+        if signals in ready:
+            os.read(signals, CHUNK_BYTES)
+        if fd in ready:
+            with suppress(BlockingIOError):  # somebody else who has it was faster
+                chunk = os.read(fd, CHUNK_BYTES)
+                if not chunk:
+                    return
+                yield chunk
 
 
 async def run_until_stopped(work: Coroutine[Any, Any, None]) -> int:

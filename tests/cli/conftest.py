@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -43,18 +44,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def imgsvc(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs a command against the server; stdin is bytes."""
+    """Runs a command against the server; stdin is a file of these bytes."""
 
     state = tmp_path_factory.mktemp("state")
 
     def run(*arguments: str | Path, stdin: bytes = b"") -> Ran:
-        result = CliRunner().invoke(
-            cli,
-            [str(argument) for argument in arguments],
-            input=stdin,
-            env={"IMGSVC_SERVER": server.url, "XDG_STATE_HOME": str(state)},
-            prog_name="imgsvc",
-        )
+        with TemporaryFile() as file:
+            file.write(stdin)
+            file.seek(0)
+            result = CliRunner().invoke(
+                cli,
+                [str(argument) for argument in arguments],
+                input=file,
+                env={"IMGSVC_SERVER": server.url, "XDG_STATE_HOME": str(state)},
+                prog_name="imgsvc",
+            )
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Ran(result.exit_code, result.stdout, result.stderr)

@@ -170,6 +170,27 @@ def test_a_command_that_reads_stdin_is_ended_by_a_signal(command: str, signal_: 
     assert code == 130
 
 
+def test_stdin_is_read_to_its_end_where_it_is_set_not_to_wait(server: ServerProcess) -> None:
+    """As a shell's other commands may leave it."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with (
+        os.fdopen(reader, "rb") as stdin,
+        os.fdopen(writer, "wb", buffering=0) as fed,
+        subprocess.Popen(
+            [sys.executable, "-m", "imgsvc", "presets", "save", "fed", "-"],
+            stdin=stdin,
+            env=os.environ | {"IMGSVC_SERVER": server.url},
+        ) as process,
+    ):
+        stdin.close()
+        fed.write(b'{"variants": [' + b" " * (1 << 20))  # more than a pipe holds
+        fed.write(b'{"name": "a"}]}')
+        fed.close()
+        code = process.wait(timeout=60)
+    assert code == 0
+
+
 @pytest.mark.parametrize("command", ["submit -", "submit --list -", "presets save mine -"])
 @pytest.mark.parametrize("redirection", ["<&-", "0>/dev/null"])
 def test_who_has_no_stdin_is_told_so(command: str, redirection: str) -> None:

@@ -8,7 +8,7 @@ is left alone for twice as long, and so on. Bookkeeping, no I/O.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from imgsvc.domain.rendering import Failure
@@ -127,13 +127,14 @@ class Breakers:
             self.back_early.append((host, record.until_ms))
         return True
 
-    def end_pauses(self) -> None:
+    def end_pauses(self, hosts: Iterable[str]) -> None:
         """Whoever tries anew by hand may know that a host is back: one image asks each of them, of
         those that failed just now when the first pause would be over.
         """
         now = self._clock()
-        for host, record in self._records.items():
-            if now < record.until_ms:
+        for host in hosts:
+            record = self._records.get(host)
+            if record is not None and now < record.until_ms:
                 record.since_ms = now
                 until_ms = max(now, record.noted_ms + FIRST_PAUSE_S * 1000)
                 if until_ms < record.until_ms:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -117,9 +117,9 @@ class Fetches:
             if _may_bring_work(change):
                 self._wake.set()
 
-    def end_pauses(self) -> None:
-        """Have hosts that are left alone be asked again."""
-        self._breakers.end_pauses()
+    def end_pauses(self, hosts: Collection[str]) -> None:
+        """Have those of `hosts` be asked again that are left alone."""
+        self._breakers.end_pauses(hosts)
         self._wake.set()
 
     def clock_was_set(self, by_ms: int) -> None:

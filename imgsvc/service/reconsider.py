@@ -14,10 +14,10 @@ log = get_logger(__name__)
 
 
 class Reconsiderer:
-    """end_pauses: has hosts that are left alone be asked again."""
+    """end_pauses: has those of some hosts be asked again that are left alone."""
 
     def __init__(
-        self, store: Store, dispatcher: Dispatcher, end_pauses: Callable[[], None]
+        self, store: Store, dispatcher: Dispatcher, end_pauses: Callable[[Collection[str]], None]
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
@@ -50,25 +50,15 @@ class Reconsiderer:
         codes: Collection[str] | None = None,
         indexes: Collection[int] | None = None,
     ) -> Job:
-        """Let failed and cancelled images wait for a first try again, also of hosts that are left
-        alone.
+        """Let failed and cancelled images wait for a first try again, also where their host
+        is left alone.
 
         codes: only those that failed so; indexes: only these; None: all. An image of which
         nothing was kept (empty, too large, broken base64) fails again. Raises NotFound.
         """
-        job = await self._store.job(job_id)
-        if _has_any(job, codes):
-            self._end_pauses()  # first: who waits for a host for long would fail at once
+        hosts = await self._store.hosts_to_retry(job_id, codes=codes, indexes=indexes)
+        self._end_pauses(hosts)  # first: who waits for a host for long would fail at once
         job = await self._store.retry_images(job_id, codes=codes, indexes=indexes)
         if job.finished_images < job.total:
             self._dispatcher.job_has_work(job)
         return job
-
-
-def _has_any(job: Job, codes: Collection[str] | None) -> bool:
-    """Whether there is something to try again. Else whoever asks for it again and again, in vain,
-    would keep others waiting for dead hosts for ever.
-    """
-    if codes is None:
-        return job.failed + job.cancelled > 0
-    return any(code in job.errors for code in codes)

@@ -192,6 +192,24 @@ class Lookups:
         not_before: int | None = rows[0]["not_before"]
         return not_before
 
+    async def hosts_to_retry(
+        self,
+        job_id: str,
+        *,
+        codes: Collection[str] | None = None,
+        indexes: Collection[int] | None = None,
+    ) -> set[str]:
+        """Who would be asked if these images of a job were tried again; codes, indexes: as in
+        `retry_images`.
+        """
+        parameters = {
+            "job_id": job_id,
+            "codes": None if codes is None else dump_json(list(codes)),
+            "indexes": None if indexes is None else dump_json(list(indexes)),
+        }
+        rows = await self._readers.fetch(FETCHES["hosts_to_retry"], parameters)
+        return {row["host"] for row in rows}
+
     async def hosts_to_fetch(self, priority: Priority, limit: int) -> list[str]:
         """Hosts that images of such jobs may be fetched from now, in their order."""
         parameters = {"rank": priority.rank, "limit": limit}

@@ -68,22 +68,25 @@ def _leave_one_alone(server: Running) -> Fetches:
     return server.core.fetches
 
 
-async def test_a_retry_has_hosts_that_are_left_alone_asked_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("body", "left_alone"),
+    [({}, 0), ({"indexes": [1]}, 0), ({"indexes": [0]}, 1), ({"codes": ["fetch_failed"]}, 1)],
+)
+async def test_a_retry_has_its_own_hosts_asked_again_that_are_left_alone(
+    tmp_path: Path, body: dict[str, Any], left_alone: int
+) -> None:
     async with running_server(make_settings(tmp_path / "data")) as server:
-        job = await submit(server, ("a.jpg", b"no image"), spec=TINY)
+        other = await submit(server, ("a.jpg", b"no image"), spec=TINY)
         fetches = _leave_one_alone(server)
-        await _post(server, f"{job['links']['self']}/retry")
-        assert fetches.hosts_left_alone == 0
-
-
-async def test_a_retry_of_nothing_has_nobody_asked_again(tmp_path: Path) -> None:
-    async with running_server(make_settings(tmp_path / "data")) as server:
-        bad = await submit(server, ("a.jpg", b"no image"), spec=TINY)
-        good = await submit(server, ("a.jpg", make_jpeg(20, 20)), spec=TINY)
-        fetches = _leave_one_alone(server)
-        await _post(server, f"{good['links']['self']}/retry")
-        await _post(server, f"{bad['links']['self']}/retry", {"codes": ["fetch_failed"]})
+        urls = ["http://127.0.0.1/blocked", "http://dead.example/"]
+        spec = {"images": [{"url": url} for url in urls], "preset": "thumbnail"}
+        async with server.http.post("/api/v1/jobs", json=spec) as answer:
+            job = await answer.json()
+        await _post(server, f"{job['links']['self']}/cancel")
+        await _post(server, f"{other['links']['self']}/retry")
         assert fetches.hosts_left_alone == 1
+        await _post(server, f"{job['links']['self']}/retry", body)
+        assert fetches.hosts_left_alone == left_alone
 
 
 async def test_cancelled_images_can_be_tried_again(tmp_path: Path) -> None:

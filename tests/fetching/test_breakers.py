@@ -94,7 +94,7 @@ def test_a_pause_that_is_ended_by_hand_is_over_until_one_has_asked_in_vain(
     assert fail(breakers, 1) == [10]
     until_ms = clock() + 10_000
     clock.advance(5)
-    breakers.end_pauses()
+    breakers.end_pauses([HOST, "other.example"])
     assert list(breakers.back_early) == [(HOST, until_ms)]
     assert not is_left_alone(breakers)
     assert breakers.is_on_trial(HOST)
@@ -110,7 +110,7 @@ def test_pauses_that_are_ended_again_and_again_do_not_have_a_host_asked_all_the_
     until_ms = clock() + 10_000
     clock.advance(1)
     for _ in range(3):
-        breakers.end_pauses()
+        breakers.end_pauses([HOST, "other.example"])
     assert list(breakers.back_early) == [(HOST, until_ms)]
     assert breakers.until_ms(HOST) == clock() + 4_000
     with pytest.raises(Unfetched) as caught:
@@ -128,7 +128,7 @@ def test_those_who_were_tried_by_hand_wait_from_then_on_whatever_the_clock_is_se
     clock.advance(5)
     fail(breakers, 1)
     clock.advance(5)
-    breakers.end_pauses()
+    breakers.end_pauses([HOST, "other.example"])
     clock.advance(by_ms / 1000)
     breakers.move(by_ms)
     by_hand_ms = clock()

@@ -226,7 +226,7 @@ async def test_whoever_tries_by_hand_what_a_host_that_is_left_alone_for_long_owe
     assert await back.states(job) == ["failed"] * IMAGES
     host.answers["/"] = answer(PICTURE) if is_back else hang_up
     back.clock.advance(5)
-    back.fetches.end_pauses()
+    back.fetches.end_pauses([host.name])
     await back.store.retry_images(job.id, codes=None, indexes=None)
     await back.run_through()
     images = [image async for image in back.store.iter_images(job.id)]

@@ -16,6 +16,15 @@ hosts (host) AS (
 )
 SELECT host FROM hosts WHERE host IS NOT NULL;
 
+-- name: hosts_to_retry
+-- Whom a retry by hand of a job's images would ask, image by image.
+-- codes, indexes: JSON lists; NULL for all.
+SELECT fetch_host AS host FROM images
+WHERE job_id = :job_id AND state IN ('failed', 'cancelled')
+    AND fetch_host IS NOT NULL AND sha256 IS NULL
+    AND (:codes IS NULL OR error_code IN (SELECT value FROM json_each(:codes)))
+    AND (:indexes IS NULL OR idx IN (SELECT value FROM json_each(:indexes)));
+
 -- name: jobs_to_fetch
 -- Jobs of a rank that images may be fetched of now, in their order after one; by steps, too.
 WITH RECURSIVE

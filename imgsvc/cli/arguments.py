@@ -36,6 +36,10 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+FILE = NamedPath(dir_okay=False, path_type=Path)
+
+FILE_OR_STDIN = NamedPath(dir_okay=False, allow_dash=True, path_type=Path)
+
 FOLDER = NamedPath(file_okay=False, path_type=Path)
 
 job_argument = click.argument("job_id", metavar="ID", callback=refuse_empty)

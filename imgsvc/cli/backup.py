@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from imgsvc.cli import exits
-from imgsvc.cli.arguments import FOLDER, refuse_empty
+from imgsvc.cli.arguments import FILE, FOLDER, refuse_empty
 from imgsvc.cli.output import count_text, json_option, print_json, say, size_text
 from imgsvc.cli.session import read_key
 from imgsvc.cli.stopping import interrupt_on_sigterm
@@ -23,7 +23,7 @@ from imgsvc.telemetry.logs import configure_logs
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @click.option(
     "--data",
     type=FOLDER,
@@ -31,7 +31,7 @@ from imgsvc.telemetry.logs import configure_logs
 )
 @click.option(
     "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="The server's settings in TOML, which name the folder.",
 )
 @click.option(
@@ -44,7 +44,7 @@ from imgsvc.telemetry.logs import configure_logs
 @click.option(
     "--api-key-file",
     envvar="IMGSVC_API_KEY_FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="File that holds the API key; IMGSVC_API_KEY may hold the key itself.",
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")

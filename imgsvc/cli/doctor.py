@@ -25,7 +25,7 @@ from imgsvc.blobs.ballast import Ballast
 from imgsvc.blobs.layout import Layout, check_layout
 from imgsvc.blobs.room import find_room
 from imgsvc.cli import exits
-from imgsvc.cli.arguments import FOLDER
+from imgsvc.cli.arguments import FILE, FOLDER
 from imgsvc.cli.output import count_text, json_option, print_json, print_rows, size_text
 from imgsvc.client import Client, ClientError
 from imgsvc.config import Settings, load_settings
@@ -99,7 +99,7 @@ class Finding:
 )
 @click.option(
     "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Settings in TOML, as for serve.",
 )
 @click.option("--files", is_flag=True, help="Read every file that is kept, which takes long.")

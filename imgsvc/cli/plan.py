@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imgsvc.cli.arguments import FILE_OR_STDIN, NamedPath
 from imgsvc.cli.output import json_option, print_json, size_text
 from imgsvc.cli.recipes import read_preset_file
 from imgsvc.config import load_settings
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=NamedPath(exists=True, dir_okay=False, path_type=Path))
 @click.option("--preset", help="A built-in preset.  [default: standard]")
 @click.option(
     "--recipe",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=FILE_OR_STDIN,
     help="JSON file with a recipe, in place of a preset; - for stdin.",
 )
 @json_option

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from imgsvc.cli.arguments import name_argument
+from imgsvc.cli.arguments import FILE_OR_STDIN, name_argument
 from imgsvc.cli.listing import Listing
 from imgsvc.cli.output import (
     json_option,
@@ -79,7 +79,7 @@ def _read_recipe(
 @click.argument(
     "recipe",
     metavar="FILE",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=FILE_OR_STDIN,
     callback=_read_recipe,
 )
 @json_option

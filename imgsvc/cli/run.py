@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.arguments import FOLDER
+from imgsvc.cli.arguments import FILE, FOLDER
 from imgsvc.cli.inputs import FoundFile, find_files, find_list, say_left_out
 from imgsvc.cli.output import count_bar, count_text, json_option, print_json, say, size_text
 from imgsvc.cli.recipes import read_recipe_file
@@ -47,7 +47,7 @@ MAX_FAILURES_SHOWN = 20
 @click.option("--preset", help="What to make of the images.  [default: standard]")
 @click.option(
     "--recipe",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="JSON file that says what to make, in place of a preset.",
 )
 @click.option(

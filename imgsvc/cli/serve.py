@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from imgsvc.cli.arguments import FOLDER
+from imgsvc.cli.arguments import FILE, FOLDER
 
 
 @click.command()
@@ -23,7 +23,7 @@ from imgsvc.cli.arguments import FOLDER
 )
 @click.option(
     "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="Settings in TOML; see config.example.toml.",
 )
 def serve(

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
-from imgsvc.cli.arguments import refuse_empty
+from imgsvc.cli.arguments import FILE, refuse_empty
 from imgsvc.cli.stopping import interrupt_on_sigterm
 from imgsvc.cli.waiting import SpokenPatience
 from imgsvc.client import DEFAULT_SERVER, Client
@@ -29,7 +29,7 @@ _SERVER = click.option(
 _API_KEY_FILE = click.option(
     "--api-key-file",
     envvar="IMGSVC_API_KEY_FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     show_envvar=True,
     help="File that holds the API key; IMGSVC_API_KEY may hold the key itself.",
 )

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from imgsvc.cli import exits
-from imgsvc.cli.arguments import FOLDER, refuse_empty
+from imgsvc.cli.arguments import FILE, FOLDER, refuse_empty
 from imgsvc.cli.gathering import STDIN, ToSend, gather
 from imgsvc.cli.journals import find_job, open_journal
 from imgsvc.cli.output import bytes_bar, count_text, json_option, print_json, say, size_text
@@ -61,7 +61,7 @@ def _read_given(
 )
 @click.option(
     "--recipe",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="JSON file that says what to make, in place of a preset.",
 )
 @click.option("--label", help="Free text by which to find the job again.")

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from imgsvc.cli.arguments import FOLDER, NamedPath, refuse_empty
+from imgsvc.cli.arguments import FILE, FOLDER, NamedPath, refuse_empty
 from imgsvc.cli.folder_notes import say_folder_notes
 from imgsvc.cli.inputs import refuse_out_above, refuse_results
 from imgsvc.cli.journals import place_watch_journal
@@ -74,7 +74,7 @@ class _Wish:
 )
 @click.option(
     "--recipe",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="JSON file that says what to make, in place of a preset.",
 )
 @click.option("--label", help="Free text by which to find the jobs.  [default: DIR's name]")

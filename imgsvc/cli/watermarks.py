@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from imgsvc.cli.arguments import name_argument
+from imgsvc.cli.arguments import FILE, name_argument
 from imgsvc.cli.listing import Listing
 from imgsvc.cli.output import (
     json_option,
@@ -71,7 +71,7 @@ async def show(client: Client, name: str, as_json: bool) -> None:
 
 @watermarks.command()
 @name_argument
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @json_option
 @talks_to_server
 async def save(client: Client, name: str, file: Path, as_json: bool) -> None:

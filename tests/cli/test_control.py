@@ -90,9 +90,16 @@ def test_nor_is_it_what_goes_without_an_option(imgsvc: Run, command: str) -> Non
         "serve --config none --data",
         "doctor --data",
         "backup b.zip --data",
+        "backup",
+        "plan",
+        "presets save mine",
+        "watermarks save mine",
+        "submit . --recipe",
+        "list --api-key-file",
+        "serve --config",
     ],
 )
-def test_nor_is_it_the_working_directory(imgsvc: Run, command: str) -> None:
+def test_nor_is_it_the_working_directory_or_a_file(imgsvc: Run, command: str) -> None:
     for empty in ("", " "):
         ran = imgsvc(*command.split(), empty)
         assert ran.exit_code == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,10 @@ hypothesis.settings.load_profile("imgsvc")
 # Nobody here is asked for a certificate, and to load those that one could be held against takes
 # every process as long as a tenth of a server's start.
 os.environ |= {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
+
+# A script's shell has what it starts in the background ignore Ctrl-C, and so would every command
+# that a test sends it to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _TESTS = Path(__file__).parent
 _LONG = [

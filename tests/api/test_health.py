@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from imgsvc.imaging.encoders import ENCODERS
@@ -17,6 +19,7 @@ async def test_a_running_server_is_well(server: Running, path: str) -> None:
 
 
 async def test_info_says_what_this_server_is_and_allows(server: Running) -> None:
+    await server.core.pool.formats()  # there is a worker that is warm
     info = await get_json(server, "/api/v1/info")
     assert info["workers"]["size"] == 1
     assert info["limits"]["max_image_bytes"] == 1 << 20
@@ -29,7 +32,7 @@ async def test_info_does_not_wait_for_ever_for_a_worker(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("imgsvc.api.health.FORMATS_WITHIN_S", 0)
-    monkeypatch.setattr(server.core.pool, "_formats", None)
+    monkeypatch.setattr(server.core.pool, "formats", asyncio.Event().wait)
     info = await get_json(server, "/api/v1/info")
     assert info["formats"] is None
     assert info["limits"]["max_image_bytes"] == 1 << 20

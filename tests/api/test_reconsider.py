@@ -13,6 +13,7 @@ import pytest
 
 from imgsvc.fetching.breakers import FAILURES, FIRST_PAUSE_S, LONGEST_PAUSE_S
 from imgsvc.fetching.fetches import Fetches
+from tests.fetching.hosts import Gate, running_host
 from tests.pictures import make_jpeg
 from tests.runtime.faulty import fault, render
 from tests.servers import Running, form_of, get_json, make_settings, running_server, submit
@@ -56,12 +57,12 @@ async def test_cancel_ends_a_job_at_once_and_late_results_are_thrown_away(tmp_pa
     assert list(out.iterdir()) == []
 
 
-def _leave_one_alone(server: Running) -> Fetches:
-    """A host, for minutes; it was asked last when the first pause would be over by now."""
+def _leave_alone(server: Running, host: str) -> Fetches:
+    """For minutes; it was asked last when the first pause would be over by now."""
     breakers = server.core.fetches._breakers
     for _ in range(FAILURES):
-        breakers.note_failure("dead.example")
-    while breakers.note_failure("dead.example") != LONGEST_PAUSE_S:
+        breakers.note_failure(host)
+    while breakers.note_failure(host) != LONGEST_PAUSE_S:
         breakers.move(-LONGEST_PAUSE_S * 1000)
     breakers.move(-FIRST_PAUSE_S * 1000)
     assert server.core.fetches.hosts_left_alone == 1
@@ -75,11 +76,12 @@ def _leave_one_alone(server: Running) -> Fetches:
 async def test_a_retry_has_its_own_hosts_asked_again_that_are_left_alone(
     tmp_path: Path, body: dict[str, Any], left_alone: int
 ) -> None:
-    async with running_server(make_settings(tmp_path / "data")) as server:
+    settings = make_settings(tmp_path / "data", fetch={"allow_private": True})
+    async with running_host() as host, running_server(settings) as server:
+        host.answers["/"] = Gate(b"")  # whoever asks waits: it neither fails nor answers
         other = await submit(server, ("a.jpg", b"no image"), spec=TINY)
-        fetches = _leave_one_alone(server)
-        urls = ["http://127.0.0.1/blocked", "http://dead.example/"]
-        spec = {"images": [{"url": url} for url in urls], "preset": "thumbnail"}
+        fetches = _leave_alone(server, host.name)
+        spec = {"images": [{"url": url} for url in ("ftp://no.example/", host.url())]}
         async with server.http.post("/api/v1/jobs", json=spec) as answer:
             job = await answer.json()
         await _post(server, f"{job['links']['self']}/cancel")

@@ -13,6 +13,7 @@ from imgsvc.domain.states import ImageState, JobState, Priority
 from imgsvc.domain.watermark import KeptWatermark
 from imgsvc.domain.webhook import Delivery, Webhook
 from imgsvc.errors import NotFound
+from imgsvc.net.guard import find_host
 from imgsvc.store.announcements import load_end
 from imgsvc.store.changes import no_such_job
 from imgsvc.store.copies import ImageFiles, files_from_row
@@ -199,8 +200,8 @@ class Lookups:
         codes: Collection[str] | None = None,
         indexes: Collection[int] | None = None,
     ) -> set[str]:
-        """Who would be asked if these images of a job were tried again; codes, indexes: as in
-        `retry_images`.
+        """Who would be asked if these images of a job were tried again, and led where they were led
+        before; codes, indexes: as in `retry_images`.
         """
         parameters = {
             "job_id": job_id,
@@ -208,7 +209,8 @@ class Lookups:
             "indexes": None if indexes is None else dump_json(list(indexes)),
         }
         rows = await self._readers.fetch(FETCHES["hosts_to_retry"], parameters)
-        return {row["host"] for row in rows}
+        led_to = {row["fetch_host"] for row in rows}
+        return led_to | {find_host(row["url"]) for row in rows}
 
     async def hosts_to_fetch(self, priority: Priority, limit: int) -> list[str]:
         """Hosts that images of such jobs may be fetched from now, in their order."""

@@ -13,7 +13,7 @@ from imgsvc.fetching.breakers import FAILURES, Breakers
 from imgsvc.store.deadlines import LongestWaits
 from imgsvc.store.store import Store
 from tests.fetching.background import Background
-from tests.fetching.hosts import Gate, Host, answer, hang_up
+from tests.fetching.hosts import Gate, Host, answer, hang_up, redirect
 from tests.pictures import make_jpeg
 
 PICTURE = make_jpeg(64, 48)
@@ -233,6 +233,16 @@ async def test_whoever_tries_by_hand_what_a_host_that_is_left_alone_for_long_owe
     assert [bool(image.sha256) for image in images] == [is_back] * IMAGES
     assert {image.error for image in images} == {None}
     assert is_back or sum(image.attempts for image in images) == 1
+
+
+async def test_whoever_is_tried_by_hand_asks_the_host_of_its_url_and_the_one_it_was_led_to(
+    back: Background, host: Host, other_host: Host
+) -> None:
+    host.answers["/"] = redirect(other_host.url("/gone"))
+    job = await back.submit(host.url())
+    await back.run_through()
+    assert await back.states(job) == ["failed"]
+    assert await back.store.hosts_to_retry(job.id) == {host.name, other_host.name}
 
 
 async def test_a_clock_that_is_set_back_lets_nobody_wait_for_a_dead_host_for_longer(

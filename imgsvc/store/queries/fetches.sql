@@ -17,9 +17,9 @@ hosts (host) AS (
 SELECT host FROM hosts WHERE host IS NOT NULL;
 
 -- name: hosts_to_retry
--- Whom a retry by hand of a job's images would ask, image by image.
--- codes, indexes: JSON lists; NULL for all.
-SELECT fetch_host AS host FROM images
+-- Where a retry by hand of a job's images would begin, and whom it was led to the last time, image
+-- by image. codes, indexes: JSON lists; NULL for all.
+SELECT url, fetch_host FROM images
 WHERE job_id = :job_id AND state IN ('failed', 'cancelled')
     AND fetch_host IS NOT NULL AND sha256 IS NULL
     AND (:codes IS NULL OR error_code IN (SELECT value FROM json_each(:codes)))

@@ -245,12 +245,15 @@ class _Search:
             return
         place = pattern.parts.index("**")
         rest = pattern.parts[place + 1 :]
+        is_named = len(rest) > 1 or not glob.has_magic("".join(rest))  # and no `*` of `**/*`
         for top in filter(Path.is_dir, self._expand(Path(*pattern.parts[:place]), is_wanted)):
             for folder, files in self._walk_unhidden(top, is_wanted):
-                if rest:
-                    yield from self._expand(Path(glob.escape(str(folder)), *rest), is_wanted)
-                else:
+                if not rest:
                     yield from (folder, *files)
+                    continue
+                for path in self._expand(Path(glob.escape(str(folder)), *rest), is_wanted):
+                    if is_named or not (path.is_symlink() and path.is_dir()):
+                        yield path
 
     def _walk_unhidden(self, top: Path, is_wanted: bool) -> Iterator[tuple[Path, list[Path]]]:
         for where, folders, files in os.walk(top, onerror=self.note):

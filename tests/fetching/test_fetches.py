@@ -295,7 +295,7 @@ async def test_the_background_service_wakes_for_new_work_and_for_later_tries(
     host.answers["/"] = [answer(status=503), answer(PICTURE)]
     async with back.running():
         await back.submit(host.url())
-        await asyncio.wait_for(back.until_fetched(1), 10)
+        await asyncio.wait_for(back.until_fetched(1), 30)
 
 
 async def test_a_mistake_of_ours_costs_one_image(
@@ -322,7 +322,7 @@ async def test_a_record_that_cannot_be_written_is_heard_of(
     monkeypatch.setattr(Store, "fail_fetch", refuse)
     await back.submit(host.url("/gone"))
     with pytest.raises(Internal):
-        await asyncio.wait_for(back.fetches.run(), 10)
+        await asyncio.wait_for(back.fetches.run(), 30)
 
 
 async def test_nothing_is_begun_while_the_disk_is_nearly_full(

@@ -62,7 +62,7 @@ async def test_who_waits_for_the_host_it_was_led_to_holds_up_nobody(
     async with (
         running_host() as good,
         background(tmp_path, blobs, clock, per_host=1, concurrency=2) as back,
-        asyncio.timeout(10),
+        asyncio.timeout(30),
     ):
         good.answers["/"] = answer(PICTURE)
         led = await back.submit(*[host.url()] * 3)

@@ -280,7 +280,7 @@ async def test_damage_that_is_noticed_while_serving_stops_the_server(data_dir: P
         form = form_of(("b.jpg", make_jpeg(20, 20)))
         async with server.http.post("/api/v1/jobs", data=form) as answer:
             assert answer.status == 503
-        await asyncio.wait({server.core.failure}, timeout=10)
+        await asyncio.wait({server.core.failure}, timeout=30)
         assert isinstance(server.core.failure.exception(), DatabaseBroken)
 
 
@@ -292,7 +292,7 @@ async def test_a_task_that_is_refused_first_does_not_hide_why_the_server_ends(
         with capture_logs() as logs:
             core.store._breakdown.note("spoiled")
             core.keep("refused at once", _refused(core.store))
-            await asyncio.wait({core.failure}, timeout=10)
+            await asyncio.wait({core.failure}, timeout=30)
         assert isinstance(core.failure.exception(), DatabaseBroken)
         assert "background_task_died" not in {line["event"] for line in logs}
 

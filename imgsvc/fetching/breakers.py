@@ -134,12 +134,13 @@ class Breakers:
         now = self._clock()
         for host in hosts:
             record = self._records.get(host)
-            if record is not None and now < record.until_ms:
-                record.since_ms = now
-                until_ms = max(now, record.noted_ms + FIRST_PAUSE_S * 1000)
-                if until_ms < record.until_ms:
-                    self.back_early.append((host, record.until_ms))
-                    record.until_ms = until_ms
+            if record is None or not record.until_ms:
+                continue
+            record.since_ms = now  # who is tried anew has not waited yet
+            until_ms = max(now, record.noted_ms + FIRST_PAUSE_S * 1000)
+            if until_ms < record.until_ms:
+                self.back_early.append((host, record.until_ms))
+                record.until_ms = until_ms
 
     def move(self, by_ms: int) -> None:
         """The clock was set by so much: nobody is left alone for longer, or for less."""

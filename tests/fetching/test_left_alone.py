@@ -212,9 +212,13 @@ async def test_who_waits_for_a_host_that_is_left_alone_for_long_never_begins_eit
     assert (kept.failed, kept.unfetched, kept.errors) == (1, 3, {"fetch_failed": 1})
 
 
-@pytest.mark.parametrize("is_back", [True, False])
+@pytest.mark.parametrize(("is_back", "later_s"), [(True, 5), (False, 5), (False, 400)])
 async def test_whoever_tries_by_hand_what_a_host_that_is_left_alone_for_long_owes_has_it_asked(
-    back: Background, host: Host, monkeypatch: pytest.MonkeyPatch, is_back: bool
+    back: Background,
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    is_back: bool,
+    later_s: int,
 ) -> None:
     breakers = leave_alone(back, host)
     for _ in range(40):
@@ -225,7 +229,7 @@ async def test_whoever_tries_by_hand_what_a_host_that_is_left_alone_for_long_owe
     await back.run_through()
     assert await back.states(job) == ["failed"] * IMAGES
     host.answers["/"] = answer(PICTURE) if is_back else hang_up
-    back.clock.advance(5)
+    back.clock.advance(later_s)  # of a pause of five minutes
     back.fetches.end_pauses([host.name])
     await back.store.retry_images(job.id, codes=None, indexes=None)
     await back.run_through()

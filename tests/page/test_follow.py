@@ -204,6 +204,18 @@ async def test_the_list_of_jobs_shows_what_others_do(page: Page, server: ServerP
     await expect(line).to_have_count(0)
 
 
+async def test_a_job_that_is_deleted_before_it_has_ended_leaves_the_list(
+    page: Page, server: ServerProcess
+) -> None:
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    await open_start(page, server)
+    line = page.locator(f".jobs a[href='#/jobs/{job_id}']")
+    await expect(line).to_contain_text("1 image")
+    await expect(line).not_to_contain_text("0 of")
+    await asyncio.to_thread(delete, server, job_id)
+    await expect(line).to_have_count(0)
+
+
 async def test_older_jobs_stay_in_the_list_when_a_new_one_comes(page: Page, mortal: Mortal) -> None:
     """But not where so many came unheard that between them and it some would be missing."""
     server = mortal.server

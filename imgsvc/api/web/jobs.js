@@ -4,10 +4,10 @@ import { ask } from "./api.js";
 import { arrange, el, fill, oncePerFrame, say } from "./dom.js";
 import { follow } from "./live.js";
 import { jobHash } from "./routes.js";
-import { FINAL_JOB_STATES, count, doneImages, jobName, jobState } from "./words.js";
-import { moment, number } from "./words.js";
+import { count, doneImages, jobName, jobState, moment, number } from "./words.js";
 
 const PAGE = 50;
+const TOLD = ["status", "total", "completed", "failed", "cancelled"];
 
 /** {element, leave()}. */
 export function jobList() {
@@ -100,7 +100,7 @@ class JobList {
     if (this.#loading) this.#heard.set(job.id, job);
     const line = this.#lines.get(job.id);
     if (line) {
-      if ([line.job, job].every(({ status }) => FINAL_JOB_STATES.has(status))) this.#look(line);
+      if (TOLD.every((fact) => line.job[fact] === job[fact])) this.#look(line);
       Object.assign(line.job, job);
       this.#changed.add(line);
       this.#show();
@@ -110,11 +110,14 @@ class JobList {
     if (job.id > oldest) this.load().catch(() => {});
   }
 
-  /** What is told of a job that was final already may be that it was deleted. */
+  /** What is told without any news may be that it was closed, or deleted. */
   async #look(line) {
     const { id } = line.job;
     try {
-      line.take(await ask("GET", `/api/v1/jobs/${id}`));
+      const { open } = await ask("GET", `/api/v1/jobs/${id}`);
+      line.job.open &&= open; // what else it says may be older than what was heard meanwhile
+      this.#changed.add(line);
+      this.#show();
     } catch (error) {
       if (error.status !== 404) return;
       this.#lines.delete(id);

@@ -71,11 +71,13 @@ async def test_a_job_whose_answer_was_lost_is_begun_once(page: Page, server: Ser
 
 async def test_a_server_that_asks_to_wait_is_waited_for(page: Page, server: ServerProcess) -> None:
     asked = 0
+    seen = asyncio.Event()
 
     async def refuse_once(route: Route) -> None:
         nonlocal asked
         asked += 1
         if asked > 1:
+            await seen.wait()
             await route.continue_()
             return
         problem = {"code": "storage_full", "detail": "The disk is full.", "errors": []}
@@ -84,6 +86,7 @@ async def test_a_server_that_asks_to_wait_is_waited_for(page: Page, server: Serv
     await page.route("**/api/v1/jobs/*/images", refuse_once)
     await submit(page, server, {"a.jpg": make_jpeg()})
     await expect(page.locator(".upload .fault")).to_have_text("The disk is full.")
+    seen.set()
     await shown_state(page, "Finished")
     await expect(page.locator(".upload")).to_be_hidden()
 

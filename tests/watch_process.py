@@ -35,7 +35,7 @@ class WatchProcess:
         self.documents: list[dict[str, Any]] = []
         self.said = ""
         self._news = threading.Condition()
-        self._is_over = False
+        self._unread = 2
         environment = {"XDG_STATE_HOME": str(state), "IMGSVC_SERVER": server}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "imgsvc", *map(str, arguments), "--json"],
@@ -58,7 +58,7 @@ class WatchProcess:
     def wait(self, is_so: Callable[[], object]) -> None:
         """Until something it has written makes it so."""
         with self._news:
-            self._news.wait_for(lambda: is_so() or self._is_over, TIMEOUT_S)
+            self._news.wait_for(lambda: is_so() or not self._unread, TIMEOUT_S)
             assert is_so(), (self.documents, self.said)
 
     def wait_for(self, *names: str, status: str = "completed") -> None:
@@ -81,6 +81,10 @@ class WatchProcess:
         """End it; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
+        return self.end()
+
+    def end(self) -> int:
+        """Its exit code, once it has ended and all that it has written is read."""
         code = self.process.wait(timeout=TIMEOUT_S)
         for reader in self._readers:
             reader.join(timeout=TIMEOUT_S)
@@ -95,7 +99,7 @@ class WatchProcess:
                 take(line)
                 self._news.notify_all()
         with self._news:
-            self._is_over = self.process.poll() is not None or stream is self.process.stdout
+            self._unread -= 1  # what it has written last may stand on the other one
             self._news.notify_all()
 
     def _take_document(self, line: str) -> None:

@@ -82,7 +82,7 @@ def test_links_that_lead_out_stay_here_and_names_in_no_encoding_are_sent(
         put(Path(os.fsdecode(os.fsencode(photos) + b"/caf" + end + b".png")), picture("blue"))
     watching = start_watch(photos, "--out", out, "--preset=thumbnail")
     watching.wait(lambda: len(watching.documents) == 5)
-    assert "link.png is a link that leads out" in watching.said
+    watching.wait_for_words("link.png is a link that leads out")
     assert len(sent_images(server, photos)) == 5
     put(Path(os.fsdecode(os.fsencode(photos) + b"/\xfe.tmp")), picture("blue"))
     watching.wait_for_words("nothing is missed")
@@ -197,7 +197,7 @@ def test_a_folder_that_vanishes_is_waited_for_and_nothing_is_forgotten(
     put(away / "d.png", picture("red"))
     away.rename(photos)
     watching.wait_for("d.png")
-    assert "is there again" in watching.said
+    watching.wait_for_words("is there again")
     assert len(sent_images(server, photos)) == 4
 
 
@@ -213,9 +213,9 @@ def test_a_server_that_is_away_is_waited_for(
     server = ServerProcess(data, port)
     try:
         watching.wait_for("a.png", "b.jpg", "trip/c.png")
+        watching.forget()
         server.kill()
         put(photos / "d.png", picture("red"), is_old=False)
-        watching.forget()
         watching.wait_for_words("No imgsvc server answers")
         server = ServerProcess(data, port)
         watching.wait_for("d.png")

@@ -56,7 +56,7 @@ def test_in_an_out_folder_that_was_made_anew_everything_stands_again(
     watching.wait_for("a.png", "b.jpg", "trip/c.png")
     watching.wait_for("bad.png", status="failed")
     expected = {"a.webp", "b.webp", "trip/c.webp", "failures.csv"}
-    shutil.rmtree(out)
+    out.rename(out.with_name("removed"))  # at once: it is written to
     out.mkdir()
     (out / "mine.txt").touch()
     watching.wait(lambda: "results were saved again: 3" in watching.said)
@@ -79,7 +79,7 @@ def test_results_that_the_server_has_no_more_are_made_again_when_touched(
     with SyncClient(server.url) as client:
         (job,) = client.jobs(label=photos.name)
         client.delete(job["id"])
-    shutil.rmtree(out)
+    out.rename(out.with_name("removed"))
     watching.wait_for_words("put it back, or make it anew")
     out.mkdir()
     watching.wait_for_words("results the server has no more: 3")
@@ -102,7 +102,7 @@ def test_an_out_folder_that_another_watch_has_is_left_alone(
     watching = start_watch(photos, "--out", out, "--preset=thumbnail")
     watching.wait_for("a.png", "b.jpg", "trip/c.png")
     before = read_if_there(theirs / ".imgsvc" / "watch.jsonl")
-    shutil.rmtree(out)
+    out.rename(out.with_name("removed"))
     theirs.rename(out)
     watching.wait_for_words("another watch has it")
     assert read_if_there(out / ".imgsvc" / "watch.jsonl") == before

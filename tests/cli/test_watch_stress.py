@@ -49,6 +49,12 @@ class Crowd:
             )
             act(f"{self._dice.choice(['', 'x/', 'y/z/'])}{step}.png")
 
+    def add(self, name: str) -> None:
+        """One more, which nobody changes."""
+        content = picture("red")
+        self.ever.add(hashlib.sha256(content).hexdigest())
+        put(self.folder / name, content, is_old=False)
+
     def _new_content(self, name: str) -> bytes:
         self._width += 1
         content = picture(size=(self._width, 9)) + bytes(3000)  # some more, as cameras add
@@ -120,7 +126,8 @@ def stand_out(crowd: Crowd, out: Path, *arguments: str | Path, state: Path, url:
     """Watch while the crowd works, killed now and then; until all is made."""
     worker = threading.Thread(target=crowd.work)
     worker.start()
-    for _ in range(KILLS):
+    for number in range(KILLS):
+        crowd.add(f"kill-{number}.png")  # the last one may have done all before
         with watch_process(*arguments, state=state, server=url) as watching:
             watching.wait(lambda: watching.documents)
             watching.stop(signal.SIGKILL)

@@ -195,9 +195,9 @@ def test_ipv6_loopback_can_be_listened_on() -> None:
 
 def test_nobody_listens_on_a_free_port(taken_port: int) -> None:
     assert find_listener(taken_port) is not None
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        free = sock.getsockname()[1]
-    assert find_listener(free) is None
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))  # so that nobody else does
+        assert find_listener(sock.getsockname()[1]) is None
 
 
 def test_the_parent_never_loads_libvips(tmp_path: Path) -> None:

@@ -68,10 +68,8 @@ async def test_a_receiver_that_never_answers_slows_no_work(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     """Twenty jobs end, and another receiver hears of its own, while not one try has ended."""
-    async with (
-        open_receiver() as dead,
-        running_server(make_settings(tmp_path / "data", webhooks=PRIVATE)) as server,
-    ):
+    settings = make_settings(tmp_path / "data", webhooks={**PRIVATE, "timeout_s": 300})
+    async with open_receiver() as dead, running_server(settings) as server:
         dead.answers += [be_silent] * 100
         jobs = [await submit(server, PICTURE, spec=spec(dead)) for _ in range(20)]
         assert {job["status"] for job in jobs} == {"completed"}

@@ -13,9 +13,18 @@ import aiohttp
 
 from imgsvc.client import Client
 from tests.pictures import make_plain_png
+from tests.runtime.faulty import fault
 from tests.server_process import ServerProcess
+from tests.workers.conftest import Gate
 
 COUNT = 400
+PENDING = 300
+"""No more are taken while the first one is held, so that nobody is killed who has sent them all."""
+
+
+def start_server(data_dir: Path, port: int = 0, **settings: str) -> ServerProcess:
+    program = "tests.runtime.faulty"
+    return ServerProcess(data_dir, port, workers=1, program=program, settings=settings)
 
 
 def start_submit(folder: Path, server: ServerProcess, state: Path) -> subprocess.Popen[str]:
@@ -48,18 +57,22 @@ async def test_each_file_is_processed_once_whoever_is_killed(tmp_path: Path) -> 
     for number in range(COUNT):
         data = make_plain_png((number % 256, number // 256, 7), 60, 40)
         (folder / f"{number:03}.png").write_bytes(data)
+    gate = Gate(tmp_path / "gate")
+    word, _, path = gate.content.partition(" ")
+    (folder / "000.png").write_bytes(fault(word, path))
     state, data_dir = tmp_path / "state", tmp_path / "data"
-    server = ServerProcess(data_dir, workers=2)
+    server = start_server(data_dir, IMGSVC_LIMITS__MAX_PENDING_IMAGES=str(PENDING))
     try:
         first = start_submit(folder, server, state)
         job_id = await wait_for_images(server, 32)
         first.kill()
         first.communicate()
 
+        gate.open(2)  # also where it has to be done again
         second = start_submit(folder, server, state)
         await wait_for_images(server, 150)
         server.kill()
-        server = ServerProcess(data_dir, server.port, workers=2)
+        server = start_server(data_dir, server.port)
         out, said = second.communicate(timeout=60)
         assert (second.returncode, out.strip()) == (0, job_id), said
         assert f"Going on with job {job_id}" in said
@@ -77,3 +90,4 @@ async def test_each_file_is_processed_once_whoever_is_killed(tmp_path: Path) -> 
         assert list((state / "imgsvc" / "submits").iterdir()) == []
     finally:
         server.stop()
+        gate.close()

@@ -127,12 +127,14 @@ def stand_out(crowd: Crowd, out: Path, *arguments: str | Path, state: Path, url:
     worker = threading.Thread(target=crowd.work)
     worker.start()
     for number in range(KILLS):
-        crowd.add(f"kill-{number}.png")  # the last one may have done all before
+        crowd.add(f"more-{number}.png")  # the last one may have done all before
         with watch_process(*arguments, state=state, server=url) as watching:
             watching.wait(lambda: watching.documents)
             watching.stop(signal.SIGKILL)
+    crowd.add("more.png")
     with watch_process(*arguments, state=state, server=url) as watching:
         worker.join(TIMEOUT_S)
+        watching.wait_for("more.png")
         watching.wait(lambda: is_all_made(crowd, out))
         assert watching.stop() == 0
         assert watching.names("failed") == []

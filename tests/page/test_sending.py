@@ -91,6 +91,14 @@ async def test_a_server_that_asks_to_wait_is_waited_for(page: Page, server: Serv
     await expect(page.locator(".upload")).to_be_hidden()
 
 
+async def stay_when_warned(page: Page) -> None:
+    async with page.expect_event("dialog") as asked:
+        await page.close(run_before_unload=True)
+    dialog = await asked.value
+    assert dialog.type == "beforeunload"
+    await dialog.dismiss()
+
+
 async def test_who_leaves_while_files_are_sent_is_warned(page: Page, server: ServerProcess) -> None:
     held = asyncio.Event()
 
@@ -101,11 +109,7 @@ async def test_who_leaves_while_files_are_sent_is_warned(page: Page, server: Ser
     await page.route("**/api/v1/jobs/*/images", hold)
     await submit(page, server, {"a.jpg": make_jpeg()})
     await page.locator("h1").click()  # a page that nobody touched may not ask
-    async with page.expect_event("dialog") as asked:
-        await page.close(run_before_unload=True)
-    dialog = await asked.value
-    assert dialog.type == "beforeunload"
-    await dialog.dismiss()
+    await stay_when_warned(page)
     held.set()
     await shown_state(page, "Finished")
 
@@ -123,11 +127,7 @@ async def test_who_leaves_before_there_is_a_job_is_warned(
     await drop(page, {"a.jpg": make_jpeg()})
     await page.get_by_role("button", name="Start").click()
     await expect(page.get_by_role("alert")).to_contain_text("503")
-    async with page.expect_event("dialog") as asked:
-        await page.close(run_before_unload=True)
-    dialog = await asked.value
-    assert dialog.type == "beforeunload"
-    await dialog.dismiss()
+    await stay_when_warned(page)
     is_back.set()
     await shown_state(page, "Finished")
 

@@ -287,12 +287,29 @@ def wait_for_gate(task: RenderTask, fifo: str) -> Outcome:
 
 def keep_a_diary(task: RenderTask, diary: str) -> Outcome:
     """Write down beginning and end, with a few milliseconds of work between them."""
-    name = f"{task.key.index}-{task.key.claim}"
-    os.write(_kept_open[diary], f"{name}.begun\n".encode())
+    name = _begin_in_diary(task, diary)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 5000)
     done = make_output(task, "done")
     os.write(_kept_open[diary], f"{name}.done\n".encode())
     return done
+
+
+def wait_to_be_killed(task: RenderTask, files: str) -> Outcome:
+    """When first begun: write that down and, for who is to do it, the process."""
+    diary, fifo = files.split()
+    written = os.pread(_kept_open[diary], 1 << 20, 0).splitlines()
+    if any(line.startswith(f"{task.key.index}-".encode()) for line in written):
+        return keep_a_diary(task, diary)
+    _begin_in_diary(task, diary)
+    os.write(_kept_open[fifo], f"{os.getpid()}\n".encode())
+    while True:
+        signal.pause()
+
+
+def _begin_in_diary(task: RenderTask, diary: str) -> str:
+    name = f"{task.key.index}-{task.key.claim}"
+    os.write(_kept_open[diary], f"{name}.begun\n".encode())
+    return name
 
 
 def tell_about_me(task: RenderTask, _: str) -> Outcome:
@@ -366,4 +383,5 @@ _DEEDS = {
     "gate": wait_for_gate,
     "tell": tell_about_me,
     "diary": keep_a_diary,
+    "victim": wait_to_be_killed,
 }

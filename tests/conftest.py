@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import logging
 import os
@@ -30,6 +31,9 @@ os.environ |= {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
 # that a test sends it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Seven thousand tests are loaded, stay to the end, and are searched for garbage never.
+gc.disable()
+
 _TESTS = Path(__file__).parent
 _LONG = [
     "cli",
@@ -53,6 +57,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     ranks = {folder: rank for rank, folder in enumerate(_LONG)}
     items.sort(key=lambda item: ranks.get(item.path.relative_to(_TESTS).parts[0], len(_LONG)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

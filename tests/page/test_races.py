@@ -56,14 +56,12 @@ async def test_what_changed_before_a_job_was_followed_is_seen(
     page: Page, server: ServerProcess
 ) -> None:
     followed = asyncio.Event()
-    asked = 0
 
     async def answer_early(route: Route) -> None:
-        nonlocal asked
-        asked += 1
+        is_early = not followed.is_set()
         answer = await route.fetch()
         images = await answer.json()
-        if asked == 1:
+        if is_early:
             images["items"][0] |= {"status": "processing", "outputs": []}
         await route.fulfill(response=answer, json=images)
 

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,13 +62,24 @@ async def kill_now_and_then(pool: Follower, chance: random.Random) -> None:
             os.kill(chance.choice(busy_pids()), signal.SIGKILL)
 
 
-async def kill_victims(fifo: Path) -> None:
+@contextlib.contextmanager
+def killing_victims(fifo: Path) -> Iterator[None]:
     """Whatever else their children hold, another victim it may be, is lost without blame."""
-    with os.fdopen(os.open(fifo, os.O_RDWR), "rb") as pids:
-        for _ in range(VICTIMS):
-            pid = int(await asyncio.to_thread(pids.readline))
+    os.mkfifo(fifo)
+    descriptor = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+
+    def kill() -> None:
+        for pid in os.read(descriptor, 4096).split():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(int(pid), signal.SIGKILL)
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, kill)
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 async def test_in_a_storm_of_kills_each_task_ends_once_and_blame_is_right(
@@ -77,13 +89,11 @@ async def test_in_a_storm_of_kills_each_task_ends_once_and_blame_is_right(
     diary = tmp_path / "diary"
     diary.touch()
     fifo = tmp_path / "gate"
-    os.mkfifo(fifo)
-    pool = await open_pool(size=4)
-    victims = [pool.task(f"victim {diary} {fifo}") for _ in range(VICTIMS)]
-    tasks = [*victims, *(pool.task(f"diary {diary}") for _ in range(TASKS))]
-    await asyncio.gather(
-        feed(pool, tasks, chance), kill_victims(fifo), kill_now_and_then(pool, chance)
-    )
+    with killing_victims(fifo):
+        pool = await open_pool(size=4)
+        victims = [pool.task(f"victim {diary} {fifo}") for _ in range(VICTIMS)]
+        tasks = [*victims, *(pool.task(f"diary {diary}") for _ in range(TASKS))]
+        await asyncio.gather(feed(pool, tasks, chance), kill_now_and_then(pool, chance))
 
     written = frozenset(diary.read_text().splitlines())
 

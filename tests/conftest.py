@@ -7,7 +7,7 @@ import inspect
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -30,9 +30,6 @@ os.environ |= {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
 # A script's shell has what it starts in the background ignore Ctrl-C, and so would every command
 # that a test sends it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# Seven thousand tests are loaded, stay to the end, and are searched for garbage never.
-gc.disable()
 
 _TESTS = Path(__file__).parent
 _LONG = [
@@ -59,11 +56,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ranks.get(item.path.relative_to(_TESTS).parts[0], len(_LONG)))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Seven thousand tests are loaded, stay to the end, and are never searched for garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

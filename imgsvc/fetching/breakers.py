@@ -129,7 +129,8 @@ class Breakers:
 
     def end_pauses(self, hosts: Iterable[str]) -> None:
         """Whoever tries anew by hand may know that a host is back: one image asks each of them, of
-        those that failed just now when the first pause would be over.
+        those that failed just now when the first pause would be over. Whatever waits for one of
+        them, also where its pause is over, counts as waiting from now on.
         """
         now = self._clock()
         for host in hosts:

@@ -56,6 +56,7 @@ class Reconsiderer:
         codes: only those that failed so; indexes: only these; None: all. An image of which
         nothing was kept (empty, too large, broken base64) fails again. Raises NotFound.
         """
+        await self._store.job(job_id)
         hosts = await self._store.hosts_to_retry(job_id, codes=codes, indexes=indexes)
         self._end_pauses(hosts)  # first: who waits for a host for long would fail at once
         job = await self._store.retry_images(job_id, codes=codes, indexes=indexes)

@@ -200,8 +200,8 @@ class Lookups:
         codes: Collection[str] | None = None,
         indexes: Collection[int] | None = None,
     ) -> set[str]:
-        """Who would be asked if these images of a job were tried again, and led where they were led
-        before; codes, indexes: as in `retry_images`.
+        """The hosts of these images' URLs, and those that they were last led to; only of images
+        that a retry would fetch. codes, indexes: as in `retry_images`.
         """
         parameters = {
             "job_id": job_id,

@@ -91,6 +91,22 @@ async def test_a_retry_has_its_own_hosts_asked_again_that_are_left_alone(
         assert fetches.hosts_left_alone == left_alone
 
 
+async def test_a_retry_of_a_job_that_is_not_there_has_no_host_asked_again(tmp_path: Path) -> None:
+    """Its images may be there still: it is being removed."""
+    settings = make_settings(tmp_path / "data", fetch={"allow_private": True})
+    async with running_host() as host, running_server(settings) as server:
+        host.answers["/"] = Gate(b"")
+        async with server.http.post(
+            "/api/v1/jobs", json={"images": [{"url": host.url()}]}
+        ) as answer:
+            job = await answer.json()
+        await _post(server, f"{job['links']['self']}/cancel")
+        fetches = _leave_alone(server, host.name)
+        await server.core.store.hide_job(job["id"])
+        await _post(server, f"{job['links']['self']}/retry", None, 404)
+        assert fetches.hosts_left_alone == 1
+
+
 async def test_cancelled_images_can_be_tried_again(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)

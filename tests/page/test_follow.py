@@ -19,17 +19,14 @@ from tests.page.visitor import (
     drop,
     get_json,
     names_of,
-    open_start,
     shown_state,
     submit,
+    summary_of,
 )
 from tests.pictures import cut, make_jpeg
 from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-SUMMARY = ("id", "status", "total", "completed", "failed", "cancelled", "progress", "eta_s")
-"""What messages say of a job, but the first and the last."""
 
 TELL_PAUSES = """
   const { setTimeout } = window;
@@ -186,67 +183,6 @@ async def test_a_job_is_followed_by_asking_where_no_websocket_gets_through(
     await submit(page, server, {"a.jpg": make_jpeg()})
     await shown_state(page, "Finished")
     await expect(page.locator(".tile.completed img.loaded")).to_have_count(1)
-
-
-async def test_the_list_of_jobs_shows_what_others_do(page: Page, server: ServerProcess) -> None:
-    await open_start(page, server)
-    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
-    line = page.locator(f".jobs a[href='#/jobs/{job_id}']")
-    await expect(line).to_contain_text("1 image")
-    await expect(line).to_contain_text("thumbnail, from api")
-    await asyncio.to_thread(server.post, f"/api/v1/jobs/{job_id}/close", {})
-    await expect(line.locator(".state")).to_have_text("Finished")
-    await line.click()
-    await shown_state(page, "Finished")
-    await page.go_back()
-    await expect(line.locator(".state")).to_have_text("Finished")
-    await asyncio.to_thread(delete, server, job_id)
-    await expect(line).to_have_count(0)
-
-
-async def test_a_job_that_is_deleted_before_it_has_ended_leaves_the_list(
-    page: Page, server: ServerProcess
-) -> None:
-    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
-    await open_start(page, server)
-    line = page.locator(f".jobs a[href='#/jobs/{job_id}']")
-    await expect(line).to_contain_text("1 image")
-    await expect(line).not_to_contain_text("0 of")
-    await asyncio.to_thread(delete, server, job_id)
-    await expect(line).to_have_count(0)
-
-
-async def test_older_jobs_stay_in_the_list_when_a_new_one_comes(page: Page, mortal: Mortal) -> None:
-    """But not where so many came unheard that between them and it some would be missing."""
-    server = mortal.server
-    sockets: list[WebSocketRoute] = []
-    is_deaf = False
-
-    def pass_on(socket: WebSocketRoute) -> None:
-        beyond = socket.connect_to_server()
-        beyond.on_message(lambda message: None if is_deaf else socket.send(message))
-        sockets.append(socket)
-
-    def begin_many() -> None:
-        for number in range(52):
-            server.post("/api/v1/jobs", {"open": True, "label": f"job {number}"})
-
-    await page.route_web_socket("**/events", pass_on)
-    await asyncio.to_thread(begin_many)
-    await open_start(page, server)
-    await expect(page.locator(".job")).to_have_count(50)
-    await page.get_by_role("button", name="Older jobs").click()
-    await expect(page.locator(".job")).to_have_count(52)
-    await asyncio.to_thread(server.post, "/api/v1/jobs", {"open": True, "label": "newest"})
-    await expect(page.locator(".job").first).to_contain_text("newest")
-    await expect(page.locator(".job")).to_have_count(53)
-    await expect(page.locator(".job").last).to_contain_text("job 0")
-    is_deaf = True
-    await asyncio.to_thread(begin_many)
-    await sockets[-1].close()
-    await expect(page.locator(".job").first).to_contain_text("job 51")
-    await expect(page.locator(".job")).to_have_count(50)
-    await expect(page.get_by_role("button", name="Older jobs")).to_be_visible()
 
 
 async def test_a_job_is_deleted_only_after_a_question(page: Page, server: ServerProcess) -> None:
@@ -421,8 +357,7 @@ async def test_a_job_that_is_closed_elsewhere_is_open_no_more(
     await shown_state(page, "Open")
     socket = await followed.get()
     job["open"] = False
-    summary = {key: value for key, value in job.items() if key in SUMMARY}
-    socket.send(json.dumps({"type": "job", "seq": 2, "job": summary}))
+    socket.send(json.dumps({"type": "job", "seq": 2, "job": summary_of(job)}))
     await shown_state(page, "Working")
     await expect(page.locator(".upload")).to_be_hidden()
 

@@ -81,6 +81,12 @@ def get_json(server: ServerProcess, path: str) -> Any:
         return json.load(answer)
 
 
+def summary_of(job: Mapping[str, Any]) -> dict[str, Any]:
+    """What messages say of a job, but the first and the last."""
+    told = ("id", "status", "total", "completed", "failed", "cancelled", "progress", "eta_s")
+    return {key: job[key] for key in told}
+
+
 def delete(server: ServerProcess, job_id: str) -> None:
     """Blocking."""
     url = f"{server.url}/api/v1/jobs/{job_id}"

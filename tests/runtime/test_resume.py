@@ -70,7 +70,7 @@ async def test_each_file_is_processed_once_whoever_is_killed(tmp_path: Path) -> 
 
         gate.open(2)  # also where it has to be done again
         second = start_submit(folder, server, state)
-        await wait_for_images(server, 150)
+        await wait_for_images(server, PENDING + 1)
         server.kill()
         server = start_server(data_dir, server.port)
         out, said = second.communicate(timeout=60)

@@ -295,7 +295,9 @@ def keep_a_diary(task: RenderTask, diary: str) -> Outcome:
 
 
 def wait_to_be_killed(task: RenderTask, files: str) -> Outcome:
-    """When first begun: write that down and, for who is to do it, the process."""
+    """When first begun: write that down and, for who is to do it, the process. Any later try only
+    keeps a diary.
+    """
     diary, fifo = files.split()
     written = os.pread(_kept_open[diary], 1 << 20, 0).splitlines()
     if any(line.startswith(f"{task.key.index}-".encode()) for line in written):

@@ -6,7 +6,7 @@ import os
 import random
 import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ TASKS = 300
 VICTIMS = 5
 """Of the tasks the first: each is killed while its child is at it."""
 KILLS = 15
-"""Besides, at any time: at a task, or between two, as it happens."""
+"""Besides, at most, and at any time: at a task, or between two, as it happens."""
 
 
 async def feed(pool: Follower, tasks: list[RenderTask], chance: random.Random) -> None:
@@ -62,6 +62,17 @@ async def kill_now_and_then(pool: Follower, chance: random.Random) -> None:
             os.kill(chance.choice(busy_pids()), signal.SIGKILL)
 
 
+@contextlib.asynccontextmanager
+async def killing_now_and_then(pool: Follower, chance: random.Random) -> AsyncIterator[None]:
+    killing = asyncio.create_task(kill_now_and_then(pool, chance))
+    try:
+        yield
+    finally:
+        killing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await killing
+
+
 @contextlib.contextmanager
 def killing_victims(fifo: Path) -> Iterator[None]:
     """Whatever else their children hold, another victim it may be, is lost without blame."""
@@ -93,7 +104,8 @@ async def test_in_a_storm_of_kills_each_task_ends_once_and_blame_is_right(
         pool = await open_pool(size=4)
         victims = [pool.task(f"victim {diary} {fifo}") for _ in range(VICTIMS)]
         tasks = [*victims, *(pool.task(f"diary {diary}") for _ in range(TASKS))]
-        await asyncio.gather(feed(pool, tasks, chance), kill_now_and_then(pool, chance))
+        async with killing_now_and_then(pool, chance):
+            await feed(pool, tasks, chance)
 
     written = frozenset(diary.read_text().splitlines())
 

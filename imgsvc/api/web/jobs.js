@@ -7,16 +7,20 @@ import { jobHash } from "./routes.js";
 import { count, doneImages, jobName, jobState, moment, number } from "./words.js";
 
 const PAGE = 50;
-const TOLD = ["status", "total", "completed", "failed", "cancelled"];
+const LOOK_AFTER_MS = 2000;
 
 /** {element, leave()}. */
 export function jobList() {
   const list = new JobList();
-  const leave = follow("/api/v1/events", {
+  const unfollow = follow("/api/v1/events", {
     onMessage: (message) => list.hear(message),
     askInstead: () => list.load(),
     onGone: () => {},
   });
+  const leave = () => {
+    unfollow();
+    list.forget();
+  };
   return { element: list.element, leave };
 }
 
@@ -50,6 +54,11 @@ class JobList {
   hear(message) {
     if (message.type === "snapshot") this.load().catch(() => {});
     else if (message.type === "job") this.#note(message.job);
+  }
+
+  /** Nobody sees it any more. */
+  forget() {
+    this.#lines.clear();
   }
 
   /** The newest jobs, anew. Throws Problem, Unreachable. */
@@ -100,8 +109,8 @@ class JobList {
     if (this.#loading) this.#heard.set(job.id, job);
     const line = this.#lines.get(job.id);
     if (line) {
-      if (TOLD.every((fact) => line.job[fact] === job[fact])) this.#look(line);
       Object.assign(line.job, job);
+      line.soon ||= setTimeout(() => this.#look(line), LOOK_AFTER_MS);
       this.#changed.add(line);
       this.#show();
       return;
@@ -110,9 +119,11 @@ class JobList {
     if (job.id > oldest) this.load().catch(() => {});
   }
 
-  /** What is told without any news may be that it was closed, or deleted. */
+  /** What is told does not say that a job was closed, or deleted. */
   async #look(line) {
     const { id } = line.job;
+    line.soon = 0;
+    if (this.#lines.get(id) !== line) return;
     try {
       const { open } = await ask("GET", `/api/v1/jobs/${id}`);
       line.job.open &&= open; // what else it says may be older than what was heard meanwhile
@@ -128,6 +139,7 @@ class JobList {
 }
 
 class Line {
+  soon = 0; // what it is looked at by
   #state = el("span", { class: "state" });
   #counts = el("span", { class: "hint" });
   #bar = el("span", { class: "bar", "aria-hidden": "true" }, el("span"));

@@ -313,13 +313,19 @@ async def test_a_job_that_is_deleted_elsewhere_is_gone_also_where_an_image_is_se
     await expect(gone).to_be_visible()
 
 
+@pytest.mark.parametrize("passes", ["nothing", "the first message"])
 async def test_where_connections_lead_nowhere_it_is_asked_less_and_less(
-    page: Page, server: ServerProcess
+    page: Page, server: ServerProcess, passes: str
 ) -> None:
-    def let_nothing_through(socket: WebSocketRoute) -> None:
+    def let_little_through(socket: WebSocketRoute) -> None:
         closings: list[asyncio.Future[None]] = []
-        beyond = socket.connect_to_server()
-        beyond.on_message(lambda _: closings.append(asyncio.ensure_future(socket.close())))
+
+        def close(message: str | bytes) -> None:
+            if passes == "the first message":
+                socket.send(message)
+            closings.append(asyncio.ensure_future(socket.close()))
+
+        socket.connect_to_server().on_message(close)
 
     is_long = asyncio.Event()
 
@@ -327,7 +333,7 @@ async def test_where_connections_lead_nowhere_it_is_asked_less_and_less(
         if 1000 < pause_ms < 9000:  # not the first ones, nor how long a handshake may take
             is_long.set()
 
-    await page.route_web_socket("**/events", let_nothing_through)
+    await page.route_web_socket("**/events", let_little_through)
     await page.expose_function("tellPause", hear_of)
     await page.add_init_script(TELL_PAUSES)
     job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
@@ -335,13 +341,18 @@ async def test_where_connections_lead_nowhere_it_is_asked_less_and_less(
     await is_long.wait()
 
 
+@pytest.mark.parametrize("kind", ["job", "image"])
 async def test_a_job_that_is_closed_elsewhere_is_open_no_more(
-    page: Page, server: ServerProcess
+    page: Page, server: ServerProcess, kind: str
 ) -> None:
-    """While its images are still made: the page hears what the test says."""
+    """While its images are still made: the page hears what the test says, and one of the answers
+    gets lost.
+    """
     job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
     job = await asyncio.to_thread(get_json, server, f"/api/v1/jobs/{job_id}")
+    image = await asyncio.to_thread(get_json, server, f"/api/v1/jobs/{job_id}/images/0")
     job |= {"status": "processing", "total": 1}
+    lost = 0
     followed: asyncio.Queue[WebSocketRoute] = asyncio.Queue()
 
     def tell_beginning(socket: WebSocketRoute) -> None:
@@ -349,7 +360,12 @@ async def test_a_job_that_is_closed_elsewhere_is_open_no_more(
         followed.put_nowait(socket)
 
     async def answer(route: Route) -> None:
-        await route.fulfill(json=job)
+        nonlocal lost
+        if job["open"] or lost:
+            await route.fulfill(json=job)
+        else:
+            lost += 1
+            await route.abort()
 
     await page.route(f"**/api/v1/jobs/{job_id}", answer)
     await page.route_web_socket(f"**/jobs/{job_id}/events", tell_beginning)
@@ -357,9 +373,11 @@ async def test_a_job_that_is_closed_elsewhere_is_open_no_more(
     await shown_state(page, "Open")
     socket = await followed.get()
     job["open"] = False
-    socket.send(json.dumps({"type": "job", "seq": 2, "job": summary_of(job)}))
+    message = {"type": kind, "seq": 2, "image": image, "job": summary_of(job)}
+    socket.send(json.dumps(message))
     await shown_state(page, "Working")
     await expect(page.locator(".upload")).to_be_hidden()
+    assert lost
 
 
 @pytest.mark.parametrize("address", ["#/nowhere", "#/jobs/none", "#/jobs/00000000"])

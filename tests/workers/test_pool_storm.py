@@ -47,9 +47,9 @@ async def feed(pool: Follower, tasks: list[RenderTask], chance: random.Random) -
         read = len(pool.events)
 
 
-async def kill_now_and_then(pool: Follower, chance: random.Random) -> None:
+async def kill_now_and_then(pool: Follower, chance: random.Random, killed: list[int]) -> None:
     """Only children that have work, as far as is known, and that are warm: three deaths in a row
-    of one that starts break the pool.
+    of one that starts break the pool. Their pids go to `killed`.
     """
 
     def busy_pids() -> list[int]:
@@ -58,15 +58,18 @@ async def kill_now_and_then(pool: Follower, chance: random.Random) -> None:
     for _ in range(KILLS):
         wanted = len(pool.events) + chance.randint(1, 20)
         await pool.until(lambda n=wanted: len(pool.events) >= n and bool(busy_pids()))  # type: ignore[misc]
+        pid = chance.choice(busy_pids())
         with contextlib.suppress(ProcessLookupError):
-            os.kill(chance.choice(busy_pids()), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
 
 
 @contextlib.asynccontextmanager
-async def killing_now_and_then(pool: Follower, chance: random.Random) -> AsyncIterator[None]:
-    killing = asyncio.create_task(kill_now_and_then(pool, chance))
+async def killing_now_and_then(pool: Follower, chance: random.Random) -> AsyncIterator[list[int]]:
+    killed: list[int] = []
+    killing = asyncio.create_task(kill_now_and_then(pool, chance, killed))
     try:
-        yield
+        yield killed
     finally:
         killing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -104,9 +107,10 @@ async def test_in_a_storm_of_kills_each_task_ends_once_and_blame_is_right(
         pool = await open_pool(size=4)
         victims = [pool.task(f"victim {diary} {fifo}") for _ in range(VICTIMS)]
         tasks = [*victims, *(pool.task(f"diary {diary}") for _ in range(TASKS))]
-        async with killing_now_and_then(pool, chance):
+        async with killing_now_and_then(pool, chance) as killed:
             await feed(pool, tasks, chance)
 
+    assert killed
     written = frozenset(diary.read_text().splitlines())
 
     def wrote(key: TaskKey, what: str) -> bool:

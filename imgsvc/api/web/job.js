@@ -20,6 +20,7 @@ import { FINAL_JOB_STATES, finalImages } from "./words.js";
 
 const FIRST_ROWS = 60;
 const SHOWN_EVERY_MS = 200;
+const ASKED_EVERY_MS = 1000;
 
 export function openJob(place, route) {
   const view = new JobView(place, route);
@@ -50,6 +51,7 @@ class JobView {
   #unfollow = () => {};
   #cameFromGrid = false;
   #timer = 0;
+  #asking = 0;
   #left = new AbortController();
 
   constructor(place, route) {
@@ -105,6 +107,7 @@ class JobView {
     this.#unfollow();
     this.#grid?.leave();
     clearTimeout(this.#timer);
+    clearTimeout(this.#asking);
   }
 
   /** Ask for the job as it is, until there is an answer. */
@@ -154,7 +157,8 @@ class JobView {
       this.#listing?.note(image);
       this.#fresh?.note(image);
       this.#viewer.note(image);
-    } else if (this.#job.open) this.#askWhetherOpen();
+    }
+    if (this.#job.open) this.#asking ||= setTimeout(() => this.#askWhetherOpen(), ASKED_EVERY_MS);
     this.#showSoon();
   }
 
@@ -170,9 +174,16 @@ class JobView {
 
   /** Messages do not say that it was closed. */
   async #askWhetherOpen() {
-    const { open } = await ask("GET", this.#url).catch(() => this.#job); // it will be heard again
-    this.#job.open &&= open;
-    this.#showSoon();
+    const { signal } = this.#left;
+    try {
+      const { open } = await insist(() => ask("GET", this.#url), { signal });
+      this.#job.open &&= open;
+      this.#showSoon();
+    } catch {
+      // that it was deleted is heard otherwise, and so is the end of one that was closed
+    } finally {
+      this.#asking = 0;
+    }
   }
 
   #end(problem) {

@@ -3,23 +3,26 @@
 import { ask } from "./api.js";
 import { arrange, el, fill, oncePerFrame, say } from "./dom.js";
 import { follow } from "./live.js";
+import { insist } from "./patience.js";
 import { jobHash } from "./routes.js";
 import { count, doneImages, jobName, jobState, moment, number } from "./words.js";
 
 const PAGE = 50;
-const LOOK_AFTER_MS = 2000;
+const LARGEST_PAGE = 500;
+const NEW_AFTER_MS = 200;
+const CHANGED_AFTER_MS = 2000;
 
 /** {element, leave()}. */
 export function jobList() {
   const list = new JobList();
   const unfollow = follow("/api/v1/events", {
     onMessage: (message) => list.hear(message),
-    askInstead: () => list.load(),
+    askInstead: async () => list.renewWithin(0),
     onGone: () => {},
   });
   const leave = () => {
     unfollow();
-    list.forget();
+    list.leave();
   };
   return { element: list.element, leave };
 }
@@ -27,14 +30,18 @@ export function jobList() {
 class JobList {
   #lines = new Map();
   #changed = new Set();
-  #cursor = null;
-  #loading = null;
+  #wanted = PAGE;
+  #isWhole = false;
+  #isLoading = false;
   #heard = new Map(); // while the list is on its way, which may not know it yet
+  #due = Infinity;
+  #timer = 0;
+  #left = new AbortController();
   #list = el("ol", { class: "jobs", role: "list" });
   #none = el("p", { class: "hint", hidden: true }, "None yet. What you send is listed here.");
   #more = el(
     "button",
-    { type: "button", hidden: true, onclick: () => this.#loadMore() },
+    { type: "button", hidden: true, onclick: () => this.#wantMore() },
     "Older jobs",
   );
   #show = oncePerFrame(() => {
@@ -52,94 +59,93 @@ class JobList {
   );
 
   hear(message) {
-    if (message.type === "snapshot") this.load().catch(() => {});
+    if (message.type === "snapshot") this.renewWithin(0);
     else if (message.type === "job") this.#note(message.job);
   }
 
-  /** Nobody sees it any more. */
-  forget() {
-    this.#lines.clear();
+  leave() {
+    this.#left.abort();
+    clearTimeout(this.#timer);
   }
 
-  /** The newest jobs, anew. Throws Problem, Unreachable. */
-  load() {
-    this.#loading ??= this.#loadPage(null).finally(() => {
-      const heard = Array.from(this.#heard.values());
-      this.#loading = null;
-      this.#heard.clear();
-      for (const job of heard) this.#note(job);
-    });
-    return this.#loading;
+  /** Ask for the list anew, so many milliseconds from now at the latest. */
+  renewWithin(ms) {
+    const due = Date.now() + ms;
+    if (due >= this.#due) return;
+    this.#due = due;
+    this.#plan();
   }
 
-  async #loadMore() {
-    await this.#loadPage(this.#cursor).catch(() => {});
+  #plan() {
+    clearTimeout(this.#timer);
+    if (this.#isLoading || this.#due === Infinity || this.#left.signal.aborted) return;
+    this.#timer = setTimeout(() => this.#renew(), this.#due - Date.now());
   }
 
-  async #loadPage(cursor) {
-    const query = new URLSearchParams({ limit: PAGE });
-    if (cursor !== null) query.set("cursor", cursor);
-    const page = await ask("GET", `/api/v1/jobs?${query}`);
-    const before = this.#lines;
-    const isNewest = cursor === null;
-    const older = isNewest ? this.#olderThan(page) : [];
-    this.#lines = new Map(isNewest ? [] : before);
-    for (const job of page.items) {
-      this.#lines.set(job.id, before.get(job.id)?.take(job) ?? new Line(job));
+  async #renew() {
+    this.#due = Infinity;
+    this.#isLoading = true;
+    const { signal } = this.#left;
+    try {
+      const { jobs, isWhole } = await insist(() => this.#ask(), { signal });
+      if (!signal.aborted) this.#take(jobs, isWhole);
+    } catch {
+      // what does not pass by itself may have done so when a job is heard of again
+    } finally {
+      this.#isLoading = false;
+      this.#plan();
     }
-    for (const [id, line] of older) this.#lines.set(id, line);
-    if (!older.length) this.#cursor = page.next_cursor;
-    this.#more.hidden = this.#cursor === null;
+  }
+
+  /** As many of the newest jobs as are wanted. Throws Problem, Unreachable. */
+  async #ask() {
+    const jobs = [];
+    let cursor = null;
+    this.#heard.clear();
+    do {
+      const limit = Math.min(LARGEST_PAGE, this.#wanted - jobs.length);
+      const query = new URLSearchParams(cursor === null ? { limit } : { limit, cursor });
+      const page = await ask("GET", `/api/v1/jobs?${query}`);
+      jobs.push(...page.items);
+      cursor = page.next_cursor;
+    } while (cursor !== null && jobs.length < this.#wanted);
+    return { jobs, isWhole: cursor === null };
+  }
+
+  #take(jobs, isWhole) {
+    const before = this.#lines;
+    this.#lines = new Map(
+      jobs.map((job) => [job.id, before.get(job.id)?.take(job) ?? new Line(job)]),
+    );
+    this.#isWhole = isWhole;
+    this.#more.hidden = isWhole;
     this.#none.hidden = this.#lines.size > 0;
     arrange(this.#list, Array.from(this.#lines.values(), (line) => line.element));
+    for (const job of this.#heard.values()) this.#note(job);
   }
 
-  /**
-   * Those of the list that come after the first page, where somebody has asked for them. None where
-   * the page has nothing that was known: others have come between.
-   */
-  #olderThan(page) {
-    const last = page.items.at(-1)?.id ?? "";
-    const isNext = page.next_cursor !== null && page.items.some(({ id }) => this.#lines.has(id));
-    return isNext ? Array.from(this.#lines).filter(([id]) => id < last) : [];
+  #wantMore() {
+    this.#wanted = this.#lines.size + PAGE;
+    this.renewWithin(0);
   }
 
-  /** A job that is not in the list is new, unless it is older than all of it: ids sort by time. */
+  /** No message says that a job was closed, or deleted: what is told of one may be just that. */
   #note(job) {
-    if (this.#loading) this.#heard.set(job.id, job);
+    if (this.#isLoading) this.#heard.set(job.id, job);
     const line = this.#lines.get(job.id);
     if (line) {
       Object.assign(line.job, job);
-      line.soon ||= setTimeout(() => this.#look(line), LOOK_AFTER_MS);
       this.#changed.add(line);
       this.#show();
+      this.renewWithin(CHANGED_AFTER_MS);
       return;
     }
     const oldest = Array.from(this.#lines.keys()).at(-1) ?? "";
-    if (job.id > oldest) this.load().catch(() => {});
-  }
-
-  /** What is told does not say that a job was closed, or deleted. */
-  async #look(line) {
-    const { id } = line.job;
-    line.soon = 0;
-    if (this.#lines.get(id) !== line) return;
-    try {
-      const { open } = await ask("GET", `/api/v1/jobs/${id}`);
-      line.job.open &&= open; // what else it says may be older than what was heard meanwhile
-      this.#changed.add(line);
-      this.#show();
-    } catch (error) {
-      if (error.status !== 404) return;
-      this.#lines.delete(id);
-      line.element.remove();
-      this.#none.hidden = this.#lines.size > 0;
-    }
+    if (this.#isWhole || job.id > oldest) this.renewWithin(NEW_AFTER_MS); // ids sort by time
   }
 }
 
 class Line {
-  soon = 0; // what it is looked at by
   #state = el("span", { class: "state" });
   #counts = el("span", { class: "hint" });
   #bar = el("span", { class: "bar", "aria-hidden": "true" }, el("span"));

@@ -6,6 +6,7 @@ import { pauseMs } from "./patience.js";
 import { presence } from "./presence.js";
 
 const HANDSHAKE_MS = 10_000;
+const LASTING_MS = 10_000; // what breaks sooner fails: some proxies let little or nothing through
 
 /**
  * Follow the messages of `path` until an `end` among them, or until the result is called.
@@ -22,9 +23,10 @@ export function follow(path, { onMessage, askInstead, onGone }) {
 async function run(path, { onMessage, askInstead, onGone, stop }) {
   let failures = 0;
   while (!stop.aborted) {
-    const { heard, ended } = await listen(path, onMessage, stop);
+    const begun = Date.now();
+    const ended = await listen(path, onMessage, stop);
     if (ended || stop.aborted) return;
-    failures = heard ? 1 : failures + 1;
+    failures = Date.now() - begun > LASTING_MS ? 1 : failures + 1;
     await presence.check();
     await presence.untilBack(pauseMs(failures));
     if (stop.aborted) return;
@@ -40,7 +42,7 @@ async function run(path, { onMessage, askInstead, onGone, stop }) {
   }
 }
 
-/** One connection, until it is closed. */
+/** One connection, until it is closed: whether because all was told. */
 function listen(path, onMessage, stop) {
   return new Promise((resolve) => {
     const url = new URL(path, location.href);
@@ -48,7 +50,6 @@ function listen(path, onMessage, stop) {
     const socket = new WebSocket(url);
     const close = () => socket.close();
     const late = setTimeout(close, HANDSHAKE_MS);
-    let heard = false; // some proxies open a connection, and let nothing through
     let ended = false;
     stop.addEventListener("abort", close);
     socket.addEventListener("open", () => {
@@ -57,7 +58,6 @@ function listen(path, onMessage, stop) {
     });
     socket.addEventListener("message", ({ data }) => {
       if (stop.aborted) return;
-      heard = true;
       const message = JSON.parse(data);
       ended ||= message.type === "end";
       onMessage(message);
@@ -65,7 +65,7 @@ function listen(path, onMessage, stop) {
     socket.addEventListener("close", () => {
       clearTimeout(late);
       stop.removeEventListener("abort", close);
-      resolve({ heard, ended });
+      resolve(ended);
     });
   });
 }

@@ -11,7 +11,15 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
-from tests.page.visitor import begin_job, delete, get_json, open_start, shown_state, summary_of
+from tests.page.visitor import (
+    all_shown,
+    begin_job,
+    delete,
+    get_json,
+    open_start,
+    shown_state,
+    summary_of,
+)
 from tests.pictures import make_jpeg
 from tests.server_process import ServerProcess
 
@@ -59,42 +67,61 @@ async def test_the_list_is_asked_for_now_and_then_however_often_a_job_is_told_of
     """And a job that is deleted right when it has ended leaves it: the page is told only that it
     has ended. An answer that gets lost is asked for again.
     """
-    followed: asyncio.Queue[WebSocketRoute] = asyncio.Queue()
+    followed: list[WebSocketRoute] = []
     asked = 0
 
     def pass_on_the_first(socket: WebSocketRoute) -> None:
         def pass_on(message: str | bytes) -> None:
-            if followed.empty():
+            if not followed:
                 socket.send(message)
-                followed.put_nowait(socket)
+                followed.append(socket)
 
         socket.connect_to_server().on_message(pass_on)
 
-    async def say_that_there_is_none(route: Route) -> None:
+    async def answer(route: Route) -> None:
         nonlocal asked
         asked += 1
         if asked == 1:
             await route.abort()
         else:
-            await route.fulfill(json={"items": [], "next_cursor": None})
+            items = [] if job["status"] == "completed" else [job]
+            await route.fulfill(json={"items": items, "next_cursor": None})
 
     job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
     job = await asyncio.to_thread(get_json, server, f"/api/v1/jobs/{job_id}")
+    await page.clock.install()
     await page.route_web_socket("**/api/v1/events", pass_on_the_first)
     await open_start(page, server)
     line = page.locator(f".jobs a[href='#/jobs/{job_id}']")
     await expect(line).to_be_visible()
-    await page.route("**/api/v1/jobs?*", say_that_there_is_none)
-    socket = followed.get_nowait()
-    told = 40
+    await page.route("**/api/v1/jobs?*", answer)
+    told = 50
     for number in range(told):
-        job |= {"status": "processing", "progress": 100 * number / told}
-        socket.send(json.dumps({"type": "job", "seq": 1000 + number, "job": summary_of(job)}))
-    job["status"] = "completed"
-    socket.send(json.dumps({"type": "job", "seq": 2000, "job": summary_of(job)}))
+        is_last = number + 1 == told
+        job |= {"status": "completed" if is_last else "processing", "progress": 2 * number}
+        message = {"type": "job", "seq": 1000 + number, "job": summary_of(job)}
+        followed[0].send(json.dumps(message))
+        await page.clock.run_for(100)
     await expect(page.get_by_text("None yet.")).to_be_visible()
     await expect(line).to_have_count(0)
     assert asked < told / 4
+
+
+async def test_the_list_is_asked_for_also_where_no_message_comes_and_again_after_a_fault(
+    page: Page, server: ServerProcess
+) -> None:
+    async def fail(route: Route) -> None:
+        await route.fulfill(status=500, json={"code": "internal", "detail": "A fault of ours."})
+
+    job_id = await asyncio.to_thread(begin_job, server, {"a.jpg": make_jpeg()})
+    await page.clock.install()
+    await page.route_web_socket("**/api/v1/events", lambda _: None)
+    await page.route("**/api/v1/jobs?*", fail, times=1)
+    async with page.expect_response("**/api/v1/jobs?*"):
+        await open_start(page, server)
+    await all_shown(page)
+    await page.clock.run_for(10_000)
+    await expect(page.locator(f".jobs a[href='#/jobs/{job_id}']")).to_be_visible()
 
 
 async def test_older_jobs_stay_in_the_list_when_a_new_one_comes(

@@ -52,6 +52,7 @@ class JobView {
   #cameFromGrid = false;
   #timer = 0;
   #asking = 0;
+  #isUnsure = false;
   #left = new AbortController();
 
   constructor(place, route) {
@@ -158,7 +159,7 @@ class JobView {
       this.#fresh?.note(image);
       this.#viewer.note(image);
     }
-    if (this.#job.open) this.#asking ||= setTimeout(() => this.#askWhetherOpen(), ASKED_EVERY_MS);
+    this.#doubt();
     this.#showSoon();
   }
 
@@ -172,17 +173,28 @@ class JobView {
     }
   }
 
-  /** Messages do not say that it was closed. */
+  /** Messages do not say that it was closed: whatever is heard may be just that. */
+  #doubt() {
+    if (!this.#job.open || this.#left.signal.aborted) return;
+    this.#isUnsure = true;
+    this.#asking ||= setTimeout(() => this.#askWhetherOpen(), ASKED_EVERY_MS);
+  }
+
   async #askWhetherOpen() {
     const { signal } = this.#left;
+    const request = () => {
+      this.#isUnsure = false;
+      return ask("GET", this.#url);
+    };
     try {
-      const { open } = await insist(() => ask("GET", this.#url), { signal });
+      const { open } = await insist(request, { signal });
       this.#job.open &&= open;
       this.#showSoon();
     } catch {
       // that it was deleted is heard otherwise, and so is the end of one that was closed
     } finally {
       this.#asking = 0;
+      if (this.#isUnsure) this.#doubt();
     }
   }
 

@@ -11,10 +11,13 @@ const PAGE = 50;
 const LARGEST_PAGE = 500;
 const NEW_AFTER_MS = 200;
 const CHANGED_AFTER_MS = 2000;
+const FAILED_AFTER_MS = 10_000;
+const SILENT_AFTER_MS = 1000;
 
 /** {element, leave()}. */
 export function jobList() {
   const list = new JobList();
+  list.renewWithin(SILENT_AFTER_MS); // some proxies open a connection, and let nothing through
   const unfollow = follow("/api/v1/events", {
     onMessage: (message) => list.hear(message),
     askInstead: async () => list.renewWithin(0),
@@ -70,7 +73,7 @@ class JobList {
 
   /** Ask for the list anew, so many milliseconds from now at the latest. */
   renewWithin(ms) {
-    const due = Date.now() + ms;
+    const due = performance.now() + ms;
     if (due >= this.#due) return;
     this.#due = due;
     this.#plan();
@@ -79,7 +82,7 @@ class JobList {
   #plan() {
     clearTimeout(this.#timer);
     if (this.#isLoading || this.#due === Infinity || this.#left.signal.aborted) return;
-    this.#timer = setTimeout(() => this.#renew(), this.#due - Date.now());
+    this.#timer = setTimeout(() => this.#renew(), this.#due - performance.now());
   }
 
   async #renew() {
@@ -90,7 +93,7 @@ class JobList {
       const { jobs, isWhole } = await insist(() => this.#ask(), { signal });
       if (!signal.aborted) this.#take(jobs, isWhole);
     } catch {
-      // what does not pass by itself may have done so when a job is heard of again
+      this.renewWithin(FAILED_AFTER_MS); // nothing says when it has passed
     } finally {
       this.#isLoading = false;
       this.#plan();

@@ -6,7 +6,7 @@ import { pauseMs } from "./patience.js";
 import { presence } from "./presence.js";
 
 const HANDSHAKE_MS = 10_000;
-const LASTING_MS = 10_000; // what breaks sooner fails: some proxies let little or nothing through
+const LASTING_MS = 15_000; // what breaks sooner fails: some proxies let little or nothing through
 
 /**
  * Follow the messages of `path` until an `end` among them, or until the result is called.
@@ -23,10 +23,10 @@ export function follow(path, { onMessage, askInstead, onGone }) {
 async function run(path, { onMessage, askInstead, onGone, stop }) {
   let failures = 0;
   while (!stop.aborted) {
-    const begun = Date.now();
+    const begun = performance.now();
     const ended = await listen(path, onMessage, stop);
     if (ended || stop.aborted) return;
-    failures = Date.now() - begun > LASTING_MS ? 1 : failures + 1;
+    failures = performance.now() - begun > LASTING_MS ? 1 : failures + 1;
     await presence.check();
     await presence.untilBack(pauseMs(failures));
     if (stop.aborted) return;

@@ -19,8 +19,12 @@ from imgsvc.intake.json_document import count_values
 MAX_SPEC_BYTES = 16 << 20
 MAX_FIELD_BYTES = 64 << 10
 MAX_FIELDS = 64
-_DENSE_BLOCK_BYTES = 128 << 10
-_FEW_PARTS = 64
+_TURN_BYTES = 32 << 10
+"""What is parsed before others have their turn: some milliseconds, where parts are tiny."""
+
+_HEADERS_END = b"\r\n\r\n"
+_AFTER_PART, _AFTER_LAST, _PADDING = b"\r\n", b"--", b" \t"
+"""What makes a part's end of what looks like it (RFC 2046, 5.1.1)."""
 _MAX_HEADERS = 16
 _MAX_HEADER_BYTES = 16 << 10
 _NOT_TOLD_APART = "The form's parts cannot be told apart."
@@ -132,19 +136,21 @@ _PART_END = _PartEnd()
 
 
 class _Reader:
-    """Turns the parser's callbacks into events, one chunk of the body at a time.
+    """Turns a body into events, step by step: the bytes of a part, nearly all of a body, are only
+    searched for its end, and never come before the parser, which takes what stands around them.
 
-    What waits in `_events` is never more than what one chunk held. One that holds many parts is
-    read in smaller blocks, between which others have their turn: it is parts that take time.
+    What waits in `_events` is never more than one step finds.
     """
 
     def __init__(self, boundary: bytes, chunks: AsyncIterable[bytes]) -> None:
         self._delimiter = b"--" + boundary
+        self._part_end = b"\r\n" + self._delimiter
         self._chunks = aiter(chunks)
         self._chunk = b""
+        self._begin = 0  # of what is left of the chunk
         self._preamble: bytes | None = b"\n"  # a boundary may also be the first line
-        self._parsed_bytes = 0
-        self._is_dense = False
+        self._is_in_part = False  # behind its headers, that is
+        self._turn_bytes = 0
         self._events: deque[_Event] = deque()
         self._ended = False
         self._headers: dict[str, bytes] = {}
@@ -156,7 +162,6 @@ class _Reader:
             "on_header_value": self._on_header_value,
             "on_header_end": self._on_header_end,
             "on_headers_finished": self._on_headers_finished,
-            "on_part_data": self._on_part_data,
             "on_part_end": self._on_part_end,
             "on_end": self._on_end,
         }
@@ -191,21 +196,25 @@ class _Reader:
         The body is read to its very end, so that one cut off by the transport is noticed.
         """
         while not self._events:
-            if self._parsed_bytes >= len(self._chunk):
+            if self._turn_bytes >= _TURN_BYTES:
+                await asyncio.sleep(0)
+                self._turn_bytes = 0
+            if not (self._pass_bytes() if self._is_in_part else self._parse_headers()):
                 try:
-                    self._chunk = await anext(self._chunks)
+                    await self._read_on()
                 except StopAsyncIteration:
                     if not self._ended:
                         raise MalformedRequest("The form ends before its last boundary.") from None
                     return False
-                if self._preamble is not None:
-                    self._skip_preamble(self._preamble)
-                self._parsed_bytes = 0
-                self._is_dense = self._chunk.count(self._delimiter) > _FEW_PARTS
-            elif self._is_dense:
-                await asyncio.sleep(0)
-            self._parse_block()
         return True
+
+    async def _read_on(self) -> None:
+        """Raises StopAsyncIteration."""
+        chunk = await anext(self._chunks)
+        rest = self._chunk[self._begin :]
+        self._chunk, self._begin = rest + chunk if rest else chunk, 0
+        if self._preamble is not None:
+            self._skip_preamble(self._preamble)
 
     def _skip_preamble(self, before: bytes) -> None:
         """What stands before the first boundary is nobody's (RFC 2046, 5.1.1); the parser takes
@@ -221,14 +230,38 @@ class _Reader:
         else:
             raise MalformedRequest(_NOT_TOLD_APART)
 
-    def _parse_block(self) -> None:
-        begin = self._parsed_bytes
-        end = begin + _DENSE_BLOCK_BYTES if self._is_dense else len(self._chunk)
+    def _pass_bytes(self) -> bool:
+        """Pass on what the chunk has of this part; False when more is needed."""
+        begin = end = self._begin
+        while self._turn_bytes < _TURN_BYTES:
+            end = _find(self._part_end, self._chunk, end)
+            behind = end + len(self._part_end)
+            follows = self._chunk[behind : behind + len(_AFTER_LAST)]
+            if len(follows) < len(_AFTER_LAST):
+                break
+            if follows in (_AFTER_PART, _AFTER_LAST) or follows[:1] in _PADDING:
+                self._is_in_part = False
+                break
+            end = behind  # it only looked like the part's end
+            self._turn_bytes += len(self._part_end)
+        if end > begin:
+            self._events.append(self._chunk[begin:end])
+        self._begin = end
+        return end > begin or not self._is_in_part
+
+    def _parse_headers(self) -> bool:
+        """Parse what comes next up to a part's first byte; False when more is needed."""
+        begin = self._begin
+        end = _find(_HEADERS_END, self._chunk, begin, begin + _TURN_BYTES)
+        if self._chunk.startswith(_HEADERS_END, end):
+            end += len(_HEADERS_END)
         try:
             self._parser.write(self._chunk[begin:end])
         except FormParserError as exc:
             raise MalformedRequest(_NOT_TOLD_APART) from exc
-        self._parsed_bytes = end
+        self._begin = end
+        self._turn_bytes += end - begin
+        return end > begin
 
     def _on_part_begin(self) -> None:
         self._headers = {}
@@ -249,12 +282,24 @@ class _Reader:
 
     def _on_headers_finished(self) -> None:
         self._events.append(self._headers)
-
-    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._events.append(data[start:end])
+        self._is_in_part = True
 
     def _on_part_end(self) -> None:
         self._events.append(_PART_END)
 
     def _on_end(self) -> None:
         self._ended = True
+
+
+def _find(needle: bytes, data: bytes, begin: int, end: int | None = None) -> int:
+    """Where it stands between `begin` and `end`, else where its beginning stands at the end, else
+    the end.
+    """
+    found = data.find(needle, begin, end)
+    if found >= 0:
+        return found
+    end = len(data) if end is None else min(end, len(data))
+    found = data.find(needle[:1], max(begin, end - len(needle) + 1), end)
+    while found >= 0 and not needle.startswith(data[found:end]):
+        found = data.find(needle[:1], found + 1, end)
+    return found if found >= 0 else end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tracemalloc
 from collections.abc import Iterable
 
@@ -55,13 +56,15 @@ async def test_parts_come_in_order() -> None:
 
 # Bytes of which boundaries are made, so that near misses are common.
 _TRICKY = st.lists(
-    st.sampled_from([b"\r", b"\n", b"\r\n", b"-", b"--", b"BOUND", b"\r\n--BOUN", b"\r\n-", b"x"]),
+    st.sampled_from([b"\r", b"\n", b"\r\n", b"-", b"--", b"BOUND", b"\r\n--BOUN", b"\r\n-", b"x"])
+    | st.sampled_from([b"\r\n--BOUNDx", b"\r\n--BOUND-x", b"\r\n--BOUND\r\r", b"\r\n\r\n"]),
     max_size=12,
 ).map(b"".join)
+_ENDS_A_PART = re.compile(rb"\r\n--BOUND(\r\n|--|[ \t]|$)")
 _PARTS = st.lists(
     st.tuples(st.just("f"), st.sampled_from([None, "a.jpg"]), st.binary(max_size=40) | _TRICKY),
     max_size=5,
-).filter(lambda parts: all(b"\r\n--BOUND" not in b"\r\n" + data for _, _, data in parts))
+).filter(lambda parts: not any(_ENDS_A_PART.search(b"\r\n" + data) for _, _, data in parts))
 
 
 @given(parts=_PARTS, places=cuts())
@@ -281,6 +284,24 @@ async def test_others_have_their_turns_while_a_chunk_full_of_tiny_parts_is_read(
 ) -> None:
     """Be it the first one, or one that does not begin with them."""
     chunk = encode_part(("f", "", b"x" * before_bytes)) + encode_part(("f", "", b"")) * (1 << 14)
+
+    parts, turns = await read_beside([chunk, b"--BOUND--\r\n"])
+
+    assert len(parts) == (before_bytes > 0)
+    assert turns >= len(chunk) // (64 << 10)
+
+
+async def test_others_have_their_turns_where_all_looks_like_the_end_of_a_part() -> None:
+    part = ("f", "a.jpg", b"\r\n--BOUNDx" * (1 << 16))
+
+    parts, turns = await read_beside([encode([part])])
+
+    assert parts == [part]
+    assert turns >= len(part[2]) // (64 << 10)
+
+
+async def read_beside(chunks: Iterable[bytes]) -> tuple[list[Part], int]:
+    """The parts, and how many turns somebody else had meanwhile."""
     turns = 0
 
     async def take_turns() -> None:
@@ -290,14 +311,20 @@ async def test_others_have_their_turns_while_a_chunk_full_of_tiny_parts_is_read(
             await asyncio.sleep(0)
 
     other = asyncio.create_task(take_turns())
-    parts = await read([chunk, b"--BOUND--\r\n"])
+    parts = await read(chunks)
     other.cancel()
-
-    assert len(parts) == (before_bytes > 0)
-    assert turns >= len(chunk) // (128 << 10)
+    return parts, turns
 
 
-async def test_a_chunk_may_be_larger_than_what_is_parsed_at_once() -> None:
+async def test_an_end_that_has_spaces_behind_it_is_one() -> None:
+    body = encode([("f", "a.jpg", b"A"), ("g", "b.jpg", b"B")])
+    padded = body.replace(b"A\r\n--BOUND", b"A\r\n--BOUND \t")
+
+    assert padded != body
+    assert await read([padded]) == await read(bytewise(padded)) == await read([body])
+
+
+async def test_the_parts_of_a_large_chunk_are_told_apart() -> None:
     parts = [("f", "a.jpg", bytes(range(256)) * 5000), ("g", "b.jpg", b"B" * 700_000)]
 
     assert await read([encode(parts)]) == parts

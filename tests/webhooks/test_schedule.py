@@ -56,7 +56,9 @@ def test_a_longer_wait_that_the_receiver_asks_for_is_kept_up_to_a_day(
     assert wait_s(answer, 1) == waited_s
 
 
-@pytest.mark.parametrize("error", set(DeliveryError) - {DeliveryError.GONE, DeliveryError.BLOCKED})
+@pytest.mark.parametrize(
+    "error", sorted(set(DeliveryError) - {DeliveryError.GONE, DeliveryError.BLOCKED})
+)
 def test_whatever_may_pass_is_tried_again_until_the_last_try(error: DeliveryError) -> None:
     answer = Answer(None, error)
     assert wait_s(answer, 1) == 5
